@@ -1,0 +1,1 @@
+"""Parallel corpora: the same items in several languages, read, checked and kept aligned."""

@@ -1,0 +1,81 @@
+"""Every error that crosslift raises on purpose.
+
+    CrossliftError
+    |-- StudyError (ValueError)            the study or site file asks for something impossible
+    |-- CorpusError (ValueError)           a parallel corpus cannot be read, or is not parallel
+    |-- MixtureError (ValueError)          a mixture cannot be drawn as it is asked for
+    |-- UnknownName (LookupError)          no language, task, reader ... of that name
+    |-- TemplateError (ValueError)         a chat template does not separate prompt from completion
+    |-- TrainingError (RuntimeError)       a run cannot be trained (diverged, unreadable base model)
+    |-- EvaluationError (RuntimeError)     predictions or scores cannot be made
+    |-- TransferError (ValueError)         a contrast is not estimable from the scores at hand
+    |-- StaleStep (RuntimeError)           a finished step disagrees with what the study says now
+    |-- Claimed (RuntimeError)             somebody else is working on this step
+    `-- StoreError (OSError)               the folder of a study cannot be read or written
+
+A message says what is wrong, where, and what to do. The command line prints these without a traceback and exits with
+code 2; any other exception is a bug of crosslift and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class CrossliftError(Exception):
+    """Root of the errors that a user can act on."""
+
+
+class StudyError(CrossliftError, ValueError):
+    """The study or site file asks for something impossible. Holds every problem found, one per line."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class CorpusError(CrossliftError, ValueError):
+    """A parallel corpus cannot be read, or is not parallel."""
+
+
+class MixtureError(CrossliftError, ValueError):
+    """A mixture cannot be drawn as it is asked for."""
+
+
+class UnknownName(CrossliftError, LookupError):
+    """No member of that kind has that name."""
+
+
+class TemplateError(CrossliftError, ValueError):
+    """A chat template does not separate prompt from completion."""
+
+
+class TrainingError(CrossliftError, RuntimeError):
+    """A run cannot be trained."""
+
+
+class EvaluationError(CrossliftError, RuntimeError):
+    """Predictions or scores cannot be made."""
+
+
+class TransferError(CrossliftError, ValueError):
+    """A contrast is not estimable from the scores at hand."""
+
+
+class StaleStep(CrossliftError, RuntimeError):
+    """A finished step disagrees with what the study says now."""
+
+
+class Claimed(CrossliftError, RuntimeError):
+    """Somebody else is working on this step."""
+
+
+class StoreError(CrossliftError, OSError):
+    """The folder of a study cannot be read or written."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`" Did you mean 'sw'?"` for the nearest known word, or an empty string when nothing is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""

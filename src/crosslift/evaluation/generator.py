@@ -1,0 +1,23 @@
+"""What a generator is.
+
+A generator is a module in `generators/` with a class
+
+    Generator(checkpoint: Path | str, *, base: str | None, revision: str | None, device: str, ...)
+        .tokenizer
+        .generate(prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]
+
+that answers in the order of the prompts, whatever order it works in. Decoding is greedy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    text: str
+    """Without special tokens."""
+    finish: Literal["stop", "length", "error"]
+    num_tokens: int

@@ -1,0 +1,59 @@
+"""What crosslift knows of a language. One file in `data/` each; adding a language is adding a file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from crosslift.errors import UnknownName, did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """Facts about one language, as far as prompts, scoring and reports need them."""
+
+    tag: str
+    """BCP 47, the shortest form: "sw", "zh", "sr-Latn"."""
+    iso639_3: str
+    """The individual language where the tag names a macrolanguage: sw -> swh, ar -> arb, zh -> cmn."""
+    name: str
+    """English name."""
+    family: str
+    script: str
+    """ISO 15924 code, as in Unicode's Script property: "Latn", "Beng"; "Jpan" and "Kore" are the usual mixtures."""
+    direction: Literal["ltr", "rtl"]
+    resource: Literal["high", "low"]
+    """The label of arXiv 2604.13286 for its languages; for others: high where Joshi et al. (2020) give class 3 or more."""
+    digits: str
+    """The ten native digits in order; ASCII where the language uses them."""
+    decimal_mark: str
+    group_mark: str
+    step_by_step: str
+    """"Let's think step by step." in the language, as the prompts of mCoT-MATH use it."""
+    answer_cue: str
+    """"The answer is" in the language; scoring looks for the number behind it first."""
+
+
+@cache
+def tags() -> tuple[str, ...]:
+    """All known tags, sorted."""
+    folder = resources.files("crosslift.languages") / "data"
+    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
+
+
+@cache
+def language(tag: str) -> Language:
+    """Read one language.
+
+    Raises:
+        UnknownName: there is no file for the tag.
+    """
+    if tag not in tags():
+        raise UnknownName(
+            f"'{tag}' is not a known language tag.{did_you_mean(tag, tags())} See: crosslift list languages"
+        )
+    text = (resources.files("crosslift.languages") / "data" / f"{tag}.toml").read_text(encoding="utf-8")
+    return Language(tag=tag, **tomllib.loads(text))
