@@ -2,17 +2,49 @@
 
 Training and evaluation must agree to the token on what a prompt is: a model trained on `...assistant\n` and asked with
 `...assistant` answers badly, and no error says so. Both sides therefore build the prompt by `encode_prompt`, and
-training appends the completion's own tokens. Masks made by searching for marker tokens in the rendered text break with
-every new template; here the template is asked twice (with and without the answer) and the difference is the completion.
+training appends the completion's own tokens: the two are tokenised apart, so that no merge across their border can make
+a prompt that evaluation never shows.
+
+Masks made by searching for marker tokens in the rendered text break with every new template. Here the template is asked
+twice, with and without the answer, and the difference is the completion. It ends with the last special token that the
+template writes (`<|im_end|>`, `<end_of_turn>`, `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`): a newline behind it is never
+generated, because generation stops before, and must not be learnt. A template that ends with none gets the tokenizer's
+end-of-text token.
+
+Two things that templates do would make a study irreproducible and are switched off: thinking (`enable_thinking`, Qwen3)
+and the clock (`strftime_now`, Llama 3.2: the prompt of tomorrow is not the prompt of today).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from crosslift.errors import TemplateError
+
 Message = Mapping[str, str]
+
+PLAIN = (
+    "{% for message in messages %}{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}"
+    "{% elif message['content'][-1:] not in (' ', '\\n') %}{{ '\\n' }}{% endif %}"
+    "{% endfor %}"
+)
+"""The template named "plain": contents joined, by a newline where the text does not end in white space already; the
+answer is followed by the end-of-text token. It goes into the checkpoint like any other template."""
+
+_STOPPED_CLOCK = (
+    "{% macro strftime_now(format) %}"
+    "{{ {'%d %b %Y': '26 Jul 2024', '%d %B %Y': '26 July 2024'}.get(format, '2024-07-26') }}"
+    "{% endmacro %}"
+)
+"""Hides the template environment's clock behind the date that Llama 3.1's template falls back to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +55,62 @@ class Encoded:
     completion: list[int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class EncodedExamples:
+    """Many examples, flat: example i is ids[offsets[i]:offsets[i + 1]], its first prompt_lengths[i] ids the prompt."""
+
+    ids: np.ndarray  # int32, (num_tokens,)
+    offsets: np.ndarray  # int64, (num_examples + 1,)
+    prompt_lengths: np.ndarray  # int32, (num_examples,)
+    completion_bytes: np.ndarray  # int32, (num_examples,): UTF-8 bytes of the answer's text, control tokens not counted
+
+
+def load_tokenizer(path: str | Path, revision: str | None = None, template: str | None = None) -> Any:
+    """The tokenizer of a model or checkpoint, its chat template settled.
+
+    Args:
+        path: local folder or hub name.
+        template: None for the tokenizer's own chat template, "plain" for the bare text, else the path of a Jinja file.
+
+    Raises:
+        TemplateError: the tokenizer has no chat template and none is given, the file is missing, or the tokenizer
+            lacks the end-of-text token that "plain" needs.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    if template == "plain":
+        if tokenizer.eos_token is None:
+            raise TemplateError(
+                f"{path}: the template 'plain' ends an answer with the end-of-text token, and this tokenizer has "
+                "none. Give a Jinja file as template."
+            )
+        first = tokenizer("a")["input_ids"][:1]
+        adds_bos = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+        tokenizer.chat_template = ("{{ bos_token }}" if adds_bos else "") + PLAIN
+    elif template is not None:
+        file = Path(template)
+        if not file.is_file():
+            raise TemplateError(f"{template} is no file. A template is 'plain' or the path of a Jinja file.")
+        tokenizer.chat_template = file.read_text(encoding="utf-8")
+    # The stopped clock is saved with the checkpoint, so that other programs, too, see the prompt of the training.
+    tokenizer.chat_template = _template(tokenizer)
+    return tokenizer
+
+
+def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The text behind `encode_prompt`, for people to read."""
+    return _render(tokenizer, [messages], add_generation_prompt=True)[0]
+
+
 def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Token ids of a conversation that waits for the assistant's next message."""
-    raise NotImplementedError
+    return encode_prompts(tokenizer, [messages])[0]
+
+
+def encode_prompts(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
+    """`encode_prompt` of many conversations, with one call of the tokenizer."""
+    return _tokenize(tokenizer, _render(tokenizer, conversations, add_generation_prompt=True))
 
 
 def encode_example(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
@@ -34,9 +119,122 @@ def encode_example(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
     Raises:
         TemplateError: the rendered conversation does not begin with the rendered prompt, or the completion is empty.
     """
-    raise NotImplementedError
+    prompts, completions = _encode_both(tokenizer, [messages])
+    return Encoded(prompt=prompts[0], completion=completions[0])
+
+
+def encode_examples(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> EncodedExamples:
+    """`encode_example` of many conversations (about 10,000 per second and core).
+
+    Raises:
+        TemplateError: as `encode_example`; the message names the first conversation at fault by its position.
+    """
+    prompts, completions = _encode_both(tokenizer, conversations)
+    prompt_lengths = np.fromiter(map(len, prompts), np.int32, len(prompts))
+    lengths = prompt_lengths + np.fromiter(map(len, completions), np.int32, len(completions))
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    pairs = chain.from_iterable(zip(prompts, completions, strict=True))
+    return EncodedExamples(
+        ids=np.fromiter(chain.from_iterable(pairs), np.int32, int(offsets[-1])),
+        offsets=offsets,
+        prompt_lengths=prompt_lengths,
+        completion_bytes=np.array([len(_answer(messages).encode()) for messages in conversations], np.int32),
+    )
 
 
 def stop_ids(tokenizer: Any) -> tuple[int, ...]:
     """Token ids that end the assistant's turn: the template's end-of-turn token and the end-of-text token."""
-    raise NotImplementedError
+    example = encode_example(
+        tokenizer, [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Answer"}]
+    )
+    ends = [example.completion[-1]]
+    if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
+        ends.append(tokenizer.eos_token_id)
+    return tuple(ends)
+
+
+def _encode_both(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> tuple[list[list[int]], list[list[int]]]:
+    for number, messages in enumerate(conversations):
+        if not messages or messages[-1]["role"] != "assistant" or not _answer(messages):
+            raise TemplateError(
+                f"conversation {number} does not end with an answer of the assistant, so nothing can be learnt from "
+                "it. Its last message needs the role 'assistant' and a text."
+            )
+    prompts = _render(tokenizer, [messages[:-1] for messages in conversations], add_generation_prompt=True)
+    wholes = _render(tokenizer, conversations, add_generation_prompt=False)
+    special = _special_tokens(tokenizer)
+    completions = [
+        _completion(prompt, whole, number=number, special=special, end_of_text=tokenizer.eos_token)
+        for number, (prompt, whole) in enumerate(zip(prompts, wholes, strict=True))
+    ]
+    return _tokenize(tokenizer, prompts), _tokenize(tokenizer, completions)
+
+
+def _completion(prompt: str, whole: str, *, number: int, special: re.Pattern[str], end_of_text: str | None) -> str:
+    """What the template writes behind the prompt, up to its last special token."""
+    if not whole.startswith(prompt):
+        at = next((i for i, pair in enumerate(zip(prompt, whole, strict=False)) if pair[0] != pair[1]), len(whole))
+        raise TemplateError(
+            f"the chat template does not continue its own prompt (conversation {number}): it waits for the answer "
+            f"with {prompt[at:][:60]!r}, and with the answer it writes {whole[at:][:60]!r} in that place. Give the "
+            "model a template (a Jinja file, or 'plain') whose text with the answer begins with its text without it."
+        )
+    completion = whole[len(prompt) :]
+    end = 0
+    for match in special.finditer(completion):
+        end = match.end()
+    if end and not completion[end:].strip():
+        return completion[:end]
+    if end_of_text is None:
+        raise TemplateError(
+            "the chat template ends an answer without a special token, and the tokenizer has no end-of-text token: a "
+            "model trained so never stops. Give a template that ends the assistant's turn."
+        )
+    return completion.rstrip() + end_of_text
+
+
+def _answer(messages: Sequence[Message]) -> str:
+    return messages[-1]["content"].strip()
+
+
+def _render(tokenizer: Any, conversations: Sequence[Sequence[Message]], *, add_generation_prompt: bool) -> list[str]:
+    if not conversations:
+        return []
+    plain = [[{"role": m["role"], "content": m["content"]} for m in messages] for messages in conversations]
+    rendered: list[str] = tokenizer.apply_chat_template(
+        plain,
+        chat_template=_template(tokenizer),
+        tokenize=False,
+        add_generation_prompt=add_generation_prompt,
+        enable_thinking=False,
+    )
+    return rendered
+
+
+def _template(tokenizer: Any) -> str:
+    """The template in force, its clock stopped."""
+    if not tokenizer.chat_template:
+        raise TemplateError(
+            f"the tokenizer of {tokenizer.name_or_path or 'this model'} has no chat template, as base models often do. "
+            'Set template = "plain" for the model in study.toml, or give the path of a Jinja file.'
+        )
+    template: str = tokenizer.get_chat_template()
+    if "strftime_now" in template and not template.startswith(_STOPPED_CLOCK):
+        return _STOPPED_CLOCK + template
+    return template
+
+
+def _tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """No special tokens are added: the template has written them."""
+    if not texts:
+        return []
+    ids: list[list[int]] = tokenizer(
+        list(texts), add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+    )["input_ids"]
+    return ids
+
+
+def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
+    """All control tokens. Llama 3's `<|eot_id|>` has no name among them: it is an added token that is marked special."""
+    tokens = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return re.compile("|".join(map(re.escape, sorted(tokens | set(tokenizer.all_special_tokens)))) or "(?!)")
