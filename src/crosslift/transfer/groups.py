@@ -1,0 +1,42 @@
+"""Named groups of evaluation languages.
+
+A group number is the plain mean over its languages, each counting the same, so that adding items to one language's
+test set cannot move it. Groups that depend on the mixture (`seen`, `unseen`) are taken from the condition they
+describe; a contrast takes them from its treatment for both sides, because comparing one mixture's seen languages with
+another mixture's seen languages would compare languages, not mixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from crosslift.languages.language import language
+
+ENGLISH = "en"
+FIXED = ("all", "non-English", "seen", "unseen", "high", "low")
+
+
+def groups(evaluated: Sequence[str], trained: Sequence[str]) -> dict[str, np.ndarray]:
+    """Positions in `evaluated` of every group and of every single language.
+
+    `all`; `non-English`; `seen`: trained on, without English; `unseen`: not trained on, without English; `high` and
+    `low`: by `Language.resource` (English is high, as in arXiv 2604.13286); then one group per tag. A group may be
+    empty.
+
+    Raises:
+        UnknownName: a tag without a file in languages/data.
+    """
+    others = [tag for tag in evaluated if tag != ENGLISH]
+    members: dict[str, list[str]] = {
+        "all": list(evaluated),
+        "non-English": others,
+        "seen": [tag for tag in others if tag in trained],
+        "unseen": [tag for tag in others if tag not in trained],
+        "high": [tag for tag in evaluated if language(tag).resource == "high"],
+        "low": [tag for tag in evaluated if language(tag).resource == "low"],
+    }
+    members |= {tag: [tag] for tag in evaluated}
+    position = {tag: index for index, tag in enumerate(evaluated)}
+    return {label: np.array([position[tag] for tag in tags], dtype=np.intp) for label, tags in members.items()}

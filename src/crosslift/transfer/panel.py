@@ -1,0 +1,157 @@
+"""Scores as one dense array: runs x languages x clusters.
+
+Dense, because items of a parallel test set are the same in every run and language; one matrix product with resampling
+weights then serves all cells at once, and it is the same resample for all of them, which is what makes every
+difference paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from crosslift.errors import TransferError
+from crosslift.scores import SCORES
+
+QUANTUM = 2.0**-30
+"""Values are rounded to multiples of this, so that sums weighted by whole numbers are exact in float64. The order of
+addition, hence the number of threads, then cannot change a bit of any estimate. Zeros and ones are not touched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One metric of one evaluation."""
+
+    evaluation: str
+    task: str
+    metric: str
+    runs: tuple[str, ...]
+    languages: tuple[str, ...]
+    values: np.ndarray  # (runs, languages, clusters): sum over the cluster's items; 0 where there is a problem
+    num_items: np.ndarray  # (languages, clusters)
+    num_errors: np.ndarray  # (runs, languages): samples on which our program failed
+    missing: np.ndarray  # (runs, languages): not evaluated at all
+    unequal: np.ndarray  # (runs, languages): evaluated on fewer items than other runs
+
+    @property
+    def num_clusters(self) -> int:
+        return int(self.num_items.shape[1])
+
+    def problem(self, runs: list[int], languages: np.ndarray) -> str:
+        """Why the mean of these cells cannot be given; empty when it can. Nothing is dropped to make it so."""
+        cells = np.ix_(np.asarray(runs), languages)
+        problems = []
+        if errors := int(self.num_errors[cells].sum()):
+            problems.append(f"{errors} error{'s' if errors > 1 else ''}: run again")
+        for flags, words in ((self.missing, "not evaluated"), (self.unequal, "evaluated on other items than the rest")):
+            if flags[cells].any():
+                tags = [self.languages[position] for position in languages[flags[cells].any(axis=0)]]
+                names = [self.runs[run] for run in np.asarray(runs)[flags[cells].any(axis=1)]]
+                problems.append(f"{words}: {shortened(names)} in {shortened(tags)}")
+        return "; ".join(problems)
+
+
+def shortened(names: list[str], limit: int = 3) -> str:
+    """`a, b, c and 4 more`."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def check(scores: pl.DataFrame, runs: pl.DataFrame) -> None:
+    """Refuse tables on which no estimate could be right.
+
+    Raises:
+        TransferError: columns are missing, a score's run is unknown, or a value is null without status "error".
+    """
+    if lacking := [name for name in SCORES if name not in scores.columns]:
+        raise TransferError(f"the table of scores lacks the columns {', '.join(lacking)}: see crosslift.scores.SCORES")
+    if unknown := sorted(set(scores["run"].unique()) - set(runs["run"])):
+        raise TransferError(f"scores of runs that the table of runs lacks: {shortened(unknown)}. Add them to runs.")
+    bad = scores.filter(pl.col("value").is_null() & (pl.col("status") != "error"))
+    if bad.height:
+        row = bad.row(0, named=True)
+        raise TransferError(
+            f"{bad.height} scores have no value and the status is not 'error', the first is {row['sample_id']} of "
+            f"{row['run']} ({row['status']}): what the model did wrong counts 0."
+        )
+
+
+def panels(scores: pl.DataFrame, runs: pl.DataFrame) -> Iterator[Panel]:
+    """Every metric of every evaluation, sorted by name; the row order of `scores` is of no consequence.
+
+    A panel holds the runs that have scores in the evaluation, and those that should have: base models, runs trained on
+    the evaluation's task, and further seeds of runs that have.
+
+    Raises:
+        TransferError: a sample is scored twice, an item lies in two clusters, or an evaluation mixes tasks.
+    """
+    check(scores, runs)
+    for (evaluation,), rows in sorted(scores.group_by("evaluation"), key=lambda pair: str(pair[0][0])):
+        tasks = rows["task"].unique().to_list()
+        if len(tasks) > 1:
+            raise TransferError(f"evaluation {evaluation} mixes the tasks {', '.join(sorted(tasks))}: one each.")
+        condition = pl.struct("model", "mixture")
+        scored = runs.filter(pl.col("run").is_in(rows["run"].unique().implode()))
+        expected = runs.filter(
+            condition.is_in(scored.select(condition).to_series().implode())
+            | (pl.col("mixture") == "base")
+            | pl.col("setting").str.split("+").list.contains(tasks[0])
+        )
+        names = tuple(sorted(expected["run"].unique()))
+        for (metric,), part in sorted(rows.group_by("metric"), key=lambda pair: str(pair[0][0])):
+            yield _panel(str(evaluation), tasks[0], str(metric), names, part)
+
+
+def _panel(evaluation: str, task: str, metric: str, runs: tuple[str, ...], rows: pl.DataFrame) -> Panel:
+    languages = tuple(sorted(rows["language"].unique()))
+    items = rows.select("item_id", "cluster").unique().sort("item_id", "cluster")
+    if items["item_id"].n_unique() < items.height:
+        twice = items.filter(items["item_id"].is_duplicated())["item_id"][0]
+        raise TransferError(f"evaluation {evaluation}: item {twice} lies in two clusters; an item belongs to one.")
+    clusters = sorted(items["cluster"].unique())
+
+    shape = (len(runs), len(languages), items.height)
+    flat = np.ravel_multi_index(
+        (_codes(rows["run"], runs), _codes(rows["language"], languages), _codes(rows["item_id"], items["item_id"])),
+        shape,
+    )
+    size = int(np.prod(shape))
+    present = np.bincount(flat, minlength=size).reshape(shape)
+    if (present > 1).any():
+        run, tag, item = (int(index) for index in np.argwhere(present > 1)[0])
+        raise TransferError(
+            f"evaluation {evaluation}: {metric} of item {items['item_id'][item]} in {languages[tag]} is there twice "
+            f"for run {runs[run]}. A sample is scored once per run."
+        )
+    errors = rows["status"].to_numpy() == "error"
+    values = rows["value"].fill_null(0.0).to_numpy()
+    values = np.round(values / QUANTUM) * QUANTUM
+    by_item = np.bincount(flat, weights=values, minlength=size).reshape(shape)
+    num_errors = np.bincount(flat, weights=errors, minlength=size).reshape(shape).sum(axis=2)
+
+    there = present > 0
+    asked = np.asarray(there.any(axis=0))
+    evaluated = np.asarray(there.any(axis=2))
+    cluster = _codes(items["cluster"], clusters)
+    order = np.argsort(cluster, kind="stable")
+    starts = np.searchsorted(cluster[order], np.arange(len(clusters)))
+    return Panel(
+        evaluation=evaluation,
+        task=task,
+        metric=metric,
+        runs=runs,
+        languages=languages,
+        values=np.add.reduceat(by_item[:, :, order], starts, axis=2),
+        num_items=np.add.reduceat(asked[:, order].astype(float), starts, axis=1),
+        num_errors=num_errors.astype(int),
+        missing=~evaluated,
+        unequal=evaluated & (there != asked).any(axis=2),
+    )
+
+
+def _codes(column: pl.Series, known: tuple[str, ...] | list[str] | pl.Series) -> np.ndarray:
+    """Position of each entry among the known names."""
+    return column.cast(pl.Enum(list(known))).to_physical().to_numpy().astype(np.intp)
