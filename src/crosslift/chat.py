@@ -235,6 +235,6 @@ def _tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
-    """All control tokens. Llama 3's `<|eot_id|>` has no name among them: it is an added token that is marked special."""
+    """All control tokens: those with a name, and added ones marked special (Llama 3's `<|eot_id|>` has no name)."""
     tokens = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     return re.compile("|".join(map(re.escape, sorted(tokens | set(tokenizer.all_special_tokens)))) or "(?!)")

@@ -1,0 +1,128 @@
+"""Loss and bits per byte per language over time, from the losses that training computes anyway.
+
+Sums are kept in float64 and added step by step, so that a resumed run, which looks at its losses at other moments, ends
+in the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosslift.errors import TrainingError
+from crosslift.training.trainer import METRICS, TokenTable
+
+
+class Sums:
+    """Nats, tokens and bytes of completions per cell (language x task)."""
+
+    def __init__(self, examples: TokenTable) -> None:
+        self.languages = examples.languages
+        self.tasks = examples.tasks
+        shape = len(examples.languages) * len(examples.tasks)
+        self.nats = np.zeros(shape)
+        self.tokens = np.zeros(shape, np.int64)
+        self.bytes = np.zeros(shape, np.int64)
+
+    def add_losses(self, losses: np.ndarray, cells: np.ndarray) -> None:
+        """Args: losses float, (K,); cells as in `ForwardPass`; tokens of prompts are left out."""
+        inside = cells >= 0
+        size = len(self.nats)
+        self.nats += np.bincount(cells[inside], losses[inside].astype(np.float64), size)
+        self.tokens += np.bincount(cells[inside], minlength=size)
+
+    def add_bytes(self, examples: TokenTable, rows: np.ndarray) -> None:
+        cells = examples.language[rows].astype(np.int64) * len(self.tasks) + examples.task[rows]
+        np.add.at(self.bytes, cells, examples.completion_bytes[rows])
+
+    def clear(self) -> None:
+        self.nats[:], self.tokens[:], self.bytes[:] = 0.0, 0, 0
+
+    def rows(self, *, cumulative: np.ndarray | None = None, **columns: Any) -> list[dict[str, Any]]:
+        """Rows of METRICS: everything, every language and, where there are several, every task and cell.
+
+        Args:
+            cumulative: tokens per cell to report in place of those summed here.
+        """
+        table = np.arange(len(self.nats)).reshape(len(self.languages), len(self.tasks))
+        groups: dict[tuple[str, str], np.ndarray] = {("all", "all"): table.ravel()}
+        groups |= {(tag, "all"): table[i] for i, tag in enumerate(self.languages)}
+        if len(self.tasks) > 1:
+            groups |= {("all", task): table[:, j] for j, task in enumerate(self.tasks)}
+            for i, tag in enumerate(self.languages):
+                groups |= {(tag, task): table[i, [j]] for j, task in enumerate(self.tasks)}
+        rows = []
+        for (language, task), cells in groups.items():
+            nats, tokens, size = self.nats[cells].sum(), int(self.tokens[cells].sum()), int(self.bytes[cells].sum())
+            if tokens:
+                rows.append(
+                    {
+                        **columns,
+                        "language": language,
+                        "task": task,
+                        "num_tokens": tokens if cumulative is None else int(cumulative[cells].sum()),
+                        "loss": float(nats / tokens),
+                        "bits_per_byte": float(nats / math.log(2) / size) if size else None,
+                    }
+                )
+        return rows
+
+    def mean_over_cells(self, languages: set[str]) -> float:
+        """Mean loss over the cells of these languages, each counting the same, however many tokens it has."""
+        names = np.repeat(np.array(self.languages), len(self.tasks))
+        chosen = (self.tokens > 0) & np.isin(names, sorted(languages))
+        return float((self.nats[chosen] / self.tokens[chosen]).mean())
+
+    def state(self) -> dict[str, list[float] | list[int]]:
+        return {"nats": self.nats.tolist(), "tokens": self.tokens.tolist(), "bytes": self.bytes.tolist()}
+
+    def restore(self, state: dict[str, list[Any]]) -> None:
+        self.nats[:], self.tokens[:], self.bytes[:] = state["nats"], state["tokens"], state["bytes"]
+
+
+class Meter:
+    """Collects the training losses between two rows of the metrics, step by step, and checks that they are finite."""
+
+    def __init__(self, examples: TokenTable, *, num_steps: int) -> None:
+        self._examples = examples
+        self._num_steps = num_steps
+        self.window = Sums(examples)
+        self.cumulative = np.zeros(len(self.window.nats), np.int64)
+        self.rows: list[dict[str, Any]] = []
+
+    def add_step(self, step: int, parts: list[tuple[np.ndarray, np.ndarray]], rows: np.ndarray) -> float:
+        """Add the losses (per token) and cells of a step's forward passes; returns the mean loss of its completions.
+
+        Raises:
+            TrainingError: a loss is not finite.
+        """
+        before, tokens_before = self.window.nats.sum(), self.window.tokens.sum()
+        for losses, cells in parts:
+            if not np.isfinite(losses).all():
+                raise TrainingError(
+                    f"the loss is not finite in step {step + 1} of {self._num_steps}: training diverged. Lower "
+                    "learning_rate, lengthen warmup_share, or, if max_grad_norm is 0, set it to 1."
+                )
+            self.window.add_losses(losses, cells)
+        self.window.add_bytes(self._examples, rows)
+        return float((self.window.nats.sum() - before) / max(1, self.window.tokens.sum() - tokens_before))
+
+    def close_window(self, **columns: Any) -> None:
+        """Write the rows of the steps since the last call."""
+        self.cumulative += self.window.tokens
+        self.rows += self.window.rows(cumulative=self.cumulative, split="train", score=None, **columns)
+        self.window.clear()
+
+    def frame(self) -> pl.DataFrame:
+        return pl.DataFrame(self.rows, schema=METRICS)
+
+    def state(self) -> dict[str, Any]:
+        return {"window": self.window.state(), "cumulative": self.cumulative.tolist(), "rows": self.rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.window.restore(state["window"])
+        self.cumulative[:] = state["cumulative"]
+        self.rows = state["rows"]

@@ -1,0 +1,77 @@
+"""Where the tokens of a forward pass lie, as arrays, before torch comes in.
+
+Packed: all examples end to end in one row, positions starting again with each. The linear layers, which take nearly
+all the time, then see no padding. Attention alone must know the borders; it gets them as a rectangle (one line per
+example) and two index arrays that lead from the row to the rectangle and back. The usual other way, one long row under
+a block-diagonal mask, spends time and memory on the square of the row's length to find out that most of it is masked.
+
+Padded: one line per example, filled up at the right. In a causal model nothing at the right can reach what is left of
+it, so no mask is needed either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crosslift.training.trainer import TokenTable
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForwardPass:
+    """One micro-batch. N tokens, B examples, the longest of M tokens, K tokens that carry loss."""
+
+    ids: np.ndarray  # int64, (1, N) packed, (B, M) padded
+    positions: np.ndarray  # int64, same shape
+    to_rectangle: np.ndarray | None  # int64, (B * M,): place in the row of each cell of the rectangle, any at padding
+    to_row: np.ndarray | None  # int64, (N,): place in the rectangle, flattened, of each token of the row
+    shape: tuple[int, int]  # (B, M)
+    where: np.ndarray  # int64, (K,): places, in ids flattened, whose output predicts a token that carries loss
+    targets: np.ndarray  # int64, (K,): those tokens
+    cells: np.ndarray  # int16, (K,): language * num_tasks + task of a completion's token, -1 for a prompt's
+    num_tokens: int  # without padding
+
+
+def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_on_prompt: bool = False) -> ForwardPass:
+    """Lay out the examples of these rows.
+
+    A token carries loss if it belongs to the completion (or anything but the first, if `loss_on_prompt`); it is
+    predicted at the place before it, so the first token of an example without prompt never does.
+    """
+    lengths = examples.lengths[rows]
+    num_rows, width, num_tokens = len(rows), int(lengths.max()), int(lengths.sum())
+    starts = np.cumsum(lengths) - lengths
+    line = np.repeat(np.arange(num_rows), lengths)
+    positions = np.arange(num_tokens) - starts[line]
+    ids = examples.ids[examples.offsets[rows][line] + positions].astype(np.int64)
+    cell = line * width + positions
+
+    first_loss = np.maximum(1, np.zeros_like(lengths) if loss_on_prompt else examples.prompt_lengths[rows])
+    carries = positions >= first_loss[line]
+    group = examples.language[rows].astype(np.int64) * len(examples.tasks) + examples.task[rows]
+    groups = np.where(positions >= examples.prompt_lengths[rows][line], group[line], -1)
+
+    places = np.arange(num_tokens) if packed else cell
+    rest = {
+        "shape": (num_rows, width),
+        "where": places[carries] - 1,
+        "targets": ids[carries],
+        "cells": groups[carries].astype(np.int16),
+        "num_tokens": num_tokens,
+    }
+    if not packed:
+        rectangle = np.zeros(num_rows * width, np.int64)
+        rectangle[cell] = ids
+        steps = np.broadcast_to(np.arange(width), (num_rows, width))
+        return ForwardPass(
+            ids=rectangle.reshape(num_rows, width), positions=steps, to_rectangle=None, to_row=None, **rest
+        )
+    columns = np.minimum(np.arange(width), lengths[:, None] - 1)  # padding repeats the last token: always finite
+    return ForwardPass(
+        ids=ids[None],
+        positions=positions[None],
+        to_rectangle=(starts[:, None] + columns).ravel(),
+        to_row=cell,
+        **rest,
+    )

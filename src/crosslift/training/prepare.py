@@ -1,0 +1,63 @@
+"""Requests that cannot be trained are refused before a model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from crosslift.errors import TrainingError
+from crosslift.training.trainer import SFTConfig, TokenTable, TrainingRequest
+
+
+def checked(request: TrainingRequest) -> TrainingRequest:
+    """The request itself.
+
+    Raises:
+        TrainingError: with every problem found, one per line.
+    """
+    config, problems = request.config, []
+    if len(request.examples) == 0:
+        problems.append("there are no examples to train on: the mixture is empty.")
+    if (config.epochs is None) == (config.steps is None):
+        problems.append("exactly one of epochs and steps must be given under [training].")
+    if (config.batch_examples is None) == (config.batch_tokens is None):
+        problems.append("exactly one of batch_examples and batch_tokens must be given under [training].")
+    if config.select_by == "loss" and request.validation is None:
+        problems.append('select_by = "loss" needs validation examples. Add validation under [training].')
+    if config.select_by == "score" and request.score is None:
+        problems.append('select_by = "score" needs a validation score. Add validation under [training].')
+    for name, table in (("training", request.examples), ("validation", request.validation)):
+        if table is None or len(table) == 0:
+            continue
+        num_long = int((table.lengths > config.max_length).sum())
+        if num_long and not config.truncate:
+            problems.append(
+                f"{num_long} of {len(table)} {name} examples are longer than max_length = {config.max_length} tokens "
+                f"(the longest has {int(table.lengths.max())}). Raise max_length, or set truncate = true."
+            )
+        num_lost = int((np.minimum(table.lengths, config.max_length) <= table.prompt_lengths).sum())
+        if num_lost:
+            problems.append(
+                f"{num_lost} of {len(table)} {name} examples have no completion within max_length = "
+                f"{config.max_length} tokens, so there is nothing to learn in them. Raise max_length."
+            )
+    if problems:
+        raise TrainingError("\n".join(problems))
+    return request
+
+
+def truncated(table: TokenTable, config: SFTConfig) -> TokenTable:
+    """Cut every example behind `max_length` tokens. The bytes of a cut completion are taken in proportion."""
+    lengths = table.lengths
+    if not len(table) or lengths.max() <= config.max_length:
+        return table
+    kept = np.minimum(lengths, config.max_length)
+    within = np.arange(table.offsets[-1]) - np.repeat(table.offsets[:-1], lengths)
+    share = (kept - table.prompt_lengths) / (lengths - table.prompt_lengths)
+    return replace(
+        table,
+        ids=table.ids[within < config.max_length],
+        offsets=np.concatenate([[0], np.cumsum(kept)]),
+        completion_bytes=np.round(table.completion_bytes * share).astype(np.int32),
+    )

@@ -1,0 +1,255 @@
+"""Supervised fine-tuning in one loop.
+
+A step takes its batch (random, see `order`), cuts it into forward passes that fit, adds up their gradients and updates.
+The loss of a step is the mean over all its tokens that carry loss, whatever forward pass they were in: the mean of
+means would give tokens of short answers more weight, and languages with long ones less.
+
+A run is a function of its request. The batch of a step and every random number in it follow from seed and step; nothing
+depends on when the process was killed and resumed, which is why losses are added up step by step in float64.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from crosslift.files import replacing
+from crosslift.streams import seed_of
+from crosslift.training.meter import Meter, Sums
+from crosslift.training.order import Order, forward_passes
+from crosslift.training.packing import ForwardPass, forward_pass
+from crosslift.training.prepare import checked, truncated
+from crosslift.training.schedule import learning_rate
+from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
+from crosslift.training.trainers.native.attention import Borders
+from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
+from crosslift.training.trainers.native.loss import LossHead, token_losses
+from crosslift.training.trainers.native.model import load_model, stored_dtype, write_checkpoint
+from crosslift.training.trainers.native.state import State
+
+NUM_ROWS = 50
+"""How often training loss is written down over a run."""
+
+
+def train(request: TrainingRequest) -> Trained:
+    """Train, and leave `folder/checkpoint/` and `folder/metrics.parquet`.
+
+    Raises:
+        TrainingError: the request is impossible, the model cannot be read, or training diverged.
+    """
+    request = checked(request)
+    device = choose_device(request.device)
+    precision = choose_precision(request.config.precision, device)
+    request.folder.mkdir(parents=True, exist_ok=True)
+    with numerics(device, precision):
+        return _Run(request, device, precision).train()
+
+
+class _Run:
+    def __init__(self, request: TrainingRequest, device: torch.device, precision: str) -> None:
+        self.request = request
+        self.config = request.config
+        self.device = device
+        self.precision = precision
+        self.examples = truncated(request.examples, request.config)
+        self.validation = None if request.validation is None else truncated(request.validation, request.config)
+        self.num_steps = num_steps(len(self.examples), self.config, num_tokens=int(self.examples.offsets[-1]))
+        self.order = Order(self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle)
+        self.validation_steps = _validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
+        self.meter = Meter(self.examples, num_steps=self.num_steps)
+        self.best: tuple[float, int] | None = None  # value (higher is better), step
+        self.num_tokens = 0
+        self.seconds = 0.0
+
+        self.model = load_model(request, device)
+        self.head = LossHead(self.model)
+        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
+        self.optimizer = _optimizer(self.weights, self.config)
+        self.state = State(request, self.model, self.optimizer)
+
+    def train(self) -> Trained:
+        step, started = self._resume(), time.monotonic()
+        resumed_at, seconds_before = step or None, self.seconds
+        row_every = math.ceil(self.num_steps / NUM_ROWS)
+        pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]] = []
+        sync_every = 1 if self.device.type == "cpu" else 16  # reading a loss makes a GPU wait
+        tokens_at_start = self.num_tokens
+        while step < self.num_steps:
+            rows = self.order.batch(step)
+            rate = learning_rate(step, self.num_steps, self.config)
+            pending.append((step, rows, self._step(step, rows, rate)))
+            step += 1
+            at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
+            if at_row or len(pending) >= sync_every or self.state.is_due():
+                loss = self._read(pending)
+                now = time.monotonic() - started
+                self.seconds = seconds_before + now
+                speed = (self.num_tokens - tokens_at_start) / now
+                self.request.report(Progress(step=step, num_steps=self.num_steps, loss=loss, tokens_per_second=speed))
+            columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
+            if at_row:
+                self.meter.close_window(**columns)
+            if step in self.validation_steps:
+                self._validate(columns)
+            if self.state.is_due():
+                self.state.save(step, self._content())
+        self._finish()
+        return Trained(
+            num_steps=self.num_steps,
+            selected_step=self.num_steps if self.best is None else self.best[1],
+            num_tokens=self.num_tokens,
+            seconds=seconds_before + time.monotonic() - started,
+            precision=self.precision,
+            device=str(self.device),
+            resumed_at=resumed_at,
+        )
+
+    def _step(self, step: int, rows: np.ndarray, rate: float) -> list[tuple[Tensor, np.ndarray]]:
+        """One optimiser step; returns losses and cells of each forward pass."""
+        torch.manual_seed(seed_of(self.request.seed, "step", step))  # dropout
+        config = self.config
+        parts = forward_passes(
+            rows, self.examples.lengths, max_tokens=config.micro_batch_tokens, padded=not config.packing
+        )
+        passes = [
+            forward_pass(self.examples, part, packed=config.packing, loss_on_prompt=config.loss_on == "all")
+            for part in parts
+        ]
+        num_losses = sum(len(one.where) for one in passes)
+        losses = []
+        for one in passes:
+            loss = self._losses(one)
+            (loss.sum() / num_losses).backward()  # type: ignore[no-untyped-call]
+            losses.append((loss.detach(), one.cells))
+            self.num_tokens += one.num_tokens
+        if config.max_grad_norm > 0:
+            torch.nn.utils.clip_grad_norm_(self.weights, config.max_grad_norm, foreach=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return losses
+
+    def _losses(self, one: ForwardPass) -> Tensor:
+        """Loss in nats of each of its tokens that carry loss, (K,)."""
+
+        def move(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
+
+        more: dict[str, Any] = {}
+        if one.to_rectangle is not None and one.to_row is not None:
+            more["borders"] = Borders(to_rectangle=move(one.to_rectangle), to_row=move(one.to_row), shape=one.shape)
+        self.head.where = move(one.where)
+        logits = self.model(input_ids=move(one.ids), position_ids=move(one.positions), use_cache=False, **more).logits
+        return token_losses(logits, move(one.targets))
+
+    def _read(self, pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]]) -> float:
+        """Hand the losses of the steps since the last reading to the meter; returns that of the last step."""
+        loss = math.nan
+        for step, rows, parts in pending:
+            loss = self.meter.add_step(step, [(part.cpu().numpy(), cells) for part, cells in parts], rows)
+        pending.clear()
+        return loss
+
+    def _validate(self, columns: dict[str, Any]) -> None:
+        sums = None if self.validation is None else self._validation_sums(self.validation)
+        score = None
+        if self.config.select_by == "score":
+            candidate = self.request.folder / "candidate"
+            write_checkpoint(self.model, candidate, self.request, stored_dtype(self.request))
+            assert self.request.score is not None
+            score = float(self.request.score(candidate))
+            shutil.rmtree(candidate)
+        if sums is not None:
+            self.meter.rows += sums.rows(split="validation", score=score, **columns)
+        if self.config.select_by == "last":
+            return
+        value = score
+        if value is None:
+            assert sums is not None
+            own = {self.examples.languages[i] for i in np.unique(self.examples.language)}
+            value = -sums.mean_over_cells(own)
+        if self.best is None or value > self.best[0]:
+            self.best = (value, columns["step"])
+            with replacing(self._best_file) as temporary:
+                save_file({name: w.detach() for name, w in self.model.named_parameters() if w.requires_grad}, temporary)
+
+    @torch.no_grad()
+    def _validation_sums(self, table: TokenTable) -> Sums:
+        self.model.eval()
+        sums = Sums(table)
+        parts = forward_passes(
+            np.arange(len(table)),
+            table.lengths,
+            max_tokens=self.config.micro_batch_tokens,
+            padded=not self.config.packing,
+        )
+        for part in parts:
+            one = forward_pass(table, part, packed=self.config.packing)
+            sums.add_losses(self._losses(one).cpu().numpy(), one.cells)
+            sums.add_bytes(table, part)
+        self.model.train()
+        return sums
+
+    @property
+    def _best_file(self) -> Path:
+        return self.request.folder / "best.safetensors"
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "meter": self.meter.state(),
+            "best": self.best,
+            "num_tokens": self.num_tokens,
+            "seconds": self.seconds,
+        }
+
+    def _resume(self) -> int:
+        """Go on from the last saved state, if there is one; returns the number of steps done."""
+        found = self.state.restore()
+        if found is None:
+            return 0
+        step, content = found
+        self.meter.restore(content["meter"])
+        self.best = None if content["best"] is None else (content["best"][0], content["best"][1])
+        self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
+        return step
+
+    def _finish(self) -> None:
+        if self.best is not None and self.best[1] != self.num_steps:
+            best = load_file(self._best_file, device=str(self.device))
+            with torch.no_grad():
+                for name, weight in self.model.named_parameters():
+                    if weight.requires_grad:
+                        weight.copy_(best[name])
+        write_checkpoint(self.model, self.request.folder / "checkpoint", self.request, stored_dtype(self.request))
+        with replacing(self.request.folder / "metrics.parquet") as temporary:
+            self.meter.frame().write_parquet(temporary)
+        self.state.remove()
+        self._best_file.unlink(missing_ok=True)
+
+
+def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.optim.Optimizer:
+    """AdamW, which decays matrices and neither biases nor norms."""
+    groups = [
+        {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
+
+
+def _validation_steps(config: SFTConfig, num_steps: int, steps_per_epoch: int) -> set[int]:
+    every = config.validate_every
+    if every is None:
+        every = num_steps / steps_per_epoch if config.select_by == "last" else 1.0
+    if every == 0:
+        return set()
+    interval = max(1.0, every * steps_per_epoch)
+    return {round(k * interval) for k in range(1, int(num_steps / interval) + 1)} | {num_steps}

@@ -1,0 +1,135 @@
+"""The model of a run: loaded, adapted, and written as a folder that transformers reads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from crosslift.chat import load_tokenizer, stop_ids
+from crosslift.errors import TrainingError
+from crosslift.streams import seed_of
+from crosslift.training.trainer import LoRAConfig, TrainingRequest
+from crosslift.training.trainers.native import attention
+
+
+def load_model(request: TrainingRequest, device: torch.device) -> Any:
+    """The base model in float32 (frozen weights under LoRA on a GPU: as stored), with adapters if asked for.
+
+    Raises:
+        TrainingError: the model cannot be read, or its architecture cannot be packed.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # a run's log is read, not watched
+    config = request.config
+    frozen = config.method == "lora" and device.type == "cuda"
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            request.model,
+            revision=request.revision,
+            dtype="auto" if frozen else torch.float32,
+            attn_implementation="sdpa",
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"the base model {request.model} cannot be loaded: {error}") from error
+    if config.packing:
+        _pack(model)
+    model.to(device)
+    model.config.use_cache = False
+    model.train()
+    if config.gradient_checkpointing:
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable({"use_reentrant": False})
+    if config.method == "lora":
+        model = _with_adapters(model, config.lora or LoRAConfig(), seed=request.seed)
+    return model
+
+
+def stored_dtype(request: TrainingRequest) -> torch.dtype:
+    """What the base model is stored in; its checkpoints are stored in the same."""
+    from transformers import AutoConfig
+
+    dtype = AutoConfig.from_pretrained(request.model, revision=request.revision, trust_remote_code=False).dtype
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+
+
+def _pack(model: Any) -> None:
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"])
+    strange = sorted(kinds - {"full_attention", "sliding_attention"})
+    if strange or not model._supports_attention_backend:
+        reason = f"layers of kind {', '.join(strange)}" if strange else "an attention that cannot be replaced"
+        raise TrainingError(
+            f"{type(model).__name__} has {reason}, so examples laid end to end would see each other. "
+            "Set packing = false under [training]."
+        )
+    model.set_attn_implementation(attention.register())
+
+
+def _with_adapters(model: Any, lora: LoRAConfig, *, seed: int) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)
+    torch.manual_seed(seed_of(seed, "lora"))
+    try:
+        model = get_peft_model(
+            model,
+            LoraConfig(
+                r=lora.rank,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules=targets,
+                task_type="CAUSAL_LM",
+            ),
+        )
+    except ValueError as error:
+        raise TrainingError(f"LoRA cannot be put into {type(model).__name__}: {error}") from error
+    model.enable_input_require_grads()  # gradient checkpointing needs a path from the frozen embedding
+    return model
+
+
+def write_checkpoint(model: Any, folder: Path, request: TrainingRequest, dtype: torch.dtype) -> None:
+    """Write a folder that `from_pretrained` reads (an adapter folder under LoRA), whole or not at all."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    tokenizer = load_tokenizer(request.model, request.revision, request.template)
+    if request.config.method == "lora":
+        model.save_pretrained(partial)
+        _tidy_adapter(partial)
+    else:
+        model.generation_config.eos_token_id = list(stop_ids(tokenizer))
+        model.config.use_cache = True
+        model.save_pretrained(partial, state_dict=_cast(model.state_dict(), dtype), max_shard_size="5GB")
+        model.config.use_cache = False
+        _edit_json(partial / "config.json", dtype=str(dtype).removeprefix("torch."))
+    tokenizer.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Cast what is floating; tied weights stay one tensor."""
+    cast: dict[int, torch.Tensor] = {}
+    for tensor in state.values():
+        if tensor.is_floating_point():
+            cast.setdefault(tensor.data_ptr(), tensor.to(dtype))
+    return {name: cast.get(tensor.data_ptr(), tensor) for name, tensor in state.items()}
+
+
+def _tidy_adapter(folder: Path) -> None:
+    """PEFT writes module names in the order of a set, which differs between processes, and an empty model card."""
+    (folder / "README.md").unlink(missing_ok=True)
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    if isinstance(config["target_modules"], list):
+        _edit_json(folder / "adapter_config.json", target_modules=sorted(config["target_modules"]))
+
+
+def _edit_json(path: Path, **changes: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
