@@ -29,4 +29,6 @@ class Run:
     @property
     def name(self) -> str:
         """`pocket-m.en50-sw5.s3`; `pocket-m.base`."""
-        return f"{self.model.name}.base" if self.mixture is None else f"{self.model.name}.{self.mixture.name}.s{self.seed}"
+        if self.mixture is None:
+            return f"{self.model.name}.base"
+        return f"{self.model.name}.{self.mixture.name}.s{self.seed}"

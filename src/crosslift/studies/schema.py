@@ -1,0 +1,218 @@
+"""The study file as it is written: one strict pydantic model per table.
+
+Strict, because TOML has types and a text where a number belongs is a mistake; unknown keys are refused, because a
+misspelt `max_item` that is ignored costs a week of GPU time. What the tables mean together is checked in `check`, and
+what a study *is* (with families expanded and defaults filled in) stands in `study`. Descriptions appear in the JSON
+Schema for editors and in error messages.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[list[Text], Field(min_length=1)]
+Tags = Annotated[list[Text], Field(min_length=1)]
+Positive = Annotated[int, Field(gt=0)]
+Amount = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Real = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+PAIRING = (
+    '"shared" (the same items in every language), "disjoint" (each item in one language) or "independent" '
+    "(drawn apart per language); there is no default, because they answer different questions"
+)
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ModelTable(Table):
+    path: Text = Field(description='a hub name, a local folder (begins with ".", "/" or "~"), or "pocket:<name>"')
+    revision: Text | None = Field(None, description="commit, tag or branch on the hub")
+    template: Text | None = Field(
+        None, description='"plain", or the path of a Jinja file; default: the tokenizer\'s own'
+    )
+
+
+class CorpusTable(Table):
+    model_config = ConfigDict(extra="allow", strict=True)  # further keys belong to the reader, whose OPTIONS check them
+
+    reader: Text = Field(description="see: crosslift list readers")
+    task: Text = Field(description="see: crosslift list tasks")
+    languages: Tags = Field(description="language tags; an item must exist in all of them")
+    split: Literal["train", "validation", "test"] = "train"
+    path: Text | None = Field(None, description="file or folder, relative to the study file")
+    revision: Text | None = Field(None, description="what must be read; of files: sha256:... of their content")
+    max_items: Positive | None = Field(None, description="the first n items of the corpus")
+    incomplete: Literal["error", "drop"] = Field("error", description="what to do with items that lack a language")
+    prompt: Text | None = Field(None, description="published form of the prompt; default: the task's first")
+
+
+class BudgetTable(Table):
+    amount: Positive = Field(description="how much, in the unit")
+    unit: Literal["items", "tokens", "bytes"] = "items"
+    per: Literal["total", "language"] = Field("total", description='"language": volume grows with every language')
+    tokenizer: Text | None = Field(None, description='name of the model whose tokenizer counts; for unit = "tokens"')
+
+
+class ComponentTable(Table):
+    corpus: Text = Field(description="name of a corpus")
+    shares: dict[str, Share] | None = Field(None, description="language -> share of the budget")
+    counts: dict[str, Amount] | None = Field(None, description="language -> exact amount")
+
+
+class Drawn(Table):
+    """What mixtures and families have in common."""
+
+    pairing: Literal["shared", "disjoint", "independent"] = Field(description=PAIRING)
+    order: Literal["shuffled", "by_language"] = "shuffled"
+    repeat: bool = Field(False, description="may items be repeated when the corpus is too small?")
+
+
+class MixtureTable(Drawn):
+    components: Annotated[list[ComponentTable], Field(min_length=1)] = Field(
+        description='such as [{ corpus = "math-train", shares = { en = 0.5, sw = 0.5 } }]'
+    )
+    budget: BudgetTable | None = Field(None, description="needed with shares")
+
+
+class Family(Drawn):
+    corpora: Names = Field(description="names of corpora")
+    setting: Literal["single", "multi"] = Field(
+        "single", description='"single": one mixture per corpus; "multi": one mixture joins all corpora'
+    )
+
+
+class CoverageTable(Family):
+    """Sets of languages, listed or nested."""
+
+    kind: Literal["coverage"]
+    languages: Annotated[list[Tags], Field(min_length=1)] | None = Field(None, description="one list per mixture")
+    nested: Tags | None = Field(None, description="one list, of which each mixture takes the first n")
+    sizes: Annotated[list[Positive], Field(min_length=1)] | None = Field(None, description="default: 1, 2, 3 ... all")
+    budget: BudgetTable
+
+
+class DoseTable(Family):
+    """A fixed part and a growing dose of each other language."""
+
+    kind: Literal["dose"]
+    fixed: Annotated[dict[str, Positive], Field(min_length=1)] = Field(description="for example { en = 500 }")
+    languages: Tags = Field(description="the languages that get the dose")
+    doses: Annotated[list[Amount], Field(min_length=1)] = Field(description="items per language, one mixture each")
+
+
+class DonorsTable(Family):
+    """A pivot language and one donor each."""
+
+    kind: Literal["donors"]
+    pivot: Text
+    donors: Tags
+    donor_share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.5
+    budget: BudgetTable
+
+
+class LeaveOneOutTable(Family):
+    """All languages, and all but each one."""
+
+    kind: Literal["leave_one_out"]
+    languages: Annotated[list[Text], Field(min_length=2)]
+    budget: BudgetTable
+
+
+FamilyTable = Annotated[CoverageTable | DoseTable | DonorsTable | LeaveOneOutTable, Field(discriminator="kind")]
+
+
+class GridTable(Table):
+    models: Names | None = Field(None, description="names of models; default: all")
+    mixtures: Names | None = Field(None, description="names of mixtures or families; default: all")
+    seeds: Annotated[list[Amount], Field(min_length=1)] = Field([0], description="training seeds")
+    base: bool = Field(False, description="evaluate the untouched base models too")
+
+
+class LoRATable(Table):
+    rank: Positive = 16
+    alpha: Positive = 32
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: Names | Literal["all-linear"] = "all-linear"
+
+
+class ValidationTable(Table):
+    corpora: Names
+    max_items: Positive | None = Field(None, description="the first n items of each corpus")
+
+
+class TrainingTable(Table):
+    """The fields of training.trainer.SFTConfig (a test holds them equal) and `validation`."""
+
+    method: Literal["full", "lora"] = "full"
+    trainer: Text = Field("native", description="see: crosslift list trainers")
+    epochs: Real | None = None
+    steps: Positive | None = None
+    learning_rate: Real
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    max_grad_norm: Real = 1.0
+    batch_examples: Positive | None = None
+    batch_tokens: Positive | None = None
+    max_length: Positive = 1024
+    truncate: bool = False
+    loss_on: Literal["completion", "all"] = "completion"
+    packing: bool = False
+    gradient_checkpointing: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    micro_batch_tokens: Positive = 16384
+    lora: LoRATable | None = None
+    select_by: Literal["last", "loss", "score"] = "last"
+    validate_every: Real | None = Field(None, description="in epochs; default: only at the end")
+    validation: ValidationTable | None = Field(None, description="held-out items that pick the checkpoint")
+
+
+class EvaluationTable(Table):
+    corpus: Text = Field(description="name of a corpus")
+    languages: Tags | None = Field(None, description="default: the corpus's")
+    max_tokens: Positive | None = Field(None, description="limit of generated tokens; default: the task's")
+    generator: Text = Field("hf", description="see: crosslift list generators")
+    require_language: bool = Field(False, description="an answer in another language scores 0")
+
+
+class ContrastTable(Table):
+    name: Text
+    control: Text = Field(description='name of a mixture, or "base"')
+    treatments: Names = Field(description="names of mixtures or families")
+    primary: bool = False
+
+
+class Head(Table):
+    name: Text = Field(description="letters, digits, '_', '+' and '-'")
+    question: str = Field("", description="what the study asks, in a sentence")
+    hypothesis: str = Field("", description="what you expect, written before the first run")
+    data_seed: Amount = Field(0, description="which items are drawn; apart from the training seeds")
+
+
+class StudyFile(Head):
+    """study.toml: what is asked."""
+
+    models: Annotated[dict[str, ModelTable], Field(min_length=1)]
+    corpora: Annotated[dict[str, CorpusTable], Field(min_length=1)]
+    mixtures: dict[str, MixtureTable] = {}
+    families: dict[str, FamilyTable] = {}
+    grid: GridTable = Field(default_factory=lambda: GridTable.model_validate({}))
+    training: TrainingTable
+    evaluations: Annotated[dict[str, EvaluationTable], Field(min_length=1)]
+    contrasts: list[ContrastTable] = []
+
+
+TABLES: dict[str, Any] = {
+    "models": ModelTable,
+    "corpora": CorpusTable,
+    "mixtures": MixtureTable,
+    "families": FamilyTable,
+    "evaluations": EvaluationTable,
+}
+"""Tables of named tables: each entry is read by itself, so that one mistake does not hide the next."""

@@ -1,0 +1,158 @@
+"""A study: one question, asked of several runs that differ in what the study varies and in nothing else.
+
+This is the study file with its families expanded, defaults filled in and names resolved. It knows nothing of where it
+runs (`site`) nor of the folder it leaves behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from crosslift.corpora.corpus import Source
+from crosslift.fingerprint import fingerprint_file
+from crosslift.mixtures.mixture import Mixture
+from crosslift.studies.run import Model, Run
+from crosslift.training.trainer import SFTConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Held-out items that pick the checkpoint; every run is validated in its own mixture's languages only."""
+
+    corpora: tuple[str, ...]
+    max_items: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    name: str
+    corpus: str
+    task: str
+    languages: tuple[str, ...]
+    max_tokens: int
+    generator: str = "hf"
+    require_language: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Each treatment minus the control, written before the runs."""
+
+    name: str
+    control: str
+    """A mixture, or "base"."""
+    treatments: tuple[str, ...]
+    """Mixtures; families are expanded, without the control itself."""
+    primary: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    name: str
+    question: str
+    hypothesis: str
+    data_seed: int
+    folder: Path
+    models: dict[str, Model]
+    """Of the grid only; likewise `mixtures`. Paths as the file writes them, relative to `folder`."""
+    corpora: dict[str, Source]
+    prompts: dict[str, str]
+    """Corpus -> published form of the prompt."""
+    mixtures: dict[str, Mixture]
+    seeds: tuple[int, ...]
+    training: SFTConfig
+    validation: Validation | None
+    evaluations: dict[str, Evaluation]
+    contrasts: tuple[Contrast, ...]
+    base: bool
+    paths: dict[str, str] = field(default_factory=dict)
+    """Corpus -> its path as the file writes it (`Source.path` is joined to `folder`), so that a study that is moved to
+    another machine keeps its identity."""
+    tokenizers: dict[str, Model] = field(default_factory=dict)
+    """All models of the file, also those outside the grid: token budgets may name them."""
+
+    def runs(self) -> tuple[Run, ...]:
+        """Base model first, then mixture by mixture, seed by seed; model after model."""
+        runs: list[Run] = []
+        for model in self.models.values():
+            if self.base:
+                runs.append(Run(model=model, mixture=None, seed=0))
+            runs += [Run(model=model, mixture=mix, seed=seed) for mix in self.mixtures.values() for seed in self.seeds]
+        return tuple(runs)
+
+    def tasks_of(self, mixture: Mixture) -> tuple[str, ...]:
+        """The tasks that a mixture trains on, sorted."""
+        return tuple(sorted({self.corpora[corpus].task for corpus in mixture.corpora}))
+
+    def evaluations_of(self, run: Run) -> tuple[Evaluation, ...]:
+        """A run is asked the tasks it was trained on; a base model all."""
+        if run.mixture is None:
+            return tuple(self.evaluations.values())
+        tasks = self.tasks_of(run.mixture)
+        return tuple(evaluation for evaluation in self.evaluations.values() if evaluation.task in tasks)
+
+    def validation_of(self, run: Run) -> dict[str, tuple[str, ...]]:
+        """Validation corpus -> languages that this run is validated in: its own tasks and languages; empty for none."""
+        if run.mixture is None or self.validation is None:
+            return {}
+        tasks = self.tasks_of(run.mixture)
+        chosen = {}
+        for corpus in self.validation.corpora:
+            source = self.corpora[corpus]
+            tags = tuple(tag for tag in source.languages if tag in run.mixture.languages)
+            if source.task in tasks and tags:
+                chosen[corpus] = tags
+        return chosen
+
+    def identity_of(self, run: Run) -> dict[str, Any]:
+        """Everything in the study file that decides what the run's training ends in, and nothing else.
+
+        Left out on purpose: names of the study, the run, the mixture and its family, other members, contrasts,
+        evaluations (`identity_of_evaluation`) and where it runs. Adding a mixture makes no other run stale. The
+        *content* of corpora and models is not known here; who hashes this adds their fingerprints.
+        """
+        identity: dict[str, Any] = {"model": self._model(run.model)}
+        if run.mixture is None:
+            return identity
+        mixture = run.mixture
+        validation = self.validation_of(run)
+        config = asdict(self.training)
+        identity |= {
+            "data_seed": self.data_seed,
+            "seed": run.seed,
+            "mixture": self.identity_of_mixture(mixture),
+            "corpora": {name: self.identity_of_corpus(name) for name in dict.fromkeys([*mixture.corpora, *validation])},
+            "training": config,
+            "validation": None
+            if not validation or self.validation is None
+            else {"corpora": validation, "max_items": self.validation.max_items},
+        }
+        return identity
+
+    def identity_of_corpus(self, name: str) -> dict[str, Any]:
+        """What the study file says of a corpus, with its path as written."""
+        source = replace(self.corpora[name], path=None)
+        return asdict(source) | {"path": self.paths.get(name), "prompt": self.prompts[name]}
+
+    def identity_of_mixture(self, mixture: Mixture) -> dict[str, Any]:
+        """What decides which examples are drawn and in which order, the corpora and the data seed apart."""
+        identity = asdict(mixture)
+        for key in ("name", "family", "dose", "factors"):
+            del identity[key]
+        if mixture.budget is not None and mixture.budget.tokenizer is not None:
+            identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
+        return identity
+
+    def identity_of_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
+        """What decides the predictions and scores of an evaluation, the checkpoint apart. `generator` is in it."""
+        identity = asdict(evaluation)
+        del identity["name"]
+        return identity | {"corpus": self.identity_of_corpus(evaluation.corpus)}
+
+    def _model(self, model: Model) -> dict[str, Any]:
+        template = model.template
+        if template not in (None, "plain"):
+            template = fingerprint_file(self.folder / Path(template).expanduser())
+        return {"path": model.path, "revision": model.revision, "template": template}
