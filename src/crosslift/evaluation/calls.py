@@ -1,0 +1,197 @@
+"""API calls as models write them: `API-Request: [Name(key1='value1', key2='value2')]`.
+
+Python's own parser does not do: published gold calls put quotes inside quotes (`attendees='['John', 'Jane']'` in
+API-Bank), models leave values bare (`city=New York`). The scanner here asks a weaker question that all of these answer:
+where does the value end? At the quote (or the bare text) that is followed by `, key=` or by the closing parenthesis.
+Nothing is ever executed; only lists and dictionaries pass through `ast.literal_eval`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import unicodedata
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+PREFIX = "API-Request:"
+
+_CALL = re.compile(r"([^\W\d][\w.]*)\s*\(")
+_KEY = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*")
+_BEHIND_VALUE = re.compile(r"\s*(?:,\s*(?=[^\W\d]\w*\s*=)|,?\s*(?=\)))")
+_END = re.compile(r"\s*\)")
+_OPENING, _CLOSING = "([{", ")]}"
+_LINE_START = re.compile(r"(?:^|\n)[ \t]*(?=[^\W\d][\w.]*\()")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    name: str
+    arguments: tuple[tuple[str, Any], ...]
+    """Keys in the order of writing, values in canonical form: text, or lists and dictionaries of text."""
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.arguments)})"
+
+
+def parse_calls(text: str) -> list[Call]:
+    """The calls of an answer, in order; empty where there is none.
+
+    Looked for at the last `API-Request:`, else at the first `[Name(`, else at the first line that begins with
+    `Name(`. What follows the closing bracket is ignored, as models go on with an imagined result. Positional
+    arguments and repeated keys are not this form and parse as nothing.
+    """
+    if PREFIX in text:
+        return _calls_at(text, text.rindex(PREFIX) + len(PREFIX))
+    for match in re.finditer(r"\[\s*(?=[^\W\d][\w.]*\s*\()", text):
+        if calls := _calls_at(text, match.start()):
+            return calls
+    for match in _LINE_START.finditer(text):
+        if calls := _calls_at(text, match.end()):
+            return calls
+    return []
+
+
+def _calls_at(text: str, place: int) -> list[Call]:
+    """`[call, call]` or a bare call, at this place; empty where it is broken or does not close."""
+    place = _skip(text, place)
+    bracketed = text[place : place + 1] == "["
+    place = _skip(text, place + bracketed)
+    calls: list[Call] = []
+    while True:
+        read = _call_at(text, place)
+        if read is None:
+            return []
+        call, place = read
+        calls.append(call)
+        if not bracketed:
+            return calls
+        place = _skip(text, place)
+        if text[place : place + 1] == "]":
+            return calls
+        if text[place : place + 1] != ",":
+            return []
+        place = _skip(text, place + 1)
+
+
+def _skip(text: str, place: int) -> int:
+    while place < len(text) and text[place] in " \t\r\n`":
+        place += 1
+    return place
+
+
+def _call_at(text: str, place: int) -> tuple[Call, int] | None:
+    opening = _CALL.match(text, place)
+    if opening is None:
+        return None
+    place = opening.end()
+    arguments: dict[str, Any] = {}
+    while not (closing := _END.match(text, place)):
+        key = _KEY.match(text, place)
+        value = _value_at(text, key.end()) if key else None
+        if key is None or value is None or key.group(1) in arguments:
+            return None
+        arguments[key.group(1)], place = value
+    return Call(name=opening.group(1), arguments=tuple(arguments.items())), closing.end()
+
+
+def _value_at(text: str, place: int) -> tuple[Any, int] | None:
+    """The value that begins here and the place behind it (and behind its comma)."""
+    quote = text[place : place + 1]
+    return _quoted(text, place, quote) if quote in ("'", '"') else _bare(text, place)
+
+
+def _quoted(text: str, place: int, quote: str) -> tuple[Any, int] | None:
+    """A quoted value. One that holds a list ends only where its brackets do, if they do."""
+    if text[place + 1 : place + 2] in tuple(_OPENING) and (found := _closing_quote(text, place, quote, balanced=True)):
+        return found
+    return _closing_quote(text, place, quote, balanced=False)
+
+
+def _closing_quote(text: str, place: int, quote: str, *, balanced: bool) -> tuple[Any, int] | None:
+    end, depth = place + 1, 0
+    while end < len(text):
+        if text[end] == "\\":
+            end += 2
+            continue
+        depth += balanced * ((text[end] in _OPENING) - (text[end] in _CLOSING))
+        if text[end] == quote and not depth and (behind := _BEHIND_VALUE.match(text, end + 1)):
+            inner = re.sub(r"\\(['\"\\])", r"\1", text[place + 1 : end])
+            return canonical(inner), behind.end()
+        end += 1
+    return None
+
+
+def _bare(text: str, place: int) -> tuple[Any, int] | None:
+    """An unquoted value: up to `, key=` or `)` outside of its own brackets and of quotes inside them."""
+    depth, quote = 0, ""
+    for end in range(place, len(text)):
+        character = text[end]
+        if quote:
+            quote = "" if character == quote else quote
+        elif depth and character in "'\"":
+            quote = character
+        elif character in _OPENING:
+            depth += 1
+        elif depth and character in _CLOSING:
+            depth -= 1
+        elif not depth and (behind := _BEHIND_VALUE.match(text, end)):
+            return (canonical(text[place:end]), behind.end()) if text[place:end].strip() else None
+    return None
+
+
+def canonical(text: str) -> Any:
+    """A value without its way of writing: `5` and `'5'` are one value, `['a', 'b']` and `"['a','b']"` too.
+
+    Text is compared in Unicode's composed form, stripped, case kept. Lists, tuples, sets and dictionaries
+    become lists and dictionaries of text.
+    """
+    text = unicodedata.normalize("NFC", text).strip()
+    if text[:1] in ("[", "{", "("):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of odd escapes in a model's text
+                return _as_text(ast.literal_eval(text))
+        except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            return text  # a text that merely begins with a bracket
+    return text
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _as_text(value[key]) for key in value}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(element) for element in value]
+    if isinstance(value, set):
+        return sorted((_as_text(element) for element in value), key=repr)
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value).strip()
+    return repr(value)
+
+
+_NEUTRAL_WORD = re.compile(r"[^\W\d_]*[\d\W_]*\d[\w\W]*|\S+@\S+|\w+://\S+|true|false|none|null|[\W_]+", re.IGNORECASE)
+
+
+def is_neutral(value: Any) -> bool:
+    """Is the value the same in every language? Numbers, dates, times, ids, addresses: no word of it is plain letters.
+
+    "2023-03-25 10:00", "J46801", "john@example.com", "120/80" are; "Room 1", "AAPL" and "new" are not. Lists and
+    dictionaries are where everything in them is.
+    """
+    if isinstance(value, dict):
+        return all(is_neutral(element) for element in value.values())
+    if isinstance(value, list):
+        return all(is_neutral(element) for element in value)
+    words = str(value).split()
+    return bool(words) and all(_NEUTRAL_WORD.fullmatch(word) for word in words)
+
+
+def fold_neutral(value: Any) -> Any:
+    """A language-neutral value with the digits of any script as ASCII: "৫" is "5"."""
+    if isinstance(value, dict):
+        return {key: fold_neutral(element) for key, element in value.items()}
+    if isinstance(value, list):
+        return [fold_neutral(element) for element in value]
+    return "".join(
+        character if (digit := unicodedata.decimal(character, None)) is None else str(digit) for character in str(value)
+    )

@@ -1,0 +1,202 @@
+"""Greedy answers from any Hugging Face causal language model, with a loop of our own.
+
+`model.generate` carries every row of a batch to the end of its longest answer. Answers to one task differ widely in
+length, so most of that work is done on rows that have stopped. Here finished rows leave the batch (their part of the
+key-value cache too) as soon as enough have gathered to pay for the copy. The tokens are those of
+`generate(do_sample=False)`; the tests check it on four architectures.
+
+Batches are bounded by tokens, longest prompts first, and depend on the prompts alone: batch shapes decide the last bits
+of a logit, and a run that was killed and started again must end in the same bytes. The one exception is a GPU out of
+memory, where the batch is halved rather than the run lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.cache_utils import DynamicCache
+
+from crosslift.chat import load_tokenizer, stop_ids
+from crosslift.errors import EvaluationError
+from crosslift.evaluation.generator import Completion
+
+MAX_BATCH_TOKENS = {"cpu": 32_768, "cuda": 131_072}
+"""Prompt and longest possible answer, padding included. 131,072 tokens are 19 GB of cache for an 8B model."""
+COMPACT_AT = 0.8
+"""Finished rows are dropped once at most this share of the batch is alive."""
+
+
+class Generator:
+    """A model in memory, ready to answer."""
+
+    def __init__(
+        self,
+        checkpoint: Path | str,
+        *,
+        base: str | None = None,
+        revision: str | None = None,
+        device: str = "auto",
+        template: str | None = None,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+        max_batch_tokens: int | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            checkpoint: Local folder or hub name; the folder of a LoRA adapter is loaded on its base model.
+            base: Base model of an adapter; None: the one that the adapter names. Unused otherwise.
+            revision: Of the base model or hub model.
+            device: "auto": a CUDA GPU where there is one, else the CPU.
+            template: Chat template, as `chat.load_tokenizer` takes it; None for checkpoints, which carry their own.
+            precision: "auto": bfloat16 on GPUs that compute in it, else float32.
+            max_batch_tokens: Default: MAX_BATCH_TOKENS of the device.
+
+        Raises:
+            EvaluationError: the model cannot be read.
+            TemplateError: it has no chat template.
+        """
+        self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        dtype = _dtype(precision, self.device)
+        adapter = Path(checkpoint) / "adapter_config.json"
+        source = _base_of(adapter, base) if adapter.is_file() else str(checkpoint)
+        own_tokenizer = (Path(checkpoint) / "tokenizer_config.json").is_file() or not adapter.is_file()
+        self.tokenizer = load_tokenizer(
+            checkpoint if own_tokenizer else source, None if adapter.is_file() and own_tokenizer else revision, template
+        )
+        self.stop_ids = stop_ids(self.tokenizer)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype)
+        except (OSError, ValueError) as error:
+            raise EvaluationError(f"The model {source} cannot be read: {error}") from error
+        if adapter.is_file():
+            model = _with_adapter(model, Path(checkpoint), merge=dtype == torch.float32)
+        self.model = model.to(self.device).eval()
+        self._max_batch_tokens = max_batch_tokens or MAX_BATCH_TOKENS.get(self.device.type, MAX_BATCH_TOKENS["cpu"])
+
+    def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
+        """Answer each prompt; results are in the order of the prompts.
+
+        Args:
+            prompts: Token ids, as `chat.encode_prompt` gives them.
+            max_tokens: Limit per answer, its end-of-turn token included. Where a prompt leaves less room in the model's
+                context, that room is the limit.
+
+        Raises:
+            EvaluationError: a prompt fills the model's context, or a single prompt does not fit in memory.
+        """
+        limits = [self._limit(len(prompt), max_tokens) for prompt in prompts]
+        answers: list[list[int]] = [[] for _ in prompts]
+        waiting = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+        while waiting:
+            batch = waiting[: self._batch_rows(len(prompts[waiting[0]]) + max_tokens)]
+            waiting = waiting[len(batch) :]
+            ids = self._answer([prompts[index] for index in batch], [limits[index] for index in batch])
+            for index, answer in zip(batch, ids, strict=True):
+                answers[index] = answer
+        texts = self.tokenizer.batch_decode(answers, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return [
+            Completion(text=text, finish="stop" if answer[-1] in self.stop_ids else "length", num_tokens=len(answer))
+            for text, answer in zip(texts, answers, strict=True)
+        ]
+
+    def _limit(self, num_prompt_tokens: int, max_tokens: int) -> int:
+        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        room = max_tokens if context is None else context - num_prompt_tokens
+        if room < 1 or not num_prompt_tokens:
+            raise EvaluationError(
+                f"A prompt of {num_prompt_tokens} tokens leaves no room for an answer in the model's context of "
+                f"{context} tokens. Leave the item out, or evaluate a model with a longer context."
+            )
+        return min(max_tokens, room)
+
+    def _batch_rows(self, tokens_per_row: int) -> int:
+        return max(1, self._max_batch_tokens // tokens_per_row)
+
+    def _answer(self, prompts: list[Sequence[int]], limits: list[int]) -> list[list[int]]:
+        """One batch, in halves where it does not fit on the GPU; later batches then start smaller."""
+        try:
+            return decode_greedily(self.model, prompts, limits, self.stop_ids)
+        except torch.OutOfMemoryError:
+            if len(prompts) == 1:
+                raise EvaluationError(
+                    f"A single prompt of {len(prompts[0])} tokens does not fit in the GPU's memory. Use a larger GPU, "
+                    "or lower max_tokens."
+                ) from None
+        torch.cuda.empty_cache()
+        self._max_batch_tokens = max(1, self._max_batch_tokens // 2)
+        half = (len(prompts) + 1) // 2
+        return self._answer(prompts[:half], limits[:half]) + self._answer(prompts[half:], limits[half:])
+
+
+@torch.inference_mode()
+def decode_greedily(
+    model: Any, prompts: Sequence[Sequence[int]], limits: Sequence[int], stops: Sequence[int]
+) -> list[list[int]]:
+    """Token ids of one batch's answers, each ending with a stop id or at its limit.
+
+    Prompts are padded on the left, so that all rows append in the same column.
+    """
+    width, room = max(map(len, prompts)), max(limits)
+    ids = torch.zeros((len(prompts), width), dtype=torch.long)
+    mask = torch.ones((len(prompts), width + room), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, : width - len(prompt)] = 0
+    ids, mask = ids.to(model.device), mask.to(model.device)
+    positions = (mask[:, :width].cumsum(1) - 1).clamp(min=0)
+    cache = DynamicCache(config=model.config)
+    answers: list[list[int]] = [[] for _ in prompts]
+    rows = list(range(len(prompts)))  # which prompt each row of the batch belongs to
+    alive = set(rows)
+    for column in range(width, width + room):
+        logits = model(
+            input_ids=ids,
+            attention_mask=mask[:, :column],
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits
+        token = logits[:, -1].argmax(-1)
+        for row, last in zip(rows, token.tolist(), strict=True):
+            if row in alive:
+                answers[row].append(last)
+                if last in stops or len(answers[row]) == limits[row]:
+                    alive.remove(row)
+        if not alive:
+            break
+        positions = positions[:, -1:] + 1
+        if len(alive) <= COMPACT_AT * len(rows):
+            kept = torch.tensor([place for place, row in enumerate(rows) if row in alive], device=token.device)
+            rows = [row for row in rows if row in alive]
+            cache.batch_select_indices(kept)
+            token, mask, positions = token[kept], mask[kept], positions[kept]
+        ids = token[:, None]
+    return answers
+
+
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _base_of(adapter: Path, base: str | None) -> str:
+    named = base or json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not named:
+        raise EvaluationError(f"{adapter} names no base model. Give `base`.")
+    return str(named)
+
+
+def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
+    """The adapter on its base, merged into the weights where that costs no precision."""
+    from peft import PeftModel
+
+    adapted = PeftModel.from_pretrained(model, str(folder))
+    return adapted.merge_and_unload() if merge else adapted

@@ -1,0 +1,108 @@
+"""Mathematical word problems with a number for an answer (GSM8K, MGSM).
+
+The published rule is "the last number of the output". It breaks on "The answer is 42 (that is, 6 boxes of 7)." and on a
+model that adds the year, so a number behind an explicit sign of an answer goes first: `\\boxed{}`, `####` (GSM8K), or
+the cue in the language of the question or in English, for models trained on English solutions. Without any of them the
+last number counts. Numbers are compared by value, in any reading that the notation allows (see `numerals`); prefixes
+never count, "4" is not "42".
+
+Prompt forms: "bare" is the question as it stands, "mcot" the form of mCoT-MATH that arXiv 2604.13286 trains and tests
+with. A truncated answer counts as wrong even where the right number stands in it already: which number a model stands
+by is known only when it has stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.languages.identify import in_language
+from crosslift.languages.language import Language
+from crosslift.languages.language import language as find_language
+from crosslift.languages.numerals import Number, fold, numbers, parse, write
+
+METRICS = ("accuracy", LANGUAGE_METRIC)
+PROMPTS = ("bare", "mcot")
+MAX_TOKENS = 512
+
+_MCOT = "Question:\n{question}\nAnswer:\n{step_by_step}\n"
+
+
+def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
+    """The conversation with its last question in a published prompt form.
+
+    Raises:
+        EvaluationError: no such form, or no question.
+    """
+    check_prompt(prompt, PROMPTS)
+    question = messages[last_question(messages)]["content"]
+    if prompt == "mcot":
+        question = _MCOT.format(question=question, step_by_step=language.step_by_step)
+    return rewrite_question(messages, question)
+
+
+def score(text: str, answer: str, language: Language) -> Outcome:
+    """`accuracy` 1 where the final number equals the gold answer, and `in_language`.
+
+    Raises:
+        ValueError: the gold answer is not a number.
+    """
+    gold = parse(answer)
+    spoken = float(in_language(text, language))
+    found = final_number(text, language)
+    if found is None:
+        return Outcome(values={"accuracy": 0.0, LANGUAGE_METRIC: spoken}, status="unparsed")
+    accuracy = float(gold in found.readings)
+    return Outcome(values={"accuracy": accuracy, LANGUAGE_METRIC: spoken}, status="scored", parsed=write(found.value))
+
+
+def final_number(text: str, language: Language) -> Number | None:
+    """The number that the answer commits to; None where the text holds no number."""
+    text = fold(text)
+    for tail in _tails(text, language):
+        number = _committed(tail, language)
+        if number is not None:
+            return number
+    found = numbers(text, language)
+    return found[-1] if found else None
+
+
+def _tails(text: str, language: Language) -> list[str]:
+    """What stands behind each sign of an answer, the last sign first: an answer may be corrected on the way."""
+    tails = []
+    for match in _signs(language).finditer(text):
+        tail = text[match.end() :]
+        tails.append(_inside_braces(tail) if match.group().endswith("{") else tail)
+    return tails[::-1]
+
+
+@cache
+def _signs(language: Language) -> re.Pattern[str]:
+    cues = sorted({language.answer_cue, find_language("en").answer_cue}, key=len, reverse=True)
+    return re.compile("|".join([r"\\boxed\s*\{", "####", *(re.escape(fold(cue)) for cue in cues)]), re.IGNORECASE)
+
+
+def _inside_braces(tail: str) -> str:
+    depth = 1
+    for place, character in enumerate(tail):
+        depth += (character == "{") - (character == "}")
+        if depth == 0:
+            return tail[:place]
+    return tail
+
+
+_OPERATOR = re.compile(r"\s*(?:[-+*/×÷·=]|\\times|\\cdot|\\div)")
+
+
+def _committed(tail: str, language: Language) -> Number | None:
+    """The first number, or the result where an equation begins there: "is 3 × 14 = 42 apples" commits to 42."""
+    found = numbers(tail, language)
+    if not found:
+        return None
+    line = tail[: tail.find("\n", found[0].start)] if "\n" in tail[found[0].start :] else tail
+    last_equals = line.rfind("=")
+    if last_equals >= found[0].end and _OPERATOR.match(line, found[0].end):
+        return next((number for number in found if number.start > last_equals), found[0])
+    return found[0]
