@@ -14,7 +14,7 @@ from crosslift.errors import did_you_mean
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies import schema
 from crosslift.studies.check_mixtures import check_mixtures, no_doubles
-from crosslift.studies.problems import Problems
+from crosslift.studies.problems import Problems, some
 from crosslift.studies.tables import Tables, treatments
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
@@ -183,18 +183,29 @@ def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
         problems.add(
             "", "there is nothing to run. Add [mixtures.<name>] or [families.<name>], or say base = true under [grid]."
         )
-    asked = {corpus.task for name in _evaluated(tables) if (corpus := tables.corpora.get(name)) is not None}
-    if None in tables.evaluations.values() or not asked:
+    _asked(tables, problems)
+
+
+def _asked(tables: Tables, problems: Problems) -> None:
+    """A run whose task nothing evaluates is a mistake, not a wish."""
+    tables_of = [tables.corpora.get(table.corpus) for table in tables.evaluations.values() if table is not None]
+    asked = {corpus.task for corpus in tables_of if corpus is not None}
+    if None in tables_of or None in tables.evaluations.values():
         return
+    idle: dict[str, list[str]] = {}
     for mixture in _of_grid(tables):
-        tasks = {corpus.task for name in mixture.corpora if (corpus := tables.corpora.get(name)) is not None}
+        tasks = _tasks(tables, mixture)
         if tasks and not tasks & asked:
-            place = f"families.{mixture.family}" if mixture.family else f"mixtures.{mixture.name}"
-            problems.add(place, f"trains on {' and '.join(sorted(tasks))} and no evaluation asks for it. Add one.")
+            idle.setdefault(" and ".join(sorted(tasks)), []).append(mixture.name)
+    for words, names in idle.items():
+        problems.add("evaluations", f"no evaluation asks for {words}, which is trained by {some(names)}. Add one.")
 
 
-def _evaluated(tables: Tables) -> list[str]:
-    return [table.corpus for table in tables.evaluations.values() if table is not None]
+def _tasks(tables: Tables, mixture: Mixture) -> set[str]:
+    """The tasks that a mixture trains on; empty where a corpus or its task is wrong, which has been said already."""
+    corpora = [tables.corpora.get(name) for name in mixture.corpora]
+    tasks = {"" if corpus is None else corpus.task for corpus in corpora}
+    return tasks if tasks <= {*members("task")} else set()
 
 
 def _of_grid(tables: Tables) -> list[Mixture]:
@@ -227,26 +238,29 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
                 problems.add(here, f"'{name}' is the train split. Validate on items that are held out.")
     if table.select_by == "last" or any(tables.corpora.get(name) is None for name in validation.corpora):
         return
-    for mixture in _of_grid(tables):
-        if not any(_validates(tables, name, mixture) for name in validation.corpora):
-            problems.add(
-                "training.validation",
-                f"has no item in a language and task of mixture {mixture.name}, so its checkpoint cannot be "
-                f'selected by {table.select_by}. Add a corpus, or say select_by = "last".',
-            )
+    mixtures = [mixture for mixture in _of_grid(tables) if _tasks(tables, mixture)]
+    blind = [mix.name for mix in mixtures if not any(_validates(tables, name, mix) for name in validation.corpora)]
+    if blind:
+        problems.add(
+            "training.validation",
+            f"has no item in a language and task of {some(blind)}, whose checkpoints cannot be selected by "
+            f'{table.select_by}. Add a corpus, or say select_by = "last".',
+        )
 
 
 def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:
     corpus = tables.corpora[name]
-    trained = [tables.corpora.get(other) for other in mixture.corpora]
-    tasks = {other.task for other in trained if other is not None}
-    return corpus is not None and corpus.task in tasks and any(tag in corpus.languages for tag in mixture.languages)
+    if corpus is None or corpus.task not in _tasks(tables, mixture):
+        return False
+    return any(tag in corpus.languages for tag in mixture.languages)
 
 
 def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems: Problems) -> None:
     mixtures = {mixture.name: mixture for group in tables.expanded.values() for mixture in group}
     asked = (tables.grid and tables.grid.mixtures) or [*tables.mixtures, *tables.families]
     grid = {*asked, *(mixture.name for mixture in _of_grid(tables))}
+    if any(name not in tables.mixtures and name not in tables.families for name in asked):
+        grid |= {*mixtures, *tables.families}  # said already: the list itself is wrong
     hidden = tuple(name for kind in (tables.mixtures, tables.families) for name, entry in kind.items() if entry is None)
     others = [other for other in tables.contrasts if other is not None and other is not table]
     if any(other.name == table.name for other in others):
@@ -279,7 +293,11 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
                 problems.add(here, f"family '{name}' has no mixture to compare with '{table.control}'. Name another.")
         elif treatment is control:
             problems.add(here, f"'{name}' is compared with itself. Remove it.")
-        elif control is not None and not set(control.corpora) & set(treatment.corpora):
+        elif (
+            control is not None
+            and {*control.corpora, *treatment.corpora} <= {*tables.corpora}
+            and not {*control.corpora} & {*treatment.corpora}
+        ):
             problems.add(here, f"'{name}' and '{control.name}' have no corpus in common. Compare mixtures of one task.")
 
 

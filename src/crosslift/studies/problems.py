@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from crosslift.errors import UnknownName, did_you_mean
+from crosslift.errors import did_you_mean
 from crosslift.languages.language import language, tags
 
 KINDS = {
@@ -122,6 +122,11 @@ class Problems(list[str]):
         return len(self) == before
 
 
+def some(names: Sequence[str]) -> str:
+    """`a, b, c and 4 more`."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def _walk(kind: Any, loc: Sequence[str | int]) -> tuple[list[str | int], dict[str, Any]]:
     """The location without the tags pydantic inserts for unions, and the fields of the table it ends in."""
     path: list[str | int] = []
@@ -179,6 +184,3 @@ def _near_language(tag: str) -> str:
 def _show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-__all__ = ["Problems", "UnknownName"]

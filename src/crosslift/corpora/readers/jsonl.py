@@ -127,10 +127,12 @@ def _say(mistake: Any, path: str) -> str:
             return f"'{path}' is missing. Add it."
         case "extra_forbidden":
             return unknown_column(path)
-        case "dict_type":
+        case "dict_type" if not path:
             return "is not a JSON object in { }. Correct the line."
         case "list_type":
             wanted = "a list"
+        case "dict_type":
+            wanted = "an object with role and content"
         case _:
             wanted = "a text or a whole number" if path in ("item_id", "answer", "cluster") else "a text"
     return f"{path} must be {wanted}, not {mistake['input']!r:.40}. Correct it."

@@ -1,0 +1,148 @@
+"""`manifest.json`: what a mixture really holds, counted from its examples and not from what was asked.
+
+A mixture file says what somebody intended. Whether two mixtures then differed in one language only, or also in tokens,
+in the problems they pose or in how often an item is repeated, must be visible without the data: counts and tokens per
+language, fertility on the same items, overlap with every other mixture of the study, and hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosslift.mixtures.mixture import Mixture
+
+ENGLISH = "en"
+
+Items = dict[str, np.ndarray]
+"""Corpus -> which of its items are used, by position; bool, shape (num_items,) or shorter."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusRecord:
+    """What the manifest tells of a corpus."""
+
+    languages: tuple[str, ...]
+    fingerprint: str
+    revision: str
+    licence: str
+
+
+def manifest(
+    mixture: Mixture,
+    examples: pl.DataFrame,
+    *,
+    corpora: Mapping[str, CorpusRecord],
+    tokens: Mapping[str, Mapping[str, np.ndarray]],
+    others: Mapping[str, Items],
+    data_seed: int,
+) -> dict[str, Any]:
+    """Describe a drawn mixture, in JSON types.
+
+    Args:
+        examples: as `draw` gives them.
+        corpora: the mixture's corpora.
+        tokens: model -> corpus -> tokens of each row, prompt and completion, shape (num_rows,).
+        others: mixture -> its items (see `items_of`), for the overlap.
+
+    Returns:
+        "mixture", "languages" (trained on), "num_examples", "num_items" (different ones, all corpora), "counts" and
+        "unique_items" {corpus: {language: n}}, "tokens" {model: {corpus: {language: n}}} in one pass over the examples,
+        "fertility" {model: {language: x}}: tokens of the language's items / tokens of the same items in English, null
+        where a corpus has no English; "overlap" {other mixture: shared items}, "examples_sha256", "corpora" {corpus:
+        {"fingerprint", "revision", "licence"}}, "data_seed", "pairing", "order", "budget", "factors".
+    """
+    counts = _per_language(mixture, examples, pl.len())
+    items = items_of(examples, corpora)
+    return {
+        "mixture": mixture.name,
+        "languages": list(mixture.languages),
+        "num_examples": examples.height,
+        "num_items": sum(int(used.sum()) for used in items.values()),
+        "counts": counts,
+        "unique_items": _per_language(mixture, examples, pl.col("row").n_unique()),
+        "tokens": {model: _tokens(mixture, examples, lengths) for model, lengths in tokens.items()},
+        "fertility": {model: _fertility(mixture, examples, corpora, lengths) for model, lengths in tokens.items()},
+        "overlap": {name: shared_items(items, other) for name, other in others.items() if name != mixture.name},
+        "examples_sha256": examples_sha256(examples),
+        "corpora": {
+            corpus: {key: value for key, value in asdict(corpora[corpus]).items() if key != "languages"}
+            for corpus in mixture.corpora
+        },
+        "data_seed": data_seed,
+        "pairing": mixture.pairing,
+        "order": mixture.order,
+        "budget": None if mixture.budget is None else asdict(mixture.budget),
+        "factors": dict(mixture.factors),
+    }
+
+
+def items_of(examples: pl.DataFrame, corpora: Mapping[str, CorpusRecord]) -> Items:
+    """Which items of each corpus the examples use, in whatever language. A bit of memory per item, not per example."""
+    used: Items = {}
+    for (corpus,), part in examples.group_by("corpus"):
+        rows = part["row"].to_numpy() // len(corpora[str(corpus)].languages)
+        used[str(corpus)] = np.bincount(rows).astype(bool)
+    return used
+
+
+def shared_items(one: Items, other: Items) -> int:
+    """How many items two mixtures have in common, in whatever language."""
+    total = 0
+    for corpus in one.keys() & other.keys():
+        length = min(len(one[corpus]), len(other[corpus]))
+        total += int(np.count_nonzero(one[corpus][:length] & other[corpus][:length]))
+    return total
+
+
+def examples_sha256(examples: pl.DataFrame) -> str:
+    """SHA-256 of `corpus,item_id,language,repeat` as CSV with a header, in training order.
+
+    Of the content and not of the Parquet file, whose bytes change with the library that writes it: anybody can check
+    it with any tool.
+    """
+    digest = hashlib.sha256()
+    columns = ["corpus", "item_id", "language", "repeat"]
+    for i, part in enumerate(examples.select(columns).iter_slices(1_000_000)):
+        digest.update(part.write_csv(include_header=i == 0).encode())
+    return digest.hexdigest()
+
+
+def _per_language(mixture: Mixture, examples: pl.DataFrame, what: pl.Expr) -> dict[str, dict[str, int]]:
+    """{corpus: {language: n}}, zeros included, in the mixture's own order."""
+    table = examples.group_by("corpus", "language").agg(what.alias("n"))
+    found = {(corpus, tag): n for corpus, tag, n in table.select("corpus", "language", "n").iter_rows()}
+    counts: dict[str, dict[str, int]] = {}
+    for corpus, tag in mixture.amounts():
+        counts.setdefault(corpus, {})[tag] = int(found.get((corpus, tag), 0))
+    return counts
+
+
+def _tokens(mixture: Mixture, examples: pl.DataFrame, lengths: Mapping[str, np.ndarray]) -> dict[str, dict[str, int]]:
+    parts = [
+        part.with_columns(tokens=lengths[str(corpus)][part["row"].to_numpy()].astype(np.int64))
+        for (corpus,), part in examples.group_by("corpus")
+    ]
+    return _per_language(mixture, pl.concat(parts), pl.col("tokens").sum())
+
+
+def _fertility(
+    mixture: Mixture, examples: pl.DataFrame, corpora: Mapping[str, CorpusRecord], lengths: Mapping[str, np.ndarray]
+) -> dict[str, float | None]:
+    fertility: dict[str, float | None] = dict.fromkeys(mixture.languages)
+    if any(ENGLISH not in corpora[corpus].languages for corpus in mixture.corpora):
+        return fertility
+    own = dict.fromkeys(mixture.languages, 0)
+    english = dict.fromkeys(mixture.languages, 0)
+    for (corpus, tag), part in examples.group_by("corpus", "language"):
+        languages = corpora[str(corpus)].languages
+        rows = part["row"].unique().to_numpy()
+        counted = lengths[str(corpus)]
+        own[str(tag)] += int(counted[rows].sum())
+        english[str(tag)] += int(counted[rows - languages.index(str(tag)) + languages.index(ENGLISH)].sum())
+    return {tag: own[tag] / english[tag] if english[tag] else None for tag in mixture.languages}
