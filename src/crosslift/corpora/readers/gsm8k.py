@@ -1,0 +1,160 @@
+"""GSM8K (arXiv 2110.14168) with its solutions, and its training questions in seven more languages.
+
+`path` is a folder that holds
+
+    gsm8k/train.jsonl, gsm8k/test.jsonl               the release of OpenAI: question and worked solution, English
+    gsm8k_translated_questions/train.<language>       one question per line (the questions of MGSM8KInstruct)
+    gsm8k_translated_questions/gsm8k_train_ids.tsv    columns lang, line, gsm8k_train_index (from 0)
+
+Only questions are translated: in every language the assistant answers with the published English solution, its
+calculator annotations `<<48/2=24>>` taken out and its last line `#### 72` kept, for the scorer of `math` looks for it.
+A model trained so learns to read a language, not to write it; report `in_language` beside accuracy.
+
+No language has all 7,473 items and each lacks others, so training on several needs incomplete = "drop": 7,342 items
+exist in all eight. GSM8K has no validation split; `num_validation` takes the first items of the training file for it
+(towards its end more and more translations are missing).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import (
+    Problems,
+    build,
+    choose_split,
+    find_file,
+    plain_number,
+    read_lines,
+    read_objects,
+    turn,
+)
+
+OPTIONS: dict[str, type] = {"untranslated": str, "num_validation": int}
+"""untranslated: "keep" (default) or "drop" questions that are English in the file of another language; dropped ones
+make their items incomplete. num_validation: that many items at the beginning of the training file are the split
+"validation" and not part of "train"; say the same number in both corpora."""
+NEEDS_PATH = True
+LICENCE = "MIT; the translated questions state none (upstream MIT)"
+NUM_ITEMS = {"train": 7473, "test": 1319}
+TRANSLATOR = "mt:chatgpt"
+
+_CALCULATOR = re.compile(r"<<[^<>\n]*>>")
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read one split: "train" and "validation" in eight languages, "test" in English.
+
+    Raises:
+        CorpusError: missing files, bad lines, unknown options or the wrong number of items.
+    """
+    split = choose_split(source, "train", "validation", "test")
+    untranslated = source.options.get("untranslated", "keep")
+    if untranslated not in ("keep", "drop"):
+        raise CorpusError(f"{source.place}: untranslated must be 'keep' or 'drop', not {untranslated!r}. Change it.")
+    file = find_file(source, f"gsm8k/{'test' if split == 'test' else 'train'}.jsonl")
+    items = _read_items(source, file)
+    part = _part(source, split, len(items))
+    files, notes = [file], []
+    rows = (
+        [_row(file, index, "en", items[index][0], items[index]) for index in part] if "en" in source.languages else []
+    )
+    for tag in source.languages:
+        if tag == "en":
+            continue
+        if split == "test":
+            raise CorpusError(f"{source.place}: the test split is English only. Use MGSM for '{tag}'.")
+        translated = find_file(source, f"gsm8k_translated_questions/train.{tag}")
+        ids = find_file(source, "gsm8k_translated_questions/gsm8k_train_ids.tsv")
+        files += [translated, *([] if ids in files else [ids])]
+        questions = _read_translated(source, translated, _read_index(source, ids, tag, len(items)))
+        english = [index for index in part if questions.get(index) == items[index][0]]
+        if english:
+            kept = "were left out" if untranslated == "drop" else "stand in English"
+            notes.append(f"{tag}: {len(english)} of {len(part)} questions are not translated and {kept}.")
+        solved = sum("<<" in questions.get(index, "") for index in part)
+        if solved:
+            notes.append(f"{tag}: {solved} questions give away steps of the solution (<<...>>).")
+        skipped = set(english) if untranslated == "drop" else set()
+        rows += [
+            _row(file, index, tag, questions[index], items[index])
+            for index in part
+            if index in questions and index not in skipped
+        ]
+    if set(source.languages) - {"en"}:
+        notes.append("Solutions are English in all languages.")
+    return build(source, rows, files, licence=LICENCE, notes=notes)
+
+
+def _read_items(source: Source, file: Path) -> list[tuple[str, str, str]]:
+    """(question, solution, answer) of every line."""
+    problems = Problems(source, file)
+    items: list[tuple[str, str, str]] = []
+    objects = read_objects(source, file, read_lines(source, file), ("question", "answer"))
+    for number, found in enumerate(objects, start=1):
+        solution = _CALCULATOR.sub("", found["answer"]).strip()
+        answer = plain_number(solution.rpartition("####")[2])
+        if "####" not in solution or answer is None:
+            problems.add(number, "the solution does not end in '#### <number>'. Download the file again.")
+        items.append((found["question"].strip(), solution, answer or ""))
+    if len(items) != NUM_ITEMS[file.stem]:
+        problems.whole(f"has {len(items)} lines and must have {NUM_ITEMS[file.stem]}. Download the file again.")
+    problems.stop()
+    return items
+
+
+def _part(source: Source, split: str, num_items: int) -> range:
+    held_out = int(source.options.get("num_validation", 0))
+    if not 0 <= held_out < num_items or (split == "validation" and not held_out):
+        raise CorpusError(
+            f"{source.place}: num_validation is {held_out} and must be between {int(split == 'validation')} and "
+            f"{num_items - 1}. GSM8K has no validation split; the option takes the first items of its training file."
+        )
+    if split == "test":
+        return range(num_items)
+    return range(held_out, num_items) if split == "train" else range(held_out)
+
+
+def _read_index(source: Source, file: Path, tag: str, num_items: int) -> list[int]:
+    """Which training item each line of a language's file is."""
+    problems = Problems(source, file)
+    index: list[int] = []
+    for number, line in enumerate(read_lines(source, file), start=1):
+        cells = line.split("\t")
+        if number == 1 or cells[0] != tag:
+            continue
+        well_formed = len(cells) == 3 and cells[1] == str(len(index)) and cells[2].isascii() and cells[2].isdigit()
+        if not well_formed or int(cells[2]) >= num_items or (index and int(cells[2]) <= index[-1]):
+            problems.add(number, f"is not the next line of {tag} and a later item: {line!r:.60}. Restore the file.")
+            break
+        index.append(int(cells[2]))
+    problems.stop()
+    return index
+
+
+def _read_translated(source: Source, file: Path, index: list[int]) -> dict[int, str]:
+    """Training item -> its question in the language."""
+    problems = Problems(source, file)
+    lines = [line.strip() for line in read_lines(source, file)]
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            problems.add(number, "is empty. Download the file again.")
+    if len(lines) != len(index):
+        problems.whole(f"has {len(lines)} lines and gsm8k_train_ids.tsv lists {len(index)}. Restore both files.")
+    problems.stop()
+    return dict(zip(index, lines, strict=True))
+
+
+def _row(file: Path, index: int, tag: str, question: str, item: tuple[str, str, str]) -> dict[str, Any]:
+    _, solution, answer = item
+    return {
+        "item_id": f"gsm8k-{file.stem}-{index + 1:04d}",
+        "language": tag,
+        "messages": turn(question, solution),
+        "answer": answer,
+        "cluster": None,
+        "origin": "human" if tag == "en" else TRANSLATOR,
+    }
