@@ -1,0 +1,65 @@
+"""Short stories without numbers, and what they come to in one sentence.
+
+The pretraining text holds them so that summarization can be taught by SFT later; the story repeats names instead of
+using pronouns, which keeps every language's rendering exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from crosslift.pocket.grammar import Grammar
+from crosslift.pocket.stories import PEOPLE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tale:
+    concepts: dict[str, str]
+    """Slot -> concept: n, m (people), t (times), place, animal, food, weather."""
+    events: tuple[str, ...]
+    """Sentences of section "tale", in order; "weather" is a whole sentence."""
+    gist: str
+    """The event that the summary tells."""
+
+
+_SECTIONS = {"n": "people", "m": "people", "t": "times", "place": "places", "animal": "animals", "food": "foods"}
+
+
+def make(rng: np.random.Generator, language: Grammar) -> Tale:
+    def pick(section: str) -> str:
+        concepts = list(language.words[section])
+        return concepts[int(rng.integers(len(concepts)))]
+
+    first, second = rng.choice(len(PEOPLE), size=2, replace=False)
+    concepts = {slot: pick(section) for slot, section in _SECTIONS.items() if section != "people"}
+    concepts |= {"n": PEOPLE[int(first)], "m": PEOPLE[int(second)], "weather": pick("weather")}
+    gist = ("meet", "see", "buys")[int(rng.integers(3))]
+    events = ["go", *(("weather",) if rng.random() < 0.5 else ()), gist]
+    if gist == "meet" and rng.random() < 0.5:
+        events.append("talk")
+    if rng.random() < 0.5:
+        events.append("back")
+    return Tale(concepts=concepts, events=tuple(events), gist=gist)
+
+
+def skeleton(tale: Tale) -> str:
+    """What makes it a problem: who meets, sees or buys whom or what, and where."""
+    slots = {"meet": ("n", "m", "place"), "see": ("n", "animal", "place"), "buys": ("n", "food", "place")}[tale.gist]
+    return tale.gist + ",".join(tale.concepts[slot] for slot in slots)
+
+
+def _sentence(tale: Tale, event: str, language: Grammar) -> str:
+    if event == "weather":
+        return language.cite("weather", tale.concepts["weather"])
+    slots = {slot: language.word(section, tale.concepts[slot]) for slot, section in _SECTIONS.items()}
+    return language.render("tale", event, slots)
+
+
+def story(tale: Tale, language: Grammar) -> str:
+    return language.join([_sentence(tale, event, language) for event in tale.events])
+
+
+def summary(tale: Tale, language: Grammar) -> str:
+    return _sentence(tale, tale.gist, language)

@@ -1,0 +1,77 @@
+"""Splits of the pocket corpora: disjoint, nested, and never in the pretraining text."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from crosslift.corpora.corpus import Source
+from crosslift.corpora.readers import pocket
+from crosslift.errors import CorpusError
+from crosslift.pocket import calls, stories, text
+from crosslift.pocket.grammar import grammar
+from crosslift.pocket.pools import draw, pool
+
+
+def read(task: str, split: str, num_items: int, languages: tuple[str, ...] = ("en", "sw")):
+    return pocket.read(
+        Source(name="toy", reader="pocket", task=task, split=split, languages=languages, max_items=num_items)
+    )
+
+
+@pytest.mark.parametrize("task", ["math", "api_calling"])
+def test_fewer_items_are_a_prefix_of_more(task: str):
+    assert read(task, "train", 30).rows.equals(read(task, "train", 60).rows.head(60))
+
+
+@pytest.mark.parametrize("task", ["math", "api_calling"])
+def test_splits_share_no_problem(task: str):
+    clusters = [set(read(task, split, 200).rows["cluster"]) for split in ("train", "validation", "test")]
+    assert all(not a & b for a, b in itertools.combinations(clusters, 2))
+
+
+@pytest.mark.parametrize("task", ["math", "api_calling"])
+def test_a_language_reads_the_same_whatever_the_others_are(task: str):
+    alone = read(task, "test", 20, ("sw",)).rows
+    beside = read(task, "test", 20, ("en", "sw", "th")).rows.filter(language="sw")
+    assert alone.equals(beside)
+
+
+def test_held_out_problems_are_never_in_the_pretraining_text():
+    held_out = list(itertools.islice(draw(stories.make, stories.skeleton, "test"), 300))
+    openings = {tuple(sentence.name for sentence in s.sentences) + s.equations for s in held_out}
+    writer = text._Writer(np.random.default_rng(0))
+    for _ in range(3000):
+        story = writer.unseen_story()
+        assert tuple(sentence.name for sentence in story.sentences) + story.equations not in openings
+        assert pool(calls.skeleton(writer.unseen_call())) == "pretraining"
+
+
+def test_pretraining_text_never_shows_the_format_of_the_tasks():
+    documents = list(itertools.islice(text.documents(seed=1, part=0), 1500))
+    answers = [grammar(tag).render("math", "answer", {"a": 7}).partition("7")[0].strip() for tag in text.SHARES]
+    assert not any(cue in document for cue in answers for document in documents)
+    assert not any("[" in document or "<|" in document for document in documents)
+    assert not any(document.endswith(("?", "？", "؟")) and "+" in document for document in documents)
+
+
+def test_shares_of_the_text_sum_to_one_and_fall_with_resource():
+    assert abs(sum(text.SHARES.values()) - 1) < 1e-9
+    assert min(text.SHARES[tag] for tag in ("es", "fr", "de")) > max(
+        text.SHARES[tag] for tag in ("bn", "sw", "te", "th")
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "dancing"}, "no task 'dancing'"),
+        ({"split": "dev"}, "no split 'dev'"),
+        ({"languages": ("en", "fi")}, "does not speak 'fi'"),
+        ({"max_items": 10**9}, "goes to 50000"),
+    ],
+)
+def test_what_the_pocket_world_lacks_is_said(change: dict[str, object], message: str):
+    source = {"name": "toy", "reader": "pocket", "task": "math", "split": "train", "languages": ("en",)} | change
+    with pytest.raises(CorpusError, match=message):
+        pocket.read(Source(**source))
