@@ -208,7 +208,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "corpus_without_path": (text('path = "train.jsonl"\n', ""), "corpora.train: 'path' is missing"),
     "option_of_wrong_type": (
         text("max_items = 6", "licence = 6"),
-        "corpora.train.licence: must be of type text, not 6",
+        "corpora.train.licence: must be a text, not 6",
     ),
     "too_few_items": (
         text("amount = 6", "amount = 9"),

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from crosslift.discover import member, members
-from crosslift.errors import did_you_mean
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies import schema
 from crosslift.studies.check_mixtures import check_mixtures, no_doubles
@@ -121,13 +119,8 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
     if not _member(f"{place}.reader", "reader", table.reader, problems):
         return
     reader = member("reader", table.reader)
-    options: Mapping[str, type] = getattr(reader, "OPTIONS", {})
-    known = [*schema.CorpusTable.model_fields, *options]
-    for key, value in (table.model_extra or {}).items():
-        if key not in options:
-            problems.add(place, f"unknown key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}.")
-        elif not _fits(value, options[key]):
-            problems.add(f"{place}.{key}", f"must be of type {_type_name(options[key])}, not {value!r}. Change it.")
+    options = getattr(reader, "OPTIONS", {})
+    problems.options(place, table.model_extra or {}, options, schema.CorpusTable.model_fields)
     needs_path = getattr(reader, "NEEDS_PATH", None)
     if table.path is None:
         if needs_path:
@@ -147,18 +140,6 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
 
 def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
     return problems.reference(place, kind, name, members(kind))
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)
-
-
-def _type_name(kind: Any) -> str:
-    return {str: "text", int: "whole number", float: "number", bool: "true or false", list: "list"}.get(kind, str(kind))
 
 
 def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, problems: Problems) -> None:

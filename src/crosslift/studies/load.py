@@ -5,8 +5,6 @@ No corpus and no model is opened here (`crosslift check` reads the corpora next)
 
 from __future__ import annotations
 
-import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from crosslift.discover import member
 from crosslift.errors import StudyError
 from crosslift.studies import schema
 from crosslift.studies.check import check
-from crosslift.studies.problems import Problems
+from crosslift.studies.problems import Problems, read_toml
 from crosslift.studies.run import Model
 from crosslift.studies.study import Contrast, Evaluation, Study, Validation
 from crosslift.studies.tables import Tables, read, treatments
@@ -31,7 +29,7 @@ def load(path: Path) -> Study:
         StudyError: with every problem found; nothing has been written.
     """
     file = path / FILE if path.is_dir() else path
-    raw = _parse(file)
+    raw = read_toml(file, remedy=f"Write one with: crosslift new demo {file.parent}")
     problems = Problems(file.name)
     tables = read(raw, file.parent, problems)
     check(tables, problems)
@@ -43,27 +41,6 @@ def load(path: Path) -> Study:
 def json_schema() -> dict[str, Any]:
     """JSON Schema of the study file, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema.StudyFile.model_json_schema()}
-
-
-def _parse(file: Path) -> dict[str, Any]:
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError as error:
-        raise StudyError(f"{file} does not exist. Write one with: crosslift new demo {file.parent}") from error
-    except OSError as error:
-        raise StudyError(f"{file} cannot be read: {error.strerror}. Give read permission, or name another.") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise StudyError(f"{file.name}, line {line}: is not UTF-8. Save the file as UTF-8.") from error
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.match(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", str(error))
-        what = found[1] if found else str(error)
-        where = f"line {found[2]}, column {found[3]}" if found and found[2] else "at the end of the file"
-        raise StudyError(f"{file.name}, {where}: is not TOML: {what}. Correct the line.") from error
 
 
 def _study(tables: Tables) -> Study:

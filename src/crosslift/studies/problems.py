@@ -7,12 +7,15 @@ nothing; here each kind of mistake is said in the words of the file.
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from crosslift.errors import did_you_mean
+from crosslift.errors import StudyError, did_you_mean
 from crosslift.languages.language import language, tags
 
 KINDS = {
@@ -95,6 +98,17 @@ class Problems(list[str]):
         self.add(place, f"there is no {kind} '{name}'.{did_you_mean(name, known)} {there}")
         return False
 
+    def options(self, place: str, given: Mapping[str, Any], options: Mapping[str, Any], fields: Iterable[str]) -> None:
+        """Note keys that a member of a kind does not document in its OPTIONS, and values of another type."""
+        known = [*fields, *options]
+        for key, value in given.items():
+            if key not in options:
+                self.add(place, f"unknown key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}.")
+            elif not _fits(value, options[key]):
+                words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
+                expected = words.get(options[key], options[key].__name__)
+                self.add(f"{place}.{key}" if place else key, f"must be {expected}, not {_show(value)}. Change it.")
+
     def languages(
         self,
         place: str,
@@ -120,6 +134,41 @@ class Problems(list[str]):
             elif among is not None and tag not in among:
                 self.add(where, f"{owner} has no '{tag}'. It has: {', '.join(among)}. Add it there or remove it here.")
         return len(self) == before
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if isinstance(value, bool):  # which Python takes for a whole number
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+def read_toml(file: Path, *, remedy: str) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Args:
+        remedy: what to do when there is no such file.
+
+    Raises:
+        StudyError: it is not there, not readable, not UTF-8 or not TOML; the latter two with the line.
+    """
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError as error:
+        raise StudyError(f"{file} does not exist. {remedy}") from error
+    except OSError as error:
+        raise StudyError(f"{file} cannot be read: {error.strerror}. Give read permission, or name another.") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise StudyError(f"{file.name}, line {line}: is not UTF-8. Save the file as UTF-8.") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.match(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", str(error))
+        what = found[1] if found else str(error)
+        where = f"line {found[2]}, column {found[3]}" if found and found[2] else "at the end of the file"
+        raise StudyError(f"{file.name}, {where}: is not TOML: {what}. Correct the line.") from error
 
 
 def some(names: Sequence[str]) -> str:

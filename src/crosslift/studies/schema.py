@@ -163,7 +163,7 @@ class TrainingTable(Table):
     max_length: Positive = 1024
     truncate: bool = False
     loss_on: Literal["completion", "all"] = "completion"
-    packing: bool = False
+    packing: bool = True
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     micro_batch_tokens: Positive = 16384

@@ -1,0 +1,72 @@
+"""site.toml: where a study runs. Nothing here can change a result, so nothing here is fingerprinted.
+
+executor = "slurm"            # see: crosslift list executors
+num_workers = 8
+threads_per_worker = 4
+device = "cuda"
+timeout_seconds = 86400       # of one worker
+partition = "gpu"             # further keys belong to the executor, whose OPTIONS check them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from crosslift.discover import member, members
+from crosslift.errors import StudyError
+from crosslift.studies.problems import Problems, read_toml
+from crosslift.studies.schema import Positive, Table, Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Placement. What is None is the executor's choice."""
+
+    executor: str = "local"
+    num_workers: int | None = None
+    threads_per_worker: int | None = None
+    device: str = "auto"
+    timeout_seconds: float | None = None
+    """Of one worker; None: no limit but the scheduler's."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further keys that the executor documents in its OPTIONS."""
+
+
+class SiteTable(Table):
+    """site.toml as it is written."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    executor: Text = "local"
+    num_workers: Positive | None = None
+    threads_per_worker: Positive | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+
+def load_site(path: Path, *, executor: str | None = None) -> Site:
+    """Read a site file.
+
+    Args:
+        executor: overrides the file's, as `--executor` does.
+
+    Raises:
+        StudyError: with every problem found.
+    """
+    raw = read_toml(path, remedy="Correct the path, or leave --site out to run on this machine.")
+    if executor is not None:
+        raw["executor"] = executor
+    problems = Problems(path.name)
+    table: SiteTable | None = problems.read(SiteTable, raw, "", TypeAdapter(SiteTable))
+    if table is not None and problems.reference("executor", "executor", table.executor, members("executor")):
+        options = getattr(member("executor", table.executor), "OPTIONS", {})
+        problems.options("", table.model_extra or {}, options, SiteTable.model_fields)
+    if problems or table is None:
+        raise StudyError(problems)
+    return Site(
+        **{name: getattr(table, name) for name in SiteTable.model_fields}, options=dict(table.model_extra or {})
+    )

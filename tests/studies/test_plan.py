@@ -1,0 +1,131 @@
+"""The plan counts before anything is spent, and says what the study cannot tell apart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from crosslift.errors import StudyError
+from crosslift.studies.load import load
+from crosslift.studies.plan import Plan, plan
+from crosslift.studies.site import Site, load_site
+
+
+def planned(folder: Path, *changes: tuple[str, str]) -> Plan:
+    file = folder / "study.toml"
+    text = file.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text, encoding="utf-8")
+    return plan(load(folder))
+
+
+def weights(folder: Path, shapes: dict[str, list[int]]) -> None:
+    header = json.dumps(
+        {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()}
+    )
+    file = len(header).to_bytes(8, "little") + header.encode() + bytes(100)
+    (folder / "tiny" / "model.safetensors").write_bytes(file)
+
+
+def test_steps_examples_and_evaluations_are_counted_per_run(study_folder: Path) -> None:
+    found = planned(study_folder)
+    base, trained = found.runs[:2]
+    assert (base.num_examples, base.num_steps, base.evaluations) == (0, 0, ("math.en", "math.sw", "math.te"))
+    assert (trained.num_examples, trained.num_steps) == (6, 6)  # 2 epochs of 3 batches of 2
+    assert (found.num_steps, found.num_evaluations) == (60, 33)
+
+
+def test_disk_is_that_of_the_checkpoints_and_unknown_before_a_download(study_folder: Path) -> None:
+    assert planned(study_folder).disk_bytes is None
+    weights(study_folder, {"model.embed_tokens.weight": [50, 8], "model.layers.0.q_proj.weight": [8, 16]})
+    size = (study_folder / "tiny" / "model.safetensors").stat().st_size
+    assert planned(study_folder).disk_bytes == 10 * size
+    lora = planned(study_folder, ("epochs = 2", 'epochs = 2\nmethod = "lora"\nlora = { rank = 2 }'))
+    assert lora.disk_bytes == 10 * 4 * 2 * (8 + 16)
+
+
+def test_what_only_prepare_can_know_is_taken_from_the_manifests(study_folder: Path) -> None:
+    unit = (
+        'budget = { amount = 6 }\npairing = "shared"',
+        'budget = { amount = 6, unit = "bytes" }\npairing = "shared"',
+    )
+    found = planned(study_folder, unit)
+    assert found.runs[1].num_examples is None
+    assert found.num_steps is None
+    manifest = {"num_examples": 10, "tokens": {"tiny": {"train": {"en": 70}}}}
+    known = plan(load(study_folder), manifests={"en": manifest}).runs[1]
+    assert (known.num_examples, known.num_tokens, known.num_steps) == (10, 70, 10)
+
+
+DISJOINT = 'pairing = "disjoint"'
+DEV = 'languages = ["en", "es", "sw"]\npath = "dev.jsonl"'
+
+# name: (what is changed, the sentence it calls forth)
+CONFOUNDS: dict[str, tuple[tuple[str, str] | None, str]] = {
+    "volume": (
+        ("amount = 6 }\n" + DISJOINT, 'amount = 2, per = "language" }\n' + DISJOINT),
+        "the control holds 6 and the treatments 2 to 6 items, and the larger ones are also trained for more steps",
+    ),
+    "variety": (None, "different items. Languages and variety of content change together"),
+    "tokens": (None, "items are equal, tokens are not"),
+    "lora": (
+        ("epochs = 2\nlearning_rate = 1e-3", 'epochs = 2\nmethod = "lora"\nlearning_rate = 1e-5'),
+        "1e-05 is usual for full fine-tuning",
+    ),
+    "models": (
+        ("[models.tiny]", '[models.second]\npath = "owner/name"\n\n[models.tiny]'),
+        "2 models share one learning rate",
+    ),
+    "selection": (
+        (DEV, DEV.replace('"es", ', "")),
+        "training.validation: has no es, so checkpoints of cov-en-sw-es are selected on their other languages only",
+    ),
+    "memory": (('corpus = "test"', 'corpus = "train"'), "evaluations.math: asks items that mixtures train on"),
+    "tuned on test": (('["dev"]', '["test"]'), "checkpoints are selected on the items that are tested"),
+    "no unseen": (
+        ('corpus = "test"', 'corpus = "test"\nlanguages = ["en"]'),
+        "Nothing is said of unseen languages",
+    ),
+    "one seed": (("[0, 1]", "[0]"), "one seed. How much a run differs from itself is unknown"),
+    "no primary": (("primary = true", "primary = false"), "contrasts: none is primary"),
+    "idle corpus": (('corpus = "test"', 'corpus = "dev"'), "corpora: nothing uses test"),
+    "repeats": ((DISJOINT, DISJOINT + "\nrepeat = true"), "cov-en, cov-en-sw, cov-en-sw-es may repeat items"),
+    "base": (('control = "en"', 'control = "base"'), "a gain includes learning the form of the answer"),
+}
+
+
+@pytest.mark.parametrize("name", CONFOUNDS)
+def test_what_moves_together_with_the_languages_is_said(name: str, study_folder: Path) -> None:
+    change, sentence = CONFOUNDS[name]
+    warnings = planned(study_folder, *([change] if change else [])).warnings
+    assert any(sentence in warning for warning in warnings), "\n".join(warnings)
+    assert all(warning.endswith(".") for warning in warnings)
+
+
+def test_a_study_without_confounds_gets_no_warning(study_folder: Path) -> None:
+    tidy = ('control = "en"\ntreatments = ["en50-sw50", "cov"]', 'control = "cov-en"\ntreatments = ["cov"]')
+    (study_folder / "study.toml").write_text(
+        (study_folder / "study.toml").read_text(encoding="utf-8").replace(*tidy), encoding="utf-8"
+    )
+    warnings = plan(load(study_folder)).warnings
+    assert len(warnings) == 1
+    assert "items are equal, tokens are not" in warnings[0]
+
+
+def test_a_site_says_where_and_its_executor_checks_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text('num_workers = 2\ndevice = "cpu"\n')
+    assert load_site(file) == Site(num_workers=2, device="cpu")
+    file.write_text('num_worker = 2\ndevice = "tpu"\nthreads_per_worker = 0\n')
+    with pytest.raises(StudyError) as caught:
+        load_site(file)
+    assert len(caught.value.problems) == 2
+    file.write_text("num_worker = 2\n")
+    with pytest.raises(StudyError, match=r"unknown key 'num_worker'\. Did you mean 'num_workers'\?"):
+        load_site(file)
+    with pytest.raises(StudyError, match="there is no executor 'slrum'"):
+        load_site(file, executor="slrum")
