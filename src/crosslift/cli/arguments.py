@@ -1,0 +1,41 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from crosslift.execution.ledger import Ledger
+    from crosslift.studies.site import Site
+
+Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study, with study.toml in it.")]
+SiteFile = Annotated[
+    Path | None, typer.Option("--site", metavar="FILE", help="Where it runs. Default: site.toml in the study's folder.")
+]
+
+
+def open_study(folder: Path) -> Ledger:
+    """The study in a folder, with its steps."""
+    from crosslift.execution.ledger import Ledger
+    from crosslift.execution.store import Store
+    from crosslift.studies.load import load
+
+    study = load(folder)
+    return Ledger(study, Store(study.folder))
+
+
+def open_site(folder: Path, file: Path | None, *, executor: str | None = None) -> Site:
+    """Where it runs: the file that is named, else site.toml beside study.toml, else this machine."""
+    from crosslift.studies.site import Site, load_site
+
+    found = site_file(folder, file)
+    return Site(executor=executor or "local") if found is None else load_site(found, executor=executor)
+
+
+def site_file(folder: Path, file: Path | None) -> Path | None:
+    """The site file in force."""
+    beside = (folder if folder.is_dir() else folder.parent) / "site.toml"
+    return file if file is not None else beside if beside.is_file() else None

@@ -1,0 +1,140 @@
+"""What people see while a study runs: one bar for all, one line per worker, the time that is left.
+
+Everything shown is read from the study's folder, so it is the same for workers of this process, of another terminal and
+of a cluster. Where the output is no terminal (a log file, CI) plain lines come instead, one a minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from crosslift.execution.ledger import Ledger
+from crosslift.execution.progress import Progress, Tally
+from crosslift.execution.status import Status, Survey, status, total
+
+LINE_SECONDS = 60.0
+LOOK_SECONDS = 0.5
+COLOURS = {"done": "green", "running": "cyan", "failed": "red", "missing": "default", "stale": "magenta"}
+
+
+class Watcher:
+    """Shows the missing runs of a study while it is entered."""
+
+    def __init__(self, ledger: Ledger, *, num_workers: int) -> None:
+        self._ledger = ledger
+        self._num_workers = num_workers
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, transient=True, auto_refresh=False)
+        self._last_line = time.monotonic()
+
+    def watch(self, missing: Sequence[str]) -> Callable[[], None]:
+        """What to call about twice a second."""
+        survey = Survey(self._ledger, [self._ledger.runs[name] for name in missing])
+        last = 0.0
+
+        def tick() -> None:
+            nonlocal last
+            if time.monotonic() - last < LOOK_SECONDS:
+                return
+            last = time.monotonic()
+            found = survey.look()
+            if self._console.is_terminal:
+                self._live.start()
+                self._live.update(_overall(found, total(found, num_workers=self._num_workers)), refresh=True)
+            elif time.monotonic() - self._last_line >= LINE_SECONDS:
+                self._last_line = time.monotonic()
+                typer.echo(_line(found, total(found, num_workers=self._num_workers)))
+
+        return tick
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+
+def print_status(ledger: Ledger) -> None:
+    """A table of all runs."""
+    Console().print(_table(status(ledger)))
+
+
+def watch_status(ledger: Ledger) -> None:
+    """The table, anew every two seconds, until interrupted."""
+    with Live(_table(status(ledger)), auto_refresh=False) as live:
+        while True:
+            time.sleep(2)
+            live.update(_table(status(ledger)), refresh=True)
+
+
+def _overall(found: Sequence[Status], summed: Tally) -> RenderableType:
+    head = Table.grid(padding=(0, 2))
+    head.add_row(
+        f"{_count(found, 'done')} of {len(found)} runs",
+        ProgressBar(total=summed.total or 1, completed=summed.done, width=40),
+        f"{summed.done / summed.total:.0%}" if summed.total else "",
+        f"{duration(summed.seconds_left)} left" if summed.seconds_left is not None else "measuring",
+        Text(f"{_count(found, 'failed')} failed" if _count(found, "failed") else "", style="red"),
+    )
+    lines = Table.grid(padding=(0, 2))
+    for name, progress in summed.active.items():
+        lines.add_row(Text(name, style="cyan"), *_columns(progress))
+    return Group(head, lines)
+
+
+def _columns(progress: Progress) -> tuple[str, str, str]:
+    if progress.phase == "training":
+        speed = f"{progress.tokens_per_second:,.0f} tokens/s" if progress.tokens_per_second else ""
+        loss = f"loss {progress.loss:.3f}" if progress.loss is not None else ""
+        return f"step {progress.step} of {progress.num_steps}", loss, speed
+    return progress.phase, f"{progress.evaluations} of {progress.num_evaluations}", ""
+
+
+def _line(found: Sequence[Status], summed: Tally) -> str:
+    left = f", {duration(summed.seconds_left)} left" if summed.seconds_left is not None else ""
+    share = f"{summed.done / summed.total:.0%}" if summed.total else "0%"
+    counts = f"{_count(found, 'done')} of {len(found)} runs done, {_count(found, 'failed')} failed"
+    return f"{time.strftime('%H:%M:%S')} {share}{left}: {counts}"
+
+
+def _table(found: Sequence[Status]) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("run", "state", "steps", "evaluations", "loss", ""):
+        table.add_column(column, justify="right" if column in ("steps", "evaluations", "loss") else "left")
+    for one in found:
+        progress = one.progress if one.what == "running" else None
+        step = one.expected.num_steps if one.expected.trained else progress.step if progress else 0
+        evaluations = max(one.expected.evaluations, progress.evaluations if progress else 0)
+        table.add_row(
+            one.run,
+            Text(one.what, style=COLOURS[one.what]),
+            f"{step}/{one.expected.num_steps}" if one.expected.num_steps else "",
+            f"{evaluations}/{one.expected.num_evaluations}" if one.expected.num_evaluations else "",
+            f"{progress.loss:.3f}" if progress and progress.loss is not None else "",
+            one.message or (progress.phase if progress else ""),
+        )
+    counts = [f"{count} {what}" for what in COLOURS if (count := _count(found, what))]
+    return Group(table, Text(", ".join(counts), style="bold"))
+
+
+def _count(found: Sequence[Status], what: str) -> int:
+    return sum(one.what == what for one in found)
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,130 @@
+"""The evaluation steps of a run: predictions, then scores, one language of one evaluation at a time.
+
+Generation never batches across steps. What a batch holds decides the last bits of a logit, so batches may not depend on
+which steps happen to be missing after a kill.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosslift.discover import member
+from crosslift.errors import EvaluationError
+from crosslift.evaluation.evaluate import predict
+from crosslift.evaluation.evaluate import score as score_predictions
+from crosslift.evaluation.task import task as find_task
+from crosslift.execution.ledger import EvaluationStep, Ledger
+from crosslift.execution.models import BaseModel
+from crosslift.execution.store import read_table, write_table
+from crosslift.files import read_json
+from crosslift.fingerprint import fingerprint_file
+
+
+def load_generator(name: str, checkpoint: Path | None, model: BaseModel, ledger: Ledger, *, device: str) -> Any:
+    """A model in memory, ready to answer.
+
+    Args:
+        checkpoint: None for the untouched base model.
+    """
+    base = str(model.folder(ledger.study.folder))
+    return member("generator", name).Generator(
+        base if checkpoint is None else checkpoint,
+        base=base,
+        revision=None,
+        device=device,
+        template=model.template if checkpoint is None else None,
+    )
+
+
+def free_memory() -> None:
+    """Give the memory of models that nobody refers to any more back to the GPU, for the next one."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def evaluate(ledger: Ledger, run: str, one: EvaluationStep, answers: Any) -> int:
+    """Answer one evaluation in one language, and score it.
+
+    Returns:
+        How many samples have an error of our own; the step is then done and will be tried again.
+    """
+    corpus = one.evaluation.corpus
+    languages = ledger.study.corpora[corpus].languages
+    rows = read_table(ledger.store.corpus_folder(corpus) / "rows.parquet")
+    one.step.begin()
+    begun = time.monotonic()
+    predictions = predict(
+        answers,
+        find_task(one.evaluation.task),
+        rows.gather_every(len(languages), offset=languages.index(one.language)),
+        prompt=ledger.study.prompts[corpus],
+        max_tokens=one.evaluation.max_tokens,
+    )
+    write_table(one.step.folder / "predictions.parquet", predictions)
+    return rescore(run, one, seconds=round(time.monotonic() - begun, 3))
+
+
+def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
+    """Score the predictions that there are and mark the step as done.
+
+    Args:
+        seconds: what generating took.
+    """
+    predictions = read_table(one.step.folder / "predictions.parquet")
+    scores = score_predictions(
+        find_task(one.evaluation.task),
+        predictions,
+        run=run,
+        evaluation=one.evaluation.name,
+        task_name=one.evaluation.task,
+        require_language=one.evaluation.require_language,
+    )
+    file = one.step.folder / "scores.parquet"
+    write_table(file, scores)
+    num_errors = scores.filter(pl.col("status") == "error")["sample_id"].n_unique()
+    one.step.finish(
+        scores=fingerprint_file(file), num_samples=predictions.height, num_errors=num_errors, seconds=seconds
+    )
+    return num_errors
+
+
+def answered(one: EvaluationStep) -> dict[str, Any] | None:
+    """What the done-marker of a step says whose predictions are whole: only its scoring failed. Else None."""
+    marker = read_json(one.step.folder / "done.json")
+    if marker is None or marker["fingerprint"] != one.step.fingerprint:
+        return None
+    finishes = read_table(one.step.folder / "predictions.parquet")["finish"]
+    outputs: dict[str, Any] = marker["outputs"]
+    return None if (finishes == "error").any() else outputs
+
+
+def mean_score(
+    answers: Any,
+    rows: pl.DataFrame,
+    *,
+    task_name: str,
+    prompt: str,
+    max_tokens: int | None,
+    require_language: bool,
+) -> float:
+    """Mean of the task's primary metric over rows of one language.
+
+    Raises:
+        EvaluationError: a sample could not be scored; a checkpoint must not be chosen by what is left.
+    """
+    task = find_task(task_name)
+    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens)
+    scores = score_predictions(
+        task, predictions, run="", evaluation="", task_name=task_name, require_language=require_language
+    ).filter(pl.col("metric") == task.METRICS[0])
+    if scores["value"].has_nulls():
+        raise EvaluationError(f"{scores['value'].null_count()} validation samples could not be scored; see log.txt.")
+    return float(scores["value"].sum()) / scores.height

@@ -1,0 +1,57 @@
+"""Where a run was made: for people who compare two runs that should agree and do not.
+
+It tells versions, processor and precision, and never a path, a host, a user or anything of the environment: a study's
+folder is there to be shared.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("crosslift", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "polars")
+
+
+def environment(*, device: str) -> dict[str, Any]:
+    """Versions and hardware of this process. Imports nothing that is not imported already."""
+    return {
+        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "accelerator": _accelerator(),
+        "device": device,
+        "threads": _threads(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"
+
+
+def _accelerator() -> str | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return str(torch.cuda.get_device_name())
+
+
+def _threads() -> int:
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else int(os.environ.get("OMP_NUM_THREADS", "0")) or 1

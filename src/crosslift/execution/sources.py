@@ -1,0 +1,74 @@
+"""What input files contain, without reading gigabytes at every start.
+
+A corpus file or a base model is part of a run's identity by its content, never by its path or its date. Hashing it at
+each start would make a restart as slow as its largest model, so hashes are remembered together with size and time of
+change: a file that has neither changed is taken as unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from crosslift.errors import StoreError
+from crosslift.files import read_json, write_json
+from crosslift.fingerprint import fingerprint, fingerprint_file
+
+
+class Hashes:
+    """Content hashes of files, remembered in one file of the study's folder. It may be deleted at any time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, list[Any]]] = read_json(path) or {}
+        self._changed = False
+
+    def of(self, key: str, root: Path, files: Iterable[Path]) -> dict[str, str]:
+        """Relative name -> hash of each file.
+
+        Args:
+            key: what the files are to the study ("corpora/math-train"); no path is remembered, so that a study whose
+                inputs moved together with it still knows them.
+            root: what the names are relative to.
+        """
+        known = self._known.get(key, {})
+        found: dict[str, list[Any]] = {}
+        for file in files:
+            name = file.name if file == root else file.relative_to(root).as_posix()
+            stat = file.stat()
+            before = known.get(name)
+            if before is not None and before[:2] == [stat.st_size, stat.st_mtime_ns]:
+                found[name] = before
+            else:
+                found[name] = [stat.st_size, stat.st_mtime_ns, fingerprint_file(file)]
+        if found != known:
+            self._known[key] = found
+            self._changed = True
+        return {name: entry[2] for name, entry in found.items()}
+
+    def of_path(self, key: str, path: Path) -> str:
+        """One fingerprint of a file, or of all files below a folder that are not hidden."""
+        return fingerprint(self.of(key, path, files_below(path)))
+
+    def save(self) -> None:
+        if self._changed:
+            write_json(self._path, self._known, durable=False)
+            self._changed = False
+
+
+def files_below(path: Path) -> list[Path]:
+    """The file itself, or every file below the folder that is not hidden, sorted.
+
+    Raises:
+        StoreError: there is no such file or folder.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise StoreError(f"{path} does not exist. Correct the path in study.toml, or bring the file there.")
+    return sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )

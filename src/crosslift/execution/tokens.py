@@ -1,0 +1,141 @@
+"""Corpora as token ids on the disk: each text is tokenised once for the whole study.
+
+A study of 22 mixtures and 5 models would tokenise the same English items hundreds of times. Here every row of a corpus
+is tokenised once per tokenizer, in row order, into flat arrays; a mixture refers to rows, and a worker maps the arrays
+into memory, where the workers of one machine share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosslift.chat import encode_examples
+from crosslift.errors import CorpusError, TemplateError
+from crosslift.evaluation.task import Task
+from crosslift.files import replacing
+from crosslift.languages.language import language
+from crosslift.training.trainer import TokenTable
+
+BLOCK = 8192
+"""Rows presented and tokenised at a time: bounds the memory of Python's lists."""
+
+_ARRAYS = ("ids", "offsets", "prompt_lengths", "completion_bytes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusTokens:
+    """All rows of a corpus under one tokenizer; row = item * num_languages + language."""
+
+    ids: np.ndarray  # int32, (num_tokens,)
+    offsets: np.ndarray  # int64, (num_rows + 1,)
+    prompt_lengths: np.ndarray  # int32, (num_rows,)
+    completion_bytes: np.ndarray  # int32, (num_rows,)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, prompt and completion together; int64, (num_rows,)."""
+        lengths: np.ndarray = np.diff(self.offsets)
+        return lengths
+
+
+def tokenise(rows: pl.DataFrame, *, corpus: str, task: Task, prompt: str, tokenizer: Any) -> CorpusTokens:
+    """Tokenise all rows of a corpus as the task presents them.
+
+    Raises:
+        CorpusError: a row does not end with an answer, so nothing can be learnt from it.
+        TemplateError: the chat template cannot separate prompt and completion.
+    """
+    parts = []
+    for start in range(0, rows.height, BLOCK):
+        block = rows.slice(start, BLOCK)
+        conversations = [
+            task.present(messages, language(tag), prompt)
+            for messages, tag in zip(block["messages"].to_list(), block["language"].to_list(), strict=True)
+        ]
+        for number, messages in enumerate(conversations):
+            if messages[-1]["role"] != "assistant":
+                row = block.row(number, named=True)
+                raise CorpusError(
+                    f"corpora.{corpus}: item {row['item_id']} in '{row['language']}' does not end with an answer, so "
+                    "no model can be trained on it. Use a corpus with answers in the mixtures and the validation."
+                )
+        try:
+            parts.append(encode_examples(tokenizer, conversations))
+        except TemplateError as error:
+            raise TemplateError(f"corpora.{corpus}, rows from {start}: {error}") from error
+    starts = np.cumsum([0, *(part.offsets[-1] for part in parts)])[:-1]
+    return CorpusTokens(
+        ids=np.concatenate([part.ids for part in parts]),
+        offsets=np.concatenate([[0], *(part.offsets[1:] + start for part, start in zip(parts, starts, strict=True))]),
+        prompt_lengths=np.concatenate([part.prompt_lengths for part in parts]),
+        completion_bytes=np.concatenate([part.completion_bytes for part in parts]),
+    )
+
+
+def lengths_in_bytes(rows: pl.DataFrame) -> np.ndarray:
+    """UTF-8 bytes of all messages of each row, question and answer together; int64, (num_rows,)."""
+    contents = pl.element().struct.field("content").str.len_bytes()
+    lengths: np.ndarray = rows["messages"].list.eval(contents).list.sum().cast(pl.Int64).to_numpy()
+    return lengths
+
+
+def write(folder: Path, tokens: CorpusTokens) -> None:
+    for name in _ARRAYS:
+        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, getattr(tokens, name), allow_pickle=False)
+
+
+def read(folder: Path) -> CorpusTokens:
+    """Mapped into memory, not read."""
+    return CorpusTokens(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS})
+
+
+def gather(
+    corpora: Sequence[CorpusTokens],
+    *,
+    corpus: np.ndarray,
+    row: np.ndarray,
+    language: np.ndarray,
+    languages: tuple[str, ...],
+    task: np.ndarray,
+    tasks: tuple[str, ...],
+) -> TokenTable:
+    """The examples of a mixture, in its order.
+
+    Args:
+        corpora: what `corpus` indexes.
+        corpus, row, language, task: one entry per example.
+    """
+    parts, places = [], []
+    for index, tokens in enumerate(corpora):
+        here = np.flatnonzero(corpus == index)
+        table = TokenTable(
+            ids=tokens.ids,
+            offsets=tokens.offsets,
+            prompt_lengths=tokens.prompt_lengths,
+            completion_bytes=tokens.completion_bytes,
+            languages=languages,
+            language=np.zeros(len(tokens.prompt_lengths), dtype=np.int16),
+            tasks=tasks,
+            task=np.zeros(len(tokens.prompt_lengths), dtype=np.int16),
+        )
+        parts.append(table.take(row[here]))
+        places.append(here)
+    if len(parts) > 1:
+        joined = replace(
+            parts[0],
+            ids=np.concatenate([part.ids for part in parts]),
+            offsets=np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))]),
+            prompt_lengths=np.concatenate([part.prompt_lengths for part in parts]),
+            completion_bytes=np.concatenate([part.completion_bytes for part in parts]),
+            language=np.concatenate([part.language for part in parts]),
+            task=np.concatenate([part.task for part in parts]),
+        )
+        parts = [joined.take(np.argsort(np.concatenate(places)))]
+    return replace(parts[0], language=language.astype(np.int16), task=task.astype(np.int16))

@@ -1,0 +1,144 @@
+"""Files are whole or absent; a claim has one owner."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from crosslift.errors import Claimed, StoreError
+from crosslift.files import Claim, holder, read_json, replacing, sweep, write_json
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from crosslift.files import Claim
+Claim(Path(sys.argv[1]), session=sys.argv[2]).acquire()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def hold(folder, session=""):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder), session], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"held\n"
+    return process
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(RuntimeError), replacing(tmp_path / "a.json") as temporary:
+        temporary.write_text("2")
+        raise RuntimeError
+    assert read_json(tmp_path / "a.json") == 1
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_what_a_killed_writer_left_is_swept(tmp_path):
+    (tmp_path / ".a.json.12ab.tmp").touch()
+    (tmp_path / "a.json").touch()
+    sweep(tmp_path)
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_damaged_json_is_named(tmp_path):
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(StoreError, match=r"a\.json is not JSON"):
+        read_json(tmp_path / "a.json")
+    assert read_json(tmp_path / "none.json") is None
+
+
+def test_a_claim_has_one_owner(tmp_path):
+    with Claim(tmp_path):
+        assert holder(tmp_path).pid == os.getpid()
+        with pytest.raises(Claimed):
+            Claim(tmp_path).acquire()
+    assert holder(tmp_path) is None
+    with Claim(tmp_path):
+        assert len(list(tmp_path.glob("claim.*"))) == 1
+
+
+def test_a_finished_claim_leaves_nothing_behind(tmp_path):
+    claim = Claim(tmp_path)
+    claim.acquire()
+    claim.release(finished=True)
+    assert names(tmp_path) == []
+
+
+def test_the_claim_of_a_dead_process_is_free_at_once_and_its_death_is_counted(tmp_path):
+    process = hold(tmp_path, "session")
+    with pytest.raises(Claimed):
+        Claim(tmp_path, session="session").acquire()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert holder(tmp_path) is None
+    for session, deaths in (("session", 1), ("session", 1), ("another", 0)):
+        claim = Claim(tmp_path, session=session)
+        claim.acquire()
+        assert claim.deaths == deaths
+        claim.release()
+
+
+def test_a_silent_claim_of_another_machine_is_taken_over_after_a_while_and_the_old_owner_learns_it(tmp_path):
+    old = Claim(tmp_path)
+    old.acquire()
+    file = next(tmp_path.glob("claim.*.json"))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"machine": "elsewhere"}))
+    with pytest.raises(Claimed):
+        Claim(tmp_path).acquire()
+    os.utime(file, (time.time() - 1000, time.time() - 1000))
+    with Claim(tmp_path) as new:
+        new.check()
+        with pytest.raises(Claimed, match="taken over"):
+            old.check()
+        old.release()
+        new.check()
+
+
+def test_a_claim_beats(tmp_path):
+    claim = Claim(tmp_path, stale_seconds=0.2)
+    claim.acquire()
+    file = next(tmp_path.glob("claim.*.json"))
+    os.utime(file, (0, 0))
+    time.sleep(0.2)
+    assert file.stat().st_mtime > 0
+    claim.release()
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_of_many_that_want_a_claim_exactly_one_gets_it(tmp_path, dead):
+    for round_ in range(20):
+        folder = tmp_path / str(round_)
+        if dead:
+            claim = Claim(folder)
+            claim.acquire()
+            file = next(folder.glob("claim.*.json"))
+            file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": 2**22 + 1}))
+        barrier, owners = threading.Barrier(8), []
+
+        def want(folder=folder, barrier=barrier, owners=owners):
+            claim = Claim(folder)
+            barrier.wait()
+            try:
+                claim.acquire()
+            except Claimed:
+                return
+            owners.append(claim)
+
+        threads = [threading.Thread(target=want) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(owners) == 1
+        owners[0].release()
