@@ -129,6 +129,19 @@ def test_translated_questions_meet_their_english_solution(gsm8k_folder):
     assert any("1 of 4 items were left out" in note for note in corpus.notes)
 
 
+def test_the_published_pairs_of_files_read_the_same(gsm8k_folder):
+    derived = read("gsm8k", gsm8k_folder, ("en", "de"), "train", incomplete="drop")
+    folder = gsm8k_folder / "gsm8k_translated_questions"
+    (folder / "de-en").mkdir()
+    (folder / "train.de").rename(folder / "de-en/train.de")
+    (folder / "gsm8k_train_ids.tsv").unlink()
+    (folder / "de-en/train.en").write_text("Q0?\nQ2? \nQ3?\n")
+    assert read("gsm8k", gsm8k_folder, ("en", "de"), "train", incomplete="drop").rows.equals(derived.rows)
+    (folder / "de-en/train.en").write_text("Q0?\nQ2?\nQ9?\n")
+    with pytest.raises(CorpusError, match=r"train.en, line 3: is no question"):
+        read("gsm8k", gsm8k_folder, ("en", "de"), "train", incomplete="drop")
+
+
 def test_incomplete_items_are_an_error_unless_asked_to_be_dropped(gsm8k_folder):
     with pytest.raises(CorpusError, match=r"'gsm8k-train-0002' \(de\)"):
         read("gsm8k", gsm8k_folder, ("en", "de"), "train")
@@ -164,7 +177,7 @@ def test_the_test_split_is_english(gsm8k_folder):
         ("gsm8k/train.jsonl", "{\n", r"line 1: is not JSON"),
         ("gsm8k/train.jsonl", '{"question": "Q?", "answer": "#### 7"}\n', r"has 1 lines and must have 4"),
         ("gsm8k_translated_questions/train.de", "F0?\n\nF3?\n", r"train.de, line 2: is empty"),
-        ("gsm8k_translated_questions/train.de", "F0?\n", r"has 1 lines and gsm8k_train_ids.tsv lists 3"),
+        ("gsm8k_translated_questions/train.de", "F0?\n", r"has 1 lines and its list of items has 3"),
         ("gsm8k_translated_questions/gsm8k_train_ids.tsv", "h\nde\t0\t2\nde\t1\t1\n", "line 3: is not the next"),
         ("gsm8k_translated_questions/gsm8k_train_ids.tsv", "h\nde\t0\t9\n", "line 2: is not the next"),
     ],

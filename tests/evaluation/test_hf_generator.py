@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from crosslift.errors import EvaluationError
+from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators import hf
 
 PROMPT_LENGTHS = (23, 5, 40, 17, 5, 61, 12, 30)
@@ -58,12 +59,12 @@ def test_an_answer_that_ends_itself_is_told_from_one_that_was_cut(tiny_model):
     assert ended.num_tokens == first.index(first[3]) + 1
 
 
-def test_an_answer_never_leaves_the_models_context(tiny_model):
+def test_an_answer_never_leaves_the_models_context(tiny_model, caplog):
     generator = hf.Generator(tiny_model("qwen3"), device="cpu")
-    long = [7] * 508
-    assert generator.generate([long], max_tokens=100)[0].num_tokens <= 4
-    with pytest.raises(EvaluationError, match="leaves no room"):
-        generator.generate([[7] * 512], max_tokens=1)
+    short, nearly, full = generator.generate([[7] * 20, [7] * 508, [7] * 512], max_tokens=9)
+    assert (short.num_tokens, nearly.num_tokens) == (9, 4)
+    assert full == Completion(text="", finish="length", num_tokens=0)
+    assert "1 of 3 prompts fill the model's context of 512 tokens" in caplog.text
 
 
 def test_a_batch_that_does_not_fit_on_the_gpu_is_halved(tiny_model, monkeypatch):

@@ -2,9 +2,13 @@
 
 `path` is a folder that holds
 
-    gsm8k/train.jsonl, gsm8k/test.jsonl               the release of OpenAI: question and worked solution, English
-    gsm8k_translated_questions/train.<language>       one question per line (the questions of MGSM8KInstruct)
-    gsm8k_translated_questions/gsm8k_train_ids.tsv    columns lang, line, gsm8k_train_index (from 0)
+    gsm8k/train.jsonl, gsm8k/test.jsonl                 the release of OpenAI: question and worked solution, English
+    gsm8k_translated_questions/<language>-en/train.*    the questions of MGSM8KInstruct as QAlign publishes them: each
+                                                        line in the language and in English (`train.en`), by which its
+                                                        item is found
+
+or, instead of these pairs, `gsm8k_translated_questions/train.<language>` with a table `gsm8k_train_ids.tsv` beside them
+(columns lang, line, gsm8k_train_index, both counted from 0).
 
 Only questions are translated: in every language the assistant answers with the published English solution, its
 calculator annotations `<<48/2=24>>` taken out and its last line `#### 72` kept, for the scorer of `math` looks for it.
@@ -67,10 +71,17 @@ def read(source: Source) -> ParallelCorpus:
             continue
         if split == "test":
             raise CorpusError(f"{source.place}: the test split is English only. Use MGSM for '{tag}'.")
-        translated = find_file(source, f"gsm8k_translated_questions/train.{tag}")
-        ids = find_file(source, "gsm8k_translated_questions/gsm8k_train_ids.tsv")
-        files += [translated, *([] if ids in files else [ids])]
-        questions = _read_translated(source, translated, _read_index(source, ids, tag, len(items)))
+        translated = find_file(
+            source, f"gsm8k_translated_questions/{tag}-en/train.{tag}", f"gsm8k_translated_questions/train.{tag}"
+        )
+        if translated.parent.name == f"{tag}-en":
+            key = find_file(source, f"gsm8k_translated_questions/{tag}-en/train.en")
+            index = _match_english(source, key, items)
+        else:
+            key = find_file(source, "gsm8k_translated_questions/gsm8k_train_ids.tsv")
+            index = _read_index(source, key, tag, len(items))
+        files += [translated, *([] if key in files else [key])]
+        questions = _read_translated(source, translated, index)
         english = [index for index in part if questions.get(index) == items[index][0]]
         if english:
             kept = "were left out" if untranslated == "drop" else "stand in English"
@@ -118,6 +129,21 @@ def _part(source: Source, split: str, num_items: int) -> range:
     return range(held_out, num_items) if split == "train" else range(held_out)
 
 
+def _match_english(source: Source, file: Path, items: list[tuple[str, str, str]]) -> list[int]:
+    """Which training item each line of an English file is; no two items of GSM8K have the same question."""
+    known = {" ".join(question.split()): index for index, (question, _, _) in enumerate(items)}
+    problems = Problems(source, file)
+    index: list[int] = []
+    for number, line in enumerate(read_lines(source, file), start=1):
+        found = known.pop(" ".join(line.split()), None)
+        if found is None:
+            problems.add(number, f"is no question of gsm8k/train.jsonl, or stands there twice: {line!r:.60}.")
+        else:
+            index.append(found)
+    problems.stop()
+    return index
+
+
 def _read_index(source: Source, file: Path, tag: str, num_items: int) -> list[int]:
     """Which training item each line of a language's file is."""
     problems = Problems(source, file)
@@ -143,7 +169,7 @@ def _read_translated(source: Source, file: Path, index: list[int]) -> dict[int, 
         if not line:
             problems.add(number, "is empty. Download the file again.")
     if len(lines) != len(index):
-        problems.whole(f"has {len(lines)} lines and gsm8k_train_ids.tsv lists {len(index)}. Restore both files.")
+        problems.whole(f"has {len(lines)} lines and its list of items has {len(index)}. Download both files again.")
     problems.stop()
     return dict(zip(index, lines, strict=True))
 

@@ -13,6 +13,8 @@ memory, where the batch is halved rather than the run lost.
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +26,8 @@ from transformers.cache_utils import DynamicCache
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
+
+log = logging.getLogger(__name__)
 
 MAX_BATCH_TOKENS = {"cpu": 32_768, "cuda": 131_072}
 """Prompt and longest possible answer, padding included. 131,072 tokens are 19 GB of cache for an 8B model."""
@@ -81,17 +85,29 @@ class Generator:
     def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
         """Answer each prompt; results are in the order of the prompts.
 
+        A prompt that fills the model's context gets an empty answer that ends with "length": it is the model that
+        cannot answer, and a study of many models must not stop at the one with the shortest context.
+
         Args:
             prompts: Token ids, as `chat.encode_prompt` gives them.
             max_tokens: Limit per answer, its end-of-turn token included. Where a prompt leaves less room in the model's
                 context, that room is the limit.
 
         Raises:
-            EvaluationError: a prompt fills the model's context, or a single prompt does not fit in memory.
+            EvaluationError: a single prompt does not fit in memory.
         """
-        limits = [self._limit(len(prompt), max_tokens) for prompt in prompts]
+        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+        limits = [min(max_tokens, context - len(prompt)) for prompt in prompts]
+        fitting = [index for index, limit in enumerate(limits) if limit > 0]
+        if len(fitting) < len(prompts):
+            log.warning(
+                "%d of %d prompts fill the model's context of %d tokens; they count as truncated",
+                len(prompts) - len(fitting),
+                len(prompts),
+                context,
+            )
         answers: list[list[int]] = [[] for _ in prompts]
-        waiting = sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
+        waiting = sorted(fitting, key=lambda index: (-len(prompts[index]), index))
         while waiting:
             batch = waiting[: self._batch_rows(len(prompts[waiting[0]]) + max_tokens)]
             waiting = waiting[len(batch) :]
@@ -100,19 +116,13 @@ class Generator:
                 answers[index] = answer
         texts = self.tokenizer.batch_decode(answers, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [
-            Completion(text=text, finish="stop" if answer[-1] in self.stop_ids else "length", num_tokens=len(answer))
+            Completion(
+                text=text,
+                finish="stop" if answer and answer[-1] in self.stop_ids else "length",
+                num_tokens=len(answer),
+            )
             for text, answer in zip(texts, answers, strict=True)
         ]
-
-    def _limit(self, num_prompt_tokens: int, max_tokens: int) -> int:
-        context = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        room = max_tokens if context is None else context - num_prompt_tokens
-        if room < 1 or not num_prompt_tokens:
-            raise EvaluationError(
-                f"A prompt of {num_prompt_tokens} tokens leaves no room for an answer in the model's context of "
-                f"{context} tokens. Leave the item out, or evaluate a model with a longer context."
-            )
-        return min(max_tokens, room)
 
     def _batch_rows(self, tokens_per_row: int) -> int:
         return max(1, self._max_batch_tokens // tokens_per_row)
