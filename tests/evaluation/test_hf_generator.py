@@ -80,7 +80,10 @@ def test_a_batch_that_does_not_fit_on_the_gpu_is_halved(tiny_model, monkeypatch)
 
     monkeypatch.setattr(hf, "decode_greedily", small_gpu)
     assert generator.generate(prompts(), max_tokens=8) == expected
-    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+    assert sizes[:3] == [8, 4, 2]
+    sizes.clear()
+    assert generator.generate(prompts(), max_tokens=8) == expected
+    assert sizes[0] == 8, "a call must not depend on what happened in another"
 
 
 def test_a_prompt_that_fits_nowhere_is_an_error_with_a_remedy(tiny_model, monkeypatch):

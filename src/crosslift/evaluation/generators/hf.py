@@ -108,12 +108,17 @@ class Generator:
             )
         answers: list[list[int]] = [[] for _ in prompts]
         waiting = sorted(fitting, key=lambda index: (-len(prompts[index]), index))
+        budget = self._max_batch_tokens  # lowered for this call only, so that no call depends on those before it
         while waiting:
-            batch = waiting[: self._batch_rows(len(prompts[waiting[0]]) + max_tokens)]
-            waiting = waiting[len(batch) :]
-            ids = self._answer([prompts[index] for index in batch], [limits[index] for index in batch])
+            tokens_per_row = len(prompts[waiting[0]]) + max_tokens
+            batch = waiting[: max(1, budget // tokens_per_row)]
+            ids = self._try([prompts[index] for index in batch], [limits[index] for index in batch])
+            if ids is None:
+                budget = len(batch) * tokens_per_row // 2
+                continue
             for index, answer in zip(batch, ids, strict=True):
                 answers[index] = answer
+            waiting = waiting[len(batch) :]
         texts = self.tokenizer.batch_decode(answers, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return [
             Completion(
@@ -124,11 +129,8 @@ class Generator:
             for text, answer in zip(texts, answers, strict=True)
         ]
 
-    def _batch_rows(self, tokens_per_row: int) -> int:
-        return max(1, self._max_batch_tokens // tokens_per_row)
-
-    def _answer(self, prompts: list[Sequence[int]], limits: list[int]) -> list[list[int]]:
-        """One batch, in halves where it does not fit on the GPU; later batches then start smaller."""
+    def _try(self, prompts: list[Sequence[int]], limits: list[int]) -> list[list[int]] | None:
+        """The answers of one batch; None where it does not fit on the GPU."""
         try:
             return decode_greedily(self.model, prompts, limits, self.stop_ids)
         except torch.OutOfMemoryError:
@@ -137,10 +139,8 @@ class Generator:
                     f"A single prompt of {len(prompts[0])} tokens does not fit in the GPU's memory. Use a larger GPU, "
                     "or lower max_tokens."
                 ) from None
-        torch.cuda.empty_cache()
-        self._max_batch_tokens = max(1, self._max_batch_tokens // 2)
-        half = (len(prompts) + 1) // 2
-        return self._answer(prompts[:half], limits[:half]) + self._answer(prompts[half:], limits[half:])
+        torch.cuda.empty_cache()  # here, where the exception no longer holds the tensors of the failed batch
+        return None
 
 
 @torch.inference_mode()
