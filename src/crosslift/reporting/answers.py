@@ -1,0 +1,221 @@
+"""What the numbers say, in sentences. "Cannot tell" is an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from crosslift.reporting.data import ReportData
+from crosslift.scores import MODEL_FAILURES
+
+Verdict = Literal["supports", "contradicts", "cannot tell", "not estimated"]
+
+
+def verdict(low: float | None, high: float | None) -> Verdict:
+    """Does the interval lie above 0 (supports a gain), below 0 (contradicts it), or on both sides?"""
+    if low is None or high is None:
+        return "not estimated"
+    if low > 0:
+        return "supports"
+    return "contradicts" if high < 0 else "cannot tell"
+
+
+def points(value: float | None, *, signed: bool = False) -> str:
+    """A share in points with one decimal and a true minus sign: 0.0312 -> "3.1", signed "+3.1"."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:{'+' if signed else ''}.1f}"
+    return text.replace("-", "−") if text not in {"-0.0", "+0.0"} else "0.0"
+
+
+def within(row: dict[str, Any], *, signed: bool = False) -> str:
+    """`[1.2, 4.0]`, in points."""
+    if row["low"] is None:
+        return ""
+    return f"[{points(row['low'], signed=signed)}, {points(row['high'], signed=signed)}]"
+
+
+def p_text(p: float | None) -> str:
+    """`p = .012`, `p < .001`."""
+    if p is None:
+        return ""
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One declared contrast for one model and evaluation."""
+
+    verdict: Verdict
+    claim: str
+    finding: str
+    caveats: tuple[str, ...]
+    survives: bool
+    """Correction for all primary statements; True where there is nothing to correct."""
+    row: dict[str, Any]
+
+
+def answers(data: ReportData) -> list[Answer]:
+    """The primary contrasts, in the order of their declaration."""
+    order = {contrast.name: place for place, contrast in enumerate(data.study.contrasts)}
+    rows = sorted(
+        data.estimates.filter("primary").iter_rows(named=True),
+        key=lambda row: (order.get(row["declared"], len(order)), data.models.index(row["model"])),
+    )
+    return [_answer(data, row, num_primary=len(rows)) for row in rows]
+
+
+def _answer(data: ReportData, row: dict[str, Any], *, num_primary: int) -> Answer:
+    found = verdict(row["low"], row["high"])
+    where = row["model"] + (f", {row['evaluation']}" if row["evaluation"] else "")
+    claim = f"{row['declared']} ({where})"
+    if found == "not estimated":
+        return Answer(
+            verdict=found, claim=claim, finding=f"No estimate: {row['note']}.", caveats=(), survives=True, row=row
+        )
+    what = row["mixture"] if not row["mixture"].startswith("mean of ") else f"The {row['mixture']} mixtures"
+    numbers = f"{points(row['value'], signed=True)} points, {data.level:.0%} interval {within(row, signed=True)}"
+    finding = {
+        "supports": f"{what} scores higher than {row['control']}: {numbers}.",
+        "contradicts": f"{what} scores lower than {row['control']}: {numbers}.",
+        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points(-row['low'])} and a gain "
+        f"of {points(row['high'])} points are both compatible with these items.",
+    }[found]
+    caveats, survives = [], True
+    if row["p_adjusted"] is not None and num_primary > 1:
+        survives = found == "cannot tell" or row["p_adjusted"] <= 1 - data.level
+        caveats.append(f"Holm-adjusted {p_text(row['p_adjusted'])}")
+    elif row["p"] is not None:
+        caveats.append(p_text(row["p"]))
+    num_languages = data.scores.filter(evaluation=row["evaluation"])["language"].n_unique()
+    caveats.append(f"{row['num_items']} items in {num_languages} languages")
+    if row["note"]:
+        caveats.append(row["note"])
+    return Answer(verdict=found, claim=claim, finding=finding, caveats=tuple(caveats), survives=survives, row=row)
+
+
+def headline(found: list[Answer]) -> str:
+    """One sentence over all primary contrasts."""
+    if not found:
+        return (
+            "The study declares no primary contrast, so nothing below was asked in advance: read every number as a "
+            "suggestion for the next study."
+        )
+    kinds = (
+        ("supports", "show a gain", "shows a gain"),
+        ("contradicts", "show a loss", "shows a loss"),
+        ("cannot tell", "are left open: the study cannot tell", "is left open: the study cannot tell"),
+        ("not estimated", "could not be estimated", "could not be estimated"),
+    )
+    counts = [(sum(answer.verdict == kind for answer in found), several, one) for kind, several, one in kinds]
+    parts = [f"{count} {one if count == 1 else several}" for count, several, one in counts if count]
+    if len(found) == 1:
+        return f"The one primary statement {parts[0].removeprefix('1 ')}."
+    lost = sum(not answer.survives for answer in found)
+    more = (
+        f" {lost} of them do{'es' if lost == 1 else ''} not survive correction for {len(found)} statements."
+        if lost
+        else ""
+    )
+    if len(parts) == 1:
+        return (
+            f"All {len(found)} primary statements (contrast × model × evaluation) {parts[0].partition(' ')[2]}.{more}"
+        )
+    listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
+    return f"Of {len(found)} primary statements (contrast × model × evaluation), {listed}.{more}"
+
+
+def failures(data: ReportData) -> str:
+    """How many answers could not be scored, by status, in one or two sentences."""
+    samples = data.scores.unique(["run", "evaluation", "sample_id"], maintain_order=True)
+    count = dict(samples["status"].value_counts().iter_rows())
+    num_failed = sum(count.get(status, 0) for status in MODEL_FAILURES)
+    kinds = ", ".join(f"{count[s]:,} {s.replace('_', ' ')}" for s in MODEL_FAILURES if count.get(s))
+    text = f"{num_failed:,} of {samples.height:,} answers ({num_failed / max(samples.height, 1):.1%}) "
+    text += f"could not be scored and count as wrong: {kinds}." if num_failed else "could not be scored."
+    if errors := count.get("error", 0):
+        text += f" {errors:,} failed by an error of the program; they block every estimate that they touch."
+    else:
+        text += " None failed by an error of the program."
+    return text
+
+
+def unfinished(data: ReportData) -> str:
+    """Which runs have no score yet; empty when all have."""
+    done = set(data.finished["run"])
+    missing = [run for run in data.runs["run"] if run not in done]
+    if not missing:
+        return ""
+    shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+    return f"{len(missing)} of {data.runs.height} runs have no scores yet: {shown}."
+
+
+def confounds(data: ReportData) -> list[str]:
+    """What differs between the two sides of a declared contrast besides what it names, in words."""
+    found: list[str] = []
+    more_updates = False
+    sizes = {row["mixture"]: row for row in _volume(data).iter_rows(named=True)}
+    for contrast in data.study.contrasts:
+        control = sizes.get(contrast.control)
+        treatments = [sizes[name] for name in contrast.treatments if name in sizes]
+        if control is None or not treatments:
+            if contrast.control == "base":
+                found.append(
+                    f"{contrast.name}: the control is the untrained base model, so a gain holds everything that "
+                    "fine-tuning does: the format of the answer as well as the task and the language."
+                )
+            continue
+        differences = []
+        for column, words in (
+            ("num_items", "training examples"),
+            ("num_tokens", "training tokens"),
+            ("num_unique", "different items"),
+            ("num_english", "English examples"),
+        ):
+            ratios = [
+                row[column] / control[column] for row in treatments if control[column] and row[column] is not None
+            ]
+            if ratios and (max(ratios) > 1.05 or min(ratios) < 0.95):
+                low, high = f"{min(ratios):.2g}", f"{max(ratios):.2g}"
+                differences.append(f"{low if low == high else f'{low} to {high}'} times the {words}")
+                more_updates |= column == "num_items" and max(ratios) > 1.05
+        if differences:
+            found.append(
+                f"{contrast.name}: besides languages, treatments differ from the control in volume. They have "
+                + ", ".join(differences)
+                + "."
+            )
+    if data.study.training.epochs is not None and more_updates:
+        found.append(
+            f"Training lasts {data.study.training.epochs:g} epochs: whoever has more examples also makes more updates."
+        )
+    if len(data.study.seeds) == 1:
+        found.append("One training seed: run-to-run noise is in no interval, and can be as large as the effects.")
+    return found
+
+
+def _volume(data: ReportData) -> pl.DataFrame:
+    """One row per trained mixture: examples, tokens (first model), different items, English examples."""
+    rows = []
+    for row in data.runs.unique("mixture", keep="first", maintain_order=True).iter_rows(named=True):
+        if row["mixture"] == "base":
+            continue
+        items = dict(zip(row["languages"], row["num_items"] or [], strict=False))
+        manifest = data.manifests.get(row["mixture"], {})
+        rows.append(
+            {
+                "mixture": row["mixture"],
+                "num_items": sum(items.values()),
+                "num_tokens": sum(row["num_tokens"] or []) or None,
+                "num_unique": manifest.get("num_items"),
+                "num_english": items.get("en", 0),
+            }
+        )
+    return pl.DataFrame(
+        rows, schema=dict.fromkeys(_VOLUME, pl.Int64) | {"mixture": pl.String}, infer_schema_length=None
+    )
+
+
+_VOLUME = ("mixture", "num_items", "num_tokens", "num_unique", "num_english")

@@ -1,0 +1,172 @@
+"""What a report is made of: frames and mappings, so that every table and figure can be drawn from a made-up study.
+
+`collect` is the only function of this room that knows the folder of a study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from crosslift import discover
+from crosslift.errors import StoreError
+from crosslift.languages.language import Language, language
+from crosslift.scores import MODEL_FAILURES
+from crosslift.studies.study import Study
+from crosslift.transfer.estimands import estimate
+from crosslift.transfer.groups import ENGLISH
+
+if TYPE_CHECKING:
+    from crosslift.execution.store import Store
+
+MAX_SAMPLED_CELLS = 240
+"""Run x evaluation x language cells whose answers are shown; the page would else grow by megabytes per hundred runs."""
+
+SAMPLE_KINDS = ("correct", "wrong", *MODEL_FAILURES)
+SAMPLES = pl.Schema(
+    {
+        "run": pl.String,
+        "evaluation": pl.String,
+        "language": pl.String,
+        "kind": pl.String,  # of SAMPLE_KINDS
+        "sample_id": pl.String,
+        "prompt": pl.String,
+        "text": pl.String,
+        "answer": pl.String,
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    study: Study
+    runs: pl.DataFrame  # scores.RUNS
+    scores: pl.DataFrame  # scores.SCORES
+    estimates: pl.DataFrame  # transfer.estimate.ESTIMATES
+    manifests: dict[str, dict[str, Any]]  # by mixture
+    training: pl.DataFrame  # trainer.METRICS with the column `run` before it
+    provenance: dict[str, dict[str, Any]]  # by run
+    samples: pl.DataFrame  # SAMPLES
+    primary_metrics: dict[str, str]  # by task
+    level: float = 0.95
+
+    @cached_property
+    def languages(self) -> tuple[Language, ...]:
+        """Evaluated languages: English, then high-resource, then low-resource ones, by name."""
+        found = [language(tag) for tag in self.scores["language"].unique()]
+        return tuple(sorted(found, key=lambda one: (one.tag != ENGLISH, one.resource != "high", one.name)))
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """In the study's order."""
+        return tuple(self.runs["model"].unique(maintain_order=True))
+
+    @cached_property
+    def mixtures(self) -> tuple[str, ...]:
+        """In the study's order, "base" first."""
+        return tuple(self.runs["mixture"].unique(maintain_order=True))
+
+    @cached_property
+    def evaluations(self) -> dict[str, str]:
+        """Evaluations with scores -> their task, in the study's order."""
+        tasks = dict(self.scores.select("evaluation", "task").unique(maintain_order=True).iter_rows())
+        return {name: tasks[name] for name in [*self.study.evaluations, *tasks] if name in tasks}
+
+    def metric(self, evaluation: str) -> str:
+        """The primary metric of an evaluation."""
+        return self.primary_metrics[self.evaluations[evaluation]]
+
+    @cached_property
+    def primary(self) -> pl.DataFrame:
+        """The estimates in the primary metric of their task; models and mixtures in the study's order."""
+        wanted = pl.DataFrame({"task": list(self.primary_metrics), "metric": list(self.primary_metrics.values())})
+        rows = self.estimates.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+        model = pl.col("model").replace_strict(_places(self.models), return_dtype=pl.Int64)
+        mixture = pl.col("mixture").replace_strict(_places(self.mixtures), default=-1, return_dtype=pl.Int64)
+        return rows.sort(model, mixture, maintain_order=True)
+
+    @cached_property
+    def finished(self) -> pl.DataFrame:
+        """Runs with at least one score."""
+        return self.runs.filter(pl.col("run").is_in(self.scores["run"].unique().implode()))
+
+
+def _places(names: Iterable[str]) -> dict[str, int]:
+    return {name: place for place, name in enumerate(names)}
+
+
+def collect(store: Store, study: Study) -> ReportData:
+    """Read everything that the report needs from the folder of a study; unfinished runs simply have less.
+
+    Raises:
+        StoreError: the study has not been prepared.
+        TransferError: its scores contradict themselves.
+    """
+    runs, scores = store.runs(), store.scores()
+    primary_metrics = {task: discover.member("task", task).METRICS[0] for task in scores["task"].unique().sort()}
+    metrics = {}
+    for run in runs.filter(pl.col("mixture") != "base")["run"]:
+        try:
+            metrics[run] = store.training_metrics(run)
+        except StoreError:  # not trained yet: the report says which runs are missing
+            continue
+    training = pl.concat(
+        [frame.select(pl.lit(run).alias("run"), pl.all()) for run, frame in metrics.items()] or [_NONE]
+    )
+    return ReportData(
+        study=study,
+        runs=runs,
+        scores=scores,
+        estimates=estimate(scores, runs, study.contrasts, primary_metrics=primary_metrics),
+        manifests=store.manifests(),
+        training=training,
+        provenance={run: store.provenance(run) for run in runs["run"]},
+        samples=_samples(store, runs, scores, primary_metrics),
+        primary_metrics=primary_metrics,
+    )
+
+
+_NONE = pl.DataFrame(
+    schema={"run": pl.String, "step": pl.Int64, "epoch": pl.Float64, "split": pl.String, "language": pl.String}
+    | {"task": pl.String, "num_tokens": pl.Int64, "loss": pl.Float64, "bits_per_byte": pl.Float64}
+    | {"score": pl.Float64, "learning_rate": pl.Float64}
+)
+
+
+def _samples(store: Store, runs: pl.DataFrame, scores: pl.DataFrame, primary_metrics: dict[str, str]) -> pl.DataFrame:
+    """The first answer of each kind, by sample, from the first seed of every condition until MAX_SAMPLED_CELLS."""
+    first = runs.unique(["model", "mixture"], keep="first", maintain_order=True)["run"]
+    wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
+    kind = (
+        pl.when(pl.col("status") != "scored")
+        .then("status")
+        .when(pl.col("value") >= 1)
+        .then(pl.lit("correct"))
+        .otherwise(pl.lit("wrong"))
+    )
+    order = pl.col("kind").replace_strict(_places(SAMPLE_KINDS), return_dtype=pl.Int8)
+    chosen = (
+        scores.join(wanted, on=["task", "metric"], how="semi")
+        .filter(pl.col("run").is_in(first.implode()) & (pl.col("status") != "error"))
+        .with_columns(kind=kind)
+        .sort("sample_id")
+        .unique(["run", "evaluation", "language", "kind"], keep="first", maintain_order=True)
+        .sort("run", "evaluation", "language", order)
+    )
+    position = _places(first)
+    cells = sorted(
+        chosen.select("run", "evaluation", "language").unique().iter_rows(),
+        key=lambda cell: (position[cell[0]], cell[1:]),
+    )
+    tables = [pl.DataFrame(schema=SAMPLES)]
+    for run, evaluation, tag in cells[:MAX_SAMPLED_CELLS]:
+        rows = chosen.filter(run=run, evaluation=evaluation, language=tag)
+        predictions = store.predictions(run, evaluation, tag).select("sample_id", "prompt", "text", "answer")
+        tables.append(
+            rows.join(predictions, on="sample_id", how="inner", maintain_order="left").select(SAMPLES.names())
+        )
+    return pl.concat(tables)
