@@ -67,29 +67,38 @@ def test_interval_that_ignores_the_pairing_is_too_long():
 @pytest.mark.parametrize("num_seeds", [2, 3])
 def test_interval_with_seeds_covers_with_and_without_run_to_run_noise(num_seeds, noise):
     generator = stream(0, "test", "seeds", num_seeds, str(noise))
-    num_studies, num_resamples = 300, 500
+    num_studies, num_conditions, num_resamples = 300, 4, 500
     difficulty = generator.beta(0.6, 0.6, (num_studies, 1, 1, NUM_ITEMS))
-    shift = generator.normal(0, noise, (num_studies, 2, num_seeds, 1))
-    answers = generator.random((num_studies, 2, num_seeds, NUM_ITEMS))
+    shift = generator.normal(0, noise, (num_studies, num_conditions, num_seeds, 1))
+    answers = generator.random((num_studies, num_conditions, num_seeds, NUM_ITEMS))
     correct = (answers < np.clip(difficulty + shift, 0, 1)).astype(float)
     weights = resample.cluster_weights(NUM_ITEMS, num_resamples, stream(0, "test", "weights"))
-    seed_weights = [resample.seed_weights(num_seeds, num_resamples, stream(0, "test", side)) for side in (0, 1)]
+    normals = [stream(0, "test", "normals", side).standard_normal(num_resamples) for side in (0, 1)]
     holds = 0
     for study in correct:
-        runs = resample.resampled_means(study, np.ones((num_seeds, NUM_ITEMS)), weights)  # (2, seeds, 1 + resamples)
-        spread = runs - runs.mean(axis=1, keepdims=True)
-        seeds = [
-            resample.Seeds(
-                deviations=spread[side, :, 0],
-                interaction=spread[side, :, 1:].var(axis=1).mean() / (num_seeds - 1),
-                weights=seed_weights[side],
-            )
-            for side in (0, 1)
-        ]
-        means = runs.mean(axis=1)
-        found = resample.interval(means[1] - means[0], seeds, num_clusters=NUM_ITEMS, level=0.95)
-        holds += found.low <= 0 <= found.high
+        runs = resample.resampled_means(study, np.ones((num_seeds, NUM_ITEMS)), weights)
+        found = resample.run_noise(list(runs))
+        raw, net = np.sqrt(found.raw / num_seeds), np.sqrt(found.net / num_seeds)
+        shakes = [resample.Shake(raw=raw, net=net, normals=side) for side in normals]
+        draws = runs[1].mean(axis=0) - runs[0].mean(axis=0)
+        made = resample.interval(draws, shakes, df_runs=found.df, num_clusters=NUM_ITEMS, level=0.95)
+        holds += made.low <= 0 <= made.high
     assert 0.94 <= holds / num_studies <= 0.995
+
+
+def test_run_noise_is_what_two_runs_differ_by_when_items_are_many():
+    generator = stream(0, "test", "noise")
+    shifts = generator.normal(0, 0.05, (200, 2, 1))
+    found = resample.run_noise(list(np.broadcast_to(shifts, (200, 2, 20))))
+    assert found.df == 200 and found.net == found.raw == pytest.approx(0.05**2, rel=0.25)
+
+
+def test_run_noise_is_nothing_when_runs_differ_by_chance_on_items():
+    generator = stream(0, "test", "chance")
+    answers = (generator.random((30, 3, 400)) < 0.5).astype(float)
+    weights = resample.cluster_weights(400, 64, generator)
+    found = resample.run_noise(list(resample.resampled_means(answers, np.ones((3, 400)), weights)))
+    assert found.net < 0.35 * found.raw
 
 
 def test_sign_flips_reject_a_true_null_at_their_level():

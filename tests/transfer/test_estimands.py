@@ -148,6 +148,25 @@ def test_one_seed_says_what_is_not_in_the_interval():
     assert row["num_seeds"] == 1 and "run-to-run noise is not in the interval" in row["note"]
 
 
+def test_two_seeds_widen_the_interval_and_lose_the_note():
+    scores, runs = toy(ENGLISH, TREATED)
+    again = runs.with_columns(pl.col("run").str.replace("s0", "s1"), seed=pl.lit(1, pl.Int64))
+    flipped = scores.with_columns(pl.col("run").str.replace("s0", "s1"), value=1 - pl.col("value"))
+    table = estimate(pl.concat([scores, flipped]), pl.concat([runs, again]), [contrast()], num_resamples=200)
+    row = one(table, estimand="gain", languages="all")
+    assert row["num_seeds"] == 2 and row["note"] == "" and row["method"].endswith("items and seeds; p by t")
+    assert row["value"] == pytest.approx(0) and row["low"] < -0.2 and row["high"] > 0.2
+
+
+def test_seed_missing_in_scores_is_not_dropped():
+    scores, runs = toy(ENGLISH, TREATED)
+    extra = pl.DataFrame([run_row("mix", ["en", "es", "sw"], seed=1)], schema=RUNS)
+    row = one(
+        estimate(scores, pl.concat([runs, extra]), [contrast()], num_resamples=50), estimand="gain", languages="all"
+    )
+    assert row["value"] is None and "m.mix.s1" in row["note"]
+
+
 def test_mean_over_treatments_is_what_a_contrast_was_declared_for():
     scores, runs = toy(ENGLISH, TREATED)
     other = run_row("other", ["en", "te"])

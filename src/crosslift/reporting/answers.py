@@ -53,7 +53,7 @@ class Answer:
     finding: str
     caveats: tuple[str, ...]
     survives: bool
-    """Correction for all primary statements; True where there is nothing to correct."""
+    """Correction for all primary statements that could be tested; True where there is nothing to correct."""
     row: dict[str, Any]
 
 
@@ -64,10 +64,11 @@ def answers(data: ReportData) -> list[Answer]:
         data.estimates.filter("primary").iter_rows(named=True),
         key=lambda row: (order.get(row["declared"], len(order)), data.models.index(row["model"])),
     )
-    return [_answer(data, row, num_primary=len(rows)) for row in rows]
+    num_tested = sum(row["p"] is not None for row in rows)
+    return [_answer(data, row, num_tested=num_tested) for row in rows]
 
 
-def _answer(data: ReportData, row: dict[str, Any], *, num_primary: int) -> Answer:
+def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Answer:
     found = verdict(row["low"], row["high"])
     where = row["model"] + (f", {row['evaluation']}" if row["evaluation"] else "")
     claim = f"{row['declared']} ({where})"
@@ -84,7 +85,7 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_primary: int) -> Answe
         f"of {points(row['high'])} points are both compatible with these items.",
     }[found]
     caveats, survives = [], True
-    if row["p_adjusted"] is not None and num_primary > 1:
+    if row["p_adjusted"] is not None and num_tested > 1:
         survives = found == "cannot tell" or row["p_adjusted"] <= 1 - data.level
         caveats.append(f"Holm-adjusted {p_text(row['p_adjusted'])}")
     elif row["p"] is not None:
@@ -114,10 +115,9 @@ def headline(found: list[Answer]) -> str:
     if len(found) == 1:
         return f"The one primary statement {parts[0].removeprefix('1 ')}."
     lost = sum(not answer.survives for answer in found)
+    num_tested = sum(answer.row["p"] is not None for answer in found)
     more = (
-        f" {lost} of them do{'es' if lost == 1 else ''} not survive correction for {len(found)} statements."
-        if lost
-        else ""
+        f" {lost} of them do{'es' if lost == 1 else ''} not survive correction for {num_tested} tests." if lost else ""
     )
     if len(parts) == 1:
         return (

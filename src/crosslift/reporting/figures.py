@@ -197,7 +197,12 @@ def transfer_heat_map(data: ReportData) -> Figure:
             title=None,
             axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False, labelFontSize=11.5),
         ),
-        y=alt.Y("mixture:N", sort=order, title=None, axis=alt.Axis(domain=False, ticks=False, minExtent=extent(order))),
+        y=alt.Y(
+            "mixture:N",
+            sort=order,
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=extent(order)),
+        ),
         tooltip=[
             alt.Tooltip("mixture:N"),
             alt.Tooltip("name:N", title="language"),
@@ -212,7 +217,7 @@ def transfer_heat_map(data: ReportData) -> Figure:
         scale=alt.Scale(domain=[-reach, reach], domainMid=0, interpolate="rgb"),
         legend=alt.Legend(title="gain (points)", orient="bottom", direction="horizontal", gradientLength=220),
     )
-    full, small = alt.RelativeBandSize(band=0.94), alt.RelativeBandSize(band=0.4)
+    full, small = alt.RelativeBandSize(band=0.94), alt.RelativeBandSize(band=0.36)
     strong = abs(alt.datum.value) > 0.62 * reach
     given = alt.expr.isValid(alt.datum.value)
     layers = [
@@ -293,8 +298,12 @@ def forest(data: ReportData) -> Figure:
         limits = [min(0.0, float(alike["low"].min())), max(0.0, float(alike["high"].max()))]  # type: ignore[arg-type]
         scale = alt.Scale(domain=limits, nice=True)
         layers = alt.layer(
-            alt.Chart().mark_rule(style="zero", strokeDash=[3, 3]).encode(x=alt.datum(0)),
-            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, scale=scale), x2="high:Q"),
+            alt.Chart()
+            .mark_rule(style="zero", strokeDash=[3, 3])
+            .encode(x=alt.datum(0, axis=alt.Axis(grid=True, tickCount=8))),
+            base.mark_rule(strokeWidth=2).encode(
+                x=alt.X("low:Q", title=title, scale=scale, axis=alt.Axis(grid=True, tickCount=8)), x2="high:Q"
+            ),
             base.mark_point(filled=True, opacity=1).encode(
                 x=alt.X("value:Q", title=title),
                 size=alt.Size("pooled:N", scale=alt.Scale(domain=[True, False], range=[150, 60]), legend=None),

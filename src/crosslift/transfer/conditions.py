@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,8 +13,8 @@ from crosslift.streams import stream
 from crosslift.transfer import resample
 from crosslift.transfer.panel import Panel
 
-NUM_FOR_INTERACTION = 256
-"""Resamples that measure item x run noise: a variance needs far fewer than a quantile."""
+NUM_FOR_INTERACTION = 64
+"""Resamples that measure item x run noise: a variance pooled over runs needs far fewer than a quantile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,21 +117,30 @@ class Resampled:
         return np.asarray(self.sums[index] / total)
 
     @cached_property
-    def run_means(self) -> dict[tuple[str, str], np.ndarray]:
-        """(seeds, languages, 1 + NUM_FOR_INTERACTION) of the conditions with two seeds or more."""
+    def run_means(self) -> dict[str, tuple[np.ndarray, list[int]]]:
+        """Per model, its conditions with two seeds or more: means, shape (languages, runs x (1 + NUM_FOR_INTERACTION)),
+        one run after the other, and the number of seeds per condition."""
         weights = self.weights[:, :NUM_FOR_INTERACTION]
-        return {
-            key: resample.resampled_means(self.panel.values[positions], self.panel.num_items, weights)
-            for key, positions in self.run_positions.items()
-            if len(positions) > 1
-        }
+        found: dict[str, tuple[np.ndarray, list[int]]] = {}
+        for model in {model for model, _ in self.run_positions}:
+            seeds = [runs for (name, _), runs in self.run_positions.items() if name == model and len(runs) > 1]
+            if seeds:
+                values = self.panel.values[np.concatenate(seeds)]
+                means = resample.resampled_means(values, self.panel.num_items, weights)
+                found[model] = means.transpose(1, 0, 2).reshape(means.shape[1], -1), [len(runs) for runs in seeds]
+        return found
+
+    def run_noise(self, model: str, function: Callable[[np.ndarray], np.ndarray]) -> resample.RunNoise:
+        """Of the number that `function` makes of means, pooled over the model's conditions with two seeds or more."""
+        means, num_seeds = self.run_means[model]
+        runs = function(means).reshape(sum(num_seeds), -1)
+        return resample.run_noise(np.split(runs, np.cumsum(num_seeds)[:-1]))
 
     @cached_property
-    def seed_weights(self) -> dict[tuple[str, str], np.ndarray]:
-        """(seeds, resamples) of the conditions with two seeds or more; a stream per condition."""
+    def normals(self) -> dict[tuple[str, str], np.ndarray]:
+        """(resamples,) standard normal draws of the conditions with two seeds or more; a stream per condition."""
         return {
-            key: resample.seed_weights(
-                len(means), self.num_resamples, stream(self.seed, "transfer", "seeds", self.panel.evaluation, *key)
-            )
-            for key, means in self.run_means.items()
+            key: stream(self.seed, "transfer", "seeds", self.panel.evaluation, *key).standard_normal(self.num_resamples)
+            for key, runs in self.run_positions.items()
+            if len(runs) > 1
         }

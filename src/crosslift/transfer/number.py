@@ -6,6 +6,7 @@ contrast) cancels or adds up as it should, and no formula for covariances is nee
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -19,14 +20,17 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
+    """All numbers that are combined are of one model, which run-to-run noise is pooled over."""
+
     draws: np.ndarray
     """(1 + resamples,): observed, then under resampled items."""
-    deviations: dict[Key, np.ndarray]
-    """Per condition with two seeds or more, (seeds,): the number under one run, minus the number."""
-    interactions: dict[Key, float]
-    """Per such condition: variance of the number that is item x run noise, see `resample.Seeds`."""
     contributions: np.ndarray | None
     """(clusters,): sums to the observed number; None for numbers that are not linear in the scores."""
+    raw: dict[Key, float] = field(default_factory=dict)
+    """Per condition with two seeds or more, the standard deviation of the number by run-to-run noise of its mean ..."""
+    net: dict[Key, float] = field(default_factory=dict)
+    """... and the same without item x run noise."""
+    df_runs: int = 0
     single: frozenset[Key] = field(default_factory=frozenset)
     """Trained conditions with one seed: their run-to-run noise is not in the interval."""
 
@@ -35,60 +39,53 @@ class Number:
         return float(self.draws[0])
 
     def interval(self, resampled: Resampled, *, num_clusters: int, level: float) -> resample.Interval:
-        seeds = [
-            resample.Seeds(
-                deviations=self.deviations[key],
-                interaction=self.interactions[key],
-                weights=resampled.seed_weights[key],
-            )
-            for key in sorted(self.deviations)
+        shakes = [
+            resample.Shake(raw=self.raw[key], net=self.net[key], normals=resampled.normals[key])
+            for key in sorted(self.raw)
         ]
-        return resample.interval(self.draws, seeds, num_clusters=num_clusters, level=level)
+        return resample.interval(self.draws, shakes, df_runs=self.df_runs, num_clusters=num_clusters, level=level)
 
 
 def number(resampled: Resampled, key: Key, function: Callable[[np.ndarray], np.ndarray], *, linear: bool) -> Number:
     """The number that `function` makes of one condition's means, shape (languages, columns) -> (columns,)."""
     draws = function(resampled.condition_means(key))
-    deviations: dict[Key, np.ndarray] = {}
-    interactions: dict[Key, float] = {}
-    if key in resampled.run_means:
-        runs = np.stack([function(means) for means in resampled.run_means[key]])  # (seeds, 1 + some resamples)
-        spread = runs - draws[: runs.shape[1]]
-        deviations[key] = spread[:, 0] - spread[:, 0].mean()
-        interactions[key] = float(spread[:, 1:].var(axis=1).mean()) / (len(runs) - 1)
-    trained_once = key not in resampled.run_means and key[1] != "base"
+    contributions = function(resampled.contributions(key)) if linear else None
+    num_seeds = len(resampled.run_positions[key])
+    if num_seeds == 1:
+        single = frozenset([key] if key[1] != "base" else [])
+        return Number(draws=draws, contributions=contributions, single=single)
+    noise = resampled.run_noise(key[0], function)
     return Number(
         draws=draws,
-        deviations=deviations,
-        interactions=interactions,
-        contributions=function(resampled.contributions(key)) if linear else None,
-        single=frozenset([key] if trained_once else []),
+        contributions=contributions,
+        raw={key: math.sqrt(noise.raw / num_seeds)},
+        net={key: math.sqrt(noise.net / num_seeds)},
+        df_runs=noise.df,
     )
 
 
 def combine(terms: Iterable[tuple[float, Number]]) -> Number:
-    """sum_i weight_i number_i.
-
-    Item x run noise of a condition that occurs in several terms adds up as if it were the same in each, which is so for
-    a control and otherwise errs on the wide side.
-    """
+    """sum_i weight_i number_i. Noise of a condition in several terms (a control) is the same noise in each."""
     draws: np.ndarray | float = 0.0
     contributions: np.ndarray | float | None = 0.0
-    deviations: dict[Key, np.ndarray] = {}
-    roots: dict[Key, float] = {}
+    raw: dict[Key, float] = {}
+    net: dict[Key, float] = {}
     single: frozenset[Key] = frozenset()
+    df_runs = 0
     for weight, term in terms:
         draws = draws + weight * term.draws
-        single |= term.single
         if contributions is not None:
             contributions = None if term.contributions is None else contributions + weight * term.contributions
-        for key, values in term.deviations.items():
-            deviations[key] = deviations.get(key, np.zeros_like(values)) + weight * values
-            roots[key] = roots.get(key, 0.0) + abs(weight) * term.interactions[key] ** 0.5
+        for total, part in ((raw, term.raw), (net, term.net)):
+            for key, deviation in part.items():
+                total[key] = total.get(key, 0.0) + weight * deviation
+        single |= term.single
+        df_runs = max(df_runs, term.df_runs)
     return Number(
         draws=np.asarray(draws),
-        deviations=deviations,
-        interactions={key: root**2 for key, root in roots.items()},
         contributions=None if contributions is None else np.asarray(contributions),
+        raw=raw,
+        net=net,
+        df_runs=df_runs,
         single=single,
     )

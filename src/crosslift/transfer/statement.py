@@ -84,7 +84,7 @@ def _conclude(resampled: Resampled, statement: Statement, level: float) -> tuple
         low, high = number.value - reach, number.value + reach
         notes.insert(0, "all items alike: Wilson's bound instead of resampling")
     lowest, highest = statement.bounds
-    seeds = bool(number.deviations)
+    seeds = bool(number.raw)
     sampled = "items and seeds" if seeds else "items"
     row |= {"low": max(low, lowest), "high": min(high, highest), "note": "; ".join(notes)}
     row["method"] = f"expanded percentile bootstrap over {sampled}"
