@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_exactly_the_completion_tokens_carry_loss(family):
         num_losses = len(one.cells)
         predicted = one.ids.ravel()[one.where[:num_losses] + 1]
         completions = [encode_example(tokenizer, messages).completion for messages in conversations]
-        assert one.targets[:num_losses].tolist() == predicted.tolist() == sum(completions, [])
+        assert one.targets[:num_losses].tolist() == predicted.tolist() == list(chain(*completions))
         # The first token of each completion is predicted from the last token of its prompt.
         first = one.where[np.cumsum([0, *map(len, completions)])[:-1]]
         last_of_prompt = [encode_prompt(tokenizer, messages[:-1])[-1] for messages in conversations]
@@ -139,9 +140,7 @@ def test_generation_stops_where_training_stopped(family):
     ends = stop_ids(tokenizer)
     assert encode_example(tokenizer, CONVERSATIONS["one turn"]).completion[-1] == ends[0]
     assert tokenizer.eos_token_id in ends
-    assert (
-        tokenizer.convert_ids_to_tokens(ends[0]) == "<|" + about.end.rsplit("<|", 1)[-1] if "|" in about.end else True
-    )
+    assert about.end.endswith(tokenizer.decode([ends[0]]))
 
 
 def test_the_prompt_of_tomorrow_is_the_prompt_of_today(family_tokenizer):

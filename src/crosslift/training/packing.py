@@ -20,17 +20,22 @@ from crosslift.training.trainer import TokenTable
 
 @dataclass(frozen=True, kw_only=True)
 class ForwardPass:
-    """One micro-batch. N tokens, B examples, the longest of M tokens, K tokens that carry loss."""
+    """One micro-batch. N tokens, B examples, the longest of M tokens, K tokens that carry loss. N', M' and K' are
+    rounded up: matrix libraries prepare a kernel for every shape they meet, and most batches would be a new one."""
 
-    ids: np.ndarray  # int64, (1, N) packed, (B, M) padded
+    ids: np.ndarray  # int64, (1, N') packed, (B, M') padded
     positions: np.ndarray  # int64, same shape
-    to_rectangle: np.ndarray | None  # int64, (B * M,): place in the row of each cell of the rectangle, any at padding
+    to_rectangle: np.ndarray | None  # int64, (B * M',): place in the row of each cell of the rectangle, any at padding
     to_row: np.ndarray | None  # int64, (N,): place in the rectangle, flattened, of each token of the row
-    shape: tuple[int, int]  # (B, M)
-    where: np.ndarray  # int64, (K,): places, in ids flattened, whose output predicts a token that carries loss
-    targets: np.ndarray  # int64, (K,): those tokens
+    lengths: np.ndarray  # int64, (B,)
+    where: np.ndarray  # int64, (K',): places, in ids flattened, whose output predicts a token; the first K carry loss
+    targets: np.ndarray  # int64, (K',): those tokens
     cells: np.ndarray  # int16, (K,): language * num_tasks + task of a completion's token, -1 for a prompt's
-    num_tokens: int  # without padding
+    num_tokens: int  # N
+
+
+PLACES = 64
+WIDTH = 8
 
 
 def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_on_prompt: bool = False) -> ForwardPass:
@@ -40,7 +45,7 @@ def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_o
     predicted at the place before it, so the first token of an example without prompt never does.
     """
     lengths = examples.lengths[rows]
-    num_rows, width, num_tokens = len(rows), int(lengths.max()), int(lengths.sum())
+    num_rows, width, num_tokens = len(rows), _rounded(int(lengths.max()), WIDTH), int(lengths.sum())
     starts = np.cumsum(lengths) - lengths
     line = np.repeat(np.arange(num_rows), lengths)
     positions = np.arange(num_tokens) - starts[line]
@@ -54,24 +59,32 @@ def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_o
 
     places = np.arange(num_tokens) if packed else cell
     rest = {
-        "shape": (num_rows, width),
-        "where": places[carries] - 1,
-        "targets": ids[carries],
+        "lengths": lengths,
+        "where": _filled(places[carries] - 1),
+        "targets": _filled(ids[carries]),
         "cells": groups[carries].astype(np.int16),
         "num_tokens": num_tokens,
     }
     if not packed:
         rectangle = np.zeros(num_rows * width, np.int64)
         rectangle[cell] = ids
-        steps = np.broadcast_to(np.arange(width), (num_rows, width))
+        steps = np.tile(np.arange(width), (num_rows, 1))
         return ForwardPass(
             ids=rectangle.reshape(num_rows, width), positions=steps, to_rectangle=None, to_row=None, **rest
         )
     columns = np.minimum(np.arange(width), lengths[:, None] - 1)  # padding repeats the last token: always finite
     return ForwardPass(
-        ids=ids[None],
-        positions=positions[None],
+        ids=_filled(ids)[None],
+        positions=_filled(positions)[None],
         to_rectangle=(starts[:, None] + columns).ravel(),
         to_row=cell,
         **rest,
     )
+
+
+def _rounded(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _filled(array: np.ndarray) -> np.ndarray:
+    return np.pad(array, (0, _rounded(len(array), PLACES) - len(array)))

@@ -11,7 +11,7 @@ def learning_rate(step: int, num_steps: int, config: SFTConfig) -> float:
     """Learning rate of optimiser step `step`, counted from 0.
 
     It rises linearly over the first ceil(warmup_share * num_steps) steps, reaching its peak with the last of them,
-    and then falls to zero (linear, cosine) behind the last step. No step has rate zero: it would be paid for and do nothing.
+    and then falls to zero (linear, cosine) behind the last step. No step has rate zero: it would cost and do nothing.
     """
     num_warmup = math.ceil(config.warmup_share * num_steps - 1e-9)
     if step < num_warmup:

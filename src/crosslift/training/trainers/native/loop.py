@@ -114,7 +114,7 @@ class _Run:
 
     def _step(self, step: int, rows: np.ndarray, rate: float) -> list[tuple[Tensor, np.ndarray]]:
         """One optimiser step; returns losses and cells of each forward pass."""
-        torch.manual_seed(seed_of(self.request.seed, "step", step))  # dropout
+        self._seed_dropout(step)
         config = self.config
         parts = forward_passes(
             rows, self.examples.lengths, max_tokens=config.micro_batch_tokens, padded=not config.packing
@@ -123,7 +123,7 @@ class _Run:
             forward_pass(self.examples, part, packed=config.packing, loss_on_prompt=config.loss_on == "all")
             for part in parts
         ]
-        num_losses = sum(len(one.where) for one in passes)
+        num_losses = sum(len(one.cells) for one in passes)
         losses = []
         for one in passes:
             loss = self._losses(one)
@@ -138,18 +138,23 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         return losses
 
+    def _seed_dropout(self, step: int) -> None:
+        seed = seed_of(self.request.seed, "step", step)
+        # Not torch.manual_seed, which queues a call for a GPU that may never come, in every step.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
     def _losses(self, one: ForwardPass) -> Tensor:
         """Loss in nats of each of its tokens that carry loss, (K,)."""
 
-        def move(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
-
-        more: dict[str, Any] = {}
-        if one.to_rectangle is not None and one.to_row is not None:
-            more["borders"] = Borders(to_rectangle=move(one.to_rectangle), to_row=move(one.to_row), shape=one.shape)
-        self.head.where = move(one.where)
-        logits = self.model(input_ids=move(one.ids), position_ids=move(one.positions), use_cache=False, **more).logits
-        return token_losses(logits, move(one.targets))
+        ids, positions, where, targets = (
+            tensor(array, self.device) for array in (one.ids, one.positions, one.where, one.targets)
+        )
+        borders = {} if one.to_row is None else {"borders": borders_of(one, self.device)}
+        self.head.where = where
+        logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **borders).logits
+        return token_losses(logits, targets)[: len(one.cells)]
 
     def _read(self, pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]]) -> float:
         """Hand the losses of the steps since the last reading to the meter; returns that of the last step."""
@@ -234,6 +239,21 @@ class _Run:
             self.meter.frame().write_parquet(temporary)
         self.state.remove()
         self._best_file.unlink(missing_ok=True)
+
+
+def tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+
+
+def borders_of(one: ForwardPass, device: torch.device) -> Borders:
+    assert one.to_rectangle is not None
+    assert one.to_row is not None
+    return Borders(
+        to_rectangle=tensor(one.to_rectangle, device),
+        to_row=tensor(one.to_row, device),
+        lengths=tensor(one.lengths, device),
+        num_places=one.ids.size,
+    )
 
 
 def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.optim.Optimizer:

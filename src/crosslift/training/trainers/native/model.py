@@ -33,7 +33,6 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
             request.model,
             revision=request.revision,
             dtype="auto" if frozen else torch.float32,
-            attn_implementation="sdpa",
             trust_remote_code=False,
             use_safetensors=True,
         )
@@ -41,6 +40,8 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
         raise TrainingError(f"the base model {request.model} cannot be loaded: {error}") from error
     if config.packing:
         _pack(model)
+    elif getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
+        model.set_attn_implementation("eager")  # the only one that caps
     model.to(device)
     model.config.use_cache = False
     model.train()
