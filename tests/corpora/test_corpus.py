@@ -89,7 +89,7 @@ def test_all_problems_are_reported_at_once() -> None:
         build(rows)
     message = str(caught.value)
     for what in (
-        "stand more than once",
+        "more than one row",
         "an empty answer",
         "an empty message",
         "roles out of order",

@@ -151,7 +151,7 @@ def test_the_draw_is_the_same_everywhere_and_for_ever() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(amounts=st.lists(st.integers(0, 60), min_size=4, max_size=4), pairing=PAIRINGS)
+@given(amounts=st.lists(st.just(0) | st.integers(8, 60), min_size=4, max_size=4), pairing=PAIRINGS)
 def test_lengths_fill_the_budget_to_less_than_one_item(amounts: list[int], pairing: str) -> None:
     source = index(200, lengths=True)
     counts = dict(zip(TAGS, amounts, strict=True))
@@ -212,6 +212,12 @@ def test_repeating_with_lengths_goes_round_until_the_next_item_does_not_fit() ->
     assert 2 * whole + 3 - 8 < used <= 2 * whole + 3
     with pytest.raises(MixtureError, match="too few"):
         draw(mixture({"en": 2 * whole + 3}, budget=budget), {"toy": source}, data_seed=0)
+
+
+def test_an_amount_below_one_item_is_an_error_and_not_an_untrained_language() -> None:
+    long = replace(index(), lengths=np.full((40, 4), 9))
+    with pytest.raises(MixtureError, match="asks for 8 bytes of corpus 'toy' in 'sw', which is less than one item"):
+        draw(mixture({"en": 9, "sw": 8}, budget=Budget(amount=17, unit="bytes")), {"toy": long}, data_seed=0)
 
 
 def test_a_language_that_the_corpus_lacks_is_named() -> None:

@@ -220,7 +220,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "empty_family": (
         text('nested = ["en", "sw", "es"]', "languages = []"),
-        "families.cov.languages: is [] and must not be",
+        "families.cov.languages: is [] and must not be empty",
     ),
     "empty_language_set": (
         text('nested = ["en", "sw", "es"]', 'languages = [["en"], []]'),
@@ -250,7 +250,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "leave_one_out_of_one": (
         append(FAMILY + 'kind = "leave_one_out"\nlanguages = ["en"]\nbudget = { amount = 2 }\n'),
-        'families.f.languages: is ["en"] and must not be that short',
+        'families.f.languages: is ["en"] and needs 2 entries at least',
     ),
     "epochs_and_steps": (text("epochs = 2", "epochs = 2\nsteps = 9"), "training: needs epochs or steps, and not both"),
     "no_batch": (text("batch_examples = 2\n", ""), "training: needs batch_examples or batch_tokens, and not both"),
@@ -363,21 +363,21 @@ CORPORA: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "many_bad_lines": (data("train.jsonl", b"{}\n" * 50), "(train.jsonl): 40 more lines are wrong"),
     "wrong_role_order": (
         rows("train.jsonl", conversation("assistant", "user")),
-        "corpora.train (train.jsonl): 1 rows have roles out of order",
+        "corpora.train (train.jsonl): 1 row has roles out of order",
     ),
     "unknown_role": (rows("train.jsonl", conversation("human", "assistant")), "roles out of order"),
     "no_completion_to_train_on": (rows("train.jsonl", conversation("user")), "the assistant has the last word"),
     "empty_message": (
         rows("train.jsonl", lambda found: [{**found[0], "prompt": "  "}, *found[1:]]),
-        "have an empty message",
+        "has an empty message",
     ),
     "empty_answer": (
         rows("train.jsonl", lambda found: [{**found[0], "answer": " "}, *found[1:]]),
-        "1 rows have an empty answer: 'i0' in 'en'. Correct the data.",
+        "1 row has an empty answer: 'i0' in 'en'. Correct the data.",
     ),
     "duplicate_ids": (
         rows("train.jsonl", lambda found: [*found, found[0]]),
-        "corpora.train (train.jsonl): 'i0' in 'en' stand more than once",
+        "corpora.train (train.jsonl): 'i0' in 'en': more than one row",
     ),
     "item_lacks_a_language": (
         rows("train.jsonl", lambda found: found[:-1]),
@@ -393,7 +393,7 @@ CORPORA: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "several_in_one_corpus": (
         rows("train.jsonl", lambda found: [{**found[0], "answer": ""}, *found[1:-1], found[1]]),
-        ("an empty answer", "stand more than once", "lack a language"),
+        ("an empty answer", "more than one row", "lack a language"),
     ),
     "truncated_parquet": (truncate("test.parquet"), "corpora.test (test.parquet): is not a complete Parquet file"),
     "empty_parquet": (data("test.parquet", b""), "corpora.test (test.parquet): is not a complete Parquet file"),

@@ -102,12 +102,13 @@ def test_a_run_is_validated_in_its_own_languages(study_folder: Path) -> None:
         ('name = "toy"', 'name = "other"'),
         ('question = "Does Swahili help?"', 'question = "?"'),
         ("[mixtures.en50-sw50]", OTHER + "[mixtures.en50-sw50]"),
+        ("seeds = [0, 1]", "seeds = [0, 1, 2]"),
         ('corpus = "test"', 'corpus = "test"\nmax_tokens = 9'),
         ("primary = true", "primary = false"),
         ("[models.tiny]", '[models.second]\npath = "owner/name"\n\n[models.tiny]'),
         ('nested = ["en", "sw", "es"]', 'nested = ["en", "sw"]'),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_decide_a_result_leaves_other_runs_alone(study_folder: Path, old: str, new: str) -> None:
     before = identities(load(study_folder))
     after = identities(change(study_folder, old, new))

@@ -109,7 +109,7 @@ class ParallelCorpus:
             if tag not in present
         ]
         if nowhere:
-            problems.append(f"{place}: {nowhere} rows have no language. Correct the data.")
+            problems.append(f"{place}: {_count(nowhere, 'row has', 'rows have')} no language. Correct the data.")
         problems += _text_problems(place, rows, trained_on=source.split == "train")
         ids = rows["item_id"].unique(maintain_order=True)
         rows = rows.with_columns(
@@ -120,7 +120,7 @@ class ParallelCorpus:
         double = rows.filter(pl.col("cell").is_duplicated()).unique("cell", maintain_order=True)
         if not double.is_empty():
             problems.append(
-                f"{place}: {_some(_names(double))} stand more than once. Every item has one row per language: "
+                f"{place}: {_some(_names(double))}: more than one row. Every item has one row per language: "
                 "remove the others or give them ids of their own."
             )
         lacking = rows.select("item_id", "language").unique().group_by("item_id", maintain_order=True).len()
@@ -136,7 +136,7 @@ class ParallelCorpus:
                 problems.append(f"{place}: no item exists in all of {', '.join(wanted)}. Ask for fewer languages.")
         elif not lacking.is_empty():
             problems.append(
-                f"{place}: {lacking.height} of {len(ids)} items lack a language: "
+                f"{place}: {lacking.height} of {_count(len(ids), 'item lacks', 'items lack')} a language: "
                 f"{_some(_holes(rows, lacking['item_id'], wanted))}. Complete them, ask for fewer languages, or say "
                 'incomplete = "drop".'
             )
@@ -202,10 +202,15 @@ def _text_problems(place: str, rows: pl.DataFrame, *, trained_on: bool) -> list[
     }
     marks = rows.select("item_id", "language", **checks)
     return [
-        f"{place}: {marks[what].sum()} rows have {what}: {_some(_names(marks.filter(what).head(4)))}. Correct the data."
+        f"{place}: {_count(marks.filter(what).height, 'row has', 'rows have')} {what}: "
+        f"{_some(_names(marks.filter(what).head(4)))}. Correct the data."
         for what in checks
         if marks[what].any()
     ]
+
+
+def _count(count: int, one: str, several: str) -> str:
+    return f"{count} {one if count == 1 else several}"
 
 
 def _position(values: pl.Series, known: Sequence[str] | pl.Series) -> pl.Series:

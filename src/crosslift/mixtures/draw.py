@@ -78,8 +78,8 @@ def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int
     The order is nested too: with order "shuffled" the examples of a smaller draw keep their order in a larger one.
 
     Raises:
-        MixtureError: a corpus has too few items (all shortfalls at once), lacks a language, or has no lengths where
-            the budget counts tokens or bytes.
+        MixtureError: a corpus has too few items (all shortfalls at once), lacks a language, has no lengths where the
+            budget counts tokens or bytes, or an amount is less than one item.
     """
     amounts = mixture.amounts()
     picks: dict[tuple[str, str], Picks] = {}
@@ -91,7 +91,9 @@ def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int
         if not problems:
             picks.update({(corpus, tag): taken for tag, taken in _pick(mixture, index, wanted, data_seed).items()})
     problems += [
-        _shortfall(mixture, indexes[corpus], tag, taken) for (corpus, tag), taken in picks.items() if taken.missing
+        _shortfall(mixture, corpus, tag, amounts[corpus, tag], taken)
+        for (corpus, tag), taken in picks.items()
+        if taken.missing or (amounts[corpus, tag] and not len(taken.items))
     ]
     if problems:
         raise MixtureError("\n".join(problems))
@@ -190,13 +192,14 @@ def _fill(order: np.ndarray, lengths: np.ndarray | None, amount: int, repeat: bo
     return Picks(items, repeats, missing)
 
 
-def _shortfall(mixture: Mixture, index: CorpusIndex, tag: str, taken: Picks) -> str:
-    amount = mixture.amounts()[index.name, tag]
+def _shortfall(mixture: Mixture, corpus: str, tag: str, amount: int, taken: Picks) -> str:
+    asked = f"mixtures.{mixture.name}: asks for {amount} {mixture.unit} of corpus '{corpus}' in '{tag}'"
+    if not taken.missing:
+        return f"{asked}, which is less than one item. Ask for more, or leave the language out."
     apart = " once every item is in one language only" if mixture.pairing == "disjoint" else ""
     return (
-        f"mixtures.{mixture.name}: asks for {amount} {mixture.unit} of corpus '{index.name}' in '{tag}' and there are "
-        f"{amount - taken.missing}{apart}: {taken.missing} too few. Ask for less, give the corpus more items, or say "
-        f"repeat = true."
+        f"{asked} and there are {amount - taken.missing}{apart}: {taken.missing} too few. Ask for less, give the corpus "
+        "more items, or say repeat = true."
     )
 
 

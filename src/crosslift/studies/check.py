@@ -274,12 +274,8 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
                 problems.add(here, f"family '{name}' has no mixture to compare with '{table.control}'. Name another.")
         elif treatment is control:
             problems.add(here, f"'{name}' is compared with itself. Remove it.")
-        elif (
-            control is not None
-            and {*control.corpora, *treatment.corpora} <= {*tables.corpora}
-            and not {*control.corpora} & {*treatment.corpora}
-        ):
-            problems.add(here, f"'{name}' and '{control.name}' have no corpus in common. Compare mixtures of one task.")
+        elif control is not None and not _tasks(tables, control) & _tasks(tables, treatment):
+            problems.add(here, f"'{name}' and '{control.name}' have no task in common. Compare mixtures of one task.")
 
 
 def _in_grid(place: str, name: str, grid: set[str], problems: Problems) -> None:

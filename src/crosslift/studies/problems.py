@@ -56,13 +56,17 @@ class Problems(list[str]):
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
+            seen: set[str] = set()
             for mistake in error.errors(include_url=False):
-                self._note(mistake, kind, place)
+                path, fields = _walk(kind, mistake["loc"])
+                where = _join(place, path)
+                if where not in seen:  # a value that fits no branch of a union is reported once per branch
+                    self._note(mistake, path, fields, place)
+                seen.add(where)
             return None
 
-    def _note(self, mistake: Any, kind: Any, place: str) -> None:
-        path, fields = _walk(kind, mistake["loc"])
-        where = _join(place, path)
+    def _note(self, mistake: Any, path: list[str | int], fields: dict[str, Any], place: str) -> None:
+        where, inside = _join(place, path), _join(place, path[:-1])
         what, given, context = mistake["type"], mistake["input"], mistake.get("ctx", {})
         if what == "extra_forbidden":
             self.add(
@@ -71,7 +75,7 @@ class Problems(list[str]):
             )
         elif what == "missing":
             hint = getattr(fields.get(str(path[-1])), "description", None)
-            self.add(_join(place, path[:-1]), f"'{path[-1]}' is missing. Add it" + (f": {hint}." if hint else "."))
+            self.add(inside, f"'{path[-1]}' is missing. Add it" + (f": {hint}." if hint else "."))
         elif what == "literal_error":
             self.add(where, f"{_show(given)} is not one of {context['expected']}.{_near(given, context['expected'])}")
         elif what in ("union_tag_invalid", "union_tag_not_found"):
@@ -80,9 +84,11 @@ class Problems(list[str]):
             self.add(where, f"{said}. Known: {known}.{_near(context.get('tag'), known)}")
         elif what in BOUNDS:
             words, key = BOUNDS[what]
-            self.add(where, f"is {_show(given)} and must be {words} {context[key]}. Change it.")
+            self.add(where, f"is {_show(given)} and must be {words} {context[key]:g}. Change it.")
         elif what in ("too_short", "string_too_short"):
-            self.add(where, f"is {_show(given)} and must not be that short. Fill it or take the key out.")
+            least = context["min_length"]
+            wanted = "must not be empty" if least == 1 else f"needs {least} entries at least"
+            self.add(where, f"is {_show(given)} and {wanted}. Fill it or take the key out.")
         elif what in KINDS:
             quotes = " Remove the quotes." if isinstance(given, str) and KINDS[what].endswith("number") else ""
             self.add(where, f"must be {KINDS[what]}, not {_show(given)}.{quotes or ' Change it.'}")
@@ -94,7 +100,7 @@ class Problems(list[str]):
         known = list(known)
         if name in known:
             return True
-        there = f"There are: {', '.join(known)}." if known else "There is none."
+        there = f"There are: {some(known, 8)}." if known else "There is none."
         self.add(place, f"there is no {kind} '{name}'.{did_you_mean(name, known)} {there}")
         return False
 
@@ -103,7 +109,7 @@ class Problems(list[str]):
         known = [*fields, *options]
         for key, value in given.items():
             if key not in options:
-                self.add(place, f"unknown key '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}.")
+                self.add(place, unknown_key(key, known))
             elif not _fits(value, options[key]):
                 words = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
                 expected = words.get(options[key], options[key].__name__)
@@ -171,9 +177,15 @@ def read_toml(file: Path, *, remedy: str) -> dict[str, Any]:
         raise StudyError(f"{file.name}, {where}: is not TOML: {what}. Correct the line.") from error
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], count: int = 3) -> str:
     """`a, b, c and 4 more`."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """The message for a key that nothing reads; the known ones are listed where none is near."""
+    near = did_you_mean(key, known)
+    return f"unknown key '{key}'.{near or ' Known: ' + ', '.join(known) + '.'}"
 
 
 def _walk(kind: Any, loc: Sequence[str | int]) -> tuple[list[str | int], dict[str, Any]]:

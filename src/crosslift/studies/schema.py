@@ -196,7 +196,9 @@ class Head(Table):
 
 
 class StudyFile(Head):
-    """study.toml: what is asked."""
+    """study.toml: what is asked. The whole is needed for the JSON Schema only; reading goes table by table."""
+
+    model_config = ConfigDict(defer_build=True)
 
     models: Annotated[dict[str, ModelTable], Field(min_length=1)]
     corpora: Annotated[dict[str, CorpusTable], Field(min_length=1)]

@@ -14,11 +14,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from crosslift.errors import did_you_mean
 from crosslift.mixtures.mixture import Component, Mixture
 from crosslift.studies import schema
 from crosslift.studies.families import budget, expand
-from crosslift.studies.problems import Problems
+from crosslift.studies.problems import Problems, unknown_key
 from crosslift.studies.schema import StudyFile
 
 
@@ -50,7 +49,7 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
     fields = StudyFile.model_fields
     for key in raw:
         if key not in fields:
-            problems.add("", f"unknown key '{key}'.{did_you_mean(key, fields)} Known: {', '.join(fields)}.")
+            problems.add("", unknown_key(key, fields))
     for key in ("models", "corpora", "training", "evaluations"):
         if not raw.get(key):
             table = "[training]" if key == "training" else f"[{key}.<name>]"
