@@ -10,7 +10,7 @@ from crosslift.languages.language import language as facts
 from crosslift.pocket import calls, stories, tales
 from crosslift.pocket.grammar import Grammar, grammar, tags
 
-FOURTEEN = set(["en", "es", "ja", "bn", "sw", "te", "fr", "de", "ru", "zh", "th", "ar", "ko", "pt"])
+FOURTEEN = {"en", "es", "ja", "bn", "sw", "te", "fr", "de", "ru", "zh", "th", "ar", "ko", "pt"}
 RNG = np.random.default_rng(0)
 STORIES = [stories.make(RNG) for _ in range(400)]
 CALLS = [calls.maker("train", grammar("en"))(RNG) for _ in range(400)]

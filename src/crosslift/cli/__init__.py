@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from crosslift.cli import listing, results, running, studies
+from crosslift.cli import listing, pocket, results, running, studies
 from crosslift.errors import CrossliftError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ app.command()(results.score)
 app.command()(results.report)
 app.command("list")(listing.list_members)
 app.command()(listing.schema)
+app.add_typer(pocket.app, name="pocket")
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ PAD, END, USER, ASSISTANT, SYSTEM = "<|pad|>", "<|end|>", "<|user|>", "<|assista
 VOCABULARY = 2048
 WINDOW = 256  # tokens of one training sequence; documents are joined by END and cut where the window ends
 SEED = 0
+SAVE_SECONDS = 60
 
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -59,9 +60,9 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(name="qwen3-s", hidden=48, layers=4, head=16, learning_rate=5e-3, num_tokens=30_000_000),
-        Recipe(name="qwen3-m", hidden=96, layers=4, head=32, learning_rate=4e-3, num_tokens=40_000_000),
-        Recipe(name="qwen3-l", hidden=160, layers=5, head=32, learning_rate=3e-3, num_tokens=30_000_000),
+        Recipe(name="qwen3-s", hidden=48, layers=4, head=16, learning_rate=5e-3, num_tokens=20_000_000),
+        Recipe(name="qwen3-m", hidden=96, layers=4, head=32, learning_rate=4e-3, num_tokens=32_000_000),
+        Recipe(name="qwen3-l", hidden=160, layers=5, head=32, learning_rate=3e-3, num_tokens=20_000_000),
     )
 }
 
@@ -265,7 +266,7 @@ def pretrain(
                     json.dumps({"step": step + 1, "loss": round(loss.item(), 4), "tokens_per_second": round(rate)})
                     + "\n"
                 )
-        if time.monotonic() - saved_at > 60:
+        if time.monotonic() - saved_at > SAVE_SECONDS:
             temporary = state_file.with_suffix(".tmp")
             torch.save(
                 {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step + 1},
