@@ -198,8 +198,8 @@ def _shortfall(mixture: Mixture, corpus: str, tag: str, amount: int, taken: Pick
         return f"{asked}, which is less than one item. Ask for more, or leave the language out."
     apart = " once every item is in one language only" if mixture.pairing == "disjoint" else ""
     return (
-        f"{asked} and there are {amount - taken.missing}{apart}: {taken.missing} too few. Ask for less, give the corpus "
-        "more items, or say repeat = true."
+        f"{asked} and there are {amount - taken.missing}{apart}: {taken.missing} too few. Ask for less, give the "
+        "corpus more items, or say repeat = true."
     )
 
 
