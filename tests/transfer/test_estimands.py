@@ -213,7 +213,7 @@ def test_tables_that_contradict_themselves_are_refused():
 
 @pytest.mark.parametrize("estimand", ESTIMANDS, ids=lambda estimand: estimand.name)
 def test_linear_estimands_are_the_sum_of_their_clusters(estimand):
-    languages = groups(LANGUAGES, ["es"])
+    languages = groups(LANGUAGES, ("es",))
     means = np.random.default_rng(0).random((4, 30))
     total = means.sum(axis=1, keepdims=True)
     for label in estimand.labels(languages):
@@ -225,7 +225,7 @@ def test_linear_estimands_are_the_sum_of_their_clusters(estimand):
 
 
 def test_functions_take_columns_together_as_well_as_apart():
-    languages = groups(LANGUAGES, ["es"])
+    languages = groups(LANGUAGES, ("es",))
     means = np.random.default_rng(0).random((4, 5))
     for function, label in ((score, "all"), (relative_to_english, "seen"), (seen_unseen_gap, "")):
         apart = [function(means[:, [column]], languages, label)[0] for column in range(5)]

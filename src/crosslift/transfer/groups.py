@@ -8,7 +8,7 @@ another mixture's seen languages would compare languages, not mixtures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -18,7 +18,8 @@ ENGLISH = "en"
 FIXED = ("all", "non-English", "seen", "unseen", "high", "low")
 
 
-def groups(evaluated: Sequence[str], trained: Sequence[str]) -> dict[str, np.ndarray]:
+@cache
+def groups(evaluated: tuple[str, ...], trained: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Positions in `evaluated` of every group and of every single language.
 
     `all`; `non-English`; `seen`: trained on, without English; `unseen`: not trained on, without English; `high` and

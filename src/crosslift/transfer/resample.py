@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 def cluster_weights(num_clusters: int, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
@@ -132,7 +132,7 @@ def interval(
         doubt += sum(shake.raw**2 for shake in shakes) ** 2 / df_runs
     df = max(1.0, total**2 / doubt) if doubt > 0 else num_clusters - 1.0
     tail = (1 + level) / 2
-    stretch = float(stats.t.ppf(tail, df) / stats.norm.ppf(tail))
+    stretch = float(special.stdtrit(df, tail) / special.ndtri(tail))
     low, high = value + stretch * (np.quantile(around, [1 - tail, tail]) - value)
     return Interval(low=float(low), high=float(high), standard_error=math.sqrt(total), df=df)
 
@@ -143,7 +143,7 @@ def no_spread(num_clusters: int, level: float) -> float:
     The upper limit of 0 successes in n of E. B. Wilson (1927), JASA 22, 209-212. A model that answered 0 of 250 items
     is not known to score exactly 0.
     """
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(special.ndtri((1 + level) / 2))
     return z**2 / (num_clusters + z**2)
 
 
@@ -174,4 +174,4 @@ def t_p(value: float, standard_error: float, df: float) -> float:
     """Two-sided p-value of "the number is 0" where runs were resampled too; agrees with the interval."""
     if standard_error == 0:
         return 1.0 if value == 0 else 0.0
-    return float(2 * stats.t.sf(abs(value) / standard_error, df))
+    return float(2 * special.stdtr(df, -abs(value) / standard_error))
