@@ -78,7 +78,7 @@ def study(models=("pocket-m", "pocket-l"), seeds=(0,)):
 
 def trained_on(mixture):
     if mixture.dose is not None:
-        return {"en": 500} | ({tag: mixture.dose for tag in DOSED} if mixture.dose else {})
+        return {"en": 500} | (dict.fromkeys(DOSED, mixture.dose) if mixture.dose else {})
     tags = COVERAGE[mixture.name]
     return dict.fromkeys(tags, 500 // len(tags))
 

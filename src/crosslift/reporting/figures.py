@@ -108,6 +108,8 @@ def _by_dose(data: ReportData, estimand: str, name: str, title: str, unit: str) 
     if doses["dose"].n_unique() < 2:
         return Figure(**about, caption="Not drawn: the study has no family of kind “dose”.")
     scores = data.primary.filter(pl.col("estimand") == estimand).join(doses, on=["model", "mixture"])
+    if scores["value"].drop_nulls().is_empty():
+        return Figure(**about, caption="Not drawn: no run of the dose family is finished.")
     named = {ENGLISH: "English", "seen": "seen", "unseen": "unseen"}
     table = scores.filter(pl.col("languages").is_in(list(named)) & pl.col("value").is_not_null())
     table = table.with_columns(group=pl.col("languages").replace(named))
@@ -298,7 +300,7 @@ def forest(data: ReportData) -> Figure:
         limits = [min(0.0, float(alike["low"].min())), max(0.0, float(alike["high"].max()))]  # type: ignore[arg-type]
         scale = alt.Scale(domain=limits, nice=True)
         layers = alt.layer(
-            alt.Chart()
+            alt.Chart(alt.InlineData(values=[{}]))
             .mark_rule(style="zero", strokeDash=[3, 3])
             .encode(x=alt.datum(0, axis=alt.Axis(grid=True, tickCount=8))),
             base.mark_rule(strokeWidth=2).encode(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -84,7 +85,16 @@ def draw(figure: Figure) -> Drawn:
         return Drawn(figure=figure)
     spec = figure.spec()
     still = spec | {"config": theme.config(theme.LIGHT) | {"aria": False}}
-    return Drawn(figure=figure, spec=spec, svg=vl_convert.vegalite_to_svg(still))
+    return Drawn(figure=figure, spec=spec, svg=_renumbered(vl_convert.vegalite_to_svg(still)))
+
+
+def _renumbered(svg: str) -> str:
+    """Ids counted from 0 in every picture; the renderer counts over all that it drew, so the second report of a process
+    would differ from the first."""
+    order = list(dict.fromkeys(re.findall(r'id="([a-z]+_?)(\d+)"', svg)))
+    for number, (kind, old) in enumerate(order):
+        svg = re.sub(rf'(id="|url\(#){kind}{old}(?=["\)])', rf"\g<1>{kind}n{number}", svg)
+    return svg
 
 
 def render(data: ReportData, drawn: list[Drawn]) -> str:

@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from crosslift.reporting import tables, views
+from crosslift.scores import STATUSES
+
+
+@pytest.mark.parametrize("make", tables.TABLES, ids=lambda make: make.__name__)
+def test_every_table_has_rows_and_can_be_written_as_csv(data, make):
+    table = make(data)
+    assert table.height > 0 and table.write_csv()
+
+
+@pytest.mark.parametrize("make", tables.TABLES, ids=lambda make: make.__name__)
+def test_every_table_keeps_its_columns_when_nothing_is_finished(data, make):
+    nothing = replace(
+        data,
+        scores=data.scores.clear(),
+        estimates=data.estimates.clear(),
+        training=data.training.clear(),
+        manifests={},
+        provenance={},
+    )
+    assert make(nothing).columns == make(data).columns
+
+
+def test_failures_of_a_cell_sum_to_its_samples(data):
+    table = tables.failures(data)
+    cells = table.group_by("run", "evaluation", "language").agg(
+        pl.col("count").sum(), pl.col("num_samples").first(), pl.len()
+    )
+    assert (cells["count"] == cells["num_samples"]).all() and (cells["len"] == len(STATUSES)).all()
+
+
+def test_metrics_of_a_sample_are_counted_once(data):
+    assert tables.failures(data)["num_samples"].max() == 40
+
+
+def test_contrasts_say_what_their_interval_says(data):
+    for row in tables.contrasts(data).iter_rows(named=True):
+        expected = "supports" if row["low"] > 0 else "contradicts" if row["high"] < 0 else "cannot tell"
+        assert row["verdict"] == expected
+
+
+def test_held_fixed_tells_what_varies(data):
+    held = dict(tables.held_fixed(data).select("factor", "held").iter_rows())
+    assert held["pairing of items"] == "fixed" and held["languages trained on"] == "varies"
+    assert held["learning rate"] == "fixed" and held["budget"] == "varies"
+
+
+def test_fertility_is_relative_to_english(data):
+    found = dict(tables.fertility(data).filter(model="pocket-m").select("language", "fertility").iter_rows())
+    assert found["en"] == 1 and found["bn"] > 2
+
+
+def test_score_cells_show_a_dash_and_the_reason_where_the_program_failed(broken):
+    grid = views.scores_by_language(broken)[0]
+    tags = [cell.text for cell in grid.head]
+    row = next(row for row in grid.rows if row[0].text == "en")
+    cell = row[tags.index("sw")]
+    assert cell.text == "–" and cell.title == "3 errors: run again"
+    assert row[tags.index("es")].text != "–"
