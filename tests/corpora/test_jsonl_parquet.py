@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.readers import jsonl, parquet
@@ -122,3 +125,15 @@ def test_a_messages_struct_may_have_further_fields_in_parquet(tmp_path: Path) ->
     )
     frame.write_parquet(tmp_path / "toy.parquet")
     assert read(tmp_path / "toy.parquet").rows.equals(expected.rows)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), suffix=st.sampled_from([".jsonl", ".parquet"]))
+def test_damaged_files_are_refused_or_read_and_never_crash(tmp_path: Path, data: st.DataObject, suffix: str) -> None:
+    path = write(tmp_path / f"toy{suffix}", rows(turns=False))
+    content = path.read_bytes()
+    start = data.draw(st.integers(0, len(content) - 1))
+    stop = data.draw(st.integers(start, min(len(content), start + 20)))
+    path.write_bytes(content[:start] + data.draw(st.binary(max_size=4)) + content[stop:])
+    with contextlib.suppress(CorpusError):
+        assert read(path).num_items <= 3

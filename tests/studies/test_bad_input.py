@@ -5,16 +5,23 @@ The same table goes through `load`, the readers and the command line.
 
 from __future__ import annotations
 
+import copy
+import functools
+import itertools
 import json
+import operator
 import os
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crosslift.discover import member
 from crosslift.errors import CorpusError, CrossliftError, StudyError
 from crosslift.studies.load import load
+from crosslift.studies.plan import plan
 
 Spoil = Callable[[Path], None]
 
@@ -202,7 +209,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "unknown_pocket_model": (text('"./tiny"', '"pocket:qwen9"'), "there is no pocket model 'qwen9'"),
     "missing_template": (
         text('path = "./tiny"', 'path = "./tiny"\ntemplate = "chat.jinja"'),
-        "the file chat.jinja does not",
+        "models.tiny.template: there is no file chat.jinja",
     ),
     "missing_corpus_file": (remove("train.jsonl"), "corpora.train.path: train.jsonl does not exist"),
     "corpus_without_path": (text('path = "train.jsonl"\n', ""), "corpora.train: 'path' is missing"),
@@ -468,3 +475,48 @@ def test_unreadable_files_are_named(study_folder: Path) -> None:
     (study_folder / "train.jsonl").chmod(0)
     with pytest.raises(StudyError, match=r"train\.jsonl cannot be read"):
         load(study_folder)
+
+
+ODD: list[Any] = [
+    -1,
+    10**30,
+    1.5,
+    float("nan"),
+    True,
+    "",
+    "x",
+    "~x/a\0b",
+    "ü" * 300,
+    [],
+    {},
+    [[]],
+    {"en": 1},
+    [1, "en"],
+]
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every table, list and value of a study."""
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, element in inner:
+        yield from leaves(element, (*path, key))
+
+
+def test_no_value_in_any_place_raises_anything_but_a_study_error(
+    study_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tomllib.loads((study_folder / "study.toml").read_text(encoding="utf-8"))
+    refused = 0
+    for path, odd in itertools.product(leaves(study), ODD):
+        raw = copy.deepcopy(study)
+        inner = functools.reduce(operator.getitem, path[:-1], raw)
+        inner[path[-1]] = odd
+        monkeypatch.setattr("crosslift.studies.load.read_toml", lambda file, remedy, raw=raw: raw)
+        try:
+            plan(load(study_folder))
+        except StudyError as error:
+            refused += 1
+            assert all(problem.startswith("study.toml") for problem in error.problems)
+    assert refused > 1000

@@ -88,8 +88,8 @@ def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problem
 
         problems.reference(f"{place}.path", "pocket model", table.path.removeprefix("pocket:"), checkpoints.names())
     else:
-        local = folder / Path(table.path).expanduser()
-        if local.is_dir():
+        local = _there(folder, table.path)
+        if local is not None:
             if not (local / "config.json").is_file():
                 problems.add(
                     f"{place}.path", f"{table.path} has no config.json, so it is not a model folder. Correct the path."
@@ -105,10 +105,18 @@ def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problem
                 f"'{table.path}' is no folder and no hub name of the form owner/name. Correct it; pocket models are "
                 f"written pocket:{table.path.split('/')[0]}.",
             )
-    if table.template not in (None, "plain") and not (folder / Path(table.template).expanduser()).is_file():
-        problems.add(
-            f"{place}.template", f'the file {table.template} does not exist. Correct the path, or say "plain".'
-        )
+    template = table.template if table.template != "plain" else None
+    if template is not None and not (_there(folder, template) or folder).is_file():
+        problems.add(f"{place}.template", f'there is no file {template}. Correct the path, or say "plain".')
+
+
+def _there(folder: Path, written: str) -> Path | None:
+    """Where a path of the file leads; None if nowhere, as names do that are too long or begin with an unknown ~user."""
+    try:
+        path = folder / Path(written).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
 def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Problems) -> None:
@@ -129,8 +137,8 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
     if needs_path is False:
         problems.add(f"{place}.path", f"reader '{table.reader}' makes its items and takes no path. Remove it.")
         return
-    path = folder / Path(table.path).expanduser()
-    if not path.exists():
+    path = _there(folder, table.path)
+    if path is None:
         problems.add(
             f"{place}.path", f"{table.path} does not exist. Correct the path (it is relative to the study file)."
         )

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -69,10 +69,7 @@ class Problems(list[str]):
         where, inside = _join(place, path), _join(place, path[:-1])
         what, given, context = mistake["type"], mistake["input"], mistake.get("ctx", {})
         if what == "extra_forbidden":
-            self.add(
-                _join(place, path[:-1]),
-                f"unknown key '{path[-1]}'.{did_you_mean(str(path[-1]), fields)} Known: {', '.join(fields)}.",
-            )
+            self.add(inside, unknown_key(str(path[-1]), fields))
         elif what == "missing":
             hint = getattr(fields.get(str(path[-1])), "description", None)
             self.add(inside, f"'{path[-1]}' is missing. Add it" + (f": {hint}." if hint else "."))
@@ -128,17 +125,21 @@ class Problems(list[str]):
         `given`: one tag, a list, or a table whose keys are tags.
         """
         before = len(self)
-        words = [given] if isinstance(given, str) else list(given)
-        for i, tag in enumerate(words):
-            where = (
-                place if isinstance(given, str) else f"{place}[{i}]" if isinstance(given, list) else f"{place}.{tag}"
-            )
+        if isinstance(given, str):
+            places = [(place, given)]
+        elif isinstance(given, Mapping):
+            places = [(f"{place}.{tag}", tag) for tag in given]
+        else:
+            places = [(f"{place}[{i}]", tag) for i, tag in enumerate(given)]
+        said: set[str] = set()
+        for where, tag in places:
             if tag not in tags():
                 self.add(where, f"'{tag}' is not a language tag.{_near_language(tag)} See: crosslift list languages")
-            elif tag in words[:i]:
+            elif tag in said:
                 self.add(where, f"'{tag}' stands twice. Remove one.")
             elif among is not None and tag not in among:
                 self.add(where, f"{owner} has no '{tag}'. It has: {', '.join(among)}. Add it there or remove it here.")
+            said.add(tag)
         return len(self) == before
 
 
@@ -212,8 +213,10 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
     return [table for part in getattr(annotation, "__args__", ()) for table in _tables(part)]
 
 
-def _kind_of(table: type[BaseModel]) -> str | None:
-    return next(iter(getattr(table.model_fields.get("kind"), "annotation", None).__args__), None)  # type: ignore[union-attr]
+def _kind_of(table: type[BaseModel]) -> str:
+    """The value that a table's `kind` must have."""
+    kind: str = get_args(table.model_fields["kind"].annotation)[0]
+    return kind
 
 
 def _join(place: str, path: Sequence[str | int]) -> str:
@@ -224,11 +227,8 @@ def _join(place: str, path: Sequence[str | int]) -> str:
 
 
 def _near(given: Any, expected: str) -> str:
-    return (
-        did_you_mean(given, expected.replace(" or ", ", ").replace("'", "").split(", "))
-        if isinstance(given, str)
-        else ""
-    )
+    """`expected`: as pydantic lists it, `'a', 'b' or 'c'`."""
+    return did_you_mean(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
 
 
 def _near_language(tag: str) -> str:

@@ -34,7 +34,8 @@ def _read(source: Source, file: Path, language: str | None, problems: list[str])
     empty = pl.DataFrame(schema=ROWS)
     try:
         frame = pl.read_parquet(file, memory_map=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    # A file damaged in its middle makes the library panic, which is no PolarsError.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).splitlines()[0]
         problems.append(f"{place}: is not a complete Parquet file ({reason}). Copy or write it again.")
         return empty
