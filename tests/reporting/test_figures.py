@@ -53,3 +53,19 @@ def test_heat_map_keeps_cells_without_an_estimate(broken):
 def test_figures_name_no_colour(data):
     for make in figures.FIGURES:
         assert "#" not in str(make(data).chart.to_dict(validate=False))
+
+
+@pytest.mark.parametrize("make", figures.FIGURES, ids=lambda make: make.__name__)
+def test_every_chart_finds_the_data_that_it_names(data, make):
+    def names(part):
+        if isinstance(part, dict):
+            if isinstance(part.get("data"), dict) and "name" in part["data"]:
+                yield part["data"]["name"]
+            for value in part.values():
+                yield from names(value)
+        elif isinstance(part, list):
+            for value in part:
+                yield from names(value)
+
+    spec = make(data).spec()
+    assert set(names(spec | {"datasets": None})) == set(spec["datasets"])

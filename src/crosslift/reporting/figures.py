@@ -18,6 +18,7 @@ from crosslift.transfer.groups import ENGLISH
 PANEL_WIDTH, PANEL_HEIGHT = 380, 240
 FOREST_WIDTH = 560
 MAX_TRAINING_PANELS = 12
+MAX_FOREST_ROWS = 60
 VERDICTS = ("supports", "contradicts", "cannot tell")
 VERDICT_WORDS = ("gain", "loss", "interval holds 0")
 
@@ -271,6 +272,11 @@ def forest(data: ReportData) -> Figure:
         "declared", "primary", "model", "label", "mixture", "control", "value", "low", "high", "interval", "verdict",
         "pooled", "primary_contrast", "p_adjusted", "note",
     )  # fmt: skip
+    note = ""
+    if table.height > MAX_FOREST_ROWS:
+        alone = pl.len().over("declared", "model") == 1
+        table = table.filter(pl.col("pooled") | alone)
+        note = " The treatments one by one are in the table."
     shapes = alt.Scale(domain=list(VERDICT_WORDS), range=["triangle-right", "triangle-left", "circle"])
     legend = alt.Legend(title=None, orient="top")
     tooltip = [
@@ -283,6 +289,7 @@ def forest(data: ReportData) -> Figure:
     ]
     title = "gain over the control, all languages (points)"
     axis = alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=extent(table["label"].to_list()))
+    grid = alt.Axis(grid=True, tickCount=8)
     charts = []
     for contrast in data.study.contrasts:
         part = table.filter(declared=contrast.name)
@@ -300,12 +307,10 @@ def forest(data: ReportData) -> Figure:
         limits = [min(0.0, float(alike["low"].min())), max(0.0, float(alike["high"].max()))]  # type: ignore[arg-type]
         scale = alt.Scale(domain=limits, nice=True)
         layers = alt.layer(
-            alt.Chart(alt.InlineData(values=[{}]))
+            alt.Chart(alt.InlineData(values=[{"zero": 0}]))
             .mark_rule(style="zero", strokeDash=[3, 3])
-            .encode(x=alt.datum(0, axis=alt.Axis(grid=True, tickCount=8))),
-            base.mark_rule(strokeWidth=2).encode(
-                x=alt.X("low:Q", title=title, scale=scale, axis=alt.Axis(grid=True, tickCount=8)), x2="high:Q"
-            ),
+            .encode(x=alt.X("zero:Q", title=title, scale=scale, axis=grid)),
+            base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=title, scale=scale, axis=grid), x2="high:Q"),
             base.mark_point(filled=True, opacity=1).encode(
                 x=alt.X("value:Q", title=title),
                 size=alt.Size("pooled:N", scale=alt.Scale(domain=[True, False], range=[150, 60]), legend=None),
@@ -323,7 +328,7 @@ def forest(data: ReportData) -> Figure:
         ),
         caption="Gain over the control, mean over all evaluated languages. Large marks are means over the "
         "treatments of a contrast. Primary contrasts are corrected for multiplicity by Holm, the others by "
-        "Benjamini-Hochberg.",
+        f"Benjamini-Hochberg.{note}",
     )
 
 

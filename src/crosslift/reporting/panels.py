@@ -26,7 +26,8 @@ class Figure:
         """The Vega-Lite specification, with its data and without colours and type."""
         spec: dict[str, Any] = self.chart.to_dict(validate=False)
         spec.pop("config", None)
-        return spec | {"datasets": {name: table.to_dicts() for name, table in self.datasets.items()}}
+        own = {name: table.to_dicts() for name, table in self.datasets.items()}
+        return spec | {"datasets": spec.get("datasets", {}) | own}
 
 
 def panel(data: ReportData) -> pl.Expr:
