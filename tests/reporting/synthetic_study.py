@@ -153,6 +153,13 @@ def synthetic(*, models=("pocket-m", "pocket-l"), seeds=(0,), num_items=100, err
         scores=scores,
         estimates=estimate(scores, runs, asked.contrasts, num_resamples=num_resamples),
         manifests={name: manifest(mixture) for name, mixture in asked.mixtures.items()},
+        lock={
+            "corpora": {
+                name: {"revision": "grammar 1", "licence": "Apache-2.0", "fingerprint": "3f2a9c01d47be865"}
+                for name in asked.corpora
+            },
+            "models": {name: {"num_parameters": 6_100_000, "content": "9b1d0c55e2a47f30"} for name in models},
+        },
         training=pl.DataFrame(metrics, schema={"run": pl.String} | dict(METRICS), orient="row"),
         provenance=provenance,
         samples=samples(runs),

@@ -63,7 +63,7 @@ def test_all_files_are_there_and_the_page_is_small(page):
     assert pl.read_parquet(page.parent / "estimates.parquet").height > 100
     figures = {path.name for path in (page.parent / "figures").iterdir()}
     assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 12
-    assert len(list((page.parent / "tables").glob("*.csv"))) == 10
+    assert len(list((page.parent / "tables").glob("*.csv"))) == 11
 
 
 def test_report_made_twice_has_the_same_bytes(data, page, tmp_path):
@@ -105,6 +105,9 @@ class FakeStore:
 
     def manifests(self):
         return self.data.manifests
+
+    def lock(self):
+        return self.data.lock
 
     def provenance(self, run):
         return self.data.provenance[run]

@@ -22,6 +22,7 @@ def test_every_table_keeps_its_columns_when_nothing_is_finished(data, make):
         training=data.training.clear(),
         manifests={},
         provenance={},
+        lock={},
     )
     assert make(nothing).columns == make(data).columns
 

@@ -48,6 +48,7 @@ class ReportData:
     scores: pl.DataFrame  # scores.SCORES
     estimates: pl.DataFrame  # transfer.estimate.ESTIMATES
     manifests: dict[str, dict[str, Any]]  # by mixture
+    lock: dict[str, Any]  # "corpora": {name: revision, licence, fingerprint}, "models": {name: num_parameters, ...}
     training: pl.DataFrame  # trainer.METRICS with the column `run` before it
     provenance: dict[str, dict[str, Any]]  # by run
     samples: pl.DataFrame  # SAMPLES
@@ -123,6 +124,7 @@ def collect(store: Store, study: Study) -> ReportData:
         scores=scores,
         estimates=estimate(scores, runs, study.contrasts, primary_metrics=primary_metrics),
         manifests=store.manifests(),
+        lock=store.lock(),
         training=training,
         provenance={run: store.provenance(run) for run in runs["run"]},
         samples=_samples(store, runs, scores, primary_metrics),

@@ -194,31 +194,39 @@ def cost(data: ReportData) -> pl.DataFrame:
 
 
 def corpora(data: ReportData) -> pl.DataFrame:
-    """Every corpus of the study with licence and revision; of those in no mixture, only what the study declares."""
-    known: dict[str, dict[str, Any]] = {}
-    for manifest in data.manifests.values():
-        known |= manifest.get("corpora", {})
-    rows = []
-    for name, source in data.study.corpora.items():
-        found = known.get(name, {})
-        rows.append(
-            {
-                "corpus": name,
-                "task": source.task,
-                "split": source.split,
-                "reader": source.reader,
-                "languages": ", ".join(source.languages),
-                "revision": found.get("revision") or source.revision,
-                "licence": found.get("licence"),
-                "fingerprint": found.get("fingerprint"),
-            }
-        )
-    return pl.DataFrame(
-        rows,
-        schema=dict.fromkeys(
-            ["corpus", "task", "split", "reader", "languages", "revision", "licence", "fingerprint"], pl.String
-        ),
-    )
+    """Every corpus of the study with licence, revision and fingerprint of what was read."""
+    read = data.lock.get("corpora", {})
+    rows = [
+        {
+            "corpus": name,
+            "task": source.task,
+            "split": source.split,
+            "reader": source.reader,
+            "languages": ", ".join(source.languages),
+        }
+        | {key: read.get(name, {}).get(key) for key in ("revision", "licence", "fingerprint")}
+        for name, source in data.study.corpora.items()
+    ]
+    columns = ["corpus", "task", "split", "reader", "languages", "revision", "licence", "fingerprint"]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+def models(data: ReportData) -> pl.DataFrame:
+    """Every base model of the grid: where it is from, its size, and the fingerprint of its files."""
+    read = data.lock.get("models", {})
+    rows = [
+        {
+            "model": name,
+            "path": model.path,
+            "revision": read.get(name, {}).get("commit") or model.revision,
+            "template": model.template or "the tokenizer's own",
+            "num_parameters": read.get(name, {}).get("num_parameters"),
+            "content": read.get(name, {}).get("content"),
+        }
+        for name, model in data.study.models.items()
+    ]
+    schema = dict.fromkeys(["model", "path", "revision", "template"], pl.String)
+    return pl.DataFrame(rows, schema=schema | {"num_parameters": pl.Int64, "content": pl.String})
 
 
 def training(data: ReportData) -> pl.DataFrame:
@@ -226,4 +234,4 @@ def training(data: ReportData) -> pl.DataFrame:
     return data.training
 
 
-TABLES = (contrasts, languages, groups, failures, mixtures, fertility, held_fixed, cost, corpora, training)
+TABLES = (contrasts, languages, groups, failures, mixtures, fertility, held_fixed, cost, corpora, models, training)

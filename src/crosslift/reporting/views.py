@@ -236,13 +236,28 @@ def corpora(data: ReportData) -> Grid:
             Cell(text=row["corpus"], note=row["split"], css="name"),
             Cell(text=row["task"], note=row["reader"]),
             Cell(text=row["languages"], css="wrap"),
-            Cell(text=row["licence"] or "not known before it is read", css="wrap"),
+            Cell(text=row["licence"] or "not read yet", css="wrap"),
             Cell(text=row["revision"] or "–", note=row["fingerprint"] or "", css="wrap mono"),
         ]
         for row in table.iter_rows(named=True)
     ]
     head = _head("corpus", "task, reader", "languages", "licence", "revision, fingerprint")
     return Grid(title="Corpora", head=head, rows=rows, csv="corpora.csv")
+
+
+def models(data: ReportData) -> Grid:
+    rows = [
+        [
+            Cell(text=row["model"], css="name"),
+            Cell(text=row["path"], css="wrap mono"),
+            Cell(text=_size(row["num_parameters"]), css="number"),
+            Cell(text=row["template"], css="wrap"),
+            Cell(text=row["revision"] or "–", note=row["content"] or "", css="wrap mono"),
+        ]
+        for row in tables.models(data).iter_rows(named=True)
+    ]
+    head = _head("model", "path", "parameters", "chat template", "revision, fingerprint", numbers=[2])
+    return Grid(title="Base models", head=head, rows=rows, csv="models.csv")
 
 
 def _head(*names: str, numbers: Iterable[int] = ()) -> list[Cell]:
@@ -277,3 +292,10 @@ def _seconds(value: float | None) -> str:
     if value < 120:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def _size(count: int | None) -> str:
+    """`6.1M`, `0.6B`."""
+    if count is None:
+        return "–"
+    return f"{count / 1e9:.1f}B" if count >= 1e8 else f"{count / 1e6:.1f}M" if count >= 1e5 else f"{count:,}"
