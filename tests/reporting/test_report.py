@@ -87,7 +87,10 @@ def test_page_of_a_study_in_which_nothing_is_finished_says_so(data, tmp_path):
         samples=pl.DataFrame(schema=SAMPLES),
         provenance={},
     )
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "transfer.svg").write_text("drawn by an earlier report")
     text = report.publish(nothing, tmp_path).read_text(encoding="utf-8")
+    assert not list((tmp_path / "figures").iterdir())
     assert "8 of 8 runs have no scores yet" in text and "Not drawn" in text
 
 

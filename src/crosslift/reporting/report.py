@@ -68,10 +68,14 @@ def publish(data: ReportData, folder: Path) -> Path:
             make(data).write_csv(path)
     drawn = [draw(make(data)) for make in FIGURES]
     for one in drawn:
-        if one.svg is not None:
-            write_text(folder / "figures" / f"{one.figure.name}.svg", one.svg, durable=False)
-            with replacing(folder / "figures" / f"{one.figure.name}.png", durable=False) as path:
-                path.write_bytes(vl_convert.svg_to_png(_on_white(one.svg), scale=PNG_SCALE))
+        picture = folder / "figures" / f"{one.figure.name}.svg"
+        if one.svg is None:  # an earlier report may have drawn it
+            picture.unlink(missing_ok=True)
+            picture.with_suffix(".png").unlink(missing_ok=True)
+            continue
+        write_text(picture, one.svg, durable=False)
+        with replacing(picture.with_suffix(".png"), durable=False) as path:
+            path.write_bytes(vl_convert.svg_to_png(_on_white(one.svg), scale=PNG_SCALE))
     page = folder / "index.html"
     write_text(page, render(data, drawn), durable=False)
     return page
