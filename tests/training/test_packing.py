@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +20,7 @@ from crosslift.training.trainers.native import attention
 from crosslift.training.trainers.native.hardware import numerics
 from crosslift.training.trainers.native.loop import borders_of
 from crosslift.training.trainers.native.loss import LossHead, token_losses
+from crosslift.training.trainers.native.passes import fewer_passes, rotate_both
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -83,11 +86,11 @@ def mixed(examples, other):
     return replace(examples, ids=ids)
 
 
-def gradients(folder, examples, *, packed):
+def gradients(folder, examples, *, packed, rewritten=False):
     implementation = attention.NAME if packed else "sdpa"
     model = load(folder, implementation)
     head = LossHead(model)
-    with numerics(torch.device("cpu"), "float32"):
+    with numerics(torch.device("cpu"), "float32"), fewer_passes(model) if rewritten else nullcontext():
         one = forward_pass(examples, np.arange(len(examples)), packed=packed)
         head.where = torch.from_numpy(one.where)
         more = {"borders": borders_of(one, torch.device("cpu"))} if packed else {}
@@ -135,6 +138,31 @@ def test_torch_s_own_kernel_gives_the_same(folder, monkeypatch):
     assert (again - losses).abs().max() < 1e-5
     for name in expected:
         assert (found[name] - expected[name]).abs().max() < 1e-5 * max(1, expected[name].abs().max()), name
+
+
+def test_norms_and_rotations_in_fewer_passes_give_the_same(folder):
+    examples = table(5)
+    losses, expected = gradients(folder, examples, packed=True)
+    again, found = gradients(folder, examples, packed=True, rewritten=True)
+    assert (again - losses).abs().max() < 1e-5
+    for name in expected:
+        assert (found[name] - expected[name]).abs().max() < 1e-5 * max(1, expected[name].abs().max()), name
+
+
+@pytest.mark.parametrize(("architecture", "num_norms"), [("qwen3", 9), ("gemma3", 13), ("llama", 5), ("cohere2", 0)])
+def test_only_what_computes_the_same_is_rewritten_and_all_is_put_back(tmp_path, architecture, num_norms):
+    model = load(write_model(tmp_path, architecture), "eager")
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 1:
+                weight.uniform_(0.5, 2)
+    home = sys.modules[type(model).__module__]
+    theirs = home.apply_rotary_pos_emb
+    with fewer_passes(model):
+        assert sum("forward" in vars(module) for module in model.modules()) == num_norms
+        assert (home.apply_rotary_pos_emb is rotate_both) == (architecture != "cohere2")
+    assert not any("forward" in vars(module) for module in model.modules())
+    assert home.apply_rotary_pos_emb is theirs
 
 
 def test_token_losses_are_torch_s_cross_entropy():

@@ -68,7 +68,7 @@ def place(tmp_path_factory):
 def test_killed_three_times_a_run_ends_in_the_same_bytes(place):
     """The process is killed for real, at random moments: in a step, in a saving, in a validation."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["crosslift.training.trainers.native", "transformers", "peft"])
+    context.set_forkserver_preload(["tiny_models", "crosslift.training.trainers.native", "peft"])
     generator = stream(int(time.time()), "kill")
     killed_at = []
     for kill in range(3):

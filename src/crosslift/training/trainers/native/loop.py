@@ -10,6 +10,7 @@ depends on when the process was killed and resumed, which is why losses are adde
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import time
@@ -33,6 +34,7 @@ from crosslift.training.trainers.native.attention import Borders
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.loss import LossHead, token_losses
 from crosslift.training.trainers.native.model import load_model, stored_dtype, write_checkpoint
+from crosslift.training.trainers.native.passes import fewer_passes
 from crosslift.training.trainers.native.state import State
 
 NUM_ROWS = 50
@@ -50,7 +52,9 @@ def train(request: TrainingRequest) -> Trained:
     precision = choose_precision(request.config.precision, device)
     request.folder.mkdir(parents=True, exist_ok=True)
     with numerics(device, precision):
-        return _Run(request, device, precision).train()
+        run = _Run(request, device, precision)
+        with fewer_passes(run.model) if device.type == "cpu" else contextlib.nullcontext():
+            return run.train()
 
 
 class _Run:
