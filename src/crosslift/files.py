@@ -40,7 +40,9 @@ look dead. An owner that died on this machine is noticed at once, whatever this 
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a path to write to; afterwards it takes the place of `path` in one step, or vanishes on an exception.
 
-    `durable` also waits for the disk, so that a done-marker never outlives a power cut that its files did not survive.
+    `durable` waits until the content is on the disk before it takes its place: after a power cut there is the old file
+    or the new one. That costs milliseconds; what stands behind a done-marker (see `sync_folder`) or may be lost does
+    without.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -49,8 +51,6 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         if durable:
             _sync(temporary)
         temporary.replace(path)
-        if durable:
-            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -82,16 +82,16 @@ def read_json(path: Path) -> Any:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until every file below the folder is on the disk; for files that others wrote."""
+    """Wait until every file below the folder is on the disk: before a done-marker says so."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             _sync(file)
     _sync(folder)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed writers left behind in this folder (not below it)."""
-    for leftover in folder.glob(".*.tmp"):
+def sweep(path: Path) -> None:
+    """Remove what killed writers of this file left behind. Nobody may be writing it."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
 
 

@@ -47,7 +47,7 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
 def test_what_a_killed_writer_left_is_swept(tmp_path):
     (tmp_path / ".a.json.12ab.tmp").touch()
     (tmp_path / "a.json").touch()
-    sweep(tmp_path)
+    sweep(tmp_path / "a.json")
     assert names(tmp_path) == ["a.json"]
 
 

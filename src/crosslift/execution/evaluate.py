@@ -43,10 +43,11 @@ def load_generator(name: str, checkpoint: Path | None, model: BaseModel, ledger:
 
 
 def free_memory() -> None:
-    """Give the memory of models that nobody refers to any more back to the GPU, for the next one."""
-    gc.collect()
+    """Give the GPU memory of models that nobody refers to any more back, for the next one. On a CPU there is no hurry,
+    and a full collection with torch loaded takes as long as some runs."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()
 
 

@@ -69,6 +69,10 @@ class RunState:
         return [one for one in self.steps.evaluations if not self._whole(one)]
 
     @property
+    def num_evaluated(self) -> int:
+        return len(self.steps.evaluations) - len(self.missing)
+
+    @property
     def done(self) -> bool:
         return self.trained and all(map(self._whole, self.steps.evaluations))
 
@@ -258,6 +262,7 @@ class Ledger:
                 states[run.name] = self.state(run)
             except StaleStep as error:
                 stale.append(str(error))
+        stale = list(dict.fromkeys(stale))  # all runs of a stale corpus say the same
         if stale:
             more = [f"... and {len(stale) - MAX_STALE_SHOWN} more."] if len(stale) > MAX_STALE_SHOWN else []
             raise StaleStep("\n".join([*stale[:MAX_STALE_SHOWN], *more]))

@@ -7,8 +7,10 @@ settings; for a model of the hub the commit says it, and `lock.json` keeps the c
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from crosslift.fingerprint import fingerprint
 from crosslift.studies.run import Model
 
 _SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENIZER = ("tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "chat_template", "spiece")
 
 
@@ -153,8 +156,12 @@ def _download(name: str, path: str, revision: str | None) -> Path:
         raise StudyError(
             f"models.{name}: models of the hub need the training packages. Run: pip install 'crosslift[train]'"
         ) from error
+    wanted = [f"*{suffix}" for suffix in _SUFFIXES]
+    if revision is not None and _COMMIT.fullmatch(revision):  # on this disk already? Then no network is needed
+        with contextlib.suppress(OSError):
+            return Path(snapshot_download(path, revision=revision, allow_patterns=wanted, local_files_only=True))
     try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=[f"*{suffix}" for suffix in _SUFFIXES]))
+        return Path(snapshot_download(path, revision=revision, allow_patterns=wanted))
     except OSError as error:  # unknown name, unknown revision, gated, no network: all are OSErrors
         at = f" at revision {revision}" if revision else ""
         raise StudyError(

@@ -190,7 +190,7 @@ def _manifests(ledger: Ledger) -> None:
         )
         file = store.mixture_folder(mixture.name) / "manifest.json"
         if read_json(file) != described:
-            write_json(file, described)
+            write_json(file, described, durable=False)
 
 
 def _examples(ledger: Ledger, mixture: str) -> pl.DataFrame:

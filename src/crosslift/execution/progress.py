@@ -25,8 +25,8 @@ from measured times instead."""
 class Progress:
     """One run, as its worker last saw it."""
 
-    phase: str = "starting"
-    """"starting" | "training" | "validating" | "evaluating math.en" | "done"."""
+    phase: str = ""
+    """"loading" | "training" | "evaluating math.en" | "done"."""
     step: int = 0
     num_steps: int = 0
     evaluations: int = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 PACKAGES = ("crosslift", "torch", "transformers", "tokenizers", "peft", "safetensors", "numpy", "polars")
 
 
-def environment(*, device: str) -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Versions and hardware of this process. Imports nothing that is not imported already."""
     return {
         "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
@@ -24,11 +25,11 @@ def environment(*, device: str) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "accelerator": _accelerator(),
-        "device": device,
         "threads": _threads(),
     }
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -36,6 +37,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

@@ -9,7 +9,7 @@ from crosslift import __version__
 from crosslift.execution.ledger import Ledger, RunState
 from crosslift.execution.steps import Step
 from crosslift.execution.store import Store, write_table
-from crosslift.files import read_json, sweep, write_json
+from crosslift.files import read_json, sweep, waiting_claim, write_json
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.studies.study import Study
 
@@ -34,14 +34,20 @@ def rebuild(ledger: Ledger, states: Mapping[str, RunState]) -> dict[str, str]:
         ),
         "runs": fingerprint({name: state.steps.fingerprint for name, state in states.items()}),
     }
-    there = store.scores_file.is_file() and store.runs_file.is_file()
-    if there and read_json(store.folder / _MARKER) == made_of:
+    if _stand_for(store, made_of):
         return made_of
-    sweep(store.folder)
-    write_table(store.scores_file, store.scores())
-    write_table(store.runs_file, store.runs())
-    write_json(store.folder / _MARKER, made_of)
+    with waiting_claim(store.folder):
+        if not _stand_for(store, made_of):
+            for file, table in ((store.scores_file, store.scores()), (store.runs_file, store.runs())):
+                sweep(file)
+                write_table(file, table)
+            write_json(store.folder / _MARKER, made_of)
     return made_of
+
+
+def _stand_for(store: Store, made_of: Mapping[str, str]) -> bool:
+    there = store.scores_file.is_file() and store.runs_file.is_file()
+    return there and read_json(store.folder / _MARKER) == made_of
 
 
 def report_step(study: Study, store: Store, made_of: Mapping[str, str]) -> Step:

@@ -48,8 +48,9 @@ class Hashes:
         return {name: entry[2] for name, entry in found.items()}
 
     def of_path(self, key: str, path: Path) -> str:
-        """One fingerprint of a file, or of all files below a folder that are not hidden."""
-        return fingerprint(self.of(key, path, files_below(path)))
+        """One fingerprint of a file, whatever its name, or of all files below a folder that are not hidden."""
+        found = self.of(key, path, files_below(path))
+        return found[path.name] if path.is_file() else fingerprint(found)
 
     def save(self) -> None:
         if self._changed:

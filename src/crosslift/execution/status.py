@@ -8,7 +8,6 @@ from typing import Literal
 
 from crosslift.errors import StaleStep
 from crosslift.execution.ledger import Ledger
-from crosslift.execution.prepare import ready
 from crosslift.execution.progress import Expected, Progress, Tally, read_progress, tally
 from crosslift.files import holder, read_json
 from crosslift.studies.run import Run
@@ -30,10 +29,14 @@ class Status:
 def status(ledger: Ledger, runs: Iterable[Run] | None = None) -> list[Status]:
     """Every run in the study's order. Touches nothing."""
     chosen = list(ledger.runs.values() if runs is None else runs)
-    if not ready(ledger):
-        unknown = Expected(num_steps=0, num_evaluations=0, trained=False, evaluations=0)
-        return [Status(run=run.name, what="missing", expected=unknown, progress=None) for run in chosen]
-    return [_of(ledger, run) for run in chosen]
+    try:
+        prepared = all(step.result() is not None for step in ledger.prepared_steps())
+        why = ""
+    except StaleStep as error:
+        prepared, why = False, str(error)
+    if prepared:
+        return [_of(ledger, run) for run in chosen]
+    return [_unprepared(ledger, run, why) for run in chosen]
 
 
 class Survey:
@@ -63,6 +66,13 @@ def total(found: Iterable[Status], *, num_workers: int) -> Tally:
     )
 
 
+def _unprepared(ledger: Ledger, run: Run, why: str) -> Status:
+    unknown = Expected(num_steps=0, num_evaluations=0, trained=False, evaluations=0)
+    if why and ledger.store.has_results(run.name):
+        return Status(run=run.name, what="stale", expected=unknown, progress=None, message=why)
+    return Status(run=run.name, what="missing", expected=unknown, progress=None)
+
+
 def _of(ledger: Ledger, run: Run) -> Status:
     folder = ledger.store.run_folder(run.name)
     steps = ledger.steps(run)
@@ -77,7 +87,7 @@ def _of(ledger: Ledger, run: Run) -> Status:
         num_steps=_num_steps(ledger, run),
         num_evaluations=len(steps.evaluations),
         trained=state.trained,
-        evaluations=len(steps.evaluations) - len(state.missing),
+        evaluations=state.num_evaluated,
     )
     if state.done:
         return Status(run=run.name, what="done", expected=expected, progress=read_progress(folder))
@@ -93,5 +103,8 @@ def _of(ledger: Ledger, run: Run) -> Status:
 def _num_steps(ledger: Ledger, run: Run) -> int:
     if run.mixture is None:
         return 0
-    factors = read_json(ledger.store.run_folder(run.name) / "run.json")["factors"]
+    record = read_json(ledger.store.run_folder(run.name) / "run.json")
+    if record is None:  # new in the study since it was prepared
+        return 0
+    factors = record["factors"]
     return num_steps(sum(factors["num_items"]), ledger.study.training, num_tokens=sum(factors["num_tokens"]))

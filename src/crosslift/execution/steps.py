@@ -61,17 +61,15 @@ class Step:
         if started is None or started["fingerprint"] != self.fingerprint:
             if self.folder.exists():
                 shutil.rmtree(self.folder)
-            write_json(self.folder / STARTED, {"fingerprint": self.fingerprint})
+            write_json(self.folder / STARTED, {"fingerprint": self.fingerprint}, durable=False)
         (self.folder / MARKER).unlink(missing_ok=True)
 
     def finish(self, **outputs: Any) -> None:
         """Write the marker, after all files of the folder are on the disk. `outputs`: facts about the result."""
-        sync_folder(self.folder)
-        write_json(
-            self.folder / MARKER,
-            {"fingerprint": self.fingerprint, "inputs": canonical(self.inputs), "outputs": outputs},
-        )
         (self.folder / STARTED).unlink(missing_ok=True)
+        sync_folder(self.folder)
+        marker = {"fingerprint": self.fingerprint, "inputs": canonical(self.inputs), "outputs": outputs}
+        write_json(self.folder / MARKER, marker)
 
 
 def _without_paths(value: Any) -> Any:

@@ -87,7 +87,7 @@ def lengths_in_bytes(rows: pl.DataFrame) -> np.ndarray:
 
 def write(folder: Path, tokens: CorpusTokens) -> None:
     for name in _ARRAYS:
-        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+        with replacing(folder / f"{name}.npy", durable=False) as temporary, temporary.open("wb") as file:
             np.save(file, getattr(tokens, name), allow_pickle=False)
 
 

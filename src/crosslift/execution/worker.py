@@ -18,6 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,134 +71,145 @@ def work(
         )
     ledger.store.lock()
     ledger.store.clear_errors(names)
+    worker = _Worker(ledger=ledger, device=device, keep_checkpoints=keep_checkpoints, session=session, say=say)
     runs = [ledger.runs[name] for name in names or ledger.runs]
     waiting = [name for name, state in ledger.states(runs).items() if not state.done]
     good = True
     with orderly_end():
         while waiting:
-            left = []
+            claimed = []
             for name in waiting:
-                claim = Claim(ledger.store.run_folder(name), session=session)
-                if ledger.store.error(name) is not None:
-                    continue
                 try:
-                    claim.acquire()
+                    good &= worker.take(name)
                 except Claimed:
-                    left.append(name)  # looked at once more at the end: its owner may have died
-                    continue
-                say(f"{BEGINS} {name}")
-                good &= _finish(ledger, name, claim, device=device, keep_checkpoints=keep_checkpoints)
-            if left == waiting:
+                    claimed.append(name)  # looked at once more at the end: its owner may have died
+            if claimed == waiting:
                 break
-            waiting = left
+            waiting = claimed
     return good
 
 
-def _finish(ledger: Ledger, name: str, claim: Claim, *, device: str, keep_checkpoints: bool) -> bool:
-    """Do what is missing of a claimed run, and release the claim. Did it end well?"""
-    folder = ledger.store.run_folder(name)
-    finished = False
-    try:
-        with _log_to(folder / "log.txt"):
-            try:
-                if claim.deaths >= MAX_DEATHS:
-                    raise TrainingError(
-                        f"{claim.deaths} workers died on this run without a word, probably killed for memory. Lower "
-                        "micro_batch_tokens, or give the machine more memory; log.txt holds what they said."
-                    )
-                _walk(ledger, name, claim, device=device, keep_checkpoints=keep_checkpoints)
-                finished = True
-            except Claimed as error:
-                log.error("%s", error)  # the new owner tells how it ends
-                return False
-            except CrossliftError as error:
-                log.error("%s", error)
-                ledger.store.write_error(name, error=type(error).__name__, message=str(error))
-            except Exception as error:
-                log.exception("not foreseen")
-                message = f"{error} (the traceback is in {ledger.store.name_of(folder)}/log.txt)"
-                ledger.store.write_error(name, error=type(error).__name__, message=message)
-    finally:
-        claim.release(finished=finished)
-    return finished
+@dataclass(frozen=True, kw_only=True)
+class _Worker:
+    ledger: Ledger
+    device: str
+    keep_checkpoints: bool
+    session: str
+    say: Say
 
+    def take(self, name: str) -> bool:
+        """Do what is missing of a run. False if it did not end well.
 
-def _walk(ledger: Ledger, name: str, claim: Claim, *, device: str, keep_checkpoints: bool) -> None:
-    """Train, generate, score: what is missing of it.
+        Raises:
+            Claimed: somebody else is at it.
+        """
+        store = self.ledger.store
+        claim = Claim(store.run_folder(name), session=self.session)
+        claim.acquire()
+        finished = False
+        try:
+            # Read only now: somebody else may have finished it before the claim was taken.
+            if store.error(name) is not None:
+                return True
+            if not self.ledger.state(self.ledger.runs[name]).done:
+                self.say(f"{BEGINS} {name}")
+                with _log_to(store.run_folder(name) / "log.txt"):
+                    finished = self._try(name, claim)
+                return finished
+            finished = True
+        finally:
+            claim.release(finished=finished)
+        return True
 
-    Raises:
-        EvaluationError: some samples could not be scored for a reason of our own.
-    """
-    store, run = ledger.store, ledger.runs[name]
-    state = ledger.state(run)  # read again: somebody may have finished it before the claim was taken
-    if state.done:
-        return
-    log.info("begins: %s", name)
-    reporter = Reporter(
-        store.run_folder(name), num_evaluations=len(state.steps.evaluations), evaluations=len(state.results)
-    )
-    checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
-    if checkpoint is not None and not (state.trained and checkpoint.is_dir()):
-        reporter.update(phase="starting")
-        train(ledger, state.steps, device=device, reporter=reporter, check=_every(HEARTBEAT_SECONDS, claim.check))
-        _write_provenance(ledger, state.steps, device)
-        free_memory()
-    faults = _evaluate(ledger, state, checkpoint, claim, device=device, reporter=reporter)
-    free_memory()
-    _write_provenance(ledger, state.steps, device)
-    if checkpoint is not None and not keep_checkpoints and not faults:
-        shutil.rmtree(checkpoint)
-    reporter.update(phase="done")
-    if faults:
-        raise EvaluationError("; ".join(faults) + ". They are tried again by: crosslift run")
-    log.info("done: %s", name)
-
-
-def _evaluate(
-    ledger: Ledger, state: RunState, checkpoint: Path | None, claim: Claim, *, device: str, reporter: Reporter
-) -> list[str]:
-    """Make the missing evaluations. Returns a phrase for each that has errors of our own."""
-    model = ledger.models[state.steps.run.model.name]
-    missing = state.missing
-    faults: list[str] = []
-    begun = time.monotonic()
-    loaded: tuple[str, Any] | None = None
-    for number, one in enumerate(missing):
-        claim.check()
-        name = f"{one.evaluation.name}.{one.language}"
-        reporter.update(phase=f"evaluating {name}")
-        log.info("evaluates %s", name)
-        whole = answered(one)
-        if whole is not None:
-            num_errors = rescore(state.steps.run.name, one, seconds=whole["seconds"])
+    def _try(self, name: str, claim: Claim) -> bool:
+        store = self.ledger.store
+        try:
+            self._walk(name, claim)
+        except CrossliftError as error:
+            log.error("%s", error)
+            store.write_error(name, error=type(error).__name__, message=str(error))
+        except Exception as error:
+            log.exception("not foreseen")
+            message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
+            store.write_error(name, error=type(error).__name__, message=message)
         else:
-            if loaded is None or loaded[0] != one.evaluation.generator:
-                loaded = None
-                free_memory()
-                kind = one.evaluation.generator
-                loaded = (kind, load_generator(kind, checkpoint, model, ledger, device=device))
-            num_errors = evaluate(ledger, state.steps.run.name, one, loaded[1])
-        if num_errors:
-            faults.append(f"{num_errors} samples of {name} could not be answered or scored (see log.txt)")
-        reporter.update(
-            phase="evaluated",
-            evaluations=len(state.steps.evaluations) - len(missing) + number + 1,
-            evaluate_seconds=time.monotonic() - begun,
+            return True
+        return False
+
+    def _walk(self, name: str, claim: Claim) -> None:
+        """Train, generate, score: what is missing of it.
+
+        Raises:
+            TrainingError, EvaluationError: and whatever else goes wrong.
+        """
+        if claim.deaths >= MAX_DEATHS:
+            raise TrainingError(
+                f"{claim.deaths} workers died on this run without a word, probably killed for memory. Lower "
+                "micro_batch_tokens, or give the machine more memory; log.txt holds what they said."
+            )
+        ledger, store, run = self.ledger, self.ledger.store, self.ledger.runs[name]
+        state = ledger.state(run)
+        log.info("begins: %s", name)
+        reporter = Reporter(
+            store.run_folder(name), num_evaluations=len(state.steps.evaluations), evaluations=state.num_evaluated
         )
-    return faults
+        reporter.update(phase="loading")
+        checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
+        if checkpoint is not None and not (state.trained and checkpoint.is_dir()):
+            check = _every(HEARTBEAT_SECONDS, claim.check)
+            train(ledger, state.steps, device=self.device, reporter=reporter, check=check)
+            self._write_provenance(state.steps)
+            free_memory()
+        faults = self._evaluate(state, checkpoint, claim, reporter)
+        free_memory()
+        self._write_provenance(state.steps)
+        reporter.update(phase="done")
+        if faults:
+            raise EvaluationError("; ".join(faults) + ". They are tried again by: crosslift run")
+        if checkpoint is not None and not self.keep_checkpoints:
+            shutil.rmtree(checkpoint)
+        log.info("done: %s", name)
 
+    def _evaluate(self, state: RunState, checkpoint: Path | None, claim: Claim, reporter: Reporter) -> list[str]:
+        """Make the missing evaluations. Returns a phrase for each that has errors of our own."""
+        ledger, run = self.ledger, state.steps.run
+        model = ledger.models[run.model.name]
+        faults: list[str] = []
+        begun = time.monotonic()
+        answers: Any = None
+        loaded = ""
+        for number, one in enumerate(state.missing):
+            claim.check()
+            name = f"{one.evaluation.name}.{one.language}"
+            reporter.update(phase=f"evaluating {name}")
+            log.info("evaluates %s", name)
+            whole = answered(one)
+            if whole is not None:
+                num_errors = rescore(run.name, one, seconds=whole["seconds"])
+            else:
+                if loaded != one.evaluation.generator:
+                    loaded, answers = one.evaluation.generator, None
+                    free_memory()
+                    answers = load_generator(loaded, checkpoint, model, ledger, device=self.device)
+                num_errors = evaluate(ledger, run.name, one, answers)
+            if num_errors:
+                faults.append(f"{num_errors} samples of {name} could not be answered or scored (see log.txt)")
+            done = state.num_evaluated + number + 1
+            reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - begun)
+        return faults
 
-def _write_provenance(ledger: Ledger, steps: RunSteps, device: str) -> None:
-    """From the done-markers, so that a run made in three sittings tells the time of all three."""
-    trained = steps.train.result() if steps.train is not None else None
-    results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
-    record = {
-        "seed": steps.run.seed,
-        "train": trained,
-        "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
-        "environment": environment(device=device),
-    }
-    write_json(ledger.store.run_folder(steps.run.name) / "provenance.json", record)
+    def _write_provenance(self, steps: RunSteps) -> None:
+        """From the done-markers, so that a run made in three sittings tells the time of all three."""
+        trained = steps.train.result() if steps.train is not None else None
+        results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
+        record = {
+            "seed": steps.run.seed,
+            "train": trained,
+            "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
+            "environment": environment(),
+        }
+        file = self.ledger.store.run_folder(steps.run.name) / "provenance.json"
+        write_json(file, record, durable=False)
 
 
 def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:

@@ -23,6 +23,7 @@ OPTIONS = {"keep_checkpoints": bool}
 """Checkpoints of a study of 8B models fill a disk; without them only what is asked later must be trained again."""
 
 POLL_SECONDS = 0.25
+GRACE_SECONDS = 60.0
 QUIET_DEATHS = 3
 """So many workers in a row that end badly without having begun a run mean that none ever will."""
 
@@ -71,10 +72,12 @@ class _Pool:
         self.gpus = gpus
         self.session = job.session or secrets.token_hex(4)
         self.workers: dict[int, subprocess.Popen[bytes]] = {}
+        self.started: dict[int, float] = {}
         self.quiet_deaths = 0
 
     def start(self, place: int) -> None:
         log = self._log(place)
+        self.started[place] = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as file:
             self.workers[place] = subprocess.Popen(  # noqa: S603 - our own command line
@@ -86,6 +89,7 @@ class _Pool:
         for place, worker in list(self.workers.items()):
             code = worker.poll()
             if code is None:
+                self._hold_to_time(place)
                 continue
             del self.workers[place]
             if code == 2:
@@ -95,6 +99,15 @@ class _Pool:
             if code not in (0, 1):
                 self._replace(place, code)
         return bool(self.workers)
+
+    def _hold_to_time(self, place: int) -> None:
+        """A worker over its time is asked to end, and a minute later made to; the next one goes on from there."""
+        limit = self.job.site.timeout_seconds
+        late = 0.0 if limit is None else time.monotonic() - self.started[place] - limit
+        if late > GRACE_SECONDS:
+            self.workers[place].kill()
+        elif late > 0:
+            self.workers[place].terminate()
 
     def end(self) -> None:
         """Ask politely, then not."""

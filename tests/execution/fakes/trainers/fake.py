@@ -1,0 +1,34 @@
+"""A trainer that learns nothing, quickly, and misbehaves as `faults.json` in the study's folder says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+
+import polars as pl
+
+from crosslift.errors import TrainingError
+from crosslift.training.trainer import METRICS, Progress, TrainingRequest
+
+
+def train(request: TrainingRequest) -> None:
+    run, study = request.folder.parent.name, request.folder.parents[2]
+    faults = study / "faults.json"
+    fault = json.loads(faults.read_text()).get(run) if faults.exists() else None
+    sys.stdout.write(f"trains {run}\n")
+    if fault == "error":
+        raise TrainingError("the loss is not a number")
+    if fault == "bug":
+        raise ZeroDivisionError("a bug")
+    if fault == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "slow":
+        time.sleep(0.5)
+    request.report(Progress(step=1, num_steps=1, loss=1.0, tokens_per_second=1.0))
+    checkpoint = request.folder / "checkpoint"
+    checkpoint.mkdir(exist_ok=True)
+    (checkpoint / "seen.txt").write_text(f"{len(request.examples)} {request.examples.ids.sum()} {request.seed}")
+    pl.DataFrame(schema=METRICS).write_parquet(request.folder / "metrics.parquet")

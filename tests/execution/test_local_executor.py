@@ -1,0 +1,83 @@
+"""Workers in processes of their own: dead ones are noticed, the others go on, and a second start does no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from fake_study import FAKES
+
+from crosslift.execution import launch
+from crosslift.execution.executor import Job
+from crosslift.execution.executors import local
+from crosslift.studies.site import Site
+
+
+@pytest.fixture(autouse=True)
+def fakes_in_workers(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(FAKES))
+
+
+def run(ledger, **site):
+    return launch.run(ledger, Site(**site), say=print, watch=lambda missing: lambda: None)
+
+
+def faults(study, found):
+    (study / "faults.json").write_text(json.dumps(found))
+
+
+def test_three_runs_one_killed_half_way_and_relaunched(study, ledger_of):
+    faults(study, {"tiny.en.s0": "die"})
+    outcome = run(ledger_of(study), num_workers=2)
+    assert outcome.num_started == 5
+    assert set(outcome.failed) == {"tiny.en.s0"}
+    assert "2 workers died on this run without a word" in outcome.failed["tiny.en.s0"]
+    assert (study / "runs" / "tiny.en.s0" / "log.txt").read_text().count("trains tiny.en.s0") == 2
+    faults(study, {})
+    outcome = run(ledger_of(study), num_workers=1)
+    assert (outcome.num_started, outcome.good) == (1, True)
+    assert run(ledger_of(study)).num_started == 0
+
+
+def test_a_second_start_waits_for_the_first_and_does_nothing_twice(study, ledger_of):
+    faults(study, dict.fromkeys(ledger_of(study).runs, "slow"))
+    code = (
+        "import sys; from pathlib import Path; from fake_study import open_ledger; from test_local_executor import run;"
+        "assert run(open_ledger(Path(sys.argv[1])), num_workers=1).good"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(FAKES), str(FAKES.parent)])}
+    starts = [subprocess.Popen([sys.executable, "-c", code, str(study)], env=environment) for _ in range(2)]
+    assert [start.wait() for start in starts] == [0, 0]
+    for log in study.glob("runs/*.s*/log.txt"):
+        assert log.read_text().count("trains") == 1
+    assert len(list(study.glob("runs/*.s*/log.txt"))) == 4
+
+
+def test_workers_that_refuse_to_work_stop_the_start_with_their_own_words(study, ledger_of, monkeypatch):
+    ledger = ledger_of(study)
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-m", "crosslift", "work", str(study / "none")])
+    with pytest.raises(Exception, match=r"none.* does not exist"):
+        run(ledger, num_workers=1)
+
+
+def test_workers_that_die_before_any_run_are_not_started_for_ever(study, ledger_of, monkeypatch):
+    ledger = ledger_of(study)
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", "import os; os.abort()"])
+    with pytest.raises(Exception, match="3 workers in a row ended"):
+        run(ledger, num_workers=1)
+
+
+def test_a_worker_has_the_threads_and_the_gpu_that_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
+    assert local.visible_gpus() == ["2", "5"]
+    job = Job(folder=tmp_path, site=Site(), site_file=None, num_runs=9, session="s", logs=tmp_path)
+    pool = local._Pool(job, threads=3, gpus=local.visible_gpus())
+    environment = pool._environment(1)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "5"
+    assert environment["OMP_NUM_THREADS"] == "3"
+    assert environment["TOKENIZERS_PARALLELISM"] == "false"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert local.visible_gpus() == []

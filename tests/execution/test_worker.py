@@ -1,0 +1,188 @@
+"""A worker walks runs along the line; what goes wrong in one stays in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+
+import polars as pl
+import pytest
+
+from crosslift.errors import StaleStep, StoreError, UnknownName
+from crosslift.execution.rebuild import rebuild
+from crosslift.execution.rescore import rescore_all
+from crosslift.execution.status import status
+from crosslift.execution.worker import work
+from crosslift.files import Claim
+from crosslift.scores import RUNS, SCORES
+from crosslift.studies.load import load
+
+
+def do(folder, *names, **options):
+    return work(load(folder), names, **options)
+
+
+def states(ledger):
+    return {one.run: one.what for one in status(ledger)}
+
+
+def change(folder, old, new):
+    text = (folder / "study.toml").read_text()
+    assert old in text
+    (folder / "study.toml").write_text(text.replace(old, new))
+
+
+def test_a_worker_takes_all_runs_and_then_none(study, ledger_of):
+    taken = []
+    assert do(study, say=taken.append)
+    assert taken == [f"begins {name}" for name in ledger_of(study).runs]
+    assert set(states(ledger_of(study)).values()) == {"done"}
+    taken.clear()
+    assert do(study, say=taken.append)
+    assert taken == []
+    assert not list(study.glob("runs/*/claim.*"))
+
+
+def test_the_store_gives_what_workers_made(study, ledger_of):
+    do(study)
+    store = ledger_of(study).store
+    runs, scores = store.runs(), store.scores()
+    assert runs.schema == RUNS
+    assert scores.schema == SCORES
+    assert runs.filter(run="tiny.en-sw.s1").row(0, named=True) | {"num_parameters": 0, "num_tokens": []} == {
+        "run": "tiny.en-sw.s1",
+        "model": "tiny",
+        "mixture": "en-sw",
+        "family": "",
+        "setting": "math",
+        "seed": 1,
+        "num_parameters": 0,
+        "languages": ["en", "sw"],
+        "num_items": [16, 16],
+        "num_tokens": [],
+        "dose": None,
+    }
+    assert scores.height == 5 * 3 * 8 * 2  # runs x languages x samples x metrics
+    assert store.predictions("tiny.base", "math", "sw").height == 8
+    assert set(store.manifests()) == {"en", "en-sw"}
+    assert store.training_metrics("tiny.en.s0").height == 0
+    with pytest.raises(StoreError, match="does not exist yet"):
+        store.training_metrics("tiny.base")
+    provenance = store.provenance("tiny.en.s0")
+    assert provenance["environment"]["packages"]["crosslift"]
+    assert str(study) not in json.dumps(provenance)
+
+
+def test_an_error_stays_in_its_run_and_is_told(study, ledger_of):
+    (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "error", "tiny.en-sw.s1": "bug"}))
+    assert not do(study)
+    found = {one.run: one for one in status(ledger_of(study))}
+    assert found["tiny.en.s0"].message == "TrainingError: the loss is not a number"
+    assert [one.what for one in found.values()] == ["done", "failed", "done", "done", "failed"]
+    assert found["tiny.en-sw.s1"].message.startswith("ZeroDivisionError: a bug (the traceback is in")
+
+
+def test_a_failed_run_is_tried_again_when_it_is_named(study, ledger_of):
+    (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "error"}))
+    do(study)
+    (study / "faults.json").unlink()
+    assert do(study)
+    assert states(ledger_of(study))["tiny.en.s0"] == "failed"
+    assert do(study, "tiny.en.s0")
+    assert states(ledger_of(study))["tiny.en.s0"] == "done"
+
+
+def test_a_claimed_run_is_left_alone(study, ledger_of):
+    with Claim(study / "runs" / "tiny.base"):
+        assert do(study)
+        assert states(ledger_of(study))["tiny.base"] == "running"
+    assert states(ledger_of(study))["tiny.base"] == "missing"
+
+
+def test_two_workers_do_every_run_once(study, ledger_of, monkeypatch):
+    monkeypatch.setattr("crosslift.execution.worker._log_to", lambda path: __import__("contextlib").nullcontext())
+    monkeypatch.setattr(
+        "crosslift.execution.worker.orderly_end", lambda: __import__("contextlib").nullcontext()
+    )  # signals belong to the main thread
+    (study / "faults.json").write_text(json.dumps(dict.fromkeys(ledger_of(study).runs, "slow")))
+    taken = []
+    threads = [threading.Thread(target=do, args=(study,), kwargs={"say": taken.append}) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == sorted(f"begins {name}" for name in ledger_of(study).runs)
+
+
+def test_unknown_runs_are_named(study):
+    with pytest.raises(UnknownName, match=r"'tiny.en.s7' is not a run.*Did you mean"):
+        do(study, "tiny.en.s7")
+
+
+def test_a_changed_study_stops_and_names_the_field(study):
+    do(study)
+    change(study, "learning_rate = 1e-3", "learning_rate = 1e-4")
+    with pytest.raises(StaleStep) as error:
+        do(study)
+    lines = str(error.value).splitlines()
+    assert lines[0] == (
+        "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001, the study says 1e-04. "
+        "Move the folder or rename the study."
+    )
+    assert len(lines) == 4  # the base model is not trained
+
+
+def test_what_does_not_touch_a_run_leaves_it_done(study, ledger_of):
+    do(study)
+    change(study, "seeds = [0, 1]", "seeds = [0, 1, 2]")
+    change(study, 'question = "Does', 'question = "Really, does')
+    shutil.move(study / "train.jsonl", study / "elsewhere.jsonl")
+    change(study, 'path = "train.jsonl"', 'path = "elsewhere.jsonl"')
+    ledger = ledger_of(study)
+    assert {name: state.done for name, state in ledger.states().items()} == {
+        name: not name.endswith("s2") for name in ledger.runs
+    }
+
+
+def test_a_step_that_lacks_its_marker_is_done_again_to_the_same_bytes(study, ledger_of):
+    do(study)
+    ledger = ledger_of(study)
+    rebuild(ledger, ledger.states())
+    before = (study / "scores.parquet").read_bytes()
+    shutil.rmtree(study / "runs" / "tiny.en.s0" / "train")
+    (study / "runs" / "tiny.en.s1" / "eval" / "math.sw" / "done.json").unlink()
+    (study / "scores.parquet").unlink()
+    do(study)
+    ledger = ledger_of(study)
+    rebuild(ledger, ledger.states())
+    assert (study / "scores.parquet").read_bytes() == before
+
+
+def test_scores_are_made_anew_from_predictions(study, ledger_of, monkeypatch):
+    do(study)
+    before = ledger_of(study).store.scores()
+    monkeypatch.setattr("crosslift.evaluation.tasks.math.final_number", lambda text, language: None)
+    assert rescore_all(ledger_of(study), say=print) == (15, 0)
+    after = ledger_of(study).store.scores()
+    assert set(before["status"]) != {"unparsed"}
+    assert set(after.filter(metric="accuracy")["status"]) == {"unparsed"}
+
+
+def test_samples_that_our_program_failed_on_are_told_and_tried_again(study, ledger_of):
+    (study / "unanswered").touch()
+    assert not do(study, "tiny.base")
+    assert "8 samples of math.en" in ledger_of(study).store.error("tiny.base")["message"]
+    assert ledger_of(study).store.scores().filter(pl.col("status") == "error").height == 3 * 8 * 2
+    (study / "unanswered").unlink()
+    assert do(study, "tiny.base")
+    assert ledger_of(study).store.scores().filter(pl.col("status") == "error").is_empty()
+
+
+def test_checkpoints_go_when_they_are_not_kept_and_come_back_when_needed(study):
+    do(study, keep_checkpoints=False)
+    assert not list(study.glob("runs/*/train/checkpoint"))
+    assert len(list(study.glob("runs/*/train/done.json"))) == 4
+    shutil.rmtree(study / "runs" / "tiny.en.s0" / "eval" / "math.en")
+    assert do(study)
+    assert (study / "runs" / "tiny.en.s0" / "train" / "checkpoint").is_dir()
