@@ -120,7 +120,7 @@ class Owner:
     started: str
     """When the process started, in the system's own ticks: a process id alone may be used again."""
     session: str
-    """Who launched the owner; deaths are counted within one session."""
+    """Who launched the owner; deaths are counted within one session. Empty: nobody, and none are counted."""
     deaths: int
     """Owners before this one that died in the same session without releasing the claim."""
     released: bool = False
@@ -152,8 +152,8 @@ class Claim:
         number, previous = _highest(self.folder)
         if previous is not None and not previous.released and _alive(self.folder, number, previous, self.stale_seconds):
             raise Claimed(f"{self.folder.name} is being worked on by another process. Let it finish, or end it.")
-        died = previous is not None and not previous.released and previous.session == self.session
-        self.deaths = (previous.deaths if previous and previous.session == self.session else 0) + int(died)
+        same = previous is not None and self.session != "" and previous.session == self.session
+        self.deaths = previous.deaths + int(not previous.released) if same and previous is not None else 0
         self._owner = Owner(
             token=secrets.token_hex(8),
             machine=machine(),

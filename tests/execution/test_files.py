@@ -82,11 +82,20 @@ def test_the_claim_of_a_dead_process_is_free_at_once_and_its_death_is_counted(tm
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert holder(tmp_path) is None
-    for session, deaths in (("session", 1), ("session", 1), ("another", 0)):
+    for session, deaths in (("session", 1), ("session", 1), ("another", 0), ("", 0)):
         claim = Claim(tmp_path, session=session)
         claim.acquire()
         assert claim.deaths == deaths
         claim.release()
+
+
+def test_without_a_session_no_deaths_are_counted(tmp_path):
+    process = hold(tmp_path)
+    process.kill()
+    process.wait()
+    claim = Claim(tmp_path)
+    claim.acquire()
+    assert claim.deaths == 0
 
 
 def test_a_silent_claim_of_another_machine_is_taken_over_after_a_while_and_the_old_owner_learns_it(tmp_path):

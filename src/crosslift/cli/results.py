@@ -48,6 +48,7 @@ def update_report(ledger: Ledger, tables: Mapping[str, str]) -> Path:
         if not step.done():
             from crosslift.reporting.report import write
 
+            typer.echo("Writing the report")
             page = write(ledger.store, ledger.study)
             step.finish()
     return page

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import ClassVar
 
 from crosslift.evaluation.generator import Completion
 
@@ -11,6 +12,9 @@ from crosslift.evaluation.generator import Completion
 class Tokenizer:
     chat_template = "fake"
     name_or_path = "fake"
+    eos_token = "\n"
+    all_special_tokens = ("\n",)
+    added_tokens_decoder: ClassVar = {}
 
     def get_chat_template(self):
         return self.chat_template

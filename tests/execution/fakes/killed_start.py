@@ -1,0 +1,48 @@
+"""One start of a study that is killed when it has put so many files into their place.
+
+    python killed_start.py STUDY NUM_FILES before|after
+
+Every file appears by a rename, so these are all the moments between which nothing can be seen from outside.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from generators.fake import Tokenizer
+
+import crosslift.execution.prepare
+from crosslift.execution.ledger import Ledger
+from crosslift.execution.rebuild import rebuild
+from crosslift.execution.store import Store
+from crosslift.execution.worker import work
+from crosslift.studies.load import load
+
+
+def main(folder: Path, num_files: int, when: str) -> None:
+    left = num_files
+    replace = Path.replace
+
+    def replace_or_die(self: Path, target: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left == 0 and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        found = replace(self, target)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    Path.replace = replace_or_die
+    crosslift.execution.prepare.load_tokenizer = lambda *_, **__: Tokenizer()
+    ledger = Ledger(load(folder), Store(folder))
+    crosslift.execution.prepare.prepare(ledger, say=lambda line: None)
+    assert work(ledger.study)
+    rebuild(ledger, ledger.states())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
