@@ -12,16 +12,22 @@ What interleave_datasets does not do, whatever the time: with probabilities coun
 deviation); without them it takes turns, so that shares must be equal and the order is not shuffled; it does not know
 that rows of two languages are the same item, so shared or disjoint items must be arranged by hand before; too few rows
 end the mixture early or repeat rows silently, according to the stopping strategy.
+
+Measured on two cores that were busy with other work (hence CPU seconds): 22 million examples of 1,000,000 items in 11 s
+(23 s wall) and 292 MiB; 119 million in 74 s and 1.6 GiB. With 100,000 items crosslift took 0.9 s, interleave_datasets
+93 s with probabilities (a count off by 381) and 91 s in turns, with 7 times the memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 CORE = ["en", "es", "ja", "bn", "sw"]
@@ -96,17 +102,18 @@ def taking_turns(num_items: int, per: str, folder: Path, report: Callable[[str],
     interleave(num_items, per, folder, report, random=False)
 
 
-def _child(side: str, num_items: int, per: str, folder: str, queue: multiprocessing.Queue) -> None:
-    marks: list[tuple[float, float, str]] = []
-    cache = tempfile.mkdtemp(dir=folder)
-    import os
-
-    os.environ.update(HF_DATASETS_CACHE=cache, HF_HOME=cache)
-    globals()[side](num_items, per, Path(folder), lambda text: marks.append((time.time(), time.process_time(), text)))
-    (start, start_cpu, _), (stop, stop_cpu, text) = marks
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    size = sum(file.stat().st_size for file in Path(folder).glob("*.parquet"))
-    queue.put((stop - start, stop_cpu - start_cpu, peak, size, int(text.split()[1])))
+def measure(side: str, num_items: int, per: str) -> tuple[float, float, float, int, int]:
+    """Wall and CPU seconds, peak MiB, bytes written, largest deviation of a count; in the process that calls it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(HF_DATASETS_CACHE=folder, HF_HOME=folder)
+        marks: list[tuple[float, float, str]] = []
+        globals()[side](
+            num_items, per, Path(folder), lambda text: marks.append((time.time(), time.process_time(), text))
+        )
+        (start, start_cpu, _), (stop, stop_cpu, text) = marks
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        size = sum(file.stat().st_size for file in Path(folder).glob("*.parquet"))
+    return stop - start, stop_cpu - start_cpu, peak, size, int(text.split()[1])
 
 
 def main() -> None:
@@ -117,18 +124,15 @@ def main() -> None:
     args = parser.parse_args()
     rows = sum(len(tags) for tags in SETS) * args.items if args.per == "language" else len(SETS) * args.items
     print(f"{len(SETS)} mixtures of {args.items:,} items x {len(TAGS)} languages, {rows:,} examples in all")
-    print(f"{'':14}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}{'MB':>8}{'count off by':>14}{'ratio':>8}")
+    print(f"{'':14}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}{'MB':>8}{'count off by':>14}{'wall x':>8}{'CPU x':>8}")
     context = multiprocessing.get_context("spawn")
-    first = None
+    first: tuple[float, float] | None = None
     for side in args.only or ["crosslift", "taking_turns", "interleave"]:
-        with tempfile.TemporaryDirectory() as folder:
-            queue = context.Queue()
-            child = context.Process(target=_child, args=(side, args.items, args.per, folder, queue))
-            child.start()
-            wall, cpu, peak, size, worst = queue.get()
-            child.join()
-        first = first or wall
-        print(f"{side:14}{wall:9.1f}{cpu:9.1f}{peak:10.0f}{size / 1e6:8.0f}{worst:14,}{wall / first:8.1f}", flush=True)
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            wall, cpu, peak, size, worst = pool.submit(measure, side, args.items, args.per).result()
+        first = first or (wall, cpu)
+        row = f"{side:14}{wall:9.1f}{cpu:9.1f}{peak:10.0f}{size / 1e6:8.0f}{worst:14,}"
+        print(f"{row}{wall / first[0]:8.1f}{cpu / first[1]:8.1f}", flush=True)
 
 
 if __name__ == "__main__":

