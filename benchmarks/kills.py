@@ -4,8 +4,8 @@
 
 `crosslift run` is started and its whole process group killed (`kill -9`) at a random moment; then it is started again,
 and killed again. Whenever a study ends before its next kill, scores.parquet and report/estimates.parquet are compared
-byte for byte with those of an undisturbed run, and the next kills hit a fresh copy. Without --study it is the tests'
-tiny study: a random Qwen3, seven runs, two evaluations in three languages each.
+byte for byte with those of an undisturbed run, and the next kills hit a fresh copy. Without --study it is a small study
+of the pocket laboratory: seven runs, checkpoints picked by validation loss, three evaluated languages.
 """
 
 from __future__ import annotations
@@ -22,9 +22,60 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "execution"))
+STUDY = """
+name = "kills"
 
-from tiny_study import write_study
+[models.pocket-s]
+path = "pocket:qwen3-s"
+
+[corpora.train]
+reader = "pocket"
+task = "math"
+languages = ["en", "es", "sw"]
+max_items = 200
+
+[corpora.dev]
+reader = "pocket"
+task = "math"
+split = "validation"
+languages = ["en", "es", "sw"]
+max_items = 20
+
+[corpora.test]
+reader = "pocket"
+task = "math"
+split = "test"
+languages = ["en", "sw", "te"]
+max_items = 40
+
+[families.coverage]
+kind = "coverage"
+corpora = ["train"]
+languages = [["en"], ["en", "es", "sw"]]
+budget = { amount = 150 }
+pairing = "shared"
+
+[grid]
+seeds = [0, 1, 2]
+base = true
+
+[training]
+epochs = 4.0
+learning_rate = 1e-3
+batch_examples = 16
+select_by = "loss"
+validation = { corpora = ["dev"] }
+
+[evaluations.math]
+corpus = "test"
+max_tokens = 64
+
+[[contrasts]]
+name = "more languages"
+control = "coverage-en"
+treatments = ["coverage"]
+primary = true
+"""
 
 COMPARED = ("scores.parquet", "report/estimates.parquet")
 
@@ -38,7 +89,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if given.study is None:
-            write_study(folder / "fresh", seeds=(0, 1, 2))
+            (folder / "fresh").mkdir()
+            (folder / "fresh" / "study.toml").write_text(STUDY, encoding="utf-8")
         else:
             shutil.copytree(given.study, folder / "fresh")
         moments, equal = kill_and_compare(folder, num_kills=given.kills, chance=random.Random(given.seed))

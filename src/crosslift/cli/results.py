@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from crosslift.cli.arguments import Folder, open_study
+from crosslift.errors import StoreError
 
 if TYPE_CHECKING:
     from crosslift.execution.ledger import Ledger
@@ -20,7 +21,10 @@ def report(folder: Folder) -> None:
 
     ledger = open_study(folder)
     ledger.store.lock()
-    typer.echo(str(update_report(ledger, rebuild(ledger, ledger.states()))))
+    states = ledger.states()
+    if not any(state.results for state in states.values()):
+        raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
+    typer.echo(str(update_report(ledger, rebuild(ledger, states))))
 
 
 def score(folder: Folder) -> None:

@@ -29,13 +29,16 @@ def run(
         place = replace(place, num_workers=workers)
     with Watcher(ledger, num_workers=place.num_workers or usable_cores()) as watcher:
         outcome = launch.run(ledger, place, site_file=site_file(folder, site), say=typer.echo, watch=watcher.watch)
+    for name, message in outcome.failed.items():
+        typer.echo(f"{name} failed: {message}", err=True)
+    if not outcome.num_evaluated:
+        typer.echo("Nothing has been evaluated, so there is no report.", err=True)
+        raise typer.Exit(1)
     page = update_report(ledger, outcome.tables)
     if not outcome.num_started:
         typer.echo(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {page}")
         return
     typer.echo(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {page}")
-    for name, message in outcome.failed.items():
-        typer.echo(f"{name} failed: {message}", err=True)
     if outcome.failed:
         raise typer.Exit(1)
 

@@ -33,6 +33,8 @@ class Outcome:
 
     num_runs: int
     num_started: int
+    num_evaluated: int
+    """Evaluations that have scores, in one language each, of all runs together."""
     failed: dict[str, str]
     """Run -> what went wrong."""
     tables: dict[str, str]
@@ -75,7 +77,13 @@ def run(ledger: Ledger, site: Site, *, site_file: Path | None = None, say: Say, 
         if not state.done:
             error = store.error(name)
             failed[name] = error["message"] if error else "no worker finished it; run again"
-    return Outcome(num_runs=len(states), num_started=len(missing), failed=failed, tables=rebuild(ledger, states))
+    return Outcome(
+        num_runs=len(states),
+        num_started=len(missing),
+        num_evaluated=sum(len(state.results) for state in states.values()),
+        failed=failed,
+        tables=rebuild(ledger, states),
+    )
 
 
 def _finish(ledger: Ledger, missing: Sequence[str], job: Job, tick: Callable[[], None]) -> None:
