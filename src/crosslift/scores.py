@@ -48,16 +48,16 @@ PREDICTIONS = pl.Schema(
 
 RUNS = pl.Schema(
     {
-        "run": pl.String,
-        "model": pl.String,
-        "mixture": pl.String,  # "base" for the untouched base model
-        "family": pl.String,  # mixture family, or "" for explicit ones
-        "setting": pl.String,  # the tasks trained on, joined by "+": "math", "api_calling+math"; "" for base
-        "seed": pl.Int64,
-        "num_parameters": pl.Int64,  # null when unknown before loading
-        "languages": pl.List(pl.String),  # trained on, in the mixture's order; empty for base
-        "num_items": pl.List(pl.Int64),  # per language, all tasks together, aligned with `languages`
-        "num_tokens": pl.List(pl.Int64),  # likewise, under the run's own tokenizer; one epoch
-        "dose": pl.Int64,  # items per language other than the fixed one, for dose families; else null
+        "run": pl.String(),
+        "model": pl.String(),
+        "mixture": pl.String(),  # "base" for the untouched base model
+        "family": pl.String(),  # mixture family, or "" for explicit ones
+        "setting": pl.String(),  # the tasks trained on, joined by "+": "math", "api_calling+math"; "" for base
+        "seed": pl.Int64(),
+        "num_parameters": pl.Int64(),  # null when unknown before loading
+        "languages": pl.List(pl.String()),  # trained on, in the mixture's order; empty for base
+        "num_items": pl.List(pl.Int64()),  # per language, all tasks together, aligned with `languages`
+        "num_tokens": pl.List(pl.Int64()),  # likewise, under the run's own tokenizer; one epoch
+        "dose": pl.Int64(),  # items per language other than the fixed one, for dose families; else null
     }
 )
