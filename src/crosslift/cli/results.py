@@ -50,8 +50,11 @@ def update_report(ledger: Ledger, tables: Mapping[str, str]) -> Path:
         return page
     with waiting_claim(ledger.store.folder):
         if not step.done():
+            from crosslift.cli.outcomes import outcomes
             from crosslift.reporting.report import write
 
+            for line in outcomes(ledger):
+                typer.echo(line)
             typer.echo("Writing the report")
             page = write(ledger.store, ledger.study)
             step.finish()

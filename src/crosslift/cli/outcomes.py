@@ -1,0 +1,32 @@
+"""What came of the answers, said when a report is written: how many were scored, and how the others failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crosslift.execution.ledger import Ledger
+
+
+def outcomes(ledger: Ledger) -> Iterator[str]:
+    """One line per evaluation: items x languages, answers by status, the range of the primary score over runs."""
+    import polars as pl
+
+    from crosslift.evaluation.task import task
+    from crosslift.scores import STATUSES
+
+    scores = pl.read_parquet(ledger.store.scores_file)
+    for name, evaluation in ledger.study.evaluations.items():
+        metric = task(evaluation.task).METRICS[0]
+        found = scores.filter((pl.col("evaluation") == name) & (pl.col("metric") == metric))
+        if found.is_empty():
+            continue
+        counts = dict(found["status"].value_counts().iter_rows())
+        failures = [f"{counts[status]:,} {status.replace('_', ' ')}" for status in STATUSES if status in counts]
+        means = found.group_by("run").agg(100 * pl.col("value").mean())["value"].drop_nulls()
+        score = f"; {metric} {means.min():.1f} to {means.max():.1f} %" if len(means) else ""
+        yield (
+            f"{name}: {found['item_id'].n_unique():,} items x {found['language'].n_unique()} languages, "
+            f"{found['run'].n_unique()} runs, {found.height:,} answers: {', '.join(failures)}{score}"
+        )
