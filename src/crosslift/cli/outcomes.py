@@ -22,11 +22,11 @@ def outcomes(ledger: Ledger) -> Iterator[str]:
         found = scores.filter((pl.col("evaluation") == name) & (pl.col("metric") == metric))
         if found.is_empty():
             continue
-        counts = dict(found["status"].value_counts().iter_rows())
-        failures = [f"{counts[status]:,} {status.replace('_', ' ')}" for status in STATUSES if status in counts]
-        means = found.group_by("run").agg(100 * pl.col("value").mean())["value"].drop_nulls()
-        score = f"; {metric} {means.min():.1f} to {means.max():.1f} %" if len(means) else ""
+        counts: dict[str, int] = dict(found["status"].value_counts().iter_rows())
+        by_status = [f"{counts[status]:,} {status.replace('_', ' ')}" for status in STATUSES if status in counts]
+        means: list[float] = found.group_by("run").agg(pl.col("value").mean() * 100)["value"].drop_nulls().to_list()
+        score = f"; {metric} {min(means):.1f} to {max(means):.1f} %" if means else ""
         yield (
             f"{name}: {found['item_id'].n_unique():,} items x {found['language'].n_unique()} languages, "
-            f"{found['run'].n_unique()} runs, {found.height:,} answers: {', '.join(failures)}{score}"
+            f"{found['run'].n_unique()} runs, {found.height:,} answers: " + ", ".join(by_status) + score
         )
