@@ -13,7 +13,7 @@ from crosslift.pocket.grammar import Grammar, grammar, tags
 FOURTEEN = {"en", "es", "ja", "bn", "sw", "te", "fr", "de", "ru", "zh", "th", "ar", "ko", "pt"}
 RNG = np.random.default_rng(0)
 STORIES = [stories.make(RNG) for _ in range(400)]
-CALLS = [calls.maker("train", grammar("en"))(RNG) for _ in range(400)]
+CALLS = [calls.maker(grammar("en"))(RNG) for _ in range(400)]
 TALES = [tales.make(RNG, grammar("en")) for _ in range(100)]
 LETTERS = {
     "Latn": r"[A-Za-zÀ-ÿœŒ]",
@@ -134,10 +134,10 @@ def test_korean_particles_follow_the_last_sound():
     assert "의자를" in korean.render("math", "start", slots | {"o": korean.word("objects", "chair")})
 
 
-def test_test_tools_have_names_that_no_other_split_uses():
-    for tool in calls.TOOLS:
-        assert not set(calls.names(tool, test=True)) & set(calls.names(tool, test=False))
-        assert calls.names(tool, test=True) and calls.names(tool, test=False)
+def test_the_offered_tools_are_told_apart_by_name_and_go_by_several():
+    assert all(len({tool.name for tool in call.tools}) == 2 for call in CALLS)
+    seen = {tool: {call.asked.name for call in CALLS if call.asked.tool == tool} for tool in calls.ASKED}
+    assert all(seen[tool] == set(calls.TOOLS[tool].names) for tool in ("table", "ticket"))
 
 
 def test_prompts_of_one_item_differ_between_languages():

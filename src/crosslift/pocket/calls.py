@@ -1,7 +1,9 @@
 """API calls: tools described in the prompt, a request in the language, a call with English names and keys.
 
-Names and keys vary from item to item and those of the test split occur nowhere else, so that they must be read from the
-prompt, as with the disjoint APIs of API-Bank's splits. Values are citation forms in the language of the request.
+Each tool goes by four names and each argument by two keys, drawn anew for every item and put in any order, so that the
+call must be read from the prompt. All splits use all names: models of this size do not copy a name that they never saw,
+so disjoint ones, as in API-Bank's splits, would leave nothing to measure. Values are citation forms in the language of
+the request.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosslift.pocket.grammar import Grammar, Slots
-from crosslift.pocket.pools import Pool
 from crosslift.pocket.stories import PEOPLE
 
 SECTIONS = {  # argument -> section of the data file; numbers have none
@@ -32,46 +33,56 @@ NUMBERS = {"people": (3, 30), "hour": (3, 12), "amount": (3, 99)}
 @dataclass(frozen=True, kw_only=True)
 class Tool:
     arguments: tuple[str, ...]
-    verbs: tuple[str, ...]
-    nouns: tuple[str, ...]
+    names: tuple[str, ...]
     description: str
 
 
 TOOLS = {
     "weather": Tool(
-        arguments=("city", "day"), verbs=("get", "check", "find"), nouns=("weather", "forecast"), description="weather"
+        arguments=("city", "day"),
+        names=("get_weather", "find_weather", "get_forecast", "check_forecast"),
+        description="weather",
     ),
     "table": Tool(
         arguments=("city", "people", "day"),
-        verbs=("book", "reserve", "get"),
-        nouns=("table", "dinner"),
+        names=("book_table", "get_table", "book_dinner", "reserve_dinner"),
         description="table",
     ),
     "ticket": Tool(
         arguments=("origin", "destination", "day"),
-        verbs=("buy", "book", "get"),
-        nouns=("ticket", "trip"),
+        names=("buy_ticket", "get_ticket", "buy_trip", "book_trip"),
         description="trip",
     ),
     "reminder": Tool(
-        arguments=("day", "errand"), verbs=("add", "set", "create"), nouns=("reminder", "note"), description="reminder"
+        arguments=("day", "errand"),
+        names=("add_reminder", "create_reminder", "add_note", "set_note"),
+        description="reminder",
     ),
     "message": Tool(
         arguments=("person", "phrase"),
-        verbs=("send", "write", "create"),
-        nouns=("message", "text"),
+        names=("send_message", "create_message", "send_text", "write_text"),
         description="message",
     ),
     "alarm": Tool(
-        arguments=("day", "hour"), verbs=("set", "add", "create"), nouns=("alarm", "clock"), description="alarm"
+        arguments=("day", "hour"),
+        names=("set_alarm", "create_alarm", "set_clock", "add_clock"),
+        description="alarm",
     ),
     "payment": Tool(
-        arguments=("person", "amount"), verbs=("send", "make", "pay"), nouns=("payment", "money"), description="payment"
+        arguments=("person", "amount"),
+        names=("send_payment", "pay_payment", "send_money", "make_money"),
+        description="payment",
     ),
     "food": Tool(
-        arguments=("food", "people"), verbs=("order", "buy", "get"), nouns=("food", "meal"), description="meal"
+        arguments=("food", "people"),
+        names=("order_food", "get_food", "order_meal", "buy_meal"),
+        description="meal",
     ),
-    "song": Tool(arguments=("song",), verbs=("play", "start", "find"), nouns=("song", "music"), description="music"),
+    "song": Tool(
+        arguments=("song",),
+        names=("play_song", "find_song", "play_music", "start_music"),
+        description="music",
+    ),
 }
 ASKED = tuple(name for name in TOOLS if name != "song")
 """Tools that items ask for. "song" has too few values for disjoint pools: it is a distractor and pretraining text."""
@@ -122,15 +133,8 @@ def skeleton(call: Call) -> str:
     return f"{call.asked.tool}({values})"
 
 
-def names(tool: str, *, test: bool) -> list[str]:
-    """The names of a tool: two of six are for the test split alone."""
-    described = TOOLS[tool]
-    everything = [f"{verb}_{noun}" for noun in described.nouns for verb in described.verbs]
-    return [name for position, name in enumerate(everything) if (position in (1, 5)) == test]
-
-
-def signature(tool: str, rng: np.random.Generator, *, test: bool = False) -> Signature:
-    choices = names(tool, test=test)
+def signature(tool: str, rng: np.random.Generator) -> Signature:
+    choices = TOOLS[tool].names
     arguments = [TOOLS[tool].arguments[position] for position in rng.permutation(len(TOOLS[tool].arguments))]
     return Signature(
         tool=tool,
@@ -154,15 +158,15 @@ def values(tool: str, rng: np.random.Generator, language: Grammar) -> dict[str, 
     return chosen
 
 
-def maker(split: Pool, language: Grammar) -> Callable[[np.random.Generator], Call]:
-    """The function that draws one call for a split."""
+def maker(language: Grammar) -> Callable[[np.random.Generator], Call]:
+    """The function that draws one call."""
 
     def make(rng: np.random.Generator) -> Call:
         tool = ASKED[int(rng.choice(len(ASKED), p=_WEIGHTS))]
         others = [other for other in TOOLS if other != tool]
         distractor = others[int(rng.integers(len(others)))]
-        asked = signature(tool, rng, test=split == "test")
-        offered = [asked, signature(distractor, rng, test=split == "test")]
+        asked = signature(tool, rng)
+        offered = [asked, signature(distractor, rng)]
         if rng.random() < 0.5:
             offered.reverse()
         return Call(tools=tuple(offered), asked=asked, values=values(tool, rng, language), wording=int(rng.integers(2)))

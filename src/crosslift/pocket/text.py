@@ -52,7 +52,7 @@ class _Writer:
             self.tale: 0.07,
             self.words: 0.05,
         }
-        self.make_call = calls.maker("pretraining", self.grammars["en"])
+        self.make_call = calls.maker(self.grammars["en"])
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)

@@ -57,7 +57,7 @@ def _plans(task: str, split: Pool) -> Iterator[_Item]:
                 seen.add(problem)
                 yield _Item(problem=problem, cluster=cluster, plan=story)
     else:
-        for call in pools.draw(calls.maker(split, grammar.grammar("en")), calls.skeleton, split):
+        for call in pools.draw(calls.maker(grammar.grammar("en")), calls.skeleton, split):
             cluster = calls.skeleton(call)
             problem = f"{cluster}|{'|'.join(map(str, call.tools))}|{call.wording}"
             if problem not in seen:
