@@ -18,7 +18,6 @@ from crosslift.training.packing import forward_pass
 from crosslift.training.trainer import SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
 from crosslift.training.trainers.native.hardware import numerics
-from crosslift.training.trainers.native.loop import borders_of
 from crosslift.training.trainers.native.loss import LossHead, token_losses
 from crosslift.training.trainers.native.passes import fewer_passes, rotate_both
 
@@ -48,7 +47,7 @@ def packed_logits(model, one):
         input_ids=torch.from_numpy(one.ids),
         position_ids=torch.from_numpy(one.positions),
         use_cache=False,
-        borders=borders_of(one, torch.device("cpu")),
+        borders=attention.Borders(one.lengths, one.ids.size, torch.device("cpu")),
     ).logits
 
 
@@ -93,7 +92,7 @@ def gradients(folder, examples, *, packed, rewritten=False):
     with numerics(torch.device("cpu"), "float32"), fewer_passes(model) if rewritten else nullcontext():
         one = forward_pass(examples, np.arange(len(examples)), packed=packed)
         head.where = torch.from_numpy(one.where)
-        more = {"borders": borders_of(one, torch.device("cpu"))} if packed else {}
+        more = {"borders": attention.Borders(one.lengths, one.ids.size, torch.device("cpu"))} if packed else {}
         logits = model(
             input_ids=torch.from_numpy(one.ids), position_ids=torch.from_numpy(one.positions), use_cache=False, **more
         ).logits
@@ -133,7 +132,7 @@ def test_torch_s_own_kernel_gives_the_same(folder, monkeypatch):
     """The path of GPUs, taken on a CPU."""
     examples = table(5)
     losses, expected = gradients(folder, examples, packed=True)
-    monkeypatch.setattr(attention, "_on_cpu", lambda query, dropout: False)
+    monkeypatch.setattr(attention, "_ALWAYS_TORCH", True)
     again, found = gradients(folder, examples, packed=True)
     assert (again - losses).abs().max() < 1e-5
     for name in expected:

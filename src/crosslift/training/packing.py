@@ -1,9 +1,8 @@
 """Where the tokens of a forward pass lie, as arrays, before torch comes in.
 
 Packed: all examples end to end in one row, positions starting again with each. The linear layers, which take nearly
-all the time, then see no padding. Attention alone must know the borders; it gets them as a rectangle (one line per
-example) and two index arrays that lead from the row to the rectangle and back. The usual other way, one long row under
-a block-diagonal mask, spends time and memory on the square of the row's length to find out that most of it is masked.
+all the time, then see no padding; attention alone must know the borders. The usual other way, one long row under a
+block-diagonal mask, spends time and memory on the square of the row's length to find out that most of it is masked.
 
 Padded: one line per example, filled up at the right. In a causal model nothing at the right can reach what is left of
 it, so no mask is needed either.
@@ -25,8 +24,6 @@ class ForwardPass:
 
     ids: np.ndarray  # int64, (1, N') packed, (B, M') padded
     positions: np.ndarray  # int64, same shape
-    to_rectangle: np.ndarray | None  # int64, (B * M',): place in the row of each cell of the rectangle, any at padding
-    to_row: np.ndarray | None  # int64, (N,): place in the rectangle, flattened, of each token of the row
     lengths: np.ndarray  # int64, (B,)
     where: np.ndarray  # int64, (K',): places, in ids flattened, whose output predicts a token; the first K carry loss
     targets: np.ndarray  # int64, (K',): those tokens
@@ -36,6 +33,7 @@ class ForwardPass:
 
 PLACES = 64
 WIDTH = 8
+"""What N' and K', and M', are multiples of."""
 
 
 def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_on_prompt: bool = False) -> ForwardPass:
@@ -45,7 +43,7 @@ def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_o
     predicted at the place before it, so the first token of an example without prompt never does.
     """
     lengths = examples.lengths[rows]
-    num_rows, width, num_tokens = len(rows), _rounded(int(lengths.max()), WIDTH), int(lengths.sum())
+    num_rows, width, num_tokens = len(rows), rounded(int(lengths.max()), WIDTH), int(lengths.sum())
     starts = np.cumsum(lengths) - lengths
     line = np.repeat(np.arange(num_rows), lengths)
     positions = np.arange(num_tokens) - starts[line]
@@ -65,26 +63,18 @@ def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_o
         "cells": groups[carries].astype(np.int16),
         "num_tokens": num_tokens,
     }
-    if not packed:
-        rectangle = np.zeros(num_rows * width, np.int64)
-        rectangle[cell] = ids
-        steps = np.tile(np.arange(width), (num_rows, 1))
-        return ForwardPass(
-            ids=rectangle.reshape(num_rows, width), positions=steps, to_rectangle=None, to_row=None, **rest
-        )
-    columns = np.minimum(np.arange(width), lengths[:, None] - 1)  # padding repeats the last token: always finite
-    return ForwardPass(
-        ids=_filled(ids)[None],
-        positions=_filled(positions)[None],
-        to_rectangle=(starts[:, None] + columns).ravel(),
-        to_row=cell,
-        **rest,
-    )
+    if packed:
+        return ForwardPass(ids=_filled(ids)[None], positions=_filled(positions)[None], **rest)
+    rectangle = np.zeros(num_rows * width, np.int64)
+    rectangle[cell] = ids
+    steps = np.tile(np.arange(width), (num_rows, 1))
+    return ForwardPass(ids=rectangle.reshape(num_rows, width), positions=steps, **rest)
 
 
-def _rounded(number: int, multiple: int) -> int:
+def rounded(number: int, multiple: int) -> int:
+    """Upwards."""
     return -(-number // multiple) * multiple
 
 
 def _filled(array: np.ndarray) -> np.ndarray:
-    return np.pad(array, (0, _rounded(len(array), PLACES) - len(array)))
+    return np.pad(array, (0, rounded(len(array), PLACES) - len(array)))

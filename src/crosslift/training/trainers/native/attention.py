@@ -2,71 +2,81 @@
 
 Transformers lets a model's attention be replaced by name, after positions are encoded and before the output projection,
 and passes unknown keyword arguments of `model(...)` through to it: that is how the borders of the examples arrive here.
-Nothing else of the model changes.
+Nothing else of the model changes. Queries, keys and values are gathered from the row into rectangles (one line per
+example and head), attend there, and go back.
 
-On GPUs torch's own kernel does the rest. On CPUs it does not: its blocks are made for long sequences, and plain
-products of matrices, one per example and head, are faster for the short ones of fine-tuning, the more so in bfloat16.
+On GPUs torch's own kernel does that, in one rectangle. On CPUs it does not: its blocks are made for long sequences, and
+plain products of matrices, a few examples at a time, are faster for the short ones of fine-tuning, the more so in
+bfloat16.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from crosslift.errors import TrainingError
+from crosslift.training.packing import WIDTH, rounded
 
 NAME = "crosslift_packed"
 
 NUM_SCORES = 1 << 18
-"""Attention scores computed at once on a CPU: 1 MiB, so that they stay in its second cache."""
+"""Attention scores computed at once on a CPU: 1 MiB, so that they stay in its second cache. Neighbours are of like
+length, so each rectangle is little wider than its lines."""
+
+_ALWAYS_TORCH = False
 
 MAX_KEPT = 1 << 24
 """Scores of a layer that are kept for the backward pass on a CPU; beyond 64 MiB they are computed again."""
 
 
 class Borders:
-    """The way from the row to the rectangle and back; see `packing.ForwardPass`."""
+    """The way from the row to the rectangles and back."""
 
-    def __init__(self, *, to_rectangle: Tensor, to_row: Tensor, lengths: Tensor, num_places: int) -> None:
-        self.num_lines = len(lengths)
-        self.width = len(to_rectangle) // len(lengths)
-        self.num_tokens = len(to_row)
-        self._to_rectangle = to_rectangle.view(self.num_lines, 1, self.width)
-        # Behind the last token the row may be filled up; those places get the output of cell 0, which nobody reads.
-        self._to_row = torch.nn.functional.pad(to_row, (0, num_places - self.num_tokens))
-        self._heads: dict[int, tuple[Tensor, Tensor]] = {}
-        inside = torch.arange(self.width, device=lengths.device) < lengths[:, None]
-        self._lengths = lengths.tolist()
-        self.inside = inside[:, None, :, None].to(torch.float32)  # (B, 1, M, 1)
+    def __init__(self, lengths: np.ndarray, num_places: int, device: torch.device) -> None:
+        self._lengths = lengths
+        self._starts = np.cumsum(lengths) - lengths
+        self._num_places = num_places
+        self._device = device
+        self._rectangles: list[tuple[int, int, int]] = []
+        self._ways: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self.num_tokens = int(lengths.sum())
 
-    def of_heads(self, heads: int) -> tuple[Tensor, Tensor]:
-        """Both index arrays where every token has several heads: (B * heads * M,) and (N * heads,)."""
-        if heads not in self._heads:
-            head = torch.arange(heads, device=self._to_row.device)
-            line, place = self._to_row // self.width, self._to_row % self.width
-            self._heads[heads] = (
-                (self._to_rectangle * heads + head[:, None]).flatten(),
-                ((line[:, None] * heads + head) * self.width + place[:, None]).flatten(),
-            )
-        return self._heads[heads]
+    def rectangles(self, heads: int) -> list[tuple[int, int, int]]:
+        """First line, number of lines, width. `heads`: of the queries."""
+        if not self._rectangles:
+            first, limit = 0, NUM_SCORES // heads if self._device.type == "cpu" else np.inf
+            while first < len(self._lengths):
+                widths = np.maximum.accumulate(self._lengths[first:])
+                num_lines = max(1, int((np.arange(1, len(widths) + 1) * widths**2 <= limit).sum()))
+                self._rectangles.append((first, num_lines, rounded(int(widths[num_lines - 1]), WIDTH)))
+                first += num_lines
+        return self._rectangles
 
-    def parts(self, heads: int) -> list[tuple[slice, int]]:
-        """Lines whose scores make about NUM_SCORES, with the width that they need."""
-        parts, start = [], 0
-        while start < self.num_lines:
-            width = self._lengths[start]
-            stop = start + 1
-            while stop < self.num_lines:
-                wider = max(width, self._lengths[stop])
-                if (stop + 1 - start) * heads * wider**2 > NUM_SCORES:
-                    break
-                width, stop = wider, stop + 1
-            parts.append((slice(start, stop), min(self.width, -(-width // 8) * 8)))
-            start = stop
-        return parts
+    def way(self, heads: int, query_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+        """For each cell (rectangle, line, head, place) its token and head in the row: (C,); for each token and head its
+        cell: (N' * heads,), 0 where the row is filled up; and 1 for cells that hold a token, 0 for padding: (C, 1)."""
+        if heads not in self._ways:
+            head, cells, tokens, inside, before = np.arange(heads), [], [], [], 0
+            for first, num_lines, width in self.rectangles(query_heads):
+                lines, place = slice(first, first + num_lines), np.arange(width)
+                lengths = self._lengths[lines, None]
+                token = self._starts[lines, None] + np.minimum(place, lengths - 1)  # padding repeats the last token
+                cells.append((token[:, None] * heads + head[:, None]).ravel())
+                valid = place < lengths
+                inside.append(np.repeat(valid[:, None], heads, axis=1).ravel())
+                corner = before + np.arange(num_lines)[:, None] * heads * width + place
+                tokens.append((corner[valid][:, None] + head * width).ravel())
+                before += num_lines * heads * width
+            filled = np.zeros((self._num_places - self.num_tokens) * heads, np.int64)
+            arrays = np.concatenate(cells), np.concatenate([*tokens, filled]), np.concatenate(inside)
+            to_cells, to_row, holds = (torch.from_numpy(array).to(self._device) for array in arrays)
+            self._ways[heads] = to_cells, to_row, holds[:, None].to(torch.float32)
+        return self._ways[heads]
 
 
 def register() -> str:
@@ -79,8 +89,8 @@ def register() -> str:
 
 def packed_attention(
     module: torch.nn.Module,
-    query: Tensor,  # (1, heads, N, head size)
-    key: Tensor,  # (1, key heads, N, head size)
+    query: Tensor,  # (1, heads, N', size)
+    key: Tensor,  # (1, key heads, N', size)
     value: Tensor,
     attention_mask: Tensor | None,
     *,
@@ -92,33 +102,54 @@ def packed_attention(
     s_aux: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each example. Returns (1, N, heads, head size)."""
+    """Causal attention within each example. Returns (1, N', heads, size)."""
     if softcap is not None or s_aux is not None:
         raise TrainingError(
             f"{type(module).__name__} caps its attention scores or has attention sinks, which packing does not know. "
             "Set packing = false under [training]."
         )
-    query, key, value = (_Rectangle.apply(t, borders) for t in (query, key, value))  # type: ignore[no-untyped-call]
+    heads, key_heads = query.shape[1], key.shape[1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    window = sliding_window if sliding_window is not None and sliding_window < borders.width else None
-    if _on_cpu(query, dropout):
-        attended = _CPUAttention.apply(query, key, value, borders, window, scale)  # type: ignore[no-untyped-call]
+    query, key, value = (_ToCells.apply(t, borders, heads) for t in (query, key, value))  # type: ignore[no-untyped-call]
+    shapes = borders.rectangles(heads)
+    if query.device.type == "cpu" and dropout == 0.0 and not _ALWAYS_TORCH:
+        attended = _CPUAttention.apply(query, key, value, shapes, key_heads, sliding_window, scale)  # type: ignore[no-untyped-call]
     else:
-        attended = scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=None if window is None else _allowed(borders.width, window, query.device),
+        attended = _torch_attention(query, key, value, shapes, window=sliding_window, dropout=dropout, scale=scale)
+    return _ToRow.apply(attended, borders, heads), None  # type: ignore[no-untyped-call]
+
+
+def _torch_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    shapes: list[tuple[int, int, int]],
+    *,
+    window: int | None,
+    dropout: float,
+    scale: float,
+) -> Tensor:
+    attended = []
+    for (_, num_lines, width), q, k, v in zip(shapes, *(_pieces(t, shapes) for t in (query, key, value)), strict=True):
+        limited = window is not None and window < width
+        rectangle = scaled_dot_product_attention(
+            q.view(num_lines, -1, width, q.shape[1]),
+            k.view(num_lines, -1, width, k.shape[1]),
+            v.view(num_lines, -1, width, v.shape[1]),
+            attn_mask=_allowed(width, window, query.device) if limited else None,
             dropout_p=dropout,
-            is_causal=window is None,
+            is_causal=not limited,
             scale=scale,
-            enable_gqa=query.shape[1] != key.shape[1],
+            enable_gqa=len(q) != len(k),
         )
-    return _Row.apply(attended, borders), None  # type: ignore[no-untyped-call]
+        attended.append(rectangle.reshape(-1, v.shape[1]))
+    return torch.cat(attended)
 
 
-def _on_cpu(query: Tensor, dropout: float) -> bool:
-    return query.device.type == "cpu" and dropout == 0.0
+def _pieces(cells: Tensor, shapes: list[tuple[int, int, int]]) -> list[Tensor]:
+    """The cells of each rectangle."""
+    heads = len(cells) // sum(num_lines * width for _, num_lines, width in shapes)
+    return list(torch.split(cells, [num_lines * heads * width for _, num_lines, width in shapes]))
 
 
 def _allowed(width: int, window: int | None, device: torch.device) -> Tensor:
@@ -128,91 +159,92 @@ def _allowed(width: int, window: int | None, device: torch.device) -> Tensor:
     return distance >= 0 if window is None else (distance >= 0) & (distance < window)
 
 
-class _Rectangle(torch.autograd.Function):
-    """(1, heads, N, size) -> (B, heads, M, size).
+class _ToCells(torch.autograd.Function):
+    """(1, heads, N', size) -> (C, size).
 
     Written out because each token has exactly one cell: the gradient is a lookup, too, where autograd would fill an
     array with zeros and add into it.
     """
 
     @staticmethod
-    def forward(ctx: Any, row: Tensor, borders: Borders) -> Tensor:
+    def forward(ctx: Any, row: Tensor, borders: Borders, query_heads: int) -> Tensor:
         heads, size = row.shape[1], row.shape[3]
-        ctx.borders, ctx.heads = borders, heads
-        cells = row[0].transpose(0, 1).reshape(-1, size).index_select(0, borders.of_heads(heads)[0])
-        return cells.view(borders.num_lines, heads, borders.width, size)
+        to_cells, ctx.to_row, _ = borders.way(heads, query_heads)
+        ctx.num_tokens, ctx.heads = borders.num_tokens, heads
+        return row[0].transpose(0, 1).reshape(-1, size).index_select(0, to_cells)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        size = grads[0].shape[3]
-        row = grads[0].reshape(-1, size).index_select(0, ctx.borders.of_heads(ctx.heads)[1]).view(-1, ctx.heads, size)
-        row[ctx.borders.num_tokens :] = 0
-        return row.transpose(0, 1)[None], None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        row = grads[0].index_select(0, ctx.to_row).view(-1, ctx.heads, grads[0].shape[1])
+        row[ctx.num_tokens :] = 0
+        return row.transpose(0, 1)[None], None, None
 
 
-class _Row(torch.autograd.Function):
-    """(B, heads, M, size) -> (1, N, heads, size)."""
-
-    @staticmethod
-    def forward(ctx: Any, rectangle: Tensor, borders: Borders) -> Tensor:
-        heads, size = rectangle.shape[1], rectangle.shape[3]
-        ctx.borders = borders
-        return rectangle.reshape(-1, size).index_select(0, borders.of_heads(heads)[1]).view(1, -1, heads, size)
+class _ToRow(torch.autograd.Function):
+    """(C, size) -> (1, N', heads, size)."""
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        borders: Borders = ctx.borders
-        heads, size = grads[0].shape[2:]
-        cells = grads[0].reshape(-1, size).index_select(0, borders.of_heads(heads)[0])
-        rectangle = cells.view(borders.num_lines, heads, borders.width, size)
-        return rectangle.mul_(borders.inside), None  # padding repeats a token and must not repeat its gradient
+    def forward(ctx: Any, cells: Tensor, borders: Borders, heads: int) -> Tensor:
+        ctx.to_cells, to_row, ctx.inside = borders.way(heads, heads)
+        return cells.index_select(0, to_row).view(1, -1, heads, cells.shape[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        cells = grads[0].reshape(-1, grads[0].shape[3]).index_select(0, ctx.to_cells)
+        return cells.mul_(ctx.inside), None, None  # padding repeats a token and must not repeat its gradient
 
 
 class _CPUAttention(torch.autograd.Function):
-    """softmax(q k^T) v as products of matrices, (B, heads, M, size), a few examples at a time.
-
-    A few, because their scores then stay in the processor's cache, and because examples that stand together are of like
-    length: only the longest of them is as wide as its part. Query heads that share a key are one matrix.
-    """
+    """softmax(q k^T) v as products of matrices, (C, size). Query heads that share a key are one matrix."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd passes by position
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, borders: Borders, window: int | None, scale: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        shapes: list[tuple[int, int, int]],
+        key_heads: int,
+        window: int | None,
+        scale: float,
     ) -> Tensor:
-        ctx.parts = borders.parts(query.shape[1])
-        ctx.scale, ctx.window = scale, window
         ctx.save_for_backward(query, key, value)
+        ctx.shapes, ctx.key_heads = shapes, key_heads
+        ctx.window, ctx.scale = window, scale
         ctx.probabilities = []
-        keep = sum((part.stop - part.start) * width**2 for part, width in ctx.parts) * query.shape[1] <= MAX_KEPT
-        attended = query.new_zeros(*query.shape[:3], value.shape[3])
-        for part, width in ctx.parts:
-            q, k, v = (_matrices(t, key.shape[1], part, width) for t in (query, key, value))
+        num_scores = sum(num_lines * width**2 for _, num_lines, width in shapes) * key_heads * len(query) // len(key)
+        attended = query.new_empty(len(query), value.shape[1])
+        for q, k, v, out in _matrices(shapes, key_heads, query, key, value, attended):
             probabilities = _probabilities(q, k, window, scale)
-            if keep:
+            torch.bmm(probabilities, v, out=out)
+            if num_scores <= MAX_KEPT:
                 ctx.probabilities.append(probabilities)
-            attended[part, :, :width] = torch.bmm(probabilities, v).view(-1, query.shape[1], width, value.shape[3])
         return attended
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value = ctx.saved_tensors
-        heads, key_heads = query.shape[1], key.shape[1]
-        grad_query, grad_key, grad_value = (torch.zeros_like(t) for t in (query, key, value))
-        for i, (part, width) in enumerate(ctx.parts):
-            q, k, v = (_matrices(t, key_heads, part, width) for t in (query, key, value))
-            grad = _matrices(grads[0], key_heads, part, width)
+        saved = ctx.saved_tensors
+        gradients = [torch.empty_like(tensor) for tensor in saved]
+        parts = _matrices(ctx.shapes, ctx.key_heads, *saved, grads[0].contiguous(), *gradients)
+        for i, (q, k, v, grad, grad_q, grad_k, grad_v) in enumerate(parts):
             kept = ctx.probabilities[i] if ctx.probabilities else _probabilities(q, k, ctx.window, ctx.scale)
-            grad_value[part, :, :width] = torch.bmm(kept.transpose(1, 2), grad).view(-1, key_heads, width, v.shape[2])
+            torch.bmm(kept.transpose(1, 2), grad, out=grad_v)
             scores = torch._softmax_backward_data(torch.bmm(grad, v.transpose(1, 2)), kept, -1, torch.float32)
-            scores *= ctx.scale
-            grad_query[part, :, :width] = torch.bmm(scores, k).view(-1, heads, width, q.shape[2])
-            grad_key[part, :, :width] = torch.bmm(scores.transpose(1, 2), q).view(-1, key_heads, width, k.shape[2])
-        return grad_query, grad_key, grad_value, None, None, None
+            torch.baddbmm(grad_q, scores, k, beta=0, alpha=ctx.scale, out=grad_q)
+            torch.baddbmm(grad_k, scores.transpose(1, 2), q, beta=0, alpha=ctx.scale, out=grad_k)
+        return *gradients, None, None, None, None
 
 
-def _matrices(tensor: Tensor, key_heads: int, part: slice, width: int) -> Tensor:
-    """(B, heads, M, size) -> (examples * key heads, heads per key head * width, size) of a part."""
-    return tensor[part, :, :width].reshape(-1, tensor.shape[1] // key_heads * width, tensor.shape[3])
+def _matrices(shapes: list[tuple[int, int, int]], key_heads: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Of each rectangle, views of its cells as (lines * key heads, heads per key head * width, size)."""
+    views = [
+        [
+            piece.view(num_lines * key_heads, -1, cells.shape[1])
+            for piece, (_, num_lines, _) in zip(_pieces(cells, shapes), shapes, strict=True)
+        ]
+        for cells in tensors
+    ]
+    return list(zip(*views, strict=True))
 
 
 def _probabilities(query: Tensor, key: Tensor, window: int | None, scale: float) -> Tensor:

@@ -33,7 +33,7 @@ from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained,
 from crosslift.training.trainers.native.attention import Borders
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.loss import LossHead, token_losses
-from crosslift.training.trainers.native.model import load_model, stored_dtype, write_checkpoint
+from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
 from crosslift.training.trainers.native.passes import fewer_passes
 from crosslift.training.trainers.native.state import State
 
@@ -73,6 +73,9 @@ class _Run:
         self.num_tokens = 0
         self.seconds = 0.0
 
+        # Before the model: a missing template must not show after hours of training.
+        self.tokenizer = read_tokenizer(request)
+        self.dtype = stored_dtype(request)
         self.model = load_model(request, device)
         self.head = LossHead(self.model)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
@@ -91,8 +94,9 @@ class _Run:
             rate = learning_rate(step, self.num_steps, self.config)
             pending.append((step, rows, self._step(step, rows, rate)))
             step += 1
+            saving = self.state.is_due()
             at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
-            if at_row or len(pending) >= sync_every or self.state.is_due():
+            if at_row or saving or len(pending) >= sync_every:
                 loss = self._read(pending)
                 now = time.monotonic() - started
                 self.seconds = seconds_before + now
@@ -103,7 +107,7 @@ class _Run:
                 self.meter.close_window(**columns)
             if step in self.validation_steps:
                 self._validate(columns)
-            if self.state.is_due():
+            if saving:
                 self.state.save(step, self._content())
         self._finish()
         return Trained(
@@ -155,7 +159,7 @@ class _Run:
         ids, positions, where, targets = (
             tensor(array, self.device) for array in (one.ids, one.positions, one.where, one.targets)
         )
-        borders = {} if one.to_row is None else {"borders": borders_of(one, self.device)}
+        borders = {"borders": Borders(one.lengths, ids.shape[1], self.device)} if self.config.packing else {}
         self.head.where = where
         logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **borders).logits
         return token_losses(logits, targets)[: len(one.cells)]
@@ -173,7 +177,7 @@ class _Run:
         score = None
         if self.config.select_by == "score":
             candidate = self.request.folder / "candidate"
-            write_checkpoint(self.model, candidate, self.request, stored_dtype(self.request))
+            self._write(candidate)
             assert self.request.score is not None
             score = float(self.request.score(candidate))
             shutil.rmtree(candidate)
@@ -231,6 +235,9 @@ class _Run:
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
         return step
 
+    def _write(self, folder: Path) -> None:
+        write_checkpoint(self.model, self.tokenizer, folder, self.request, self.dtype)
+
     def _finish(self) -> None:
         if self.best is not None and self.best[1] != self.num_steps:
             best = load_file(self._best_file, device=str(self.device))
@@ -238,7 +245,7 @@ class _Run:
                 for name, weight in self.model.named_parameters():
                     if weight.requires_grad:
                         weight.copy_(best[name])
-        write_checkpoint(self.model, self.request.folder / "checkpoint", self.request, stored_dtype(self.request))
+        self._write(self.request.folder / "checkpoint")
         with replacing(self.request.folder / "metrics.parquet") as temporary:
             self.meter.frame().write_parquet(temporary)
         self.state.remove()
@@ -247,17 +254,6 @@ class _Run:
 
 def tensor(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
-
-
-def borders_of(one: ForwardPass, device: torch.device) -> Borders:
-    assert one.to_rectangle is not None
-    assert one.to_row is not None
-    return Borders(
-        to_rectangle=tensor(one.to_rectangle, device),
-        to_row=tensor(one.to_row, device),
-        lengths=tensor(one.lengths, device),
-        num_places=one.ids.size,
-    )
 
 
 def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.optim.Optimizer:

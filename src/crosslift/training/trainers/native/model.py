@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from crosslift.chat import load_tokenizer, stop_ids
-from crosslift.errors import TrainingError
+from crosslift.errors import CrossliftError, TrainingError
 from crosslift.streams import seed_of
 from crosslift.training.trainer import LoRAConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
@@ -51,6 +51,21 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
     if config.method == "lora":
         model = _with_adapters(model, config.lora or LoRAConfig(), seed=request.seed)
     return model
+
+
+def read_tokenizer(request: TrainingRequest) -> Any:
+    """The tokenizer that goes into the checkpoint, with the chat template of the request.
+
+    Raises:
+        TemplateError: as `chat.load_tokenizer`.
+        TrainingError: there is no tokenizer to be read.
+    """
+    try:
+        return load_tokenizer(request.model, request.revision, request.template)
+    except (OSError, ValueError) as error:
+        if isinstance(error, CrossliftError):
+            raise
+        raise TrainingError(f"the tokenizer of {request.model} cannot be loaded: {error}") from error
 
 
 def stored_dtype(request: TrainingRequest) -> torch.dtype:
@@ -95,11 +110,10 @@ def _with_adapters(model: Any, lora: LoRAConfig, *, seed: int) -> Any:
     return model
 
 
-def write_checkpoint(model: Any, folder: Path, request: TrainingRequest, dtype: torch.dtype) -> None:
+def write_checkpoint(model: Any, tokenizer: Any, folder: Path, request: TrainingRequest, dtype: torch.dtype) -> None:
     """Write a folder that `from_pretrained` reads (an adapter folder under LoRA), whole or not at all."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    tokenizer = load_tokenizer(request.model, request.revision, request.template)
     if request.config.method == "lora":
         model.save_pretrained(partial)
         _tidy_adapter(partial)
