@@ -125,8 +125,9 @@ def kill_and_compare(folder: Path, *, num_kills: int, chance: random.Random) -> 
             print(f"kill {len(moments)}: {moments[-1]}", flush=True)
             continue
         assert process.returncode == 0, (study / "said.txt").read_text(encoding="utf-8")
-        equal.append(all((study / file).read_bytes() == (reference / file).read_bytes() for file in COMPARED))
-        print(f"ended, {'equal' if equal[-1] else 'DIFFERENT'}", flush=True)
+        other = [file for file in COMPARED if (study / file).read_bytes() != (reference / file).read_bytes()]
+        equal.append(not other)
+        print(f"ended, {f'DIFFERENT: {other}' if other else 'equal'}", flush=True)
         shutil.rmtree(study)
         if len(moments) < num_kills:
             study = copy(folder, "killed")

@@ -43,7 +43,7 @@ def restart(folder: Path) -> float:
     command = [sys.executable, "-m", "crosslift", "run", str(folder)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     seconds = time.perf_counter() - begun
-    assert said.startswith("Nothing to do"), said
+    assert "Nothing to do" in said, said
     return seconds
 
 
