@@ -81,3 +81,10 @@ def test_a_worker_has_the_threads_and_the_gpu_that_it_is_given(tmp_path, monkeyp
     assert environment["TOKENIZERS_PARALLELISM"] == "false"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert local.visible_gpus() == []
+
+
+def test_a_worker_over_its_time_is_ended(study, ledger_of, monkeypatch):
+    ledger = ledger_of(study)
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", "import time; time.sleep(60)"])
+    with pytest.raises(Exception, match=r"exit code -15"):
+        run(ledger, num_workers=1, timeout_seconds=0.3)
