@@ -26,7 +26,7 @@ class Language:
     """ISO 15924 code, as in Unicode's Script property: "Latn", "Beng"; "Jpan" and "Kore" are the usual mixtures."""
     direction: Literal["ltr", "rtl"]
     resource: Literal["high", "low"]
-    """The label of arXiv 2604.13286 for its languages; for others: high where Joshi et al. (2020) give class 3 or more."""
+    """As arXiv 2604.13286 labels it; elsewhere high from class 3 of Joshi et al. (2020) upwards."""
     digits: str
     """The ten native digits in order; ASCII where the language uses them."""
     decimal_mark: str
