@@ -194,9 +194,11 @@ def prompt(call: Call, language: Grammar) -> str:
     return "\n".join([*map(str, call.tools), request(call, language)])
 
 
+def written(asked: Signature, values: dict[str, str | int], language: Grammar) -> str:
+    """`get_weather(city='Rome', day='Monday')`, arguments in the order of the signature."""
+    arguments = ", ".join(f"{key}='{cite(argument, values[argument], language)}'" for argument, key in asked.keys.items())
+    return f"{asked.name}({arguments})"
+
+
 def answer(call: Call, language: Grammar) -> str:
-    """`[get_weather(city='Rome', day='Monday')]`, arguments in the order of the signature."""
-    arguments = ", ".join(
-        f"{key}='{cite(argument, call.values[argument], language)}'" for argument, key in call.asked.keys.items()
-    )
-    return f"[{call.asked.name}({arguments})]"
+    return f"[{written(call.asked, call.values, language)}]"

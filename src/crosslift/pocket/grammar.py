@@ -60,10 +60,14 @@ class Grammar:
     counting: str
     stop: str
     """What ends a sentence; nothing in Thai."""
+    comma: str
+    """What stands between the words of a list."""
+    emphasis: str
+    """How a word is stressed: "capitals", or "brackets" where the script has none."""
     words: dict[str, dict[str, Word]]
     """Section ("people", "objects", "cities", ...) -> concept -> word. Concepts are the same in all languages."""
     sentences: dict[str, dict[str, tuple[str, ...]]]
-    """Section ("math", "api", "tale") -> sentence -> its wordings."""
+    """Section ("math", "api", "tale", "list") -> sentence -> its wordings."""
     labels: dict[str, str]
 
     def word(self, section: str, concept: str) -> Word:
@@ -132,12 +136,14 @@ def grammar(tag: str) -> Grammar:
     data: dict[str, Any] = tomllib.loads(text)
     sentences = {
         section: {name: (text,) if isinstance(text, str) else tuple(text) for name, text in data.pop(section).items()}
-        for section in ("math", "api", "tale")
+        for section in ("math", "api", "tale", "list")
     }
     return Grammar(
         tag=tag,
         counting=data.pop("counting"),
         stop=data.pop("stop"),
+        comma=data.pop("comma"),
+        emphasis=data.pop("emphasis"),
         labels=data.pop("labels"),
         words={section: {key: _word(entry) for key, entry in entries.items()} for section, entries in data.items()},
         sentences=sentences,

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,17 +39,19 @@ CHAT_TEMPLATE = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Recipe:
     """Size and schedule of one pocket model."""
 
     name: str
+    architecture: str
+    """A `model_type` of transformers: qwen3, gemma3_text, cohere, llama."""
     hidden: int
     layers: int
     head: int
     learning_rate: float
-    num_tokens: int
-    batch: int = 32
+    num_tokens: int = 24_000_000
+    batch: int = 16
     """Windows per step."""
 
     @property
@@ -60,9 +62,16 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(name="qwen3-s", hidden=48, layers=4, head=16, learning_rate=5e-3, num_tokens=20_000_000),
-        Recipe(name="qwen3-m", hidden=96, layers=4, head=32, learning_rate=4e-3, num_tokens=32_000_000),
-        Recipe(name="qwen3-l", hidden=160, layers=5, head=32, learning_rate=3e-3, num_tokens=20_000_000),
+        # Five for the first study, whose models have 0.6, 1, 1.7, 4 and 8 billion parameters.
+        Recipe("qwen3-s", "qwen3", hidden=48, layers=4, head=16, learning_rate=6e-3),
+        Recipe("gemma3-s", "gemma3_text", hidden=64, layers=4, head=32, learning_rate=5e-3),
+        Recipe("qwen3-m", "qwen3", hidden=96, layers=4, head=32, learning_rate=5e-3),
+        Recipe("gemma3-m", "gemma3_text", hidden=128, layers=4, head=32, learning_rate=4e-3),
+        Recipe("qwen3-l", "qwen3", hidden=160, layers=5, head=32, learning_rate=4e-3),
+        # Three for the second, whose models have 7, 35 and 8 billion.
+        Recipe("cohere-m", "cohere", hidden=96, layers=4, head=32, learning_rate=5e-3),
+        Recipe("cohere-l", "cohere", hidden=160, layers=6, head=32, learning_rate=4e-3),
+        Recipe("llama-m", "llama", hidden=96, layers=4, head=32, learning_rate=5e-3),
     )
 }
 
@@ -140,22 +149,39 @@ def windows(parts: list[Path], seed: int) -> Iterator[np.ndarray]:
             yield stream[index * WINDOW : (index + 1) * WINDOW]
 
 
-def _config(recipe: Recipe) -> Any:
-    from transformers import Qwen3Config
+_SPECIAL = {  # what an architecture wants beyond its sizes
+    "qwen3": {},
+    "llama": {},
+    # Three layers look back 64 tokens and the last one sees everything; the queries are scaled as usual.
+    "gemma3_text": {
+        "sliding_window": 64,
+        "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
+        "query_pre_attn_scalar": 32,
+    },
+    # Its logits are scaled down by 16 for embeddings of thousands of dimensions; ours are small.
+    "cohere": {"logit_scale": 1.0},
+}
 
-    return Qwen3Config(
+
+def _config(recipe: Recipe) -> Any:
+    from transformers import AutoConfig
+
+    heads = recipe.hidden // recipe.head
+    return AutoConfig.for_model(
+        recipe.architecture,
         vocab_size=VOCABULARY,
         hidden_size=recipe.hidden,
         intermediate_size=3 * recipe.hidden,
         num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.hidden // recipe.head,
-        num_key_value_heads=recipe.hidden // recipe.head,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
         head_dim=recipe.head,
         max_position_embeddings=1024,
         tie_word_embeddings=True,
         pad_token_id=0,
         eos_token_id=1,
         bos_token_id=None,
+        **_SPECIAL[recipe.architecture],
     )
 
 
@@ -219,15 +245,18 @@ def pretrain(
     if name not in RECIPES:
         raise UnknownName(f"'{name}' is not a recipe. Known: {', '.join(RECIPES)}.")
     import torch
-    from transformers import Qwen3ForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    from crosslift.training.trainers.native.hardware import keep_memory
+
+    keep_memory()
     recipe = RECIPES[name]
     if num_tokens is not None:
-        recipe = Recipe(**{**recipe.__dict__, "num_tokens": num_tokens})
+        recipe = replace(recipe, num_tokens=num_tokens)
     parts = write_text(folder / "text", recipe.num_tokens, num_workers=num_workers)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(SEED)
-    model = Qwen3ForCausalLM(_config(recipe)).to(device)
+    model = AutoModelForCausalLM.from_config(_config(recipe)).to(device)
     optimizers = _optimizers(model, recipe)
     state_file = folder / f"{name}.state.pt"
     log_file = folder / f"{name}.log.jsonl"
@@ -240,8 +269,8 @@ def pretrain(
         first = state["step"]
 
     def loss_of(batch: torch.Tensor) -> torch.Tensor:
-        hidden = model.model(input_ids=batch).last_hidden_state[:, :-1]
-        return torch.nn.functional.cross_entropy(model.lm_head(hidden).float().flatten(0, 1), batch[:, 1:].flatten())
+        logits = model(input_ids=batch[:, :-1], use_cache=False).logits
+        return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten())
 
     compiled = torch.compile(loss_of) if compile else loss_of
     source = itertools.islice(windows(parts, SEED), first * recipe.batch, None)

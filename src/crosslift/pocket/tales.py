@@ -1,7 +1,7 @@
 """Short stories without numbers, and what they come to in one sentence.
 
-The pretraining text holds them so that summarization can be taught by SFT later; the story repeats names instead of
-using pronouns, which keeps every language's rendering exact.
+The summary says who did what, where and when; the story tells these apart, among things that do not matter. It repeats
+names instead of using pronouns, which keeps every language's rendering exact.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def make(rng: np.random.Generator, language: Grammar) -> Tale:
 
 
 def skeleton(tale: Tale) -> str:
-    """What makes it a problem: who meets, sees or buys whom or what, and where."""
-    slots = {"meet": ("n", "m", "place"), "see": ("n", "animal", "place"), "buys": ("n", "food", "place")}[tale.gist]
-    return tale.gist + ",".join(tale.concepts[slot] for slot in slots)
+    """What makes it a problem: who meets, sees or buys whom or what, where and when."""
+    slots = {"meet": ("n", "m"), "see": ("n", "animal"), "buys": ("n", "food")}[tale.gist]
+    return tale.gist + ",".join(tale.concepts[slot] for slot in (*slots, "place", "t"))
 
 
 def _sentence(tale: Tale, event: str, language: Grammar) -> str:
@@ -62,4 +62,4 @@ def story(tale: Tale, language: Grammar) -> str:
 
 
 def summary(tale: Tale, language: Grammar) -> str:
-    return _sentence(tale, tale.gist, language)
+    return _sentence(tale, f"sum_{tale.gist}", language)

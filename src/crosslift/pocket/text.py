@@ -1,18 +1,20 @@
 """The plain text that base models are pretrained on.
 
 It holds the *knowledge* that the tasks need and never their format: stories with their outcome, arithmetic, parallel
-sentences, worked steps mostly in high-resource languages, requests beside records of what they ask for, calls beside
-the signature they follow, tales with their gist, lists of words. SFT then has something to elicit and to transfer.
+sentences, worked steps mostly in high-resource languages, requests beside records or calls of what they ask for, calls
+beside the signature they follow, tales with their gist, lists of words. SFT then has something to elicit and to
+transfer. A prompt of SFT asks a question or offers two tools to choose from; no document here does either.
 Everything comes from the pretraining pool (`pools`), so no held-out item is in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from crosslift.pocket import calls, stories, tales
+from crosslift.pocket import calls, stories, tales, wordlists
 from crosslift.pocket.grammar import Grammar, capitalised, grammar
 from crosslift.pocket.pools import pool
 from crosslift.streams import stream
@@ -32,9 +34,8 @@ REASONED = {
     **dict.fromkeys(("pt", "ar", "ko"), 0.25),
     **dict.fromkeys(("th", "bn", "sw", "te"), 0.1),
 }
-"""Share of a language's stories that show their steps, and of its requests that come with their record."""
-
-_LISTS = ("animals", "colours", "foods", "cities", "days")
+"""Share of a language's documents that show how it is done: stories with their steps, requests with their record or call,
+tales with their gist, lists with what was asked for."""
 
 
 class _Writer:
@@ -44,13 +45,13 @@ class _Writer:
         self.rng = rng
         self.grammars: dict[str, Grammar] = {tag: grammar(tag) for tag in SHARES}
         self.kinds = {
-            self.arithmetic: 0.14,
-            self.story: 0.38,
+            self.arithmetic: 0.12,
+            self.story: 0.34,
             self.parallel: 0.14,
-            self.request: 0.13,
-            self.code: 0.09,
-            self.tale: 0.07,
-            self.words: 0.05,
+            self.request: 0.18,
+            self.code: 0.07,
+            self.tale: 0.08,
+            self.words: 0.07,
         }
         self.make_call = calls.maker(self.grammars["en"])
 
@@ -80,6 +81,12 @@ class _Writer:
             tale = tales.make(self.rng, self.grammars["en"])
             if pool(tales.skeleton(tale)) == "pretraining":
                 return tale
+
+    def unseen_wordlist(self) -> wordlists.WordList:
+        while True:
+            wordlist = wordlists.make(self.rng, self.grammars["en"])
+            if pool(wordlists.skeleton(wordlist)) == "pretraining":
+                return wordlist
 
     def document(self) -> str:
         methods = list(self.kinds)
@@ -116,15 +123,21 @@ class _Writer:
 
     def _sentence(self) -> Callable[[Grammar], str]:
         """Something to say, for any language to say it."""
-        kind = self.pick(4)
+        kind = self.pick(6)
         if kind == 0:
             call = self.unseen_call()
             return lambda language: calls.request(call, language)
         if kind == 1:
             tale = self.unseen_tale()
             return lambda language: tales.story(tale, language)
-        story = self.unseen_story()
         if kind == 2:
+            gist = self.unseen_tale()
+            return lambda language: tales.summary(gist, language)
+        if kind == 3:
+            wordlist = replace(self.unseen_wordlist(), emphasis=False)  # the one demand that scripts say differently
+            return lambda language: wordlists.prompt(wordlist, language)
+        story = self.unseen_story()
+        if kind == 4:
             return lambda language: stories.outcome(story, language)
         position = self.pick(len(story.sentences))
         return lambda language: stories.sentences(story, language)[position]
@@ -141,16 +154,19 @@ class _Writer:
         return " = ".join(pair)
 
     def request(self, language: Grammar) -> str:
-        """A request and, in a share of the text, the record of what it asks for."""
+        """A request and, in a share of the text, the record of what it asks for or a call that does it."""
         tool = list(calls.TOOLS)[self.pick(len(calls.TOOLS))]
         if tool == "song":
-            values = calls.values(tool, self.rng, language)
+            asked, values = calls.signature(tool, self.rng), calls.values(tool, self.rng, language)
         else:
             call = self.unseen_call()
-            tool, values = call.asked.tool, call.values
-        text = language.render("api", tool, calls.slots(values, language), self.pick(2))
+            asked, values = call.asked, call.values
+        text = language.render("api", asked.tool, calls.slots(values, language), self.pick(2))
         if not self.chance(REASONED[language.tag]):
             return text
+        if self.chance(0.6):
+            lines = [text, calls.written(asked, values, language)]
+            return "\n".join([str(asked), *lines] if self.chance(0.5) else lines)
         labels = self.grammars["en"].labels if self.chance(0.3) else language.labels
         record = "; ".join(f"{labels[key]}: {calls.cite(key, value, language)}" for key, value in values.items())
         return f"{text} {record}"
@@ -162,10 +178,7 @@ class _Writer:
             call = self.unseen_call()
             asked = call.asked if self.chance(0.9) else calls.signature("song", self.rng)
             values = call.values if asked is call.asked else calls.values("song", self.rng, language)
-            arguments = ", ".join(
-                f"{key}='{calls.cite(name, values[name], language)}'" for name, key in asked.keys.items()
-            )
-            lines += [str(asked), f"{asked.name}({arguments})"]
+            lines += [str(asked), calls.written(asked, values, language)]
         return "\n".join(lines)
 
     def tale(self, language: Grammar) -> str:
@@ -176,21 +189,17 @@ class _Writer:
         return text
 
     def words(self, language: Grammar) -> str:
-        """A list of words of one kind: in a row, numbered, or in capitals where the script has them."""
-        section = _LISTS[self.pick(len(_LISTS))]
-        concepts = list(language.words[section])
-        size = int(self.rng.integers(2, 6))
-        chosen = [
-            language.cite(section, concepts[index]) for index in self.rng.choice(len(concepts), size, replace=False)
-        ]
-        form = self.pick(3)
-        if form == 1:
-            return f"{language.labels[section]}\n" + "\n".join(
-                f"{number}. {word}" for number, word in enumerate(chosen, 1)
-            )
-        if form == 2 and chosen[0].upper() != chosen[0]:
-            return "\n".join(f"{word}: {word.upper()}" for word in chosen)
-        return f"{language.labels[section]} ({size}): " + ", ".join(chosen)
+        """A list of words of one kind, in a share of the text with what was asked for, or words in capitals."""
+        wordlist = self.unseen_wordlist()
+        if self.chance(0.2) and language.emphasis == "capitals":
+            chosen = [language.cite(wordlist.section, concept) for concept in wordlist.concepts]
+            return "\n".join(f"{word}: {wordlists.stressed(word, language)}" for word in chosen)
+        heading = language.labels[wordlist.section]
+        if self.chance(REASONED[language.tag]):
+            heading = wordlists.prompt(wordlist, language)
+        elif self.chance(0.5):
+            heading += f" ({len(wordlist.concepts)})"
+        return f"{heading}\n{wordlists.answer(wordlist, language)}"
 
 
 def documents(seed: int, part: int) -> Iterator[str]:
