@@ -4,8 +4,9 @@
 
 `crosslift run` is started and its whole process group killed (`kill -9`) at a random moment; then it is started again,
 and killed again. Whenever a study ends before its next kill, scores.parquet and report/estimates.parquet are compared
-byte for byte with those of an undisturbed run, and the next kills hit a fresh copy. Without --study it is a small study
-of the pocket laboratory: seven runs, checkpoints picked by validation loss, three evaluated languages.
+byte for byte with those of an undisturbed run, and the next kills hit a fresh copy. Preparing a study is short beside
+its runs, so half of the fresh copies are killed within it first. Without --study it is a small study of the pocket
+laboratory: seven runs, checkpoints picked by validation loss, three evaluated languages.
 """
 
 from __future__ import annotations
@@ -106,18 +107,21 @@ def kill_and_compare(folder: Path, *, num_kills: int, chance: random.Random) -> 
     Args:
         folder: holds the study in `fresh`.
     """
-    begun = time.monotonic()
+    begun = time.time()
     reference = copy(folder, "undisturbed")
     start(reference).wait()
-    seconds = time.monotonic() - begun
-    print(f"undisturbed: {seconds:.0f} s", flush=True)
+    seconds = time.time() - begun
+    preparing = (reference / "lock.json").stat().st_mtime - begun
+    print(f"undisturbed: {seconds:.0f} s, of which {preparing:.0f} s preparing", flush=True)
     moments: list[str] = []
     equal: list[bool] = []
     study = copy(folder, "killed")
     while len(moments) < num_kills or study.exists():
+        early = not (study / "said.txt").exists() and chance.random() < 0.5
         process = start(study)
+        moment = chance.uniform(0, preparing if early else seconds)
         try:
-            process.wait(timeout=chance.uniform(0, seconds) if len(moments) < num_kills else None)
+            process.wait(timeout=moment if len(moments) < num_kills else None)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
