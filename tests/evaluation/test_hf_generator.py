@@ -8,7 +8,7 @@ import torch
 
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
-from crosslift.evaluation.generators import hf
+from crosslift.evaluation.generators.hf import generator as hf
 
 PROMPT_LENGTHS = (23, 5, 40, 17, 5, 61, 12, 30)
 

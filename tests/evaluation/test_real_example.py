@@ -11,7 +11,7 @@ import pytest
 from crosslift.chat import encode_examples
 from crosslift.discover import member
 from crosslift.evaluation.evaluate import predict, score
-from crosslift.evaluation.generators import hf
+from crosslift.evaluation.generators.hf import generator as hf
 from crosslift.evaluation.task import task
 from crosslift.scores import STATUSES
 from crosslift.studies.load import load

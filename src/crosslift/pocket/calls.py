@@ -196,7 +196,9 @@ def prompt(call: Call, language: Grammar) -> str:
 
 def written(asked: Signature, values: dict[str, str | int], language: Grammar) -> str:
     """`get_weather(city='Rome', day='Monday')`, arguments in the order of the signature."""
-    arguments = ", ".join(f"{key}='{cite(argument, values[argument], language)}'" for argument, key in asked.keys.items())
+    arguments = ", ".join(
+        f"{key}='{cite(argument, values[argument], language)}'" for argument, key in asked.keys.items()
+    )
     return f"{asked.name}({arguments})"
 
 

@@ -149,7 +149,7 @@ def windows(parts: list[Path], seed: int) -> Iterator[np.ndarray]:
             yield stream[index * WINDOW : (index + 1) * WINDOW]
 
 
-_SPECIAL = {  # what an architecture wants beyond its sizes
+_SPECIAL: dict[str, dict[str, Any]] = {  # what an architecture wants beyond its sizes
     "qwen3": {},
     "llama": {},
     # Three layers look back 64 tokens and the last one sees everything; the queries are scaled as usual.

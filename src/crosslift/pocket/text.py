@@ -34,8 +34,8 @@ REASONED = {
     **dict.fromkeys(("pt", "ar", "ko"), 0.25),
     **dict.fromkeys(("th", "bn", "sw", "te"), 0.1),
 }
-"""Share of a language's documents that show how it is done: stories with their steps, requests with their record or call,
-tales with their gist, lists with what was asked for."""
+"""Share of a language's documents that show how it is done: stories with their steps, requests with their record or
+call, tales with their gist, lists with what was asked for."""
 
 
 class _Writer:

@@ -1,4 +1,4 @@
-"""Lists of words under constraints that a program can verify: how many, of what kind, in what form, which first, which not.
+"""Lists of words under demands that a program can verify: how many, of what kind, in what form, which first, which not.
 
 Many answers are right; `answer` is one of them, and `demands` says what every right one must hold. Words that must be
 stressed stand in capitals, in scripts without capitals in brackets.

@@ -21,11 +21,11 @@ from typing import Any, Literal
 
 import torch
 from transformers import AutoModelForCausalLM
-from transformers.cache_utils import DynamicCache
 
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
+from crosslift.evaluation.generators.hf.cache import roomy_cache
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def decode_greedily(
         mask[row, : width - len(prompt)] = 0
     ids, mask = ids.to(model.device), mask.to(model.device)
     positions = (mask[:, :width].cumsum(1) - 1).clamp(min=0)
-    cache = DynamicCache(config=model.config)
+    cache = roomy_cache(model.config)
     answers: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # which prompt each row of the batch belongs to
     alive = set(rows)

@@ -1,0 +1,5 @@
+"""Greedy answers from any Hugging Face causal language model."""
+
+from crosslift.evaluation.generators.hf.generator import Generator
+
+__all__ = ["Generator"]

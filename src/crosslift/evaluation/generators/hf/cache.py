@@ -1,0 +1,69 @@
+"""A key-value cache with room to grow.
+
+`DynamicCache` appends by concatenation: every step copies all keys and values of all layers, which for small models on
+a CPU takes more than half of the time of an answer. Here the buffers are larger than what they hold, new columns are
+written into them, and attention sees a view.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+MIN_ROOM = 64
+"""Columns by which a full buffer grows at least; else by half of what it holds."""
+
+
+def roomy_cache(config: Any) -> DynamicCache:
+    """A cache for the model of this configuration. Layers that look back a fixed window only keep transformers' own:
+    they are short."""
+    cache = DynamicCache(config=config)
+    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache
+
+
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed there
+    """Keys and values of one layer: views, (rows, heads, columns, size), of buffers with more columns."""
+
+    keys: Tensor
+    values: Tensor
+    _buffers: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append columns."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        before = self.get_seq_length()
+        now = before + key_states.shape[2]
+        if self._buffers is None or now > self._buffers[0].shape[2]:
+            room = max(MIN_ROOM, now // 2)
+            self._buffers = _larger(self.keys, key_states, room), _larger(self.values, value_states, room)
+        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, before:now] = new
+        self.keys, self.values = (buffer[:, :, :now] for buffer in self._buffers)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows."""
+        if self._buffers is not None:
+            columns = self.get_seq_length()
+            self._buffers = _selected(self._buffers[0], indices, columns), _selected(self._buffers[1], indices, columns)
+            self.keys, self.values = (buffer[:, :, :columns] for buffer in self._buffers)
+
+
+def _larger(held: Tensor, new: Tensor, room: int) -> Tensor:
+    columns = held.shape[2] if held.ndim == 4 else 0
+    rows, heads, added, size = new.shape
+    buffer = torch.empty((rows, heads, columns + added + room, size), dtype=new.dtype, device=new.device)
+    if columns:
+        buffer[:, :, :columns] = held
+    return buffer
+
+
+def _selected(buffer: Tensor, indices: Tensor, columns: int) -> Tensor:
+    kept = torch.empty((len(indices), *buffer.shape[1:]), dtype=buffer.dtype, device=buffer.device)
+    kept[:, :, :columns] = buffer[indices, :, :columns]
+    return kept
