@@ -32,7 +32,7 @@ def show(
 
 @app.command()
 def pretrain(
-    name: Annotated[str, typer.Argument(help="qwen3-s, qwen3-m or qwen3-l")],
+    name: Annotated[str, typer.Argument(help="Such as qwen3-m; an unknown name lists all.")],
     folder: Annotated[Path, typer.Argument(help="Working folder; text, state and the finished model go there.")],
     num_workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that write the text.")] = 2,
     num_tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="Instead of the recipe's length.")] = None,

@@ -50,7 +50,7 @@ class Recipe:
     layers: int
     head: int
     learning_rate: float
-    num_tokens: int = 24_000_000
+    num_tokens: int = 32_000_000
     batch: int = 16
     """Windows per step."""
 
@@ -70,7 +70,7 @@ RECIPES = {
         Recipe("qwen3-l", "qwen3", hidden=160, layers=5, head=32, learning_rate=4e-3),
         # Three for the second, whose models have 7, 35 and 8 billion.
         Recipe("cohere-m", "cohere", hidden=96, layers=4, head=32, learning_rate=5e-3),
-        Recipe("cohere-l", "cohere", hidden=160, layers=6, head=32, learning_rate=4e-3),
+        Recipe("cohere-l", "cohere", hidden=160, layers=5, head=32, learning_rate=4e-3),
         Recipe("llama-m", "llama", hidden=96, layers=4, head=32, learning_rate=5e-3),
     )
 }

@@ -20,19 +20,19 @@ from crosslift.pocket.pools import pool
 from crosslift.streams import stream
 
 SHARES = {
-    "en": 0.22,
-    **dict.fromkeys(("es", "fr", "de", "zh", "ru", "ja"), 0.08),
-    **dict.fromkeys(("pt", "ar", "ko"), 0.05),
-    **dict.fromkeys(("th", "bn", "sw"), 0.04),
-    "te": 0.03,
+    "en": 0.20,
+    **dict.fromkeys(("es", "fr", "de", "zh", "ru", "ja"), 0.075),
+    **dict.fromkeys(("pt", "ar", "ko"), 0.055),
+    **dict.fromkeys(("th", "bn", "sw"), 0.05),
+    "te": 0.035,
 }
 """Share of documents per language, falling from high- to low-resource languages. Sums to 1."""
 
 REASONED = {
     "en": 0.5,
-    **dict.fromkeys(("es", "fr", "de", "zh", "ru", "ja"), 0.35),
-    **dict.fromkeys(("pt", "ar", "ko"), 0.25),
-    **dict.fromkeys(("th", "bn", "sw", "te"), 0.1),
+    **dict.fromkeys(("es", "fr", "de", "zh", "ru", "ja"), 0.4),
+    **dict.fromkeys(("pt", "ar", "ko"), 0.3),
+    **dict.fromkeys(("th", "bn", "sw", "te"), 0.2),
 }
 """Share of a language's documents that show how it is done: stories with their steps, requests with their record or
 call, tales with their gist, lists with what was asked for."""
@@ -45,11 +45,11 @@ class _Writer:
         self.rng = rng
         self.grammars: dict[str, Grammar] = {tag: grammar(tag) for tag in SHARES}
         self.kinds = {
-            self.arithmetic: 0.12,
-            self.story: 0.34,
-            self.parallel: 0.14,
-            self.request: 0.18,
-            self.code: 0.07,
+            self.arithmetic: 0.11,
+            self.story: 0.41,
+            self.parallel: 0.12,
+            self.request: 0.16,
+            self.code: 0.05,
             self.tale: 0.08,
             self.words: 0.07,
         }
@@ -114,7 +114,7 @@ class _Writer:
         text = stories.sentences(story, language)
         if self.chance(REASONED[language.tag]):
             return language.join([*text, capitalised(stories.reasoning(story, language))])
-        if self.chance(0.3):
+        if self.chance(0.5):
             text = [
                 f"{sentence} {total}." if total else sentence
                 for sentence, total in zip(text, story.totals, strict=True)
