@@ -43,16 +43,37 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     `durable` waits until the content is on the disk before it takes its place: after a power cut there is the old file
     or the new one. That costs milliseconds; what stands behind a done-marker (see `sync_folder`) or may be lost does
     without.
+
+    Raises:
+        StoreError: the place cannot be written: no right to, no room, a file where a folder should be.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if durable:
             _sync(temporary)
         temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, StoreError) or error.errno not in _UNWRITABLE:
+            raise
+        raise StoreError(f"{path} cannot be written: {error.strerror}. {_UNWRITABLE[error.errno]}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what kept it from being written may keep it from being removed
+            temporary.unlink(missing_ok=True)
+
+
+_ELSEWHERE = "Choose another folder, or change its permissions."
+_UNWRITABLE = {
+    errno.EACCES: _ELSEWHERE,
+    errno.EPERM: _ELSEWHERE,
+    errno.EROFS: _ELSEWHERE,
+    errno.ENOTDIR: "One of its parents is a file; choose another folder.",
+    errno.EEXIST: "A file stands where a folder should be; choose another folder.",
+    errno.EISDIR: "A folder stands where the file should be; move it away.",
+    errno.ENOSPC: "The disk is full. Make room and start again; nothing that is finished is lost.",
+    errno.EDQUOT: "The quota is used up. Make room and start again; nothing that is finished is lost.",
+}
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:

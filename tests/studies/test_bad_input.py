@@ -497,7 +497,6 @@ def test_the_study_that_the_tests_spoil_is_right(study_folder: Path) -> None:
     read_everything(study_folder)
 
 
-@pytest.mark.xfail(raises=OSError, reason="files.replacing lets the error of mkdir pass", strict=False)
 def test_a_folder_that_cannot_be_written_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -61,7 +61,7 @@ def work(
         open_study(folder).study,
         runs or [],
         device=place.device,
-        keep_checkpoints=place.options.get("keep_checkpoints", True),
+        keep_checkpoints=place.keep_checkpoints,
         session=os.environ.get(SESSION, ""),
         say=typer.echo,
     )

@@ -7,6 +7,7 @@ change: a file that has neither changed is taken as unchanged.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -59,17 +60,20 @@ class Hashes:
 
 
 def files_below(path: Path) -> list[Path]:
-    """The file itself, or every file below the folder that is not hidden, sorted.
+    """The file itself, or every file below the folder that is not hidden, sorted. Links to folders are followed: data
+    and models often lie on another disk.
 
     Raises:
-        StoreError: there is no such file or folder.
+        StoreError: there is no such file or folder, or nothing is in it.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise StoreError(f"{path} does not exist. Correct the path in study.toml, or bring the file there.")
-    return sorted(
-        file
-        for file in path.rglob("*")
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-    )
+    found: list[Path] = []
+    for folder, names, files in os.walk(path, followlinks=True):
+        names[:] = [name for name in names if not name.startswith(".")]
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
+    if not found:
+        raise StoreError(f"{path} holds no file. Correct the path in study.toml, or bring the files there.")
+    return sorted(found)

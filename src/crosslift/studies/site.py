@@ -5,6 +5,7 @@ num_workers = 8
 threads_per_worker = 4
 device = "cuda"
 timeout_seconds = 86400       # of one worker
+keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
 partition = "gpu"             # further keys belong to the executor, whose OPTIONS check them
 """
 
@@ -32,6 +33,8 @@ class Site:
     device: str = "auto"
     timeout_seconds: float | None = None
     """Of one worker; None: no limit but the scheduler's."""
+    keep_checkpoints: bool = True
+    """Checkpoints of a study of 8B models fill a disk; without them only what is asked later must be trained again."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further keys that the executor documents in its OPTIONS."""
 
@@ -46,6 +49,7 @@ class SiteTable(Table):
     threads_per_worker: Positive | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    keep_checkpoints: bool = True
 
 
 def load_site(path: Path, *, executor: str | None = None) -> Site:

@@ -19,8 +19,7 @@ from pathlib import Path
 from crosslift.errors import CrossliftError
 from crosslift.execution.executor import BEGINS, SESSION, Job, orderly_end, thread_variables
 
-OPTIONS = {"keep_checkpoints": bool}
-"""Checkpoints of a study of 8B models fill a disk; without them only what is asked later must be trained again."""
+OPTIONS: dict[str, type] = {}
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 60.0
