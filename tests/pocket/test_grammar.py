@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crosslift.languages.language import language as facts
-from crosslift.pocket import calls, stories, tales
+from crosslift.pocket import calls, stories, tales, wordlists
 from crosslift.pocket.grammar import Grammar, grammar, tags
 
 FOURTEEN = {"en", "es", "ja", "bn", "sw", "te", "fr", "de", "ru", "zh", "th", "ar", "ko", "pt"}
@@ -15,6 +15,7 @@ RNG = np.random.default_rng(0)
 STORIES = [stories.make(RNG) for _ in range(400)]
 CALLS = [calls.maker(grammar("en"))(RNG) for _ in range(400)]
 TALES = [tales.make(RNG, grammar("en")) for _ in range(100)]
+LISTS = [wordlists.make(RNG, grammar("en")) for _ in range(200)]
 LETTERS = {
     "Latn": r"[A-Za-zÀ-ÿœŒ]",
     "Cyrl": r"[а-яёА-ЯЁ]",
@@ -37,6 +38,7 @@ def everything(spoken: Grammar) -> list[str]:
     texts = [stories.problem(story, spoken) + " " + stories.solution(story, spoken) for story in STORIES]
     texts += [stories.outcome(story, spoken) for story in STORIES]
     texts += [calls.request(call, spoken) for call in CALLS]
+    texts += [wordlists.prompt(wordlist, spoken) for wordlist in LISTS]
     return texts + [tales.story(tale, spoken) + " " + tales.summary(tale, spoken) for tale in TALES]
 
 
@@ -138,6 +140,14 @@ def test_the_offered_tools_are_told_apart_by_name_and_go_by_several():
     assert all(len({tool.name for tool in call.tools}) == 2 for call in CALLS)
     seen = {tool: {call.asked.name for call in CALLS if call.asked.tool == tool} for tool in calls.ASKED}
     assert all(seen[tool] == set(calls.TOOLS[tool].names) for tool in ("table", "ticket"))
+
+
+def test_a_summary_joins_what_the_story_tells_apart(spoken: Grammar):
+    for tale in TALES:
+        story, summary = tales.story(tale, spoken), tales.summary(tale, spoken)
+        assert summary not in story
+        assert spoken.cite("times", tale.concepts["t"]) in summary
+        assert spoken.cite("people", tale.concepts["n"])[:3] in summary
 
 
 def test_prompts_of_one_item_differ_between_languages():

@@ -3,14 +3,17 @@
 import itertools
 
 import numpy as np
+import polars as pl
 import pytest
 
 from crosslift.corpora.corpus import Source
 from crosslift.corpora.readers import pocket
 from crosslift.errors import CorpusError
-from crosslift.pocket import calls, stories, text
+from crosslift.pocket import calls, stories, tales, text, wordlists
 from crosslift.pocket.grammar import grammar
 from crosslift.pocket.pools import draw, pool
+
+TASKS = ["math", "api_calling", "summarization", "instruction_following"]
 
 
 def read(task: str, split: str, num_items: int, languages: tuple[str, ...] = ("en", "sw")):
@@ -19,18 +22,18 @@ def read(task: str, split: str, num_items: int, languages: tuple[str, ...] = ("e
     )
 
 
-@pytest.mark.parametrize("task", ["math", "api_calling"])
+@pytest.mark.parametrize("task", TASKS)
 def test_fewer_items_are_a_prefix_of_more(task: str):
     assert read(task, "train", 30).rows.equals(read(task, "train", 60).rows.head(60))
 
 
-@pytest.mark.parametrize("task", ["math", "api_calling"])
+@pytest.mark.parametrize("task", TASKS)
 def test_splits_share_no_problem(task: str):
-    clusters = [set(read(task, split, 200).rows["cluster"]) for split in ("train", "validation", "test")]
+    clusters = [set(read(task, split, 150).rows["cluster"]) for split in ("train", "validation", "test")]
     assert all(not a & b for a, b in itertools.combinations(clusters, 2))
 
 
-@pytest.mark.parametrize("task", ["math", "api_calling"])
+@pytest.mark.parametrize("task", TASKS)
 def test_a_language_reads_the_same_whatever_the_others_are(task: str):
     alone = read(task, "test", 20, ("sw",)).rows
     beside = read(task, "test", 20, ("en", "sw", "th")).rows.filter(language="sw")
@@ -45,6 +48,22 @@ def test_held_out_problems_are_never_in_the_pretraining_text():
         story = writer.unseen_story()
         assert tuple(sentence.name for sentence in story.sentences) + story.equations not in openings
         assert pool(calls.skeleton(writer.unseen_call())) == "pretraining"
+        assert pool(tales.skeleton(writer.unseen_tale())) == "pretraining"
+        assert pool(wordlists.skeleton(writer.unseen_wordlist())) == "pretraining"
+
+
+@pytest.mark.parametrize("task", ["summarization", "instruction_following"])
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_as_many_problems_as_promised_and_none_twice(task: str, split: str):
+    num_items = pocket.KINDS[task].largest[split]
+    rows = read(task, split, num_items, ("en",)).rows
+    assert rows["cluster"].n_unique() == num_items
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_no_training_item_comes_twice(task: str):
+    rows = read(task, "train", 1000, ("en",)).rows
+    assert rows.select(pl.col("messages").hash()).n_unique() == 1000
 
 
 def test_pretraining_text_never_shows_the_format_of_the_tasks():

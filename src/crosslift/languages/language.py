@@ -35,6 +35,8 @@ class Language:
     """"Let's think step by step." in the language, as the prompts of mCoT-MATH use it."""
     answer_cue: str
     """"The answer is" in the language; scoring looks for the number behind it first."""
+    summarize: str
+    """"Summarise the text in one sentence." in the language."""
 
 
 @cache

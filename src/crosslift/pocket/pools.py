@@ -34,7 +34,7 @@ def pool(skeleton: str) -> Pool:
 
 def draw(make: Callable[[np.random.Generator], Plan], skeleton: Callable[[Plan], str], split: Pool) -> Iterator[Plan]:
     """Endless plans of one pool, the same in every process; the first n are a prefix of the first m > n."""
-    rng = stream(0, "pocket", make.__module__, split)
+    rng = stream(0, "pocket", skeleton.__module__, split)
     while True:
         plan = make(rng)
         if pool(skeleton(plan)) == split:

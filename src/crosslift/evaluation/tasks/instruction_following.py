@@ -1,0 +1,131 @@
+"""Instructions that a program can verify, in the manner of IFEval (arXiv 2311.07911): lists of words under demands.
+
+The gold answer is a JSON object of demands; null, or a missing key, demands nothing:
+
+    words      the words of the topic: every word of the list is one of them, and none comes twice
+    number     how many words
+    layout     "commas": in one line, between commas; "numbered": one a line, numbered from 1
+    emphasis   "capitals", or "brackets" around each word
+    first      the word that begins the list
+    without    a word that must not be in it
+
+    all_constraints   1 where every demand is met (prompt-level accuracy, strict)
+    constraints       share of the demands that are met (instruction-level accuracy)
+    in_language
+
+Where the demands are silent the form is free: spaces, full-width and Arabic commas, "1." or "1)", case, a full stop at
+the end. Where they speak it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import regex
+
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.languages.identify import in_language
+from crosslift.languages.language import Language
+
+METRICS = ("all_constraints", "constraints", LANGUAGE_METRIC)
+PROMPTS = ("bare",)
+MAX_TOKENS = 128
+
+_NUMBER = regex.compile(r"^\s*(\p{Nd}+)\s*[.)．）、:]\s*")
+_COMMA = regex.compile(r"[,，、،﹐､]")
+_BRACKETS = regex.compile(r"^[(（\[［【](.*)[)）\]］】]$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordList:
+    """An answer as it was understood."""
+
+    words: tuple[str, ...]
+    """As written, without numbers and separators."""
+    layout: Literal["commas", "numbered", "lines"]
+
+
+def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
+    """The conversation as the corpus holds it: the instructions are the prompt already.
+
+    Raises:
+        EvaluationError: no such form, or no question.
+    """
+    check_prompt(prompt, PROMPTS)
+    return rewrite_question(messages, messages[last_question(messages)]["content"])
+
+
+def score(text: str, answer: str, language: Language) -> Outcome:
+    """Which demands the answer meets; "unparsed" where it holds no word.
+
+    Raises:
+        ValueError: the gold answer is not an object of demands.
+    """
+    demands = _demands(answer)
+    spoken = float(in_language(text, language))
+    found = parse(text)
+    if found is None:
+        return Outcome(values={**dict.fromkeys(METRICS, 0.0), LANGUAGE_METRIC: spoken}, status="unparsed")
+    met = [CHECKS[name](found, demand) for name, demand in demands.items()]
+    values = {"all_constraints": float(all(met)), "constraints": sum(met) / len(met), LANGUAGE_METRIC: spoken}
+    return Outcome(values=values, status="scored", parsed=" | ".join(found.words))
+
+
+def parse(text: str) -> WordList | None:
+    """The list in the text; None where there is no letter."""
+    lines = [line.strip() for line in unicodedata.normalize("NFC", text).splitlines() if line.strip()]
+    if not any(regex.search(r"\p{L}", line) for line in lines):
+        return None
+    numbers = [_NUMBER.match(line) for line in lines]
+    if all(numbers):
+        counted = [int(match[1]) for match in numbers if match]
+        words = tuple(_bare(_NUMBER.sub("", line)) for line in lines)
+        return WordList(words=words, layout="numbered" if counted == list(range(1, len(lines) + 1)) else "lines")
+    if len(lines) > 1:
+        return WordList(words=tuple(map(_bare, lines)), layout="lines")
+    words = tuple(word for part in _COMMA.split(lines[0]) if (word := _bare(part)))
+    return WordList(words=words, layout="commas")
+
+
+def _bare(word: str) -> str:
+    return word.strip().rstrip(".。।؟!").strip()
+
+
+def _folded(word: str) -> str:
+    inside = _BRACKETS.match(word)
+    return unicodedata.normalize("NFKC", inside[1] if inside else word).strip().casefold()
+
+
+def _of_topic(found: WordList, words: Sequence[str]) -> bool:
+    said = [_folded(word) for word in found.words]
+    return len(set(said)) == len(said) and set(said) <= {_folded(word) for word in words}
+
+
+def _emphasised(found: WordList, how: str) -> bool:
+    if how == "brackets":
+        return all(_BRACKETS.match(word) for word in found.words)
+    return all(word == word.upper() and word != word.lower() for word in found.words)
+
+
+CHECKS: Mapping[str, Callable[[WordList, Any], bool]] = {
+    "words": _of_topic,
+    "number": lambda found, number: len(found.words) == number,
+    "layout": lambda found, layout: found.layout == layout,
+    "emphasis": _emphasised,
+    "first": lambda found, word: _folded(found.words[0]) == _folded(word),
+    "without": lambda found, word: _folded(word) not in map(_folded, found.words),
+}
+
+
+def _demands(answer: str) -> dict[str, Any]:
+    try:
+        demands = json.loads(answer)
+    except ValueError:
+        demands = None
+    if not isinstance(demands, dict) or set(demands) - set(CHECKS) or not any(v is not None for v in demands.values()):
+        raise ValueError(f"{answer!r} is not a JSON object of demands. It may hold: {', '.join(CHECKS)}.")
+    return {name: demand for name, demand in demands.items() if demand is not None}
