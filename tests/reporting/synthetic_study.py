@@ -11,7 +11,7 @@ from crosslift.mixtures.mixture import Budget, Component, Mixture
 from crosslift.reporting.data import SAMPLES, ReportData
 from crosslift.scores import RUNS, SCORES
 from crosslift.studies.run import Model
-from crosslift.studies.study import Contrast, Evaluation, Study
+from crosslift.studies.study import Block, Contrast, Evaluation, Study
 from crosslift.training.trainer import METRICS, SFTConfig
 from crosslift.transfer.estimands import estimate
 
@@ -57,7 +57,7 @@ def study(models=("pocket-m", "pocket-l"), seeds=(0,)):
         corpora=corpora,
         prompts=dict.fromkeys(corpora, "bare"),
         mixtures=mixtures(),
-        seeds=seeds,
+        blocks=(Block(name="grid", models=tuple(models), mixtures=tuple(mixtures()), seeds=tuple(seeds), base=True),),
         training=SFTConfig(epochs=3, learning_rate=1e-3, batch_examples=16),
         validation=None,
         evaluations={"math": test},
@@ -72,7 +72,6 @@ def study(models=("pocket-m", "pocket-l"), seeds=(0,)):
             Contrast(name="Seven languages minus four", control="cov-4", treatments=("cov-7",), primary=True),
             Contrast(name="Fine-tuned minus base", control="base", treatments=("en", "cov-7")),
         ),
-        base=True,
     )
 
 

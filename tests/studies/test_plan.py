@@ -10,7 +10,9 @@ import pytest
 from crosslift.errors import StudyError
 from crosslift.studies.load import load
 from crosslift.studies.plan import Plan, plan
+from crosslift.studies.run import Model
 from crosslift.studies.site import Site, load_site
+from crosslift.studies.volume import num_parameters, training_flops
 
 
 def planned(folder: Path, *changes: tuple[str, str]) -> Plan:
@@ -129,3 +131,76 @@ def test_a_site_says_where_and_its_executor_checks_the_rest(tmp_path: Path) -> N
         load_site(file)
     with pytest.raises(StudyError, match="there is no executor 'slrum'"):
         load_site(file, executor="slrum")
+
+
+ARM = """
+[arms.more-seeds]
+seeds = [5]
+enabled = false
+separates = "Noise between runs from the rest."
+
+[arms.plain]
+mixtures = ["lone"]
+seeds = [0]
+enabled = false
+
+[mixtures.lone]
+components = [{ corpus = "train", shares = { es = 1.0 } }]
+budget = { amount = 6 }
+pairing = "shared"
+
+[[contrasts]]
+name = "waits"
+control = "lone"
+treatments = ["cov"]
+
+[training]"""
+
+
+def test_an_arm_that_is_off_is_named_and_costs_nothing(study_folder: Path) -> None:
+    before = plan(load(study_folder))
+    found = planned(study_folder, ("[training]", ARM))
+    assert [run.name for run in found.runs] == [run.name for run in before.runs]
+    assert [(arm.name, arm.enabled, arm.num_runs) for arm in found.arms] == [
+        ("more-seeds", False, 5),
+        ("plain", False, 1),
+    ]
+    assert found.arms[0].separates == "Noise between runs from the rest."
+    assert any("'waits' waits for an arm" in warning for warning in found.warnings)
+
+
+def test_an_arm_that_is_on_adds_its_runs_once_and_makes_no_other_stale(study_folder: Path) -> None:
+    before = load(study_folder)
+    identities = {run.name: before.identity_of(run) for run in before.runs()}
+    found = planned(study_folder, ("[training]", ARM.replace("enabled = false", "enabled = true")))
+    names = [run.name for run in found.runs]
+    assert len(names) == len(set(names)) == len(identities) + 5 + 1
+    assert names[: len(identities)] == list(identities)
+    after = load(study_folder)
+    assert {run.name: after.identity_of(run) for run in after.runs() if run.name in identities} == identities
+    assert after.seeds == (0, 1, 5)
+    assert "waits" in [contrast.name for contrast in after.contrasts]
+
+
+def test_steps_are_shown_by_number_of_trained_languages(study_folder: Path) -> None:
+    assert planned(study_folder).steps_by_languages == {"math": {1: (6,), 2: (6,), 3: (6,)}}
+
+
+def test_what_two_runs_can_show_follows_from_the_items(study_folder: Path) -> None:
+    assert plan(load(study_folder)).differences == {"math": None}
+    known = plan(load(study_folder), num_items={"test": 250}).differences["math"]
+    assert known == pytest.approx(0.079, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [("Qwen/Qwen3-0.6B-Base", 0.6e9), ("google/gemma-3-4b-pt", 4e9), ("CohereLabs/aya-23-35B", 35e9), ("a/bert", None)],
+)
+def test_the_size_of_a_hub_model_is_read_from_its_name(study_folder: Path, path: str, parameters: float | None) -> None:
+    study = load(study_folder)
+    assert num_parameters(study, Model(name="x", path=path)) == parameters
+
+
+def test_training_costs_six_operations_per_parameter_and_token(study_folder: Path) -> None:
+    study, model = load(study_folder), Model(name="x", path="a/b-1B")
+    assert training_flops(study, model, examples=6, tokens=1000, steps=6) == 6 * 1e9 * 2 * 1000

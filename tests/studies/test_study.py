@@ -67,7 +67,7 @@ def test_a_family_stands_for_its_members_without_the_control(study_folder: Path)
 def test_the_grid_chooses_models_and_mixtures(study_folder: Path) -> None:
     study = change(study_folder, "seeds = [0, 1]\nbase = true", 'mixtures = ["en", "cov", "en50-sw50"]')
     assert list(study.mixtures) == ["en", "cov-en", "cov-en-sw", "cov-en-sw-es", "en50-sw50"]
-    assert (study.base, study.seeds) == (False, (0,))
+    assert (study.blocks[0].base, study.seeds) == (False, (0,))
 
 
 def test_a_run_is_evaluated_on_its_own_tasks_and_a_base_model_on_all(study_folder: Path) -> None:

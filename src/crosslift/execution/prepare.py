@@ -236,7 +236,7 @@ def _write_runs(ledger: Ledger) -> None:
         {
             "crosslift": __version__,
             "corpora": {
-                name: {key: corpus[key] for key in ("revision", "licence", "fingerprint")}
+                name: {key: corpus[key] for key in ("revision", "licence", "fingerprint", "num_items")}
                 for name, corpus in corpora.items()
             },
             "models": {name: model.record() for name, model in ledger.models.items()},

@@ -36,6 +36,9 @@ def check(tables: Tables, problems: Problems) -> None:
             _evaluation(f"evaluations.{name}", evaluation, tables, problems)
     if tables.grid is not None:
         _grid(tables.grid, tables, problems)
+    for name, arm in tables.arms.items():
+        if arm is not None:
+            _block(f"arms.{name}", arm, tables, problems)
     if tables.training is not None:
         _training(tables.training, tables, problems)
     for i, contrast in enumerate(tables.contrasts):
@@ -46,7 +49,7 @@ def check(tables: Tables, problems: Problems) -> None:
 def _names(tables: Tables, problems: Problems) -> None:
     """Names become folders: no separators, and none that differ by case alone."""
     places = [("name", tables.head.name)] if tables.head is not None else []
-    for kind in ("corpora", "mixtures", "families", "evaluations"):
+    for kind in ("corpora", "mixtures", "families", "evaluations", "arms"):
         places += [(f"{kind}.{name}", name) for name in getattr(tables, kind)]
     for place, name in places:
         if not NAME.fullmatch(name):
@@ -161,18 +164,22 @@ def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, probl
 
 
 def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
-    for i, name in enumerate(table.models or []):
-        problems.reference(f"grid.models[{i}]", "model", name, tables.models)
-    for i, name in enumerate(table.mixtures or []):
-        problems.reference(f"grid.mixtures[{i}]", "mixture or family", name, [*tables.mixtures, *tables.families])
-    no_doubles("grid.models", table.models or [], problems)
-    no_doubles("grid.mixtures", table.mixtures or [], problems)
-    no_doubles("grid.seeds", table.seeds, problems)
+    _block("grid", table, tables, problems)
     if not tables.mixtures and not tables.families and not table.base:
         problems.add(
             "", "there is nothing to run. Add [mixtures.<name>] or [families.<name>], or say base = true under [grid]."
         )
     _asked(tables, problems)
+
+
+def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables, problems: Problems) -> None:
+    for i, name in enumerate(table.models or []):
+        problems.reference(f"{place}.models[{i}]", "model", name, tables.models)
+    for i, name in enumerate(table.mixtures or []):
+        problems.reference(f"{place}.mixtures[{i}]", "mixture or family", name, [*tables.mixtures, *tables.families])
+    no_doubles(f"{place}.models", table.models or [], problems)
+    no_doubles(f"{place}.mixtures", table.mixtures or [], problems)
+    no_doubles(f"{place}.seeds", table.seeds or [], problems)
 
 
 def _asked(tables: Tables, problems: Problems) -> None:
@@ -182,7 +189,7 @@ def _asked(tables: Tables, problems: Problems) -> None:
     if None in tables_of or None in tables.evaluations.values():
         return
     idle: dict[str, list[str]] = {}
-    for mixture in _of_grid(tables):
+    for mixture in _of_blocks(tables):
         tasks = _tasks(tables, mixture)
         if tasks and not tasks & asked:
             idle.setdefault(" and ".join(sorted(tasks)), []).append(mixture.name)
@@ -197,9 +204,9 @@ def _tasks(tables: Tables, mixture: Mixture) -> set[str]:
     return tasks if tasks <= {*members("task")} else set()
 
 
-def _of_grid(tables: Tables) -> list[Mixture]:
-    names = (tables.grid and tables.grid.mixtures) or [*tables.mixtures, *tables.families]
-    return [mixture for name in names for mixture in tables.expanded.get(name, ())]
+def _of_blocks(tables: Tables) -> list[Mixture]:
+    """The mixtures of the grid and of all arms."""
+    return [mixture for name in tables.named_mixtures() for mixture in tables.expanded.get(name, ())]
 
 
 def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -> None:
@@ -227,7 +234,7 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
                 problems.add(here, f"'{name}' is the train split. Validate on items that are held out.")
     if table.select_by == "last" or any(tables.corpora.get(name) is None for name in validation.corpora):
         return
-    mixtures = [mixture for mixture in _of_grid(tables) if _tasks(tables, mixture)]
+    mixtures = [mixture for mixture in _of_blocks(tables) if _tasks(tables, mixture)]
     blind = [mix.name for mix in mixtures if not any(_validates(tables, name, mix) for name in validation.corpora)]
     if blind:
         problems.add(
@@ -246,8 +253,8 @@ def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:
 
 def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems: Problems) -> None:
     mixtures = {mixture.name: mixture for group in tables.expanded.values() for mixture in group}
-    asked = (tables.grid and tables.grid.mixtures) or [*tables.mixtures, *tables.families]
-    grid = {*asked, *(mixture.name for mixture in _of_grid(tables))}
+    asked = tables.named_mixtures()
+    grid = {*asked, *(mixture.name for mixture in _of_blocks(tables))}
     if any(name not in tables.mixtures and name not in tables.families for name in asked):
         grid |= {*mixtures, *tables.families}  # said already: the list itself is wrong
     hidden = tuple(name for kind in (tables.mixtures, tables.families) for name, entry in kind.items() if entry is None)
@@ -257,7 +264,8 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
 
     control = mixtures.get(table.control)
     if table.control == "base":
-        if tables.grid is not None and not tables.grid.base:
+        blocks = [tables.grid, *tables.arms.values()]
+        if None not in blocks and not any(block.base for block in blocks if block is not None):
             problems.add(f"{place}.control", "the base models are not in the grid. Say base = true under [grid].")
     elif table.control in tables.families:
         first = [mixture.name for mixture in tables.expanded.get(table.control, ())]
@@ -288,4 +296,4 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
 
 def _in_grid(place: str, name: str, grid: set[str], problems: Problems) -> None:
     if name not in grid:
-        problems.add(place, f"'{name}' is not in grid.mixtures, so no run has it. Add it there.")
+        problems.add(place, f"'{name}' is not in grid.mixtures, so no run has it. Add it there, or to an arm.")

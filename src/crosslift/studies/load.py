@@ -15,7 +15,7 @@ from crosslift.studies import schema
 from crosslift.studies.check import check
 from crosslift.studies.problems import Problems, read_toml
 from crosslift.studies.run import Model
-from crosslift.studies.study import Contrast, Evaluation, Study, Validation
+from crosslift.studies.study import Block, Contrast, Evaluation, Study, Validation
 from crosslift.studies.tables import Tables, read, treatments
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 
@@ -54,7 +54,12 @@ def _study(tables: Tables) -> Study:
         for name, table in tables.corpora.items()
         if table is not None
     }
-    mixtures = [mixture for name in grid.mixtures or tables.expanded for mixture in tables.expanded[name]]
+    blocks = _blocks(tables, grid)
+    enabled = [block for block in blocks if block.enabled]
+    used = {name for block in enabled for name in (*block.mixtures, *(["base"] if block.base else []))}
+    mixtures = {one.name: one for group in tables.expanded.values() for one in group}
+    contrasts = [_contrast(table, tables) for table in tables.contrasts if table is not None]
+    active = [active for contrast in contrasts if (active := contrast.within(used)) is not None]
     values = dict(training)
     validation = values.pop("validation")
     lora = values.pop("lora")
@@ -70,11 +75,11 @@ def _study(tables: Tables) -> Study:
     return Study(
         **dict(head),
         folder=tables.folder,
-        models={name: models[name] for name in grid.models or models},
+        models={name: models[name] for block in enabled for name in block.models},
         corpora=corpora,
         prompts=prompts,
-        mixtures={mixture.name: mixture for mixture in mixtures},
-        seeds=tuple(grid.seeds),
+        mixtures={name: mixtures[name] for block in enabled for name in block.mixtures},
+        blocks=blocks,
         training=SFTConfig(**values, lora=lora),
         validation=validation and Validation(corpora=tuple(validation.corpora), max_items=validation.max_items),
         evaluations={
@@ -82,11 +87,40 @@ def _study(tables: Tables) -> Study:
             for name, table in tables.evaluations.items()
             if table is not None
         },
-        contrasts=tuple(_contrast(table, tables) for table in tables.contrasts if table is not None),
-        base=grid.base,
+        contrasts=tuple(active),
+        inactive=tuple(one.name for one in contrasts if one.name not in {other.name for other in active}),
         paths={name: table.path for name, table in tables.corpora.items() if table is not None and table.path},
         tokenizers=models,
     )
+
+
+def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
+    """The grid and the arms, as they stand in the file."""
+
+    def members(names: list[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(mixture.name for name in names for mixture in tables.expanded[name]))
+
+    first = Block(
+        name="grid",
+        models=tuple(grid.models or tables.models),
+        mixtures=members(tables.grid_mixtures()),
+        seeds=tuple(grid.seeds),
+        base=grid.base,
+    )
+    arms = [
+        Block(
+            name=name,
+            models=tuple(arm.models or first.models),
+            mixtures=members(arm.mixtures) if arm.mixtures else first.mixtures,
+            seeds=tuple(arm.seeds or first.seeds),
+            base=arm.base,
+            enabled=arm.enabled,
+            separates=arm.separates,
+        )
+        for name, arm in tables.arms.items()
+        if arm is not None
+    ]
+    return (first, *arms)
 
 
 def _source(name: str, table: schema.CorpusTable, folder: Path) -> Source:

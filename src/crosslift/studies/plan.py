@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.confounds import confounds
-from crosslift.studies.run import Model, Run
-from crosslift.studies.study import Study
+from crosslift.studies.run import Run
+from crosslift.studies.study import Block, Study
+from crosslift.studies.volume import checkpoint_bytes, training_flops
 from crosslift.training.trainer import num_steps
-
-ADAPTER_BYTES = 4
-"""Of one number in a LoRA adapter, which is kept in float32."""
+from crosslift.transfer.power import smallest_difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +28,28 @@ class PlannedRun:
     evaluations: tuple[str, ...]
     """`<evaluation>.<language>`, one step each."""
     checkpoint_bytes: int | None
+    tasks: tuple[str, ...] = ()
+    num_languages: int = 0
+    """Trained on; 0 for base models."""
+    flops: float | None = None
+    """Of training, in floating-point operations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedArm:
+    name: str
+    enabled: bool
+    num_runs: int
+    """That neither the grid nor an earlier enabled arm has."""
+    separates: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     runs: tuple[PlannedRun, ...]
+    arms: tuple[PlannedArm, ...]
+    differences: dict[str, float | None]
+    """Evaluation -> smallest difference between two runs that it can show in one language; None: items are unknown."""
     warnings: tuple[str, ...]
     """What the study will not be able to tell apart, in words."""
 
@@ -49,27 +63,85 @@ class Plan:
         return _total([run.num_steps for run in self.runs])
 
     @property
+    def flops(self) -> float | None:
+        """Training of all runs together."""
+        known = [run.flops for run in self.runs if run.flops is not None]
+        return sum(known) if len(known) == len(self.runs) else None
+
+    @property
+    def steps_by_languages(self) -> dict[str, dict[int, tuple[int, ...]]]:
+        """Tasks -> number of languages -> the different numbers of steps of its runs."""
+        found: dict[str, dict[int, set[int]]] = {}
+        for run in self.runs:
+            if run.tasks and run.num_steps is not None:
+                row = found.setdefault(" + ".join(run.tasks), {})
+                row.setdefault(run.num_languages, set()).add(run.num_steps)
+        return {task: {n: tuple(sorted(steps)) for n, steps in sorted(row.items())} for task, row in found.items()}
+
+    @property
     def disk_bytes(self) -> int | None:
         """Checkpoints that stay; predictions and scores are small beside them."""
         return _total([run.checkpoint_bytes for run in self.runs])
 
 
-def plan(study: Study, *, manifests: Mapping[str, Mapping[str, Any]] | None = None) -> Plan:
+def plan(
+    study: Study,
+    *,
+    manifests: Mapping[str, Mapping[str, Any]] | None = None,
+    num_items: Mapping[str, int] | None = None,
+) -> Plan:
     """What will run.
 
     Args:
         manifests: mixture -> its manifest, where it has been prepared. Without it the examples of budgets in tokens or
             bytes and all tokens are unknown (None).
+        num_items: corpus -> its items, where it has been read; else max_items is believed.
     """
     manifests = manifests or {}
-    return Plan(runs=tuple(_run(study, run, manifests) for run in study.runs()), warnings=confounds(study))
+    items = {name: source.max_items for name, source in study.corpora.items()} | dict(num_items or {})
+    return Plan(
+        runs=tuple(_run(study, run, manifests) for run in study.runs()),
+        arms=tuple(_arms(study)),
+        differences={
+            one.name: None if (number := items[one.corpus]) is None else smallest_difference(number)
+            for one in study.evaluations.values()
+        },
+        warnings=(*confounds(study), *_waiting(study)),
+    )
+
+
+def _arms(study: Study) -> Iterator[PlannedArm]:
+    there = {run.name for run in study.runs_of(study.blocks[0])}
+    for arm in study.blocks[1:]:
+        names = _names(arm)
+        yield PlannedArm(name=arm.name, enabled=arm.enabled, num_runs=len(names - there), separates=arm.separates)
+        if arm.enabled:
+            there |= names
+
+
+def _names(block: Block) -> set[str]:
+    """Names of the runs, known also where the block is not enabled."""
+    trained = {f"{m}.{mixture}.s{seed}" for m in block.models for mixture in block.mixtures for seed in block.seeds}
+    return trained | ({f"{m}.base" for m in block.models} if block.base else set())
+
+
+def _waiting(study: Study) -> tuple[str, ...]:
+    return tuple(
+        f"contrast '{name}' waits for an arm that is not enabled, and is not estimated." for name in study.inactive
+    )
 
 
 def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> PlannedRun:
     evaluations = tuple(f"{one.name}.{tag}" for one in study.evaluations_of(run) for tag in one.languages)
     if run.mixture is None:
         return PlannedRun(
-            name=run.name, num_examples=0, num_tokens=0, num_steps=0, evaluations=evaluations, checkpoint_bytes=0
+            name=run.name,
+            num_examples=0,
+            num_tokens=0,
+            num_steps=0,
+            evaluations=evaluations,
+            checkpoint_bytes=0,
+            flops=0.0,
         )
     manifest = manifests.get(run.mixture.name)
     examples = num_examples(run.mixture) if manifest is None else int(manifest["num_examples"])
@@ -80,48 +152,25 @@ def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> 
     steps = config.steps
     if steps is None and examples is not None and (config.batch_tokens is None or tokens is not None):
         steps = num_steps(examples, config, num_tokens=tokens)
+    flops = None
+    if examples is not None and steps is not None:
+        flops = training_flops(study, run.model, examples=examples, tokens=tokens, steps=steps)
     return PlannedRun(
+        tasks=study.tasks_of(run.mixture),
+        num_languages=len(run.mixture.languages),
+        flops=flops,
         name=run.name,
         num_examples=examples,
         num_tokens=tokens,
         num_steps=steps,
         evaluations=evaluations,
-        checkpoint_bytes=_checkpoint_bytes(study, run.model),
+        checkpoint_bytes=checkpoint_bytes(study, run.model),
     )
 
 
 def num_examples(mixture: Mixture) -> int | None:
     """Examples of a mixture whose budget counts items; None for tokens and bytes."""
     return sum(mixture.amounts().values()) if mixture.unit == "items" else None
-
-
-def _checkpoint_bytes(study: Study, model: Model) -> int | None:
-    """Of the model's files (full), or of an adapter on its linear layers (LoRA); None for models of the hub."""
-    folder = _folder(study, model)
-    if folder is None:
-        return None
-    files = sorted(folder.glob("*.safetensors"))
-    lora = study.training.lora
-    if lora is None:
-        return sum(file.stat().st_size for file in files) or None
-    shapes = [shape for file in files for name, shape in _shapes(file).items() if "embed" not in name]
-    return sum(ADAPTER_BYTES * lora.rank * sum(shape) for shape in shapes if len(shape) == 2) or None
-
-
-def _folder(study: Study, model: Model) -> Path | None:
-    if model.path.startswith("pocket:"):
-        from crosslift.pocket import checkpoints
-
-        return checkpoints.folder(model.path.removeprefix("pocket:"))
-    folder = study.folder / Path(model.path).expanduser()
-    return folder if folder.is_dir() else None
-
-
-def _shapes(file: Path) -> dict[str, list[int]]:
-    """Tensor -> shape, from the header of a safetensors file."""
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
 
 
 def _total(parts: list[int | None]) -> int | None:

@@ -129,9 +129,20 @@ FamilyTable = Annotated[CoverageTable | DoseTable | DonorsTable | LeaveOneOutTab
 
 class GridTable(Table):
     models: Names | None = Field(None, description="names of models; default: all")
-    mixtures: Names | None = Field(None, description="names of mixtures or families; default: all")
+    mixtures: Names | None = Field(None, description="names of mixtures or families; default: all that no arm names")
     seeds: Annotated[list[Amount], Field(min_length=1)] = Field([0], description="training seeds")
     base: bool = Field(False, description="evaluate the untouched base models too")
+
+
+class ArmTable(Table):
+    """A further block of runs beside the grid, such as a control that a design lacks."""
+
+    models: Names | None = Field(None, description="names of models; default: the grid's")
+    mixtures: Names | None = Field(None, description="names of mixtures or families; default: the grid's")
+    seeds: Annotated[list[Amount], Field(min_length=1)] | None = Field(None, description="default: the grid's")
+    base: bool = Field(False, description="evaluate the untouched base models too")
+    enabled: bool = Field(True, description="false: only named in the plan")
+    separates: str = Field("", description="what this arm tells apart, in a sentence")
 
 
 class LoRATable(Table):
@@ -205,6 +216,7 @@ class StudyFile(Head):
     mixtures: dict[str, MixtureTable] = {}
     families: dict[str, FamilyTable] = {}
     grid: GridTable = Field(default_factory=lambda: GridTable.model_validate({}))
+    arms: dict[str, ArmTable] = {}
     training: TrainingTable
     evaluations: Annotated[dict[str, EvaluationTable], Field(min_length=1)]
     contrasts: list[ContrastTable] = []
@@ -216,5 +228,6 @@ TABLES: dict[str, Any] = {
     "mixtures": MixtureTable,
     "families": FamilyTable,
     "evaluations": EvaluationTable,
+    "arms": ArmTable,
 }
 """Tables of named tables: each entry is read by itself, so that one mistake does not hide the next."""

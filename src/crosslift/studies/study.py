@@ -6,6 +6,7 @@ runs (`site`) nor of the folder it leaves behind.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,28 @@ class Contrast:
     """Mixtures; families are expanded, without the control itself."""
     primary: bool = False
 
+    def within(self, mixtures: Collection[str]) -> Contrast | None:
+        """The contrast as far as these mixtures (and "base") are run; None without the control or any treatment."""
+        treatments = tuple(name for name in self.treatments if name in mixtures)
+        if not treatments or self.control not in mixtures:
+            return None
+        return replace(self, treatments=treatments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Models x mixtures x seeds: the grid, or an arm beside it."""
+
+    name: str
+    models: tuple[str, ...]
+    mixtures: tuple[str, ...]
+    seeds: tuple[int, ...]
+    base: bool = False
+    """The untouched base models too."""
+    enabled: bool = True
+    separates: str = ""
+    """What the arm tells apart."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
@@ -56,30 +79,47 @@ class Study:
     data_seed: int
     folder: Path
     models: dict[str, Model]
-    """Of the grid only; likewise `mixtures`. Paths as the file writes them, relative to `folder`."""
+    """Of enabled blocks only; likewise `mixtures`. Paths as the file writes them, relative to `folder`."""
     corpora: dict[str, Source]
     prompts: dict[str, str]
     """Corpus -> published form of the prompt."""
     mixtures: dict[str, Mixture]
-    seeds: tuple[int, ...]
+    blocks: tuple[Block, ...]
+    """The grid first, then the arms, also those that are not enabled."""
     training: SFTConfig
     validation: Validation | None
     evaluations: dict[str, Evaluation]
     contrasts: tuple[Contrast, ...]
-    base: bool
+    inactive: tuple[str, ...] = ()
+    """Contrasts that wait for an arm that is not enabled."""
     paths: dict[str, str] = field(default_factory=dict)
     """Corpus -> its path as the file writes it (`Source.path` is joined to `folder`), so that a study that is moved to
     another machine keeps its identity."""
     tokenizers: dict[str, Model] = field(default_factory=dict)
-    """All models of the file, also those outside the grid: token budgets may name them."""
+    """All models of the file, also those that are not run: token budgets may name them."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All training seeds, in the order of the blocks."""
+        return tuple(dict.fromkeys(seed for block in self.blocks if block.enabled for seed in block.seeds))
 
     def runs(self) -> tuple[Run, ...]:
-        """Base model first, then mixture by mixture, seed by seed; model after model."""
+        """Block by block; in each base model first, then mixture by mixture, seed by seed; model after model. A run of
+        several blocks stands where it comes first."""
+        runs = [run for block in self.blocks if block.enabled for run in self.runs_of(block)]
+        return tuple({run.name: run for run in runs}.values())
+
+    def runs_of(self, block: Block) -> tuple[Run, ...]:
+        """The runs of one enabled block, also those that an earlier block has already."""
         runs: list[Run] = []
-        for model in self.models.values():
-            if self.base:
+        for model in (self.models[name] for name in block.models):
+            if block.base:
                 runs.append(Run(model=model, mixture=None, seed=0))
-            runs += [Run(model=model, mixture=mix, seed=seed) for mix in self.mixtures.values() for seed in self.seeds]
+            runs += [
+                Run(model=model, mixture=self.mixtures[name], seed=seed)
+                for name in block.mixtures
+                for seed in block.seeds
+            ]
         return tuple(runs)
 
     def tasks_of(self, mixture: Mixture) -> tuple[str, ...]:

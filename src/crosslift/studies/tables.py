@@ -33,10 +33,23 @@ class Tables:
     families: dict[str, schema.Family | None] = field(default_factory=dict)
     evaluations: dict[str, schema.EvaluationTable | None] = field(default_factory=dict)
     grid: schema.GridTable | None = None
+    arms: dict[str, schema.ArmTable | None] = field(default_factory=dict)
     training: schema.TrainingTable | None = None
     contrasts: list[schema.ContrastTable | None] = field(default_factory=list)
     expanded: dict[str, tuple[Mixture, ...]] = field(default_factory=dict)
     """Family or mixture -> its mixtures; only of what is right so far."""
+
+    def grid_mixtures(self) -> list[str]:
+        """Mixtures and families of the grid: those it names, or all that no arm names."""
+        if self.grid is not None and self.grid.mixtures:
+            return self.grid.mixtures
+        of_arms = {name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()}
+        return [name for name in (*self.mixtures, *self.families) if name not in of_arms]
+
+    def named_mixtures(self) -> list[str]:
+        """Those of the grid and of all arms, also of arms that are not enabled."""
+        of_arms = [name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()]
+        return list(dict.fromkeys([*self.grid_mixtures(), *of_arms]))
 
 
 @cache

@@ -1,0 +1,153 @@
+"""What `crosslift plan` prints: one screen for a study of any size, and every run on request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from crosslift.execution.ledger import Ledger
+from crosslift.execution.status import Status, status
+from crosslift.studies.plan import Plan
+from crosslift.studies.plan import plan as make_plan
+from crosslift.transfer.power import DISCORDANCE
+
+FEW_RUNS = 30
+"""So many runs are shown without being asked for."""
+
+
+def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
+    prepared = ledger.store.lock_file.is_file()
+    planned = make_plan(
+        ledger.study,
+        manifests=ledger.store.manifests() if prepared else None,
+        num_items=_num_items(ledger) if prepared else None,
+    )
+    found = {one.run: one for one in status(ledger)}
+    console = Console()
+    if runs or len(planned.runs) <= FEW_RUNS:
+        console.print(_every_run(planned, found))
+        typer.echo()
+    states = Counter(one.what for one in found.values())
+    typer.echo(f"{len(planned.runs)} runs: " + ", ".join(f"{count} {what}" for what, count in states.items()))
+    typer.echo(_evaluations(planned))
+    typer.echo(_cost(planned))
+    if not prepared:
+        typer.echo(f"Exact tokens, and items of corpora without max_items, are known after: crosslift prepare {folder}")
+    for title, table in (
+        ("Steps of a run by number of trained languages", _steps(planned)),
+        (
+            "Smallest difference that a pair of runs can show in one language (80 % power, 5 % level, "
+            f"{DISCORDANCE:.0%} of the items discordant; noise between runs comes on top)",
+            _differences(planned),
+        ),
+        ("Arms", _arms(planned)),
+    ):
+        if table.row_count:
+            typer.echo(f"\n{title}")
+            console.print(table)
+    typer.echo()
+    for one in found.values():
+        if one.what == "stale":
+            typer.echo(f"stale: {one.message}")
+    for warning in [*planned.warnings, *_left_behind(ledger, prepared)]:
+        typer.echo(f"warning: {warning}")
+
+
+def _num_items(ledger: Ledger) -> dict[str, int]:
+    found = {}
+    for name, corpus in ledger.store.lock()["corpora"].items():
+        if "num_items" in corpus:
+            found[name] = int(corpus["num_items"])
+    return found
+
+
+def _every_run(planned: Plan, found: Mapping[str, Status]) -> Table:
+    table = _table("run", "examples", "tokens", "steps", "evaluations", "state")
+    for run in planned.runs:
+        counts = (run.num_examples, run.num_tokens, run.num_steps, len(run.evaluations))
+        table.add_row(run.name, *(_count(count) for count in counts), found[run.name].what)
+    return table
+
+
+def _evaluations(planned: Plan) -> str:
+    base = sum(len(run.evaluations) for run in planned.runs if not run.tasks)
+    of_runs = planned.num_evaluations - base
+    return f"{of_runs:,} evaluations of trained models in one language" + (
+        f" + {base:,} of base models" if base else ""
+    )
+
+
+def _cost(planned: Plan) -> str:
+    from crosslift.studies.volume import PEAK_FLOPS, TOKENS_PER_EXAMPLE, UTILISATION, gpu_hours
+
+    steps = f"{_count(planned.num_steps)} training steps" if planned.num_steps is not None else "unknown steps"
+    disk = "unknown" if planned.disk_bytes is None else f"about {planned.disk_bytes / 1e9:.3g} GB"
+    if planned.flops is None:
+        return f"{steps}; checkpoints {disk}"
+    tokens = any(run.num_tokens is None for run in planned.runs)
+    believed = f", {TOKENS_PER_EXAMPLE} tokens an example believed" if tokens else ""
+    return (
+        f"{steps}; checkpoints {disk}; training {planned.flops:.2g} FLOPs: {gpu_hours(planned.flops):,.2g} GPU-hours "
+        f"({PEAK_FLOPS / 1e12:.0f} TFLOP/s at {UTILISATION:.0%}{believed})"
+    )
+
+
+def _steps(planned: Plan) -> Table:
+    rows = planned.steps_by_languages
+    numbers = sorted({number for row in rows.values() for number in row})
+    table = _table("task", *map(str, numbers))
+    for task, row in rows.items():
+        table.add_row(task, *(_range(row.get(number, ())) for number in numbers))
+    return table
+
+
+def _range(steps: tuple[int, ...]) -> str:
+    """`120`, `36, 72`, or `16 to 94`."""
+    return ", ".join(map(str, steps)) if len(steps) < 3 else f"{steps[0]} to {steps[-1]}"
+
+
+def _differences(planned: Plan) -> Table:
+    table = _table("evaluation", "points")
+    for name, difference in planned.differences.items():
+        table.add_row(name, "?" if difference is None else f"{100 * difference:.1f}")
+    return table
+
+
+def _arms(planned: Plan) -> Table:
+    table = _table("arm", "adds runs", "", "separates")
+    for arm in planned.arms:
+        table.add_row(arm.name, str(arm.num_runs), "on" if arm.enabled else "off", arm.separates)
+    return table
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="left" if column in ("", "state", "separates") else "right")
+    return table
+
+
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+def _left_behind(ledger: Ledger, prepared: bool) -> list[str]:
+    """What the folder holds that the study does not ask for, and scores that a changed task would give otherwise."""
+    from crosslift.execution.prepare import task_revision
+
+    if not prepared:
+        return []
+    warnings = [
+        f"runs/{name} is in no study any more; its results are not used. Move the folder, or bring the run back."
+        for name in ledger.store.unknown_runs()
+    ]
+    for task, revision in ledger.store.lock()["tasks"].items():
+        if task_revision(task) != revision:
+            warnings.append(f"task {task} has changed since its scores were made. Run: crosslift score")
+    return warnings
