@@ -182,6 +182,32 @@ def test_an_arm_that_is_on_adds_its_runs_once_and_makes_no_other_stale(study_fol
     assert "waits" in [contrast.name for contrast in after.contrasts]
 
 
+DOSES = """
+[families.latin]
+kind = "dose"
+corpora = ["train"]
+fixed = { en = 4 }
+languages = ["es"]
+doses = [0, 2]
+pairing = "shared"
+
+[families.other]
+kind = "dose"
+corpora = ["train"]
+fixed = { en = 4 }
+languages = ["sw"]
+doses = [0, 2]
+pairing = "shared"
+
+[training]"""
+
+
+def test_runs_that_are_the_same_training_are_known_before_anything_is_prepared(study_folder: Path) -> None:
+    assert planned(study_folder).same == {}
+    same = planned(study_folder, ("[training]", DOSES)).same
+    assert same == {f"tiny.other-0.s{seed}": f"tiny.latin-0.s{seed}" for seed in (0, 1)}
+
+
 def test_steps_are_shown_by_number_of_trained_languages(study_folder: Path) -> None:
     assert planned(study_folder).steps_by_languages == {"math": {1: (6,), 2: (6,), 3: (6,)}}
 

@@ -14,6 +14,7 @@ from crosslift.execution.ledger import Ledger
 from crosslift.execution.status import Status, status
 from crosslift.studies.plan import Plan
 from crosslift.studies.plan import plan as make_plan
+from crosslift.studies.problems import some
 from crosslift.transfer.power import DISCORDANCE
 
 FEW_RUNS = 30
@@ -36,6 +37,7 @@ def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
     typer.echo(f"{len(planned.runs)} runs: " + ", ".join(f"{count} {what}" for what, count in states.items()))
     typer.echo(_evaluations(planned))
     typer.echo(_cost(planned))
+    typer.echo(_shared(ledger, planned))
     if not prepared:
         typer.echo(f"Exact tokens, and items of corpora without max_items, are known after: crosslift prepare {folder}")
     for title, table in (
@@ -95,6 +97,15 @@ def _cost(planned: Plan) -> str:
         f"{steps}; checkpoints {disk}; training {planned.flops:.2g} FLOPs: {gpu_hours(planned.flops):,.2g} GPU-hours "
         f"({PEAK_FLOPS / 1e12:.0f} TFLOP/s at {UTILISATION:.0%}{believed})"
     )
+
+
+def _shared(ledger: Ledger, planned: Plan) -> str:
+    corpora = len(ledger.trained_on())
+    shared = f"Computed once for all runs: tokens of {corpora} {'corpus' if corpora == 1 else 'corpora'} per tokenizer"
+    if not planned.same:
+        return shared
+    pairs = [f"{name} = {other}" for name, other in planned.same.items()]
+    return f"{shared}; {len(pairs)} runs that are the same training as another: {some(pairs)}"
 
 
 def _steps(planned: Plan) -> Table:

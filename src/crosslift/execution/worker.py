@@ -28,9 +28,10 @@ from crosslift.execution.executor import BEGINS, orderly_end
 from crosslift.execution.ledger import Ledger, RunState, RunSteps
 from crosslift.execution.progress import Reporter
 from crosslift.execution.provenance import environment
+from crosslift.execution.reuse import take_predictions, take_training, twins
 from crosslift.execution.store import Store
 from crosslift.execution.train import train
-from crosslift.files import HEARTBEAT_SECONDS, Claim, write_json
+from crosslift.files import HEARTBEAT_SECONDS, Claim, holder, write_json
 from crosslift.studies.study import Study
 
 MAX_DEATHS = 2
@@ -71,9 +72,19 @@ def work(
         )
     ledger.store.lock()
     ledger.store.clear_errors(names)
-    worker = _Worker(ledger=ledger, device=device, keep_checkpoints=keep_checkpoints, session=session, say=say)
+    worker = _Worker(
+        ledger=ledger,
+        device=device,
+        keep_checkpoints=keep_checkpoints,
+        session=session,
+        say=say,
+        twins=twins(ledger),
+        patient=not names,
+    )
     runs = [ledger.runs[name] for name in names or ledger.runs]
-    waiting = [name for name, state in ledger.states(runs).items() if not state.done]
+    missing = [name for name, state in ledger.states(runs).items() if not state.done]
+    # A twin comes last: by then the run that it equals is finished and there is nothing to compute.
+    waiting = sorted(missing, key=lambda name: _is_later_twin(worker, name))
     good = True
     with orderly_end():
         while waiting:
@@ -96,6 +107,9 @@ class _Worker:
     keep_checkpoints: bool
     session: str
     say: Say
+    twins: dict[str, tuple[str, ...]]
+    patient: bool
+    """Leave a run alone while somebody works on its twin. Not where just this run was asked for."""
 
     def take(self, name: str) -> bool:
         """Do what is missing of a run. False if it did not end well.
@@ -104,6 +118,9 @@ class _Worker:
             Claimed: somebody else is at it.
         """
         store = self.ledger.store
+        for twin in self.twins.get(name, ()) if self.patient else ():
+            if holder(store.run_folder(twin)) is not None:
+                raise Claimed(f"{name} waits for {twin}, which is the same training. Somebody works on it.")
         claim = Claim(store.run_folder(name), session=self.session)
         claim.acquire()
         finished = False
@@ -156,8 +173,12 @@ class _Worker:
         reporter.update(phase="loading")
         checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
         if checkpoint is not None and not (state.trained and checkpoint.is_dir()):
-            check = _every(HEARTBEAT_SECONDS, claim.check)
-            train(ledger, state.steps, device=self.device, reporter=reporter, check=check)
+            twin = take_training(ledger, state.steps, self.twins.get(name, ()))
+            if twin is not None:
+                log.info("is the same training as %s", twin)
+            else:
+                check = _every(HEARTBEAT_SECONDS, claim.check)
+                train(ledger, state.steps, device=self.device, reporter=reporter, check=check)
             self._write_provenance(state.steps)
             free_memory()
         faults = self._evaluate(state, checkpoint, claim, reporter)
@@ -184,8 +205,9 @@ class _Worker:
             reporter.update(phase=f"evaluating {name}")
             log.info("evaluates %s", name)
             whole = answered(one)
-            if whole is not None:
-                num_errors = rescore(run.name, one, seconds=whole["seconds"])
+            seconds = whole["seconds"] if whole else take_predictions(ledger, one, self.twins.get(run.name, ()))
+            if seconds is not None:
+                num_errors = rescore(run.name, one, seconds=seconds)
             else:
                 if loaded != one.evaluation.generator:
                     loaded, answers = one.evaluation.generator, None
@@ -210,6 +232,11 @@ class _Worker:
         }
         file = self.ledger.store.run_folder(steps.run.name) / "provenance.json"
         write_json(file, record, durable=False)
+
+
+def _is_later_twin(worker: _Worker, name: str) -> bool:
+    order = list(worker.ledger.runs)
+    return any(order.index(twin) < order.index(name) for twin in worker.twins.get(name, ()))
 
 
 def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crosslift.fingerprint import fingerprint
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.confounds import confounds
 from crosslift.studies.run import Run
@@ -48,6 +49,8 @@ class PlannedArm:
 class Plan:
     runs: tuple[PlannedRun, ...]
     arms: tuple[PlannedArm, ...]
+    same: dict[str, str]
+    """Run -> an earlier one that is the same training; computed once."""
     differences: dict[str, float | None]
     """Evaluation -> smallest difference between two runs that it can show in one language; None: items are unknown."""
     warnings: tuple[str, ...]
@@ -102,12 +105,24 @@ def plan(
     return Plan(
         runs=tuple(_run(study, run, manifests) for run in study.runs()),
         arms=tuple(_arms(study)),
+        same=_same(study),
         differences={
             one.name: None if (number := items[one.corpus]) is None else smallest_difference(number)
             for one in study.evaluations.values()
         },
         warnings=(*confounds(study), *_waiting(study)),
     )
+
+
+def _same(study: Study) -> dict[str, str]:
+    first: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for run in study.runs():
+        if run.mixture is not None:
+            key = fingerprint(study.identity_of(run))
+            if first.setdefault(key, run.name) != run.name:
+                found[run.name] = first[key]
+    return found
 
 
 def _arms(study: Study) -> Iterator[PlannedArm]:

@@ -181,6 +181,9 @@ class Study:
         identity = asdict(mixture)
         for key in ("name", "family", "dose", "factors"):
             del identity[key]
+        for component in identity["components"]:
+            if component["counts"] is not None:  # a dose of 0 is the same draw, whatever the languages
+                component["counts"] = {tag: amount for tag, amount in component["counts"].items() if amount}
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity
