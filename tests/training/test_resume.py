@@ -53,7 +53,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def slow_training(folder: str) -> None:
     """In another process; slow enough to be hit in the middle."""
-    train(request(Path(folder), report=lambda progress: time.sleep(0.01)))
+    train(request(Path(folder), report=lambda progress: time.sleep(0.03)))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_killed_three_times_a_run_ends_in_the_same_bytes(place):
         process = context.Process(target=slow_training, args=(str(place / "killed"),))
         process.start()
         state = place / "killed" / NAME
-        while process.is_alive() and saved_step(state) < 7 * (kill + 1) + generator.integers(5):
+        while process.is_alive() and saved_step(state) < 5 * (kill + 1) + generator.integers(4):
             time.sleep(0.002)
         time.sleep(generator.uniform(0, 0.03))
         os.kill(process.pid, signal.SIGKILL)
