@@ -70,9 +70,9 @@ DEV = 'languages = ["en", "es", "sw"]\npath = "dev.jsonl"'
 CONFOUNDS: dict[str, tuple[tuple[str, str] | None, str]] = {
     "volume": (
         ("amount = 6 }\n" + DISJOINT, 'amount = 2, per = "language" }\n' + DISJOINT),
-        "the control holds 6 and the treatments 2 to 6 items, and the larger ones are also trained for more steps",
+        "(6 against 2 to 6 items): the total volume differs, and larger mixtures are also trained for more steps",
     ),
-    "variety": (None, "different items. Languages and variety of content change together"),
+    "variety": (None, "different items): languages and variety of content change together"),
     "tokens": (None, "items are equal, tokens are not"),
     "lora": (
         ("epochs = 2\nlearning_rate = 1e-3", 'epochs = 2\nmethod = "lora"\nlearning_rate = 1e-5'),
@@ -96,6 +96,15 @@ CONFOUNDS: dict[str, tuple[tuple[str, str] | None, str]] = {
     "no primary": (("primary = true", "primary = false"), "contrasts: none is primary"),
     "idle corpus": (('corpus = "test"', 'corpus = "dev"'), "corpora: nothing uses test"),
     "repeats": ((DISJOINT, DISJOINT + "\nrepeat = true"), "cov-en, cov-en-sw, cov-en-sw-es may repeat items"),
+    "words of the prompt": (
+        ('path = "test.parquet"', 'path = "test.parquet"\nprompt = "mcot"'),
+        "evaluations.math: the prompt form 'mcot' adds words in the language of each item",
+    ),
+    "another prompt": (
+        ('path = "test.parquet"', 'path = "test.parquet"\nprompt = "mcot"'),
+        "corpora.train: is trained on with the prompt form 'bare' and asked as mcot",
+    ),
+    "truncation": (("epochs = 2", "epochs = 2\ntruncate = true"), "Languages that need more tokens lose more"),
     "base": (('control = "en"', 'control = "base"'), "a gain includes learning the form of the answer"),
 }
 
@@ -166,7 +175,7 @@ def test_an_arm_that_is_off_is_named_and_costs_nothing(study_folder: Path) -> No
         ("plain", False, 1),
     ]
     assert found.arms[0].separates == "Noise between runs from the rest."
-    assert any("'waits' waits for an arm" in warning for warning in found.warnings)
+    assert any("'waits': need an arm that is off" in warning for warning in found.warnings)
 
 
 def test_an_arm_that_is_on_adds_its_runs_once_and_makes_no_other_stale(study_folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from crosslift.fingerprint import fingerprint
 from crosslift.studies import schema
 from crosslift.studies.load import json_schema, load
-from crosslift.studies.presets import preset_names, preset_text
+from crosslift.studies.presets import preset_names, preset_text, scales_of
 from crosslift.studies.study import Study
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 
@@ -190,15 +190,15 @@ def test_the_schema_for_editors_knows_every_table() -> None:
     assert found["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("name", preset_names())
-def test_presets_are_right_apart_from_their_models(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "scale"), [(name, scale) for name in preset_names() for scale in scales_of(name)])
+def test_presets_are_right_apart_from_their_models(name: str, scale: str, tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "config.json").write_text("{}")
     text = "\n".join(
-        'path = "./m"' if line.startswith('path = "pocket:') else line for line in preset_text(name).splitlines()
+        'path = "./m"' if line.startswith('path = "pocket:') else line for line in preset_text(name, scale).splitlines()
     )
     (tmp_path / "study.toml").write_text(text, encoding="utf-8")
-    assert load(tmp_path).runs()
+    assert load(tmp_path, data="optional").runs()
 
 
 def test_two_hundred_runs_load_in_a_quarter_of_a_second(study_folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,13 +17,13 @@ SiteFile = Annotated[
 ]
 
 
-def open_study(folder: Path) -> Ledger:
-    """The study in a folder, with its steps."""
+def open_study(folder: Path, *, data: Literal["required", "optional"] = "required") -> Ledger:
+    """The study in a folder, with its steps; `data` as `studies.load.load` takes it."""
     from crosslift.execution.ledger import Ledger
     from crosslift.execution.store import Store
     from crosslift.studies.load import load
 
-    study = load(folder)
+    study = load(folder, data=data)
     return Ledger(study, Store(study.folder))
 
 

@@ -62,10 +62,13 @@ def _listed(kind: Kind) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     if kind is Kind.PRESETS:
         import tomllib
 
-        from crosslift.studies.presets import preset_names, preset_text
+        from crosslift.studies.presets import preset_names, preset_text, scales_of
 
-        questions = {name: tomllib.loads(preset_text(name)).get("question", "") for name in preset_names()}
-        return ("preset", "question"), list(questions.items())
+        scales = {name: scales_of(name) for name in preset_names()}
+        return ("preset", "scales", "question"), [
+            (name, ", ".join(known), tomllib.loads(preset_text(name, known[0])).get("question", ""))
+            for name, known in scales.items()
+        ]
     if kind is Kind.MODELS:
         from crosslift.pocket.checkpoints import names
 

@@ -34,7 +34,9 @@ def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
         console.print(_every_run(planned, found))
         typer.echo()
     states = Counter(one.what for one in found.values())
-    typer.echo(f"{len(planned.runs)} runs: " + ", ".join(f"{count} {what}" for what, count in states.items()))
+    base = sum(not run.tasks for run in planned.runs)
+    number = f"{len(planned.runs) - base} runs" + (f" and {base} base models" if base else "")
+    typer.echo(f"{number}: " + ", ".join(f"{count} {what}" for what, count in states.items()))
     typer.echo(_evaluations(planned))
     typer.echo(_cost(planned))
     typer.echo(_shared(ledger, planned))
@@ -56,6 +58,8 @@ def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
     for one in found.values():
         if one.what == "stale":
             typer.echo(f"stale: {one.message}")
+    for absent in ledger.study.absent:
+        typer.echo(f"missing: {absent}")
     for warning in [*planned.warnings, *_left_behind(ledger, prepared)]:
         typer.echo(f"warning: {warning}")
 

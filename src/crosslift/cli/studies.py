@@ -13,16 +13,29 @@ from crosslift.cli.arguments import Folder, open_study
 def new(
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="See: crosslift list presets")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; must not exist or be empty.")],
+    scale: Annotated[
+        str | None,
+        typer.Option(help="full (as published) or pocket (two CPU cores). Default: full where there is a GPU."),
+    ] = None,
 ) -> None:
     """Write a study folder to start from."""
     from crosslift.errors import StoreError
     from crosslift.files import write_text
-    from crosslift.studies.presets import preset_text
+    from crosslift.studies.presets import preset_text, scales_of
 
-    text = preset_text(preset)
+    known = scales_of(preset)
+    why = ""
+    if scale is None and len(known) > 1:
+        from crosslift.execution.executors.local import visible_gpus
+
+        scale, why = ("full", "there is a GPU") if visible_gpus() else ("pocket", "no GPU was found")
+    text = preset_text(preset, scale or known[0])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StoreError(f"{folder} exists and is not an empty folder. Name another, or remove it.")
     write_text(folder / "study.toml", text)
+    if why:
+        other = next(one for one in known if one != scale)
+        typer.echo(f"Scale {scale}, because {why}; the other is --scale {other}.")
     typer.echo(f"Wrote {folder / 'study.toml'}. Next: crosslift check {folder}")
 
 
@@ -42,7 +55,7 @@ def plan(
     """What will run and cost, what is done, which differences it can show and which it cannot tell. Touches nothing."""
     from crosslift.cli.planning import show_plan
 
-    show_plan(open_study(folder), folder=folder, runs=runs)
+    show_plan(open_study(folder, data="optional"), folder=folder, runs=runs)
 
 
 def prepare(folder: Folder) -> None:

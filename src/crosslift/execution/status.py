@@ -30,7 +30,8 @@ def status(ledger: Ledger, runs: Iterable[Run] | None = None) -> list[Status]:
     """Every run in the study's order. Touches nothing."""
     chosen = list(ledger.runs.values() if runs is None else runs)
     try:
-        prepared = all(step.result() is not None for step in ledger.prepared_steps())
+        locked = ledger.store.lock_file.is_file()  # before, inputs are not looked at: they may not be here yet
+        prepared = locked and all(step.result() is not None for step in ledger.prepared_steps())
         why = ""
     except StaleStep as error:
         prepared, why = False, str(error)

@@ -142,7 +142,7 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
         return
     path = _there(folder, table.path)
     if path is None:
-        problems.add(
+        problems.add_absent(
             f"{place}.path", f"{table.path} does not exist. Correct the path (it is relative to the study file)."
         )
     elif not os.access(path, os.R_OK):
@@ -175,11 +175,18 @@ def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
 def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables, problems: Problems) -> None:
     for i, name in enumerate(table.models or []):
         problems.reference(f"{place}.models[{i}]", "model", name, tables.models)
+    hidden = _hidden(tables)
     for i, name in enumerate(table.mixtures or []):
-        problems.reference(f"{place}.mixtures[{i}]", "mixture or family", name, [*tables.mixtures, *tables.families])
+        if not name.startswith(hidden):
+            problems.reference(f"{place}.mixtures[{i}]", "mixture or family", name, tables.mixture_names())
     no_doubles(f"{place}.models", table.models or [], problems)
     no_doubles(f"{place}.mixtures", table.mixtures or [], problems)
     no_doubles(f"{place}.seeds", table.seeds or [], problems)
+
+
+def _hidden(tables: Tables) -> tuple[str, ...]:
+    """Names of mixtures and families that are wrong themselves: names that begin so are not looked into."""
+    return tuple(name for kind in (tables.mixtures, tables.families) for name, entry in kind.items() if entry is None)
 
 
 def _asked(tables: Tables, problems: Problems) -> None:
@@ -206,7 +213,7 @@ def _tasks(tables: Tables, mixture: Mixture) -> set[str]:
 
 def _of_blocks(tables: Tables) -> list[Mixture]:
     """The mixtures of the grid and of all arms."""
-    return [mixture for name in tables.named_mixtures() for mixture in tables.expanded.get(name, ())]
+    return [mixture for name in tables.named_mixtures() for mixture in tables.members(name)]
 
 
 def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -> None:
@@ -255,9 +262,9 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
     mixtures = {mixture.name: mixture for group in tables.expanded.values() for mixture in group}
     asked = tables.named_mixtures()
     grid = {*asked, *(mixture.name for mixture in _of_blocks(tables))}
-    if any(name not in tables.mixtures and name not in tables.families for name in asked):
+    if any(not tables.members(name) for name in asked):
         grid |= {*mixtures, *tables.families}  # said already: the list itself is wrong
-    hidden = tuple(name for kind in (tables.mixtures, tables.families) for name, entry in kind.items() if entry is None)
+    hidden = _hidden(tables)
     others = [other for other in tables.contrasts if other is not None and other is not table]
     if any(other.name == table.name for other in others):
         problems.add(place, f"another contrast is called '{table.name}' too. Rename one.")

@@ -7,7 +7,10 @@ study: some are unavoidable, and a reader can judge them if they are said.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from crosslift.evaluation.task import task as find_task
+from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.problems import some
 from crosslift.studies.study import Contrast, Study
@@ -18,57 +21,68 @@ SAME = 0.01
 """Amounts that differ by less count as equal."""
 
 
+class Warned(NamedTuple):
+    """One warning: the same sentence of several places is said once."""
+
+    kind: str
+    """What the places are: "contrasts", "mixtures"; empty where the sentence names its own place."""
+    place: str
+    sentence: str
+
+
 def confounds(study: Study) -> tuple[str, ...]:
-    """Sentences, each with its place in the study file and, where there is one, the way out."""
-    found: list[str] = []
+    """Sentences, each with its places in the study file and, where there is one, the way out."""
+    found: dict[tuple[str, str], list[str]] = {}
     for contrast in study.contrasts:
-        found += _contrast(study, contrast)
-    found += _training(study)
-    found += _items(study)
-    found += _languages(study)
-    found += _design(study)
-    return tuple(found)
+        for one in _contrast(study, contrast):
+            found.setdefault((one.kind, one.sentence), []).append(one.place)
+    said = [f"{kind} {some(places)}: {sentence}" for (kind, sentence), places in found.items()]
+    return (*said, *_training(study), *_items(study), *_languages(study), *_prompts(study), *_design(study))
 
 
-def _contrast(study: Study, contrast: Contrast) -> Iterator[str]:
-    place = f"contrast '{contrast.name}'"
+def _contrast(study: Study, contrast: Contrast) -> Iterator[Warned]:
+    def warned(sentence: str, numbers: str = "") -> Warned:
+        return Warned("contrasts", f"'{contrast.name}'" + (f" ({numbers})" if numbers else ""), sentence)
+
     if contrast.control == "base":
-        yield f"{place}: against the untouched base model a gain includes learning the form of the answer."
+        yield warned("against the untouched base model a gain includes learning the form of the answer.")
         return
     control = study.mixtures[contrast.control]
     treatments = [study.mixtures[name] for name in contrast.treatments]
     volume = _differ(control, treatments, lambda mixture: sum(mixture.amounts().values()))
     if volume:
         by = (
-            "steps are fixed, so the larger ones pass over their items less often"
+            "steps are fixed, so larger mixtures pass over their items less often"
             if study.training.steps
-            else ("the larger ones are also trained for more steps")
+            else "larger mixtures are also trained for more steps"
         )
-        yield (
-            f"{place}: the control holds {volume} {control.unit}, and {by}. What more languages do cannot be told from "
-            'what more data does; add an arm with a fixed total (budget per = "total").'
+        yield warned(
+            f"the total volume differs, and {by}. What more languages do cannot be told from what more data does; add "
+            'an arm with a fixed total (budget per = "total").',
+            f"{volume} {control.unit}",
         )
     variety = _differ(control, treatments, _num_different)
     if variety:
-        yield (
-            f"{place}: the control holds {variety} different items. Languages and variety of content change together; "
-            'with a fixed total only pairing = "disjoint" keeps the number of different items.'
+        yield warned(
+            "languages and variety of content change together; with a fixed total only pairing = \"disjoint\" keeps the "
+            "number of different items.",
+            f"{variety} different items",
         )
     if control.unit == "items" and any(set(other.languages) != set(control.languages) for other in treatments):
-        yield (
-            f"{place}: items are equal, tokens are not: languages need different numbers of tokens for the same item "
+        yield warned(
+            "items are equal, tokens are not: languages need different numbers of tokens for the same item "
             '(fertility in manifest.json). unit = "tokens" or "bytes" holds those equal instead.'
         )
 
 
 def _differ(control: Mixture, others: list[Mixture], size: Callable[[Mixture], int | None]) -> str:
-    """`500 and treatments up to 5000`, or an empty string where all are about equal."""
+    """`500 against 5000`, or an empty string where all are about equal."""
     own = size(control)
     sizes = [found for other in others if other.unit == control.unit and (found := size(other)) is not None]
     if own is None or all(abs(other - own) <= SAME * own for other in sizes):
         return ""
     low, high = min(sizes), max(sizes)
-    return f"{own} and the treatments {low}" + (f" to {high}" if high > low else "")
+    return f"{own} against {low}" + (f" to {high}" if high > low else "")
 
 
 def _num_different(mixture: Mixture) -> int | None:
@@ -124,6 +138,36 @@ def _languages(study: Study) -> Iterator[str]:
     asked = {tag for evaluation in study.evaluations.values() for tag in evaluation.languages}
     if study.mixtures and all(asked <= set(mixture.languages) for mixture in study.mixtures.values()):
         yield "evaluations: every mixture trains on every language that is asked. Nothing is said of unseen languages."
+
+
+def _prompts(study: Study) -> Iterator[str]:
+    """What the model is shown beside the items, where it differs by language."""
+    for evaluation in study.evaluations.values():
+        prompt = study.prompts[evaluation.corpus]
+        shown = {_presented(evaluation.task, prompt, tag) for tag in evaluation.languages}
+        if len(shown) > 1:
+            yield (
+                f"evaluations.{evaluation.name}: the prompt form '{prompt}' adds words in the language of each item. "
+                "Languages differ in how well the model follows these words, too."
+            )
+    trained = dict.fromkeys(corpus for mixture in study.mixtures.values() for corpus in mixture.corpora)
+    for corpus in trained:
+        task, prompt = study.corpora[corpus].task, study.prompts[corpus]
+        asked = {study.prompts[one.corpus] for one in study.evaluations.values() if one.task == task}
+        if asked and prompt not in asked:
+            yield (
+                f"corpora.{corpus}: is trained on with the prompt form '{prompt}' and asked as {', '.join(sorted(asked))}"
+                ". Runs must cope with the change, too; give both the same."
+            )
+    if study.training.truncate:
+        yield (
+            f"training.truncate: examples over {study.training.max_length} tokens lose their end, which is where the "
+            "answer stands. Languages that need more tokens lose more; raise max_length or leave such items out."
+        )
+
+
+def _presented(task: str, prompt: str, tag: str) -> str:
+    return str(find_task(task).present([{"role": "user", "content": "?"}], language(tag), prompt)[-1]["content"])
 
 
 def _validated(study: Study, mixture: Mixture) -> set[str]:

@@ -5,8 +5,9 @@ No corpus and no model is opened here (`crosslift check` reads the corpora next)
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crosslift.corpora.corpus import Source
 from crosslift.discover import member
@@ -22,8 +23,12 @@ from crosslift.training.trainer import LoRAConfig, SFTConfig
 FILE = "study.toml"
 
 
-def load(path: Path) -> Study:
+def load(path: Path, *, data: Literal["required", "optional"] = "required") -> Study:
     """Read a study from its folder, or from the file itself.
+
+    Args:
+        data: "optional": corpora that are not here yet are named in `Study.absent`, for a study that is planned before
+            its data are bought.
 
     Raises:
         StudyError: with every problem found; nothing has been written.
@@ -33,9 +38,11 @@ def load(path: Path) -> Study:
     problems = Problems(file.name)
     tables = read(raw, file.parent, problems)
     check(tables, problems)
+    if data == "required":
+        problems += problems.absent
     if problems:
         raise StudyError(problems)
-    return _study(tables)
+    return replace(_study(tables), absent=tuple(problems.absent))
 
 
 def json_schema() -> dict[str, Any]:
@@ -59,6 +66,8 @@ def _study(tables: Tables) -> Study:
     used = {name for block in enabled for name in (*block.mixtures, *(["base"] if block.base else []))}
     mixtures = {one.name: one for group in tables.expanded.values() for one in group}
     contrasts = [_contrast(table, tables) for table in tables.contrasts if table is not None]
+    waiting = {corpus for name, one in mixtures.items() if name not in used for corpus in one.corpora}
+    at_work = {corpus for name in used & mixtures.keys() for corpus in mixtures[name].corpora}
     active = [active for contrast in contrasts if (active := contrast.within(used)) is not None]
     values = dict(training)
     validation = values.pop("validation")
@@ -76,7 +85,7 @@ def _study(tables: Tables) -> Study:
         **dict(head),
         folder=tables.folder,
         models={name: models[name] for block in enabled for name in block.models},
-        corpora=corpora,
+        corpora={name: one for name, one in corpora.items() if name in at_work or name not in waiting},
         prompts=prompts,
         mixtures={name: mixtures[name] for block in enabled for name in block.mixtures},
         blocks=blocks,
@@ -98,7 +107,7 @@ def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
     """The grid and the arms, as they stand in the file."""
 
     def members(names: list[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(mixture.name for name in names for mixture in tables.expanded[name]))
+        return tuple(dict.fromkeys(mixture.name for name in names for mixture in tables.members(name)))
 
     first = Block(
         name="grid",

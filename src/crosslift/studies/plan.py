@@ -9,6 +9,7 @@ from typing import Any
 from crosslift.fingerprint import fingerprint
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.confounds import confounds
+from crosslift.studies.problems import some
 from crosslift.studies.run import Run
 from crosslift.studies.study import Block, Study
 from crosslift.studies.volume import checkpoint_bytes, training_flops
@@ -141,9 +142,10 @@ def _names(block: Block) -> set[str]:
 
 
 def _waiting(study: Study) -> tuple[str, ...]:
-    return tuple(
-        f"contrast '{name}' waits for an arm that is not enabled, and is not estimated." for name in study.inactive
-    )
+    if not study.inactive:
+        return ()
+    names = some([f"'{name}'" for name in study.inactive])
+    return (f"contrasts {names}: need an arm that is off, and are not estimated.",)
 
 
 def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> PlannedRun:

@@ -44,6 +44,13 @@ class Problems(list[str]):
     def __init__(self, file: str) -> None:
         super().__init__()
         self.file = file
+        self.absent: list[str] = []
+        """Data that are not here yet. A study may be planned before they are."""
+
+    def add_absent(self, place: str, message: str) -> None:
+        text = f"{self.file}, {place}: {message}"
+        if text not in self.absent:
+            self.absent.append(text)
 
     def add(self, place: str, message: str) -> None:
         where = f"{self.file}, {place}" if place else self.file

@@ -92,6 +92,8 @@ class Study:
     contrasts: tuple[Contrast, ...]
     inactive: tuple[str, ...] = ()
     """Contrasts that wait for an arm that is not enabled."""
+    absent: tuple[str, ...] = ()
+    """Messages on corpora whose files are not here yet."""
     paths: dict[str, str] = field(default_factory=dict)
     """Corpus -> its path as the file writes it (`Source.path` is joined to `folder`), so that a study that is moved to
     another machine keeps its identity."""
@@ -178,12 +180,12 @@ class Study:
 
     def identity_of_mixture(self, mixture: Mixture) -> dict[str, Any]:
         """What decides which examples are drawn and in which order, the corpora and the data seed apart."""
+        if mixture.unit == "items":  # however it was written: a dose of 0, or shares of a budget
+            drawn = [[corpus, tag, amount] for (corpus, tag), amount in mixture.amounts().items() if amount]
+            return {"amounts": drawn, "pairing": mixture.pairing, "order": mixture.order, "repeat": mixture.repeat}
         identity = asdict(mixture)
         for key in ("name", "family", "dose", "factors"):
             del identity[key]
-        for component in identity["components"]:
-            if component["counts"] is not None:  # a dose of 0 is the same draw, whatever the languages
-                component["counts"] = {tag: amount for tag, amount in component["counts"].items() if amount}
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity

@@ -46,6 +46,17 @@ class Tables:
         of_arms = {name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()}
         return [name for name in (*self.mixtures, *self.families) if name not in of_arms]
 
+    def members(self, name: str) -> tuple[Mixture, ...]:
+        """The mixtures behind a name: a family's, or the one mixture, which may be one of a family."""
+        if name in self.expanded:
+            return self.expanded[name]
+        return tuple(mixture for group in self.expanded.values() for mixture in group if mixture.name == name)
+
+    def mixture_names(self) -> list[str]:
+        """What a block may name: mixtures, families, and the mixtures of families."""
+        inside = [mixture.name for group in self.expanded.values() for mixture in group]
+        return list(dict.fromkeys([*self.mixtures, *self.families, *inside]))
+
     def named_mixtures(self) -> list[str]:
         """Those of the grid and of all arms, also of arms that are not enabled."""
         of_arms = [name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()]

@@ -1,4 +1,8 @@
-"""Studies to start from: one folder each, copied by `crosslift new`."""
+"""Studies to start from: one folder each, one study file per scale, copied by `crosslift new`.
+
+    full      as published: models and data of the hub, GPUs
+    pocket    the same design with the models and corpora of the pocket laboratory, two CPU cores
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,18 @@ from pathlib import Path
 
 from crosslift.errors import UnknownName, did_you_mean
 
+SCALES = ("full", "pocket")
 _FOLDER = Path(__file__).parent
 
 
 @cache
 def preset_names() -> tuple[str, ...]:
     """All presets, sorted."""
-    return tuple(sorted(file.parent.name for file in _FOLDER.glob("*/study.toml")))
+    return tuple(sorted({file.parent.name for file in _FOLDER.glob("*/*.toml")}))
 
 
-def preset_text(name: str) -> str:
-    """The study file of a preset.
+def scales_of(name: str) -> tuple[str, ...]:
+    """The scales that a preset has.
 
     Raises:
         UnknownName: there is no such preset.
@@ -26,4 +31,16 @@ def preset_text(name: str) -> str:
         raise UnknownName(
             f"'{name}' is not a preset.{did_you_mean(name, preset_names())} Known: {', '.join(preset_names())}."
         )
-    return (_FOLDER / name / "study.toml").read_text(encoding="utf-8")
+    return tuple(scale for scale in SCALES if (_FOLDER / name / f"{scale}.toml").is_file())
+
+
+def preset_text(name: str, scale: str) -> str:
+    """The study file of a preset.
+
+    Raises:
+        UnknownName: there is no such preset, or it has no such scale.
+    """
+    known = scales_of(name)
+    if scale not in known:
+        raise UnknownName(f"preset '{name}' has no scale '{scale}'.{did_you_mean(scale, known)} It has: {known[0]}.")
+    return (_FOLDER / name / f"{scale}.toml").read_text(encoding="utf-8")
