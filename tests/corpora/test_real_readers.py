@@ -71,8 +71,8 @@ def test_a_missing_language_and_an_unknown_split_say_so(tmp_path, two_items):
     write_mgsm(tmp_path, {"en": ["How many?\t2", "And?\t3"]})
     with pytest.raises(CorpusError, match=r"no mgsm_ko.tsv"):
         read("mgsm", tmp_path, ("en", "ko"), "test")
-    with pytest.raises(CorpusError, match="no split 'train'"):
-        read("mgsm", tmp_path, ("en",), "train")
+    with pytest.raises(CorpusError, match="no split 'validation'"):
+        read("mgsm", tmp_path, ("en",), "validation")
 
 
 def test_the_revision_is_the_content_of_the_files(tmp_path, two_items):

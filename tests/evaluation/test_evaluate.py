@@ -102,6 +102,16 @@ def test_predictions_keep_the_order_of_the_rows_and_never_show_the_answer(parrot
     assert table["num_prompt_tokens"].min() > 10
 
 
+def test_shots_stand_before_each_question_with_their_answers_in_the_same_prompt_form(parrot):
+    shot = [{"role": "user", "content": "What is 9 + 9?"}, {"role": "assistant", "content": "It is 18."}]
+    table = predict(parrot, task("math"), rows(), prompt="mcot", max_tokens=5, shots=[shot, shot])
+    for prompt in table["prompt"]:
+        assert prompt.count("Question:") == 3
+        assert prompt.count("It is 18.") == 2
+        assert prompt.rindex("It is 18.") < prompt.rindex("Question:")
+    assert "secret" not in "".join(table["prompt"])
+
+
 def test_predictions_are_made_for_one_language_at_a_time(parrot):
     with pytest.raises(EvaluationError, match="one language at a time"):
         predict(parrot, task("math"), pl.concat([rows(), rows(tag="sw")]), prompt="bare")

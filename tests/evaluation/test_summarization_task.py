@@ -2,8 +2,8 @@
 
 import pytest
 
+from crosslift.evaluation.overlap import rouge_l
 from crosslift.evaluation.tasks import summarization
-from crosslift.evaluation.tasks.summarization import rouge_l
 from crosslift.languages.language import language, tags
 from crosslift.languages.words import words
 from crosslift.pocket import tales

@@ -55,6 +55,19 @@ def test_check_plan_run_report(tmp_path):
     assert "Traceback" not in said
 
 
+def test_worked_examples_are_shown_and_belong_to_the_evaluation_alone(tmp_path):
+    shots = 'max_tokens = 8\nshots = { corpus = "train", number = 2 }'
+    study = write_study(tmp_path / "study", text=STUDY.replace("max_tokens = 8", shots))
+    crosslift("run", study)
+    prompts = pl.read_parquet(study / "runs" / "tiny.en.s0" / "eval" / "math.sw" / "predictions.parquet")["prompt"]
+    first = json.loads((study / "train.jsonl").read_text().splitlines()[0])
+    assert all(prompt.count("<|im_start|>user") == 3 for prompt in prompts)
+    assert not any(first["prompt"] in prompt for prompt in prompts if first["language"] != "sw")
+    text = (study / "study.toml").read_text()
+    (study / "study.toml").write_text(text.replace("number = 2", "number = 3"))
+    assert "math.en is stale: evaluation.shots.number was 2, the study says 3" in crosslift("run", study, code=2)
+
+
 @pytest.mark.slow
 def test_killed_three_times_it_ends_in_the_same_bytes(tmp_path):
     write_study(tmp_path / "fresh")

@@ -91,3 +91,19 @@ def test_the_first_published_design_is_twenty_two_mixtures() -> None:
         (1, 1), (2, 4), (4, 5), (5, 1), (6, 5), (9, 5), (10, 1),
     ]  # fmt: skip
     assert len({mixture.name for mixture in found}) == 22
+
+
+def test_the_fixed_part_may_come_from_another_corpus() -> None:
+    """XL-Sum has 300,000 English articles and 7,000 Japanese ones that are no translations of them."""
+    found = family(
+        kind="dose",
+        corpora=["sums", "math"],
+        setting="multi",
+        fixed={"en": 50},
+        fixed_from={"sums": "sums-en"},
+        languages=["ja"],
+        doses=[0, 5],
+    )
+    assert found[1].amounts() == {("sums-en", "en"): 50, ("sums", "ja"): 5, ("math", "en"): 50, ("math", "ja"): 5}
+    assert found[0].corpora == found[1].corpora == ("sums-en", "sums", "math")
+    assert found[0].languages == ("en",)

@@ -17,14 +17,18 @@ SiteFile = Annotated[
 ]
 
 
-def open_study(folder: Path, *, data: Literal["required", "optional"] = "required") -> Ledger:
-    """The study in a folder, with its steps; `data` as `studies.load.load` takes it."""
+def open_study(folder: Path, *, data: Literal["required", "optional"] = "required", site: Site | None = None) -> Ledger:
+    """The study in a folder, with its steps; `data` as `studies.load.load` takes it. A site may ask for a rehearsal."""
     from crosslift.execution.ledger import Ledger
     from crosslift.execution.store import Store
     from crosslift.studies.load import load
 
     study = load(folder, data=data)
-    return Ledger(study, Store(study.folder))
+    if site is not None and site.rehearsal is not None:
+        from crosslift.studies.rehearsal import rehearse
+
+        study = rehearse(study, site.rehearsal)
+    return Ledger(study, Store(study.results_folder))
 
 
 def open_site(folder: Path, file: Path | None, *, executor: str | None = None) -> Site:

@@ -23,8 +23,8 @@ def run(
     from crosslift.execution import launch
     from crosslift.execution.executors.local import usable_cores
 
-    ledger = open_study(folder)
     place = open_site(folder, site, executor=executor)
+    ledger = open_study(folder, site=place)
     if workers is not None:
         place = replace(place, num_workers=workers)
     with Watcher(ledger, num_workers=place.num_workers or usable_cores()) as watcher:
@@ -58,7 +58,7 @@ def work(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     place = open_site(folder, site)
     good = work_on(
-        open_study(folder).study,
+        open_study(folder, site=place).study,
         runs or [],
         device=place.device,
         keep_checkpoints=place.keep_checkpoints,

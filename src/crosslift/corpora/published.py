@@ -21,17 +21,18 @@ MAX_SHOWN = 10
 """Problems that are shown per file; their number is always told."""
 
 
-def find_file(source: Source, *names: str) -> Path:
-    """The file of that name below the corpus's path; of several names the first that exists.
+def find_file(source: Source, *names: str, folder: Path | None = None) -> Path:
+    """The file of that name in the folder, or below the corpus's path; of several names the first that exists.
 
     Raises:
         CorpusError: no path, or none of the files.
     """
-    if source.path is None:
+    folder = folder or source.path
+    if folder is None:
         raise CorpusError(f"{source.place}: reader '{source.reader}' reads a folder. Say which: path = \"...\".")
     for name in names:
-        if (source.path / name).is_file():
-            return source.path / name
+        if (folder / name).is_file():
+            return folder / name
     raise CorpusError(
         f"{source.place}: the folder holds no {' and no '.join(names)}. Download the set into it, or correct the path."
     )
@@ -135,12 +136,30 @@ def turn(question: str, answer: str) -> list[dict[str, str]]:
 
 
 def build(
-    source: Source, rows: list[dict[str, Any]], files: Sequence[Path], *, licence: str, notes: Sequence[str] = ()
+    source: Source,
+    rows: list[dict[str, Any]],
+    files: Sequence[Path],
+    *,
+    licence: str,
+    notes: Sequence[str] = (),
+    hub: str | None = None,
 ) -> ParallelCorpus:
-    """The corpus; its revision is the content of its files.
+    """The corpus; its revision is the content of its files, or `hub` ("owner/name@commit") where they come from there.
 
     Raises:
         CorpusError: the rows are not parallel, or the files are not those that the study asks for.
+    """
+    revision = hub or revision_of(source, files)
+    return ParallelCorpus.build(
+        source, pl.DataFrame(rows, schema=ROWS), licence=licence, revision=revision, notes=notes
+    )
+
+
+def revision_of(source: Source, files: Sequence[Path]) -> str:
+    """Hash of the files' content.
+
+    Raises:
+        CorpusError: it is not the revision that the study asks for.
     """
     revision = f"sha256:{fingerprint([fingerprint_file(file) for file in files])}"
     if source.revision not in (None, revision):
@@ -148,6 +167,4 @@ def build(
             f"{source.place}: its content is {revision} and the study asks for {source.revision}. Bring the old files "
             "back, or change revision."
         )
-    return ParallelCorpus.build(
-        source, pl.DataFrame(rows, schema=ROWS), licence=licence, revision=revision, notes=notes
-    )
+    return revision

@@ -23,7 +23,7 @@ import polars as pl
 from crosslift.chat import encode_prompts
 from crosslift.errors import CrossliftError, EvaluationError
 from crosslift.evaluation.generator import Completion
-from crosslift.evaluation.task import LANGUAGE_METRIC, Task
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Task
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
@@ -55,7 +55,13 @@ def log_failure(failure: Failure) -> None:
 
 
 def predict(
-    generator: Generates, task: Task, rows: pl.DataFrame, *, prompt: str, max_tokens: int | None = None
+    generator: Generates,
+    task: Task,
+    rows: pl.DataFrame,
+    *,
+    prompt: str,
+    max_tokens: int | None = None,
+    shots: Sequence[Sequence[Message]] = (),
 ) -> pl.DataFrame:
     """Let a model answer the rows of one language.
 
@@ -63,6 +69,7 @@ def predict(
         rows: Frame of schema `corpora.corpus.ROWS`, all in one language. An assistant message at the end is left out.
         prompt: One of the task's PROMPTS.
         max_tokens: Limit of generated tokens per answer; None: the task's MAX_TOKENS.
+        shots: Worked conversations in the same language, shown before each question in the same prompt form.
 
     Returns:
         Frame of schema `scores.PREDICTIONS`, in the order of the rows.
@@ -72,9 +79,13 @@ def predict(
     """
     language = _only_language(rows)
     tokenizer = generator.tokenizer
+    shown = [message for messages in shots for message in task.present(messages, language, prompt)]
     prompts = encode_prompts(
         tokenizer,
-        [_without_answer(task.present(messages, language, prompt)) for messages in rows["messages"].to_list()],
+        [
+            _behind(shown, _without_answer(task.present(messages, language, prompt)))
+            for messages in rows["messages"].to_list()
+        ],
     )
     limit = task.MAX_TOKENS if max_tokens is None else max_tokens
     completions = generator.generate(prompts, max_tokens=limit)
@@ -180,6 +191,12 @@ def _only_language(rows: pl.DataFrame) -> Language:
     if len(languages) != 1:
         raise EvaluationError(f"Predictions are made for one language at a time; these rows hold {languages}.")
     return find_language(languages[0])
+
+
+def _behind(shown: list[dict[str, str]], messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The messages with the shots before them; a system message stays in front."""
+    start = 1 if messages[0]["role"] == "system" else 0
+    return [*messages[:start], *shown, *messages[start:]]
 
 
 def _without_answer(messages: list[dict[str, str]]) -> list[dict[str, str]]:

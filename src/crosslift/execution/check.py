@@ -54,8 +54,12 @@ def _corpora(ledger: Ledger, problems: list[str], say: Say) -> dict[str, Paralle
     found: dict[str, ParallelCorpus] = {}
     for name in ledger.corpora:
         source = ledger.study.corpora[name]
+        reader = member("reader", source.reader)
+        if source.path is None and hasattr(reader, "HUB"):
+            say(f"corpora.{name}: {reader.HUB} is a data set of the hub; crosslift prepare reads it")
+            continue
         try:
-            corpus: ParallelCorpus = member("reader", source.reader).read(source)
+            corpus: ParallelCorpus = reader.read(source)
         except CrossliftError as error:
             problems.append(str(error))
             continue

@@ -24,6 +24,7 @@ from crosslift.execution.models import BaseModel
 from crosslift.execution.store import read_table, write_table
 from crosslift.files import read_json
 from crosslift.fingerprint import fingerprint_file
+from crosslift.studies.study import Evaluation
 
 
 def load_generator(name: str, checkpoint: Path | None, model: BaseModel, ledger: Ledger, *, device: str) -> Any:
@@ -68,9 +69,26 @@ def evaluate(ledger: Ledger, run: str, one: EvaluationStep, answers: Any) -> int
         rows.gather_every(len(languages), offset=languages.index(one.language)),
         prompt=ledger.study.prompts[corpus],
         max_tokens=one.evaluation.max_tokens,
+        shots=shots(ledger, one.evaluation, one.language),
     )
     write_table(one.step.folder / "predictions.parquet", predictions)
     return rescore(run, one, seconds=round(time.monotonic() - begun, 3))
+
+
+def shots(ledger: Ledger, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:
+    """The worked conversations that an evaluation shows in a language."""
+    if evaluation.shots is None:
+        return []
+    languages = ledger.study.corpora[evaluation.shots.corpus].languages
+    rows = read_table(ledger.store.corpus_folder(evaluation.shots.corpus) / "rows.parquet")
+    messages = rows["messages"].gather_every(len(languages), offset=languages.index(tag))
+    if len(messages) < evaluation.shots.number:
+        raise EvaluationError(
+            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {len(messages)} items and "
+            f"{evaluation.shots.number} are to be shown. Show fewer."
+        )
+    found: list[list[dict[str, str]]] = messages.head(evaluation.shots.number).to_list()
+    return found
 
 
 def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
@@ -115,6 +133,7 @@ def mean_score(
     prompt: str,
     max_tokens: int | None,
     require_language: bool,
+    shots: list[list[dict[str, str]]],
 ) -> float:
     """Mean of the task's primary metric over rows of one language.
 
@@ -122,7 +141,7 @@ def mean_score(
         EvaluationError: a sample could not be scored; a checkpoint must not be chosen by what is left.
     """
     task = find_task(task_name)
-    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens)
+    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=shots)
     scores = score_predictions(
         task, predictions, run="", evaluation="", task_name=task_name, require_language=require_language
     ).filter(pl.col("metric") == task.METRICS[0])

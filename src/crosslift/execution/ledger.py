@@ -99,7 +99,7 @@ class Ledger:
     @cached_property
     def corpora(self) -> tuple[str, ...]:
         """The corpora that the study uses, in its order."""
-        used = {evaluation.corpus for evaluation in self.study.evaluations.values()}
+        used = {corpus for evaluation in self.study.evaluations.values() for corpus in _read_by(evaluation)}
         used |= set(self.trained_on())
         return tuple(name for name in self.study.corpora if name in used)
 
@@ -116,7 +116,7 @@ class Ledger:
             for run in self.runs.values()
             if (run.mixture is not None and corpus in run.mixture.corpora)
             or corpus in self.study.validation_of(run)
-            or any(evaluation.corpus == corpus for evaluation in self.study.evaluations_of(run))
+            or any(corpus in _read_by(evaluation) for evaluation in self.study.evaluations_of(run))
         ]
 
     @cached_property
@@ -287,6 +287,9 @@ class Ledger:
             asked = self.study.identity_of_evaluation(evaluation)
             del asked["languages"], asked["corpus"]["languages"]
             asked |= {"language": tag, "content": self.corpus(evaluation.corpus)["languages"][tag]}
+            if evaluation.shots is not None:
+                del asked["shots"]["corpus"]["languages"]
+                asked["shots"]["content"] = self.corpus(evaluation.shots.corpus)["languages"][tag]
             self._evaluations[evaluation.name, tag] = asked
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
         return Step(name=self.store.name_of(folder), folder=folder, inputs={**checkpoint, "evaluation": asked})
@@ -298,3 +301,8 @@ class Ledger:
     def _step(self, kind: str, name: str, inputs: dict[str, Any]) -> Step:
         folder = {"corpora": self.store.corpus_folder, "mixtures": self.store.mixture_folder}[kind](name)
         return Step(name=f"{kind}/{name}", folder=folder, inputs=inputs)
+
+
+def _read_by(evaluation: Evaluation) -> tuple[str, ...]:
+    """The corpora that an evaluation needs."""
+    return (evaluation.corpus,) if evaluation.shots is None else (evaluation.corpus, evaluation.shots.corpus)

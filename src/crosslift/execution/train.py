@@ -150,6 +150,7 @@ def _validation_score(ledger: Ledger, run: Run, device: str) -> Callable[[Path],
                 prompt=ledger.study.prompts[corpus],
                 max_tokens=asked[0].max_tokens if asked else None,
                 require_language=any(one.require_language for one in asked),
+                shots=evaluate.shots(ledger, asked[0], tag) if asked and tag in asked[0].languages else [],
             )
             for tag in tags
         ]

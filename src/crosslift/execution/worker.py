@@ -64,7 +64,7 @@ def work(
         UnknownName: no such run.
         StaleStep: finished work disagrees with the study.
     """
-    ledger = Ledger(study, Store(study.folder))
+    ledger = Ledger(study, Store(study.results_folder))
     unknown = [name for name in names if name not in ledger.runs]
     if unknown:
         raise UnknownName(

@@ -161,6 +161,30 @@ def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, probl
     if table.languages is not None:
         among = None if corpus is None else corpus.languages
         problems.languages(f"{place}.languages", table.languages, among=among, owner=f"corpus '{table.corpus}'")
+    if table.shots is not None:
+        _shots(f"{place}.shots", table, table.shots, tables, problems)
+
+
+def _shots(
+    place: str, table: schema.EvaluationTable, shots: schema.ShotsTable, tables: Tables, problems: Problems
+) -> None:
+    asked = tables.corpora[table.corpus]
+    if not problems.reference(f"{place}.corpus", "corpus", shots.corpus, tables.corpora):
+        return
+    shown = tables.corpora[shots.corpus]
+    if shown is None or asked is None:
+        return
+    if shown.task != asked.task:
+        problems.add(
+            f"{place}.corpus", f"'{shots.corpus}' is of task {shown.task} and the evaluation of {asked.task}. Name another."
+        )
+    if shots.corpus == table.corpus:
+        problems.add(f"{place}.corpus", "shows the items that are asked. Name a corpus of another split.")
+    lacking = [tag for tag in table.languages or asked.languages if tag not in shown.languages]
+    if lacking:
+        problems.add(
+            f"{place}.corpus", f"'{shots.corpus}' has no {', '.join(lacking)}, which is asked. Ask in fewer languages."
+        )
 
 
 def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:

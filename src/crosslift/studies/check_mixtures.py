@@ -119,12 +119,7 @@ def _family(place: str, table: schema.Family, tables: Tables, problems: Problems
         case schema.CoverageTable():
             _coverage(place, table, problems)
         case schema.DoseTable():
-            for tag in table.languages:
-                if tag in table.fixed:
-                    problems.add(
-                        f"{place}.languages", f"'{tag}' is fixed and gets a dose too. Remove it from one of them."
-                    )
-            no_doubles(f"{place}.doses", table.doses, problems)
+            _dose(place, table, tables, problems)
         case schema.DonorsTable():
             if table.pivot in table.donors:
                 problems.add(f"{place}.donors", f"'{table.pivot}' is the pivot. Remove it from the donors.")
@@ -136,6 +131,26 @@ def _family(place: str, table: schema.Family, tables: Tables, problems: Problems
     return len(problems) == before
 
 
+def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problems) -> None:
+    for tag in table.languages:
+        if tag in table.fixed:
+            problems.add(f"{place}.languages", f"'{tag}' is fixed and gets a dose too. Remove it from one of them.")
+    no_doubles(f"{place}.doses", table.doses, problems)
+    for corpus in table.fixed_from:
+        problems.reference(f"{place}.fixed_from", "corpus of the family", corpus, table.corpora)
+    for corpus in table.corpora:
+        home = table.fixed_from.get(corpus, corpus)
+        known = _trained_on(f"{place}.fixed_from", home, tables, problems)
+        if known is None:
+            continue
+        problems.languages(f"{place}.fixed", table.fixed, among=known, owner=f"corpus '{home}'")
+        here, there = tables.corpora[corpus] if corpus in tables.corpora else None, tables.corpora[home]
+        if here is not None and there is not None and here.task != there.task:
+            problems.add(
+                f"{place}.fixed_from", f"'{home}' is of task {there.task} and '{corpus}' of {here.task}. Name another."
+            )
+
+
 def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict[str, int]]]:
     """Every list of languages in a family, with its key."""
     match table:
@@ -145,7 +160,7 @@ def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict
             ]
             return listed + ([("nested", table.nested)] if table.nested else [])
         case schema.DoseTable():
-            return [("fixed", table.fixed), ("languages", table.languages)]
+            return [("languages", table.languages)]
         case schema.DonorsTable():
             return [("pivot", table.pivot), ("donors", table.donors)]
         case schema.LeaveOneOutTable():

@@ -64,7 +64,7 @@ def _contrast(study: Study, contrast: Contrast) -> Iterator[Warned]:
     variety = _differ(control, treatments, _num_different)
     if variety:
         yield warned(
-            "languages and variety of content change together; with a fixed total only pairing = \"disjoint\" keeps the "
+            'languages and variety of content change together; with a fixed total only pairing = "disjoint" keeps the '
             "number of different items.",
             f"{variety} different items",
         )

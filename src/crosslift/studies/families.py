@@ -37,7 +37,7 @@ def expand(name: str, family: Family) -> tuple[Mixture, ...]:
     return tuple(
         Mixture(
             name=f"{stem}-{member.suffix}",
-            components=tuple(_component(corpus, member, len(corpora)) for corpus in corpora),
+            components=tuple(part for corpus in corpora for part in _components(corpus, member, family, len(corpora))),
             pairing=family.pairing,
             budget=None if table is None else budget(table),
             order=family.order,
@@ -51,9 +51,16 @@ def expand(name: str, family: Family) -> tuple[Mixture, ...]:
     )
 
 
-def _component(corpus: str, member: Member, num_corpora: int) -> Component:
-    shares = None if member.shares is None else {tag: share / num_corpora for tag, share in member.shares.items()}
-    return Component(corpus=corpus, shares=shares, counts=member.counts)
+def _components(corpus: str, member: Member, family: Family, num_corpora: int) -> Iterator[Component]:
+    """One per corpus; two where the fixed part of a dose comes from another corpus."""
+    if member.counts is None:
+        shares = {tag: share / num_corpora for tag, share in (member.shares or {}).items()}
+        yield Component(corpus=corpus, shares=shares)
+        return
+    counts = dict(member.counts)
+    if isinstance(family, DoseTable) and corpus in family.fixed_from:
+        yield Component(corpus=family.fixed_from[corpus], counts={tag: counts.pop(tag) for tag in family.fixed})
+    yield Component(corpus=corpus, counts=counts)
 
 
 def _members(family: Family) -> Iterator[Member]:

@@ -16,7 +16,7 @@ from crosslift.studies import schema
 from crosslift.studies.check import check
 from crosslift.studies.problems import Problems, read_toml
 from crosslift.studies.run import Model
-from crosslift.studies.study import Block, Contrast, Evaluation, Study, Validation
+from crosslift.studies.study import Block, Contrast, Evaluation, Shots, Study, Validation
 from crosslift.studies.tables import Tables, read, treatments
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 
@@ -156,6 +156,7 @@ def _evaluation(name: str, table: schema.EvaluationTable, source: Source) -> Eva
         max_tokens=table.max_tokens or int(member("task", source.task).MAX_TOKENS),
         generator=table.generator,
         require_language=table.require_language,
+        shots=None if table.shots is None else Shots(corpus=table.shots.corpus, number=table.shots.number),
     )
 
 

@@ -102,6 +102,9 @@ class DoseTable(Family):
 
     kind: Literal["dose"]
     fixed: Annotated[dict[str, Positive], Field(min_length=1)] = Field(description="for example { en = 500 }")
+    fixed_from: dict[str, Text] = Field(
+        {}, description="corpus -> another of its task to take the fixed part from, where sets are not parallel"
+    )
     languages: Tags = Field(description="the languages that get the dose")
     doses: Annotated[list[Amount], Field(min_length=1)] = Field(description="items per language, one mixture each")
 
@@ -184,12 +187,18 @@ class TrainingTable(Table):
     validation: ValidationTable | None = Field(None, description="held-out items that pick the checkpoint")
 
 
+class ShotsTable(Table):
+    corpus: Text = Field(description="name of a corpus of worked examples of the same task")
+    number: Positive = Field(description="the first n items, in the language that is asked")
+
+
 class EvaluationTable(Table):
     corpus: Text = Field(description="name of a corpus")
     languages: Tags | None = Field(None, description="default: the corpus's")
     max_tokens: Positive | None = Field(None, description="limit of generated tokens; default: the task's")
     generator: Text = Field("hf", description="see: crosslift list generators")
     require_language: bool = Field(False, description="an answer in another language scores 0")
+    shots: ShotsTable | None = Field(None, description="worked examples before each question")
 
 
 class ContrastTable(Table):

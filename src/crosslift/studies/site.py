@@ -6,6 +6,7 @@ threads_per_worker = 4
 device = "cuda"
 timeout_seconds = 86400       # of one worker
 keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
+rehearsal = { steps = 3 }     # every run in a few steps, in rehearsal/: does it run through?
 partition = "gpu"             # further keys belong to the executor, whose OPTIONS check them
 """
 
@@ -20,6 +21,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from crosslift.discover import member, members
 from crosslift.errors import StudyError
 from crosslift.studies.problems import Problems, read_toml
+from crosslift.studies.rehearsal import Rehearsal
 from crosslift.studies.schema import Positive, Table, Text
 
 
@@ -33,10 +35,20 @@ class Site:
     device: str = "auto"
     timeout_seconds: float | None = None
     """Of one worker; None: no limit but the scheduler's."""
+    rehearsal: Rehearsal | None = None
+    """Cut every run to a few steps, in a folder of its own."""
     keep_checkpoints: bool = True
     """Checkpoints of a study of 8B models fill a disk; without them only what is asked later must be trained again."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further keys that the executor documents in its OPTIONS."""
+
+
+class RehearsalTable(Table):
+    """The fields of studies.rehearsal.Rehearsal."""
+
+    steps: Positive = 3
+    items: Positive = 8
+    tokens: Positive = 16
 
 
 class SiteTable(Table):
@@ -50,6 +62,7 @@ class SiteTable(Table):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     keep_checkpoints: bool = True
+    rehearsal: RehearsalTable | None = None
 
 
 def load_site(path: Path, *, executor: str | None = None) -> Site:
@@ -71,6 +84,6 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
         problems.options("", table.model_extra or {}, options, SiteTable.model_fields)
     if problems or table is None:
         raise StudyError(problems)
-    return Site(
-        **{name: getattr(table, name) for name in SiteTable.model_fields}, options=dict(table.model_extra or {})
-    )
+    values = {name: getattr(table, name) for name in SiteTable.model_fields}
+    values["rehearsal"] = None if table.rehearsal is None else Rehearsal(**dict(table.rehearsal))
+    return Site(**values, options=dict(table.model_extra or {}))

@@ -27,6 +27,14 @@ class Validation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shots:
+    """Worked examples before each question: the first items of a corpus, in the language of the question."""
+
+    corpus: str
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     name: str
     corpus: str
@@ -35,6 +43,7 @@ class Evaluation:
     max_tokens: int
     generator: str = "hf"
     require_language: bool = False
+    shots: Shots | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +103,17 @@ class Study:
     """Contrasts that wait for an arm that is not enabled."""
     absent: tuple[str, ...] = ()
     """Messages on corpora whose files are not here yet."""
+    results: Path | None = None
+    """Folder for what is made of the study; None: `folder`."""
     paths: dict[str, str] = field(default_factory=dict)
     """Corpus -> its path as the file writes it (`Source.path` is joined to `folder`), so that a study that is moved to
     another machine keeps its identity."""
     tokenizers: dict[str, Model] = field(default_factory=dict)
     """All models of the file, also those that are not run: token budgets may name them."""
+
+    @property
+    def results_folder(self) -> Path:
+        return self.results or self.folder
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -193,7 +208,10 @@ class Study:
     def identity_of_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
         """What decides the predictions and scores of an evaluation, the checkpoint apart. `generator` is in it."""
         identity = asdict(evaluation)
-        del identity["name"]
+        del identity["name"], identity["shots"]
+        if evaluation.shots is not None:
+            shown = self.identity_of_corpus(evaluation.shots.corpus)
+            identity["shots"] = {"number": evaluation.shots.number, "corpus": shown}
         return identity | {"corpus": self.identity_of_corpus(evaluation.corpus)}
 
     def _model(self, model: Model) -> dict[str, Any]:

@@ -1,32 +1,49 @@
 """MGSM (arXiv 2210.03057): the first 250 problems of GSM8K's test set, translated by people into ten languages.
 
-`path` is the folder of the release with `mgsm_<language>.tsv`, a question and a number per line; an item is a line
-number. The assistant's message is the number alone, as published: MGSM has no solutions. Four answers are written with
-a thousands comma in every language; `answer` has them without.
+`path` is the folder of the release, or nothing for `juletxu/mgsm` on the hub, which holds the same files:
+
+    mgsm_<language>.tsv                   split "test": a question and a number per line; an item is a line number
+    exemplars.py (or exemplars.json)      split "train": the eight worked problems for few-shot prompts
+
+The assistant's message is the number alone in the test split, as published: MGSM has no solutions there. Four answers
+are written with a thousands comma in every language; `answer` has them without. The exemplars' labels ("Question:",
+"Step-by-Step Answer:") are left out: the prompt form is the study's.
 """
 
 from __future__ import annotations
 
+import ast
+import json
+import re
 from pathlib import Path
 from typing import Any
 
+from crosslift.corpora import hub
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, plain_number, read_lines, turn
 
 OPTIONS: dict[str, type] = {}
-NEEDS_PATH = True
+NEEDS_PATH = None
+HUB = "juletxu/mgsm"
 LICENCE = "CC BY 4.0"
 NUM_ITEMS = 250
+NUM_EXEMPLARS = 8
+
+_LABEL = re.compile(r"^[^:：\n]{1,40}[:：]\s*")
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for; the only split is "test".
+    """Read the languages that are asked for.
 
     Raises:
-        CorpusError: missing files, bad lines, not 250 of them, or answers that differ between languages.
+        CorpusError: missing files, bad lines, the wrong number of them, or answers that differ between languages.
     """
-    choose_split(source, "test")
-    files = [find_file(source, f"mgsm_{tag}.tsv") for tag in source.languages]
+    split = choose_split(source, "test", "train")
+    folder, commit = hub.folder(source, HUB, ["mgsm_*.tsv", "exemplars.*"])
+    if split == "train":
+        file = find_file(source, "exemplars.py", "exemplars.json", folder=folder)
+        return build(source, _exemplars(source, file), [file], licence=LICENCE, hub=commit)
+    files = [find_file(source, f"mgsm_{tag}.tsv", folder=folder) for tag in source.languages]
     tables = [_read(source, file) for file in files]
     for file, table in zip(files, tables, strict=True):
         for number, ((_, answer), (_, first)) in enumerate(zip(table, tables[0], strict=True), start=1):
@@ -47,7 +64,7 @@ def read(source: Source) -> ParallelCorpus:
         for tag, table in zip(source.languages, tables, strict=True)
         for number, (question, answer) in enumerate(table, start=1)
     ]
-    return build(source, rows, files, licence=LICENCE)
+    return build(source, rows, files, licence=LICENCE, hub=commit)
 
 
 def _read(source: Source, file: Path) -> list[tuple[str, str]]:
@@ -62,3 +79,38 @@ def _read(source: Source, file: Path) -> list[tuple[str, str]]:
         problems.whole(f"has {len(table)} lines and must have {NUM_ITEMS}. Download the file again.")
     problems.stop()
     return table
+
+
+def _exemplars(source: Source, file: Path) -> list[dict[str, Any]]:
+    """Eight items per language. The Python file is read as literals and never run."""
+    try:
+        found = _literals("\n".join(read_lines(source, file)), file)
+        answers, texts = found["EXEMPLAR_NUMBER_ANSWERS"], found["MGSM_EXEMPLARS"]
+        rows = [
+            {
+                "item_id": f"mgsm-exemplar-{number}",
+                "language": tag,
+                "messages": turn(_LABEL.sub("", texts[tag][key]["q"]), _LABEL.sub("", texts[tag][key]["a"])),
+                "answer": str(answers[number - 1]),
+                "cluster": None,
+                "origin": "human",
+            }
+            for tag in source.languages
+            for number, key in enumerate(map(str, range(1, NUM_EXEMPLARS + 1)), start=1)
+        ]
+    except (ValueError, SyntaxError, KeyError, IndexError, TypeError) as error:
+        raise CorpusError(
+            f"{source.place}, {file.name}: does not hold {NUM_EXEMPLARS} exemplars in {', '.join(source.languages)} "
+            f"({type(error).__name__}: {error}). Download the file again, or ask for other languages."
+        ) from error
+    return rows
+
+
+def _literals(text: str, file: Path) -> dict[str, Any]:
+    if file.suffix == ".json":
+        return dict(json.loads(text))
+    return {
+        statement.targets[0].id: ast.literal_eval(statement.value)
+        for statement in ast.parse(text).body
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+    }

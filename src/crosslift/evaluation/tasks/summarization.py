@@ -15,9 +15,8 @@ the corpus holds it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
+from crosslift.evaluation.overlap import chrf, rouge_l
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
@@ -56,43 +55,8 @@ def score(text: str, answer: str, language: Language) -> Outcome:
         return Outcome(values={**dict.fromkeys(METRICS, 0.0), LANGUAGE_METRIC: spoken}, status="unparsed")
     values = {
         "rouge_l": rouge_l(reference, said),
-        "chrf": _chrf().sentence_score(text.strip(), [answer.strip()]).score / 100,
+        "chrf": chrf(answer, text),
         "exact": float(said == reference),
         LANGUAGE_METRIC: spoken,
     }
     return Outcome(values=values, status="scored", parsed=text.strip())
-
-
-def rouge_l(reference: Sequence[str], said: Sequence[str]) -> float:
-    """F1 of the longest common subsequence, in [0, 1]."""
-    return float(_rouge().score(_Words(reference), _Words(said))["rougeL"].fmeasure)
-
-
-class _Words(str):
-    """Words that pass through `rouge-score`, which expects a text and a tokenizer."""
-
-    words: list[str]
-
-    def __new__(cls, words: Sequence[str]) -> _Words:
-        text = super().__new__(cls)
-        text.words = list(words)
-        return text
-
-
-class _Tokenizer:
-    def tokenize(self, text: _Words) -> list[str]:
-        return text.words
-
-
-@cache
-def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
-
-    return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
-
-
-@cache
-def _chrf() -> Any:
-    from sacrebleu.metrics.chrf import CHRF
-
-    return CHRF()

@@ -1,7 +1,7 @@
 """Studies to start from: one folder each, one study file per scale, copied by `crosslift new`.
 
-    full      as published: models and data of the hub, GPUs
-    pocket    the same design with the models and corpora of the pocket laboratory, two CPU cores
+full      as published: models and data of the hub, GPUs
+pocket    the same design with the models and corpora of the pocket laboratory, two CPU cores
 """
 
 from __future__ import annotations

@@ -1,0 +1,64 @@
+"""Dolly prompts of the Aya evaluation suite (arXiv 2402.06619): 200 open-ended prompts in over a hundred languages.
+
+`path` is a folder with the sub-folder `dolly_machine_translated` as published, or nothing for
+`CohereLabs/aya_evaluation_suite` on the hub. A row has
+
+    source_id              of the Dolly item: equal in all languages
+    inputs, targets        prompt and reference answer
+    language, script       "fra", "Latn"; Chinese and Arabic come in several
+
+English is the original, the others are translated by machine (NLLB), references included. The only split is "test".
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from crosslift.corpora import hub
+from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import choose_split, turn
+from crosslift.languages.language import language
+
+OPTIONS: dict[str, type] = {"subset": str}
+"""subset: "dolly_machine_translated" (default) or "dolly_human_edited", which has ar, es, fr, hi, ru and sr only."""
+NEEDS_PATH = None
+HUB = "CohereLabs/aya_evaluation_suite"
+LICENCE = "Apache-2.0"
+SUBSETS = ("dolly_machine_translated", "dolly_human_edited")
+CODES = {"zh": ("zho", "Hans"), "ar": ("arb", "Arab")}
+"""Where the set's code is not the language's own ISO 639-3, or several scripts stand under it."""
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read the languages that are asked for.
+
+    Raises:
+        CorpusError: unreadable files, missing columns, an unknown subset or a language that the set lacks.
+    """
+    choose_split(source, "test")
+    subset = source.options.get("subset", SUBSETS[0])
+    if subset not in SUBSETS:
+        raise CorpusError(f"{source.place}: subset must be {' or '.join(SUBSETS)}, not {subset!r}. Change it.")
+    found, revision = hub.table(source, HUB, part=subset, split="test")
+    hub.check_columns(source, found, ("source_id", "inputs", "targets", "language", "script"))
+    rows = []
+    for tag in source.languages:
+        code, script = CODES.get(tag, (language(tag).iso639_3, None))
+        places = [
+            place
+            for place, (said, written) in enumerate(zip(found["language"], found["script"], strict=True))
+            if said == code and script in (None, written)
+        ]
+        rows += [
+            {
+                "item_id": f"dolly-{row['source_id']}",
+                "language": tag,
+                "messages": turn(row["inputs"].strip(), row["targets"].strip()),
+                "answer": row["targets"].strip(),
+                "cluster": None,
+                "origin": "human" if tag == "en" else "mt:nllb",
+            }
+            for row in found.select(places)
+        ]
+    frame = pl.DataFrame(rows, schema=ROWS)
+    return ParallelCorpus.build(source, frame, licence=LICENCE, revision=revision)

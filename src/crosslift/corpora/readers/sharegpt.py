@@ -1,0 +1,83 @@
+"""Conversations in the format of ShareGPT, one file per language.
+
+`path` is a folder with `<language>.json`: a list of objects (or an object per line) with
+
+    id               equal in all languages
+    conversations    list of {"from": "human" | "gpt" | "system", "value": text}; it begins with "human" or "system" and
+                     is cut behind the last "gpt"
+
+The completions of arXiv 2504.16677 are not published; make your own with any model and say which in `origin`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines
+
+OPTIONS: dict[str, type] = {"turns": int, "origin": str, "licence": str}
+"""turns: keep the first n exchanges of each conversation (default: all). origin: who wrote the completions."""
+NEEDS_PATH = True
+ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read the languages that are asked for.
+
+    Raises:
+        CorpusError: missing files or conversations that are not of this form, each with its number.
+    """
+    choose_split(source, "train", "validation", "test")
+    files = [find_file(source, f"{tag}.json", f"{tag}.jsonl") for tag in source.languages]
+    rows: list[dict[str, Any]] = []
+    for tag, file in zip(source.languages, files, strict=True):
+        problems = Problems(source, file)
+        for number, item in enumerate(_items(source, file), start=1):
+            messages = _messages(item, int(source.options.get("turns", 0)))
+            if messages is None:
+                problems.add(
+                    number, "is not {id, conversations: [{from, value}]} with an answer. Correct it.", unit="item"
+                )
+                continue
+            rows.append(
+                {
+                    "item_id": str(item["id"]),
+                    "language": tag,
+                    "messages": messages,
+                    "answer": messages[-1]["content"],
+                    "cluster": None,
+                    "origin": source.options.get("origin", "unknown"),
+                }
+            )
+        problems.stop()
+    return build(source, rows, files, licence=str(source.options.get("licence", "unknown")))
+
+
+def _items(source: Source, file: Path) -> Iterator[Any]:
+    lines = read_lines(source, file)
+    try:
+        if lines and lines[0].lstrip().startswith("["):
+            yield from json.loads("\n".join(lines))
+        else:
+            yield from (json.loads(line) for line in lines if line.strip())
+    except ValueError as error:
+        raise CorpusError(f"{source.place}, {file.name}: is not JSON ({error}). Correct the file.") from error
+
+
+def _messages(item: Any, turns: int) -> list[dict[str, str]] | None:
+    """The conversation up to the last answer; None where it is not of the form."""
+    if not isinstance(item, dict) or "id" not in item or not isinstance(item.get("conversations"), list):
+        return None
+    messages: list[dict[str, str]] = []
+    for said in item["conversations"]:
+        if not isinstance(said, dict) or said.get("from") not in ROLES or not isinstance(said.get("value"), str):
+            return None
+        messages.append({"role": ROLES[said["from"]], "content": said["value"].strip()})
+    answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
+    if not answers:
+        return None
+    return messages[: answers[turns - 1 if 0 < turns <= len(answers) else -1] + 1]

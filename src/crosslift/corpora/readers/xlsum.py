@@ -1,0 +1,82 @@
+"""XL-Sum (arXiv 2106.13822): BBC articles and the summaries that open them, in 44 languages.
+
+`path` is a folder with one sub-folder per language, named as published ("french", "chinese_simplified"), or nothing for
+`csebuetnlp/xlsum` on the hub, whose Parquet conversion is read. A row has `text` and `summary`, among others.
+
+The set is not parallel: every language has articles of its own. Item n is the n-th article of each language, so that
+mixtures and tests can be drawn like any other; only the position links them. Intervals that pair runs stay right, because
+the same article is asked of both; comparing *languages* with each other compares articles, too. Languages have different
+numbers of articles (6,000 to 300,000 in training): a corpus has as many items as the language with the fewest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from crosslift.corpora import hub
+from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import choose_split, turn
+
+OPTIONS: dict[str, type] = {}
+NEEDS_PATH = None
+HUB = "csebuetnlp/xlsum"
+PARQUET = "refs/convert/parquet"
+"""The data set itself is a script, which is never run."""
+LICENCE = "CC BY-NC-SA 4.0"
+NAMES = {
+    "ar": "arabic",
+    "bn": "bengali",
+    "en": "english",
+    "es": "spanish",
+    "fr": "french",
+    "ja": "japanese",
+    "ko": "korean",
+    "pt": "portuguese",
+    "ru": "russian",
+    "sw": "swahili",
+    "te": "telugu",
+    "th": "thai",
+    "zh": "chinese_simplified",
+}
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read the languages that are asked for.
+
+    Raises:
+        CorpusError: a language that the set lacks, unreadable files or missing columns.
+    """
+    split = choose_split(source, "train", "validation", "test")
+    foreign = [tag for tag in source.languages if tag not in NAMES]
+    if foreign:
+        raise CorpusError(f"{source.place}: XL-Sum has no {', '.join(foreign)}. It has: {', '.join(NAMES)}.")
+    tables: dict[str, Any] = {}
+    revisions: list[str] = []
+    for tag in source.languages:
+        tables[tag], revision = hub.table(source, HUB, part=NAMES[tag], split=split, default=PARQUET)
+        hub.check_columns(source, tables[tag], ("text", "summary"))
+        revisions.append(revision)
+    shortest = min(len(found) for found in tables.values())
+    count = min(shortest, source.max_items or shortest)
+    rows = [
+        {
+            "item_id": f"xlsum-{split}-{number:06d}",
+            "language": tag,
+            "messages": turn(row["text"].strip(), row["summary"].strip()),
+            "answer": row["summary"].strip(),
+            "cluster": None,
+            "origin": "human",
+        }
+        for tag, found in tables.items()
+        for number, row in enumerate(found.select(range(count)), start=1)
+    ]
+    notes = ["The languages' articles are not translations of each other: items are paired by position."]
+    return ParallelCorpus.build(
+        source,
+        pl.DataFrame(rows, schema=ROWS),
+        licence=LICENCE,
+        revision=" ".join(dict.fromkeys(revisions)),
+        notes=notes,
+    )
