@@ -92,15 +92,20 @@ def _cost(planned: Plan) -> str:
     from crosslift.studies.volume import PEAK_FLOPS, TOKENS_PER_EXAMPLE, UTILISATION, gpu_hours
 
     steps = f"{_count(planned.num_steps)} training steps" if planned.num_steps is not None else "unknown steps"
-    disk = "unknown" if planned.disk_bytes is None else f"about {planned.disk_bytes / 1e9:.3g} GB"
+    disk = "unknown" if planned.disk_bytes is None else f"about {_rounded(planned.disk_bytes / 1e9)} GB"
     if planned.flops is None:
         return f"{steps}; checkpoints {disk}"
     tokens = any(run.num_tokens is None for run in planned.runs)
     believed = f", {TOKENS_PER_EXAMPLE} tokens an example believed" if tokens else ""
     return (
-        f"{steps}; checkpoints {disk}; training {planned.flops:.2g} FLOPs: {gpu_hours(planned.flops):,.2g} GPU-hours "
+        f"{steps}; checkpoints {disk}; training {planned.flops:.2g} FLOPs: {_rounded(gpu_hours(planned.flops))} GPU-hours "
         f"({PEAK_FLOPS / 1e12:.0f} TFLOP/s at {UTILISATION:.0%}{believed})"
     )
+
+
+def _rounded(number: float) -> str:
+    """Three figures, without an exponent where it is large: 1,350; 0.334; 0.0016."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _shared(ledger: Ledger, planned: Plan) -> str:

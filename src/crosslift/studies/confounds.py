@@ -182,6 +182,7 @@ def _design(study: Study) -> Iterator[str]:
     if study.mixtures and not any(contrast.primary for contrast in study.contrasts):
         yield "contrasts: none is primary. Say before the runs which comparison answers the question (primary = true)."
     used = {evaluation.corpus for evaluation in study.evaluations.values()}
+    used |= {evaluation.shots.corpus for evaluation in study.evaluations.values() if evaluation.shots is not None}
     used |= {corpus for mixture in study.mixtures.values() for corpus in mixture.corpora}
     used |= set(study.validation.corpora) if study.validation else set()
     idle = [name for name in study.corpora if name not in used]
