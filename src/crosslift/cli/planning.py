@@ -98,8 +98,8 @@ def _cost(planned: Plan) -> str:
     tokens = any(run.num_tokens is None for run in planned.runs)
     believed = f", {TOKENS_PER_EXAMPLE} tokens an example believed" if tokens else ""
     return (
-        f"{steps}; checkpoints {disk}; training {planned.flops:.2g} FLOPs: {_rounded(gpu_hours(planned.flops))} GPU-hours "
-        f"({PEAK_FLOPS / 1e12:.0f} TFLOP/s at {UTILISATION:.0%}{believed})"
+        f"{steps}; checkpoints {disk}; training {planned.flops:.2g} FLOPs: {_rounded(gpu_hours(planned.flops))} GPU-"
+        f"hours ({PEAK_FLOPS / 1e12:.0f} TFLOP/s at {UTILISATION:.0%}{believed})"
     )
 
 

@@ -24,7 +24,7 @@ def report(folder: Folder) -> None:
     states = ledger.states()
     if not any(state.results for state in states.values()):
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
-    typer.echo(str(update_report(ledger, rebuild(ledger, states))))
+    typer.echo(str(update_report(ledger, rebuild(ledger, states), anew=True)))
 
 
 def score(folder: Folder) -> None:
@@ -39,17 +39,17 @@ def score(folder: Folder) -> None:
         raise typer.Exit(1)
 
 
-def update_report(ledger: Ledger, tables: Mapping[str, str]) -> Path:
-    """Write the report unless it already tells of these tables. Two starts at once write it one after the other."""
+def update_report(ledger: Ledger, tables: Mapping[str, str], *, anew: bool = False) -> Path:
+    """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one after the other."""
     from crosslift.execution.rebuild import report_step
     from crosslift.files import waiting_claim
 
     step = report_step(ledger.study, ledger.store, tables)
     page = ledger.store.report_folder / "index.html"
-    if step.done() and page.is_file():
+    if step.done() and page.is_file() and not anew:
         return page
     with waiting_claim(ledger.store.folder):
-        if not step.done():
+        if anew or not step.done():
             from crosslift.cli.outcomes import outcomes
             from crosslift.reporting.report import write
 

@@ -115,6 +115,6 @@ def _no_package(source: Source, hub: str) -> str:
 def _unreachable(source: Source, hub: str, error: Exception) -> str:
     at = f" at revision {source.revision}" if source.revision else ""
     return (
-        f"{source.place}: {hub}{at} is not on this disk and cannot be downloaded ({type(error).__name__}). Check name and "
-        'network, or say path = "..." for a folder with the same files; gated sets need: hf auth login'
+        f"{source.place}: {hub}{at} is not on this disk and cannot be downloaded ({type(error).__name__}). Check the "
+        'name and network, or say path = "..." for a folder with the same files; gated sets need: hf auth login'
     )

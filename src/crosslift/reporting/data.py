@@ -17,6 +17,7 @@ from crosslift.errors import StoreError
 from crosslift.languages.language import Language, language
 from crosslift.scores import MODEL_FAILURES
 from crosslift.studies.study import Study
+from crosslift.transfer.cells import Cells, cells
 from crosslift.transfer.estimands import estimate
 from crosslift.transfer.groups import ENGLISH
 
@@ -89,6 +90,17 @@ class ReportData:
         model = pl.col("model").replace_strict(_places(self.models), return_dtype=pl.Int64)
         mixture = pl.col("mixture").replace_strict(_places(self.mixtures), default=-1, return_dtype=pl.Int64)
         return rows.sort(model, mixture, maintain_order=True)
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Every condition in every language, with resamples that all share."""
+        return cells(self.scores, self.runs, self.primary_metrics, level=self.level)
+
+    @cached_property
+    def grid_mixtures(self) -> tuple[str, ...]:
+        """The mixtures of the study's grid, and "base": figures over the whole design leave arms out, which ask other
+        questions."""
+        return (*self.study.blocks[0].mixtures, "base") if self.study.blocks else self.mixtures
 
     @cached_property
     def finished(self) -> pl.DataFrame:

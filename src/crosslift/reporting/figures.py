@@ -12,7 +12,16 @@ import polars as pl
 
 from crosslift.reporting.answers import verdict
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.panels import Figure, conditions, extent, facets, hundredfold, panel, start_of_doses
+from crosslift.reporting.panels import (
+    Figure,
+    conditions,
+    extent,
+    facets,
+    heat_map,
+    hundredfold,
+    panel,
+    start_of_doses,
+)
 from crosslift.transfer.groups import ENGLISH
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 240
@@ -33,7 +42,7 @@ def score_by_num_languages(data: ReportData) -> Figure:
     }
     table = (
         data.primary.filter(pl.col("estimand") == "score", pl.col("languages").is_in(["high", "low"]))
-        .filter(pl.col("value").is_not_null())
+        .filter(pl.col("value").is_not_null(), pl.col("mixture").is_in(data.grid_mixtures))
         .join(conditions(data).filter(pl.col("dose").is_null()), on=["model", "mixture"])
         .with_columns(group=pl.col("languages").replace({"high": "high-resource", "low": "low-resource"}))
         .with_columns(x=pl.col("num_languages") + pl.when(pl.col("languages") == "high").then(-0.06).otherwise(0.06))
@@ -161,8 +170,6 @@ def _by_dose(data: ReportData, estimand: str, name: str, title: str, unit: str) 
 
 def transfer_heat_map(data: ReportData) -> Figure:
     """Gain over the control per mixture x evaluated language."""
-    import altair as alt
-
     about: dict[str, Any] = {"name": "transfer", "title": "Transfer: what each mixture does to each language"}
     tags = [one.tag for one in data.languages]
     names = {one.tag: one.name for one in data.languages}
@@ -190,60 +197,10 @@ def transfer_heat_map(data: ReportData) -> Figure:
             "panel", "mixture", "control", "languages", "name", "value", "interval", "seen", "clear", "text", "note"
         )
     )
-    reach = float(max(5.0, table["value"].abs().max() or 0.0))  # type: ignore[arg-type]
-    step = max(24, min(52, 760 // len(tags)))
     order = [name for name in data.mixtures if name in set(table["mixture"])]
-    base = alt.Chart().encode(
-        x=alt.X(
-            "languages:N",
-            sort=tags,
-            title=None,
-            axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False, labelFontSize=11.5),
-        ),
-        y=alt.Y(
-            "mixture:N",
-            sort=order,
-            title=None,
-            axis=alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=extent(order)),
-        ),
-        tooltip=[
-            alt.Tooltip("mixture:N"),
-            alt.Tooltip("name:N", title="language"),
-            alt.Tooltip("value:Q", title="gain (points)", format="+.1f"),
-            alt.Tooltip("interval:N"),
-            alt.Tooltip("seen:N", title="trained on"),
-            alt.Tooltip("note:N"),
-        ],
-    )
-    colour = alt.Color(
-        "value:Q",
-        scale=alt.Scale(domain=[-reach, reach], domainMid=0, interpolate="rgb"),
-        legend=alt.Legend(title="gain (points)", orient="bottom", direction="horizontal", gradientLength=220),
-    )
-    full, small = alt.RelativeBandSize(band=0.94), alt.RelativeBandSize(band=0.36)
-    strong = abs(alt.datum.value) > 0.62 * reach
-    given = alt.expr.isValid(alt.datum.value)
-    layers = [
-        base.mark_rect(width=full, height=full, cornerRadius=3).encode(color=colour).transform_filter("datum.clear"),
-        base.mark_rect(width=small, height=small, cornerRadius=2)
-        .encode(color=colour)
-        .transform_filter(~alt.datum.clear & given),
-        base.mark_rect(
-            width=full, height=full, cornerRadius=3, filled=False, strokeWidth=1.2, style="outline"
-        ).transform_filter("datum.seen"),
-        base.mark_text(style="on-strong").encode(text="text:N").transform_filter(alt.datum.clear & strong),
-        base.mark_text(style="on-weak").encode(text="text:N").transform_filter(alt.datum.clear & ~strong),
-        base.mark_text(text="·", style="note", fontSize=14).transform_filter(~given),
-    ]
-    charts = [
-        alt.layer(*layers, data=alt.NamedData(name=name)).properties(
-            title=name, width=alt.Step(step), height=alt.Step(28)
-        )
-        for name in table["panel"].unique(maintain_order=True)
-    ]
     return Figure(
         **about,
-        chart=alt.vconcat(*charts, spacing=26).resolve_scale(color="shared"),
+        chart=heat_map(table, tags, order),
         datasets={str(name): part for (name,), part in table.group_by("panel", maintain_order=True)},
         caption="A full tile is a gain (blue) or loss (orange) in points whose interval excludes 0; a small tile is a "
         "difference whose interval holds 0; an outline marks the languages that the mixture trains on.",

@@ -87,6 +87,72 @@ def start_of_doses(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, schema_overrides={"dose": pl.Int64}) if rows else scores.clear()
 
 
+def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: int = 1) -> Any:
+    """Mixtures x languages, one map per `panel`: a full tile where `clear`, a small one where not, an outline where
+    `seen`.
+
+    Args:
+        table: panel, mixture, languages, name, value (points), interval, seen, clear, text, note.
+        across: maps side by side.
+    """
+    import altair as alt
+
+    reach = float(max(5.0, table["value"].abs().max() or 0.0))  # type: ignore[arg-type]
+    step = max(24, min(52, 760 // len(tags)))
+    base = alt.Chart().encode(
+        x=alt.X(
+            "languages:N",
+            sort=tags,
+            title=None,
+            axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False, labelFontSize=11.5),
+        ),
+        y=alt.Y(
+            "mixture:N",
+            sort=order,
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=extent(order)),
+        ),
+        tooltip=[
+            alt.Tooltip("mixture:N"),
+            alt.Tooltip("name:N", title="language"),
+            alt.Tooltip("value:Q", title="gain (points)", format="+.1f"),
+            alt.Tooltip("interval:N"),
+            alt.Tooltip("seen:N", title="trained on"),
+            alt.Tooltip("note:N"),
+        ],
+    )
+    colour = alt.Color(
+        "value:Q",
+        scale=alt.Scale(domain=[-reach, reach], domainMid=0, interpolate="rgb"),
+        legend=alt.Legend(title="gain (points)", orient="bottom", direction="horizontal", gradientLength=220),
+    )
+    full, small = alt.RelativeBandSize(band=0.94), alt.RelativeBandSize(band=0.36)
+    strong = abs(alt.datum.value) > 0.62 * reach
+    given = alt.expr.isValid(alt.datum.value)
+    layers = [
+        base.mark_rect(width=full, height=full, cornerRadius=3).encode(color=colour).transform_filter("datum.clear"),
+        base.mark_rect(width=small, height=small, cornerRadius=2)
+        .encode(color=colour)
+        .transform_filter(~alt.datum.clear & given),
+        base.mark_rect(
+            width=full, height=full, cornerRadius=3, filled=False, strokeWidth=1.2, style="outline"
+        ).transform_filter("datum.seen"),
+        base.mark_text(style="on-strong").encode(text="text:N").transform_filter(alt.datum.clear & strong),
+        base.mark_text(style="on-weak").encode(text="text:N").transform_filter(alt.datum.clear & ~strong),
+        base.mark_text(text="·", style="note", fontSize=14).transform_filter(~given),
+    ]
+    charts = [
+        alt.layer(*layers, data=alt.NamedData(name=name)).properties(
+            title=name, width=alt.Step(step), height=alt.Step(28)
+        )
+        for name in table["panel"].unique(maintain_order=True)
+    ]
+    rows: list[Any] = charts
+    if across > 1:
+        rows = [alt.hconcat(*charts[start : start + across], spacing=26) for start in range(0, len(charts), across)]
+    return alt.vconcat(*rows, spacing=26).resolve_scale(color="shared")
+
+
 def extent(labels: list[str]) -> int:
     """Width in pixels that the longest label takes, so that the panels of a column stand flush."""
     return min(260, 12 + 6 * max(map(len, labels), default=0))

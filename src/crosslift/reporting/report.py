@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.files import replacing, write_text
-from crosslift.reporting import answers, tables, theme, views
+from crosslift.reporting import answers, papers, tables, theme, views
 from crosslift.reporting.data import ReportData, collect
 from crosslift.reporting.figures import FIGURES
 from crosslift.reporting.panels import Figure
+from crosslift.reporting.papers_figures import PAPER_FIGURES
 from crosslift.studies.study import Study
 
 if TYPE_CHECKING:
@@ -63,10 +64,14 @@ def publish(data: ReportData, folder: Path) -> Path:
     import vl_convert
 
     _write_parquet(folder / "estimates.parquet", data.estimates)
-    for make in tables.TABLES:
-        with replacing(folder / "tables" / f"{make.__name__}.csv", durable=False) as path:
-            make(data).write_csv(path)
-    drawn = [draw(make(data)) for make in FIGURES]
+    for make in (*tables.TABLES, *papers.PAPER_TABLES):
+        table, file = make(data), folder / "tables" / f"{make.__name__}.csv"
+        if not table.columns:  # nothing that this study could say
+            file.unlink(missing_ok=True)
+            continue
+        with replacing(file, durable=False) as path:
+            table.write_csv(path)
+    drawn = [draw(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
     for one in drawn:
         picture = folder / "figures" / f"{one.figure.name}.svg"
         if one.svg is None:  # an earlier report may have drawn it
@@ -125,6 +130,8 @@ def render(data: ReportData, drawn: list[Drawn]) -> str:
         facts=_facts(data),
         figures={one.figure.name: one for one in drawn},
         views=views,
+        papers=papers.grids(data),
+        paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
         samples=_samples(data),
         light=theme.LIGHT,
         dark=theme.DARK,

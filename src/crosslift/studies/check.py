@@ -176,7 +176,8 @@ def _shots(
         return
     if shown.task != asked.task:
         problems.add(
-            f"{place}.corpus", f"'{shots.corpus}' is of task {shown.task} and the evaluation of {asked.task}. Name another."
+            f"{place}.corpus",
+            f"'{shots.corpus}' is of task {shown.task} and the evaluation of {asked.task}. Name another.",
         )
     if shots.corpus == table.corpus:
         problems.add(f"{place}.corpus", "shows the items that are asked. Name a corpus of another split.")

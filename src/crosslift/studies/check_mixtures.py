@@ -144,7 +144,7 @@ def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problem
         if known is None:
             continue
         problems.languages(f"{place}.fixed", table.fixed, among=known, owner=f"corpus '{home}'")
-        here, there = tables.corpora[corpus] if corpus in tables.corpora else None, tables.corpora[home]
+        here, there = tables.corpora.get(corpus), tables.corpora[home]
         if here is not None and there is not None and here.task != there.task:
             problems.add(
                 f"{place}.fixed_from", f"'{home}' is of task {there.task} and '{corpus}' of {here.task}. Name another."

@@ -156,8 +156,8 @@ def _prompts(study: Study) -> Iterator[str]:
         asked = {study.prompts[one.corpus] for one in study.evaluations.values() if one.task == task}
         if asked and prompt not in asked:
             yield (
-                f"corpora.{corpus}: is trained on with the prompt form '{prompt}' and asked as {', '.join(sorted(asked))}"
-                ". Runs must cope with the change, too; give both the same."
+                f"corpora.{corpus}: is trained on with the prompt form '{prompt}' and asked as "
+                f"{', '.join(sorted(asked))}. Runs must cope with the change, too; give both the same."
             )
     if study.training.truncate:
         yield (

@@ -3,10 +3,11 @@
 `path` is a folder with one sub-folder per language, named as published ("french", "chinese_simplified"), or nothing for
 `csebuetnlp/xlsum` on the hub, whose Parquet conversion is read. A row has `text` and `summary`, among others.
 
-The set is not parallel: every language has articles of its own. Item n is the n-th article of each language, so that
-mixtures and tests can be drawn like any other; only the position links them. Intervals that pair runs stay right, because
-the same article is asked of both; comparing *languages* with each other compares articles, too. Languages have different
-numbers of articles (6,000 to 300,000 in training): a corpus has as many items as the language with the fewest.
+The set is not parallel: every language has articles of its own. Item n is the n-th article of each language, so
+that mixtures and tests can be drawn like any other; only the position links them. Intervals that pair runs stay right,
+because the same article is asked of both; comparing *languages* with each other compares articles, too. Languages have
+different numbers of articles (6,000 to 300,000 in training): a corpus has as many items as the language with the
+fewest.
 """
 
 from __future__ import annotations
