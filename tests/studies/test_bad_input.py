@@ -171,6 +171,22 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         text('corpus = "test"', 'corpus = "test"\nlanguages = ["es"]'),
         "evaluations.math.languages[0]: corpus 'test' has no 'es'. It has: en, sw, te.",
     ),
+    "shots_of_nowhere": (
+        text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "exampels", number = 2 }'),
+        "evaluations.math.shots.corpus: there is no corpus 'exampels'",
+    ),
+    "shots_lack_a_language": (
+        text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "train", number = 2 }'),
+        "evaluations.math.shots.corpus: 'train' has no te, which is asked",
+    ),
+    "shots_of_the_test": (
+        text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "test", number = 2 }'),
+        "evaluations.math.shots.corpus: shows the items that are asked",
+    ),
+    "no_shots": (
+        text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "train", number = 0 }'),
+        "evaluations.math.shots.number: is 0 and must be greater than 0",
+    ),
     "language_twice": (text('["en", "sw", "te"]', '["en", "sw", "en"]'), "languages[2]: 'en' stands twice"),
     "mixture_language_not_in_corpus": (
         text("sw = 0.5", "te = 0.5"),
@@ -252,6 +268,20 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "dose_of_the_fixed_language": (
         append(FAMILY + 'kind = "dose"\nfixed = { en = 2 }\nlanguages = ["en"]\ndoses = [1]\n'),
         "'en' is fixed and gets a dose too",
+    ),
+    "fixed_from_nowhere": (
+        append(
+            FAMILY + 'kind = "dose"\nfixed = { en = 2 }\nfixed_from = { train = "trane" }\n'
+            'languages = ["es"]\ndoses = [1]\n'
+        ),
+        "families.f.fixed_from: there is no corpus 'trane'. Did you mean 'train'?",
+    ),
+    "fixed_from_a_stranger": (
+        append(
+            FAMILY + 'kind = "dose"\nfixed = { en = 2 }\nfixed_from = { tarin = "train" }\n'
+            'languages = ["es"]\ndoses = [1]\n'
+        ),
+        "families.f.fixed_from: there is no corpus of the family 'tarin'",
     ),
     "donor_is_pivot": (
         append(FAMILY + 'kind = "donors"\npivot = "en"\ndonors = ["en", "es"]\nbudget = { amount = 2 }\n'),

@@ -10,6 +10,7 @@ import pytest
 from crosslift.errors import StudyError
 from crosslift.studies.load import load
 from crosslift.studies.plan import Plan, plan
+from crosslift.studies.rehearsal import Rehearsal, rehearse
 from crosslift.studies.run import Model
 from crosslift.studies.site import Site, load_site
 from crosslift.studies.volume import num_parameters, training_flops
@@ -135,6 +136,11 @@ def test_a_site_says_where_and_its_executor_checks_the_rest(tmp_path: Path) -> N
     with pytest.raises(StudyError) as caught:
         load_site(file)
     assert len(caught.value.problems) == 2
+    file.write_text("rehearsal = { steps = 2 }\n")
+    assert load_site(file).rehearsal == Rehearsal(steps=2)
+    file.write_text("rehearsal = { steps = 0 }\n")
+    with pytest.raises(StudyError, match=r"rehearsal\.steps: is 0 and must be greater than 0"):
+        load_site(file)
     file.write_text("num_worker = 2\n")
     with pytest.raises(StudyError, match=r"unknown key 'num_worker'\. Did you mean 'num_workers'\?"):
         load_site(file)
@@ -239,3 +245,16 @@ def test_the_size_of_a_hub_model_is_read_from_its_name(study_folder: Path, path:
 def test_training_costs_six_operations_per_parameter_and_token(study_folder: Path) -> None:
     study, model = load(study_folder), Model(name="x", path="a/b-1B")
     assert training_flops(study, model, examples=6, tokens=1000, steps=6) == 6 * 1e9 * 2 * 1000
+
+
+def test_a_rehearsal_keeps_every_run_and_cuts_the_rest(study_folder: Path) -> None:
+    study = load(study_folder)
+    cut = rehearse(study, Rehearsal(steps=2, items=3, tokens=5))
+    assert [run.name for run in cut.runs()] == [run.name for run in study.runs()]
+    assert (cut.training.steps, cut.training.epochs) == (2, None)
+    assert all(source.max_items == 3 for source in cut.corpora.values())
+    assert {one.max_tokens for one in cut.evaluations.values()} == {5}
+    assert max(max(mixture.amounts().values()) for mixture in cut.mixtures.values()) <= 3
+    assert cut.results_folder == study.folder / "rehearsal" != study.results_folder
+    assert "numbers mean nothing" in cut.question
+    assert load(study_folder) == study

@@ -40,7 +40,8 @@ def score(folder: Folder) -> None:
 
 
 def update_report(ledger: Ledger, tables: Mapping[str, str], *, anew: bool = False) -> Path:
-    """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one after the other."""
+    """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one
+    after the other."""
     from crosslift.execution.rebuild import report_step
     from crosslift.files import waiting_claim
 

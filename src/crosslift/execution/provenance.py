@@ -39,12 +39,16 @@ def _version(package: str) -> str | None:
 
 @cache
 def _processor() -> str:
+    """Name, family and model: processors of one name add up in different orders."""
     cpuinfo = Path("/proc/cpuinfo")
+    said: dict[str, str] = {}
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
+            key, _, value = line.partition(":")
+            said.setdefault(key.strip(), value.strip())
+    name = said.get("model name") or said.get("Model") or platform.processor() or "unknown"
+    kind = [f"{key} {said[key]}" for key in ("cpu family", "model") if key in said]
+    return f"{name} ({', '.join(kind)})" if kind else name
 
 
 def _accelerator() -> str | None:

@@ -109,9 +109,6 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
             ),
             legend=alt.Legend(title=None, orient="top"),
         ),
-        shape=alt.Shape(
-            "differs:N", scale=alt.Scale(domain=["differs", "cannot tell"], range=["circle", "stroke"]), legend=None
-        ),
         tooltip=[
             "model:N",
             "language:N",
@@ -126,9 +123,7 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         .mark_line(style="zero", strokeDash=[3, 3])
         .encode(x=alt.X("at:Q", scale=ends), y=alt.Y("at:Q", scale=ends)),
         base.transform_filter("datum.differs == 'differs'").mark_point(filled=True, size=62, opacity=0.9),
-        base.transform_filter("datum.differs != 'differs'")
-        .mark_point(filled=False, size=52, opacity=0.9, shape="circle")
-        .encode(shape=alt.Undefined),
+        base.transform_filter("datum.differs != 'differs'").mark_point(filled=False, size=52, opacity=0.9),
     )
     return Figure(
         **about,

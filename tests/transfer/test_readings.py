@@ -1,0 +1,167 @@
+"""The papers' figures and findings, on grids whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from grid import CORE, EVALUATED, Made, cells_of, coverage_runs, dose_runs, make
+
+from crosslift.transfer import readings
+from crosslift.transfer.cells import cells
+from crosslift.transfer.findings import findings
+from crosslift.transfer.replicates import replicates
+
+LOW = {"bn", "sw", "te"}
+
+
+def helpful(run: Made, task: str, tag: str) -> float:
+    """Each language adds a little everywhere, more to low-resource ones, and most to itself."""
+    if run.mixture == "base":
+        return 0.05
+    return 0.2 + len(run.languages) * (0.05 if tag in LOW else 0.03) + 0.2 * (tag in run.languages)
+
+
+def harmful(run: Made, task: str, tag: str) -> float:
+    return 0.8 - 0.05 * len(run.languages)
+
+
+def test_cells_follow_the_runs_and_share_their_resamples():
+    found = cells_of(coverage_runs(), helpful)
+    assert found.table.height == 2 * 12 * 6
+    assert found.table["mixture"].unique(maintain_order=True)[0] == "base"
+    en = found.where(mixture="coverage-en", language="en", model="a-s")
+    assert en.table["value"].to_list() == [pytest.approx(0.2 + 0.03 + 0.2)]
+    assert en.mean()[0] == pytest.approx(en.table["value"][0])
+    # the same truth in both models: their resamples are equal, so the difference has no spread
+    other = found.where(mixture="coverage-en", language="en", model="a-l")
+    assert np.allclose(en.draws, other.draws)
+
+
+def test_bilingual_gains_are_told_apart_by_setting_and_both_readings_agree_on_the_number():
+    found = readings.bilingual(cells_of(coverage_runs(), helpful)).filter(evaluation="math")
+    gains = dict(found.select("group", "mean").iter_rows())
+    assert gains["English"] == pytest.approx(0.03)
+    assert gains["direct"] == pytest.approx(0.2 + (0.03 * 2 + 0.05 * 2) / 4)
+    assert set(found["group"]) == {"English", "direct", "transfer"}
+    assert found["num_wins"].to_list() == found["num_cells"].to_list() == [8, 8, 32]
+    assert (found["low"] <= found["mean"]).all() and (found["mean"] <= found["high"]).all()
+
+
+def test_an_arm_with_other_mixtures_changes_nothing():
+    arm = [Made("a-s", f"fixed-{'-'.join(tags)}", "fixed-items", "math", tags) for tags in (("en",), ("en", "es"))]
+    alone = readings.bilingual(cells_of(coverage_runs(), helpful))
+    beside = readings.bilingual(cells_of([*coverage_runs(), *arm], helpful))
+    assert alone.equals(beside)
+
+
+def test_zero_shot_is_compared_with_the_bilingual_mixture_of_the_same_language():
+    found = readings.zero_shot(cells_of(coverage_runs(), helpful))
+    row = found.filter(model="a-s", language="bn", num_languages=4).row(0, named=True)
+    assert row["direct"] == pytest.approx(0.2 + 2 * 0.05 + 0.2)
+    assert row["zero_shot"] == pytest.approx(0.2 + 4 * 0.05)
+    assert row["mean"] == pytest.approx(row["zero_shot"] - row["direct"]) and row["high"] > row["mean"] > row["low"]
+    assert "te" not in set(found["language"])  # in no mixture, so there is no direct
+    counts = readings.not_worse(found)
+    assert counts["group"].to_list() == ["English", "high", "low"]
+    assert counts["num_cases"].to_list() == [2, 4, 4]
+
+
+def test_the_regression_recovers_what_the_cells_were_made_of():
+    def linear(run: Made, task: str, tag: str) -> float:
+        size = 0.1 * (run.model.endswith("l"))
+        return (
+            0.3
+            + size
+            - 0.15 * (run.mixture == "base")
+            + 0.08 * (tag in run.languages)
+            + 0.2 * np.sqrt(len(run.languages) / 5)
+        )
+
+    found = readings.regression(cells_of(coverage_runs(), linear, num_items=1000))
+    terms = dict(found.select("term", "mean").iter_rows())
+    assert terms["log10 size"] == pytest.approx(0.1, abs=0.005)
+    assert terms["base model"] == pytest.approx(-0.15, abs=0.005)
+    assert terms["evaluation language in training"] == pytest.approx(0.08, abs=0.005)
+    assert terms["sqrt(L / max L)"] == pytest.approx(0.2, abs=0.005)
+    assert terms["R2, random rows held out"] > 0.99
+
+
+def test_findings_are_shown_where_the_world_is_made_so_and_not_where_it_is_the_other_way_round():
+    shown = {(one.claim, one.verdict) for one in findings(cells_of(coverage_runs(), helpful))}
+    assert ("More languages help", "shown") in shown
+    assert ("Low-resource languages gain most", "shown") in shown
+    assert ("One more language helps English", "cannot tell") in shown or (
+        "One more language helps English", "shown",
+    ) in shown  # fmt: skip
+    other = {one.claim: one.verdict for one in findings(cells_of(coverage_runs(), harmful))}
+    assert other["More languages help"] == "not shown"
+    assert other["One more language helps English"] == "not shown"
+
+
+def test_a_difference_of_nothing_is_rarely_told():
+    """Twenty grids in which every answer is a coin: at 95 %, about one claim in twenty may be told."""
+    scores, runs = make(coverage_runs(), lambda run, task, tag: 0.5, num_items=60)
+    told, asked = 0, 0
+    for seed in range(20):
+        coins = np.random.default_rng(seed).integers(0, 2, scores.height).astype(float)
+        made = cells(scores.with_columns(value=pl.Series(coins)), runs, {"math": "accuracy"}, num_resamples=200)
+        verdicts = [one.verdict for one in findings(made) if "zero-shot" not in one.claim]
+        told += sum(verdict != "cannot tell" for verdict in verdicts)
+        asked += len(verdicts)
+    assert asked == 60
+    assert told <= 9
+
+
+DOSES = (0, 5, 50, 100)
+TASKS = ("math", "summaries")
+
+
+def dosed(run: Made, task: str, tag: str) -> float:
+    """Math grows with the dose, summaries are there at once; a larger model has a smaller gap; together math loses."""
+    gain = 0.003 * (run.dose or 0) if task == "math" else 0.3 * bool(run.dose)
+    gap = 0.0 if tag in ("en", "es", "ja") else (0.1 if run.model.endswith("l") else 0.3)
+    return 0.4 + gain - gap - 0.15 * ("+" in run.setting and task == "math")
+
+
+def test_dose_findings():
+    runs = [
+        *dose_runs(("es", "ja"), DOSES, setting="math", models=("a-s", "a-l")),
+        *dose_runs(("es", "ja"), DOSES, setting="summaries", models=("a-s", "a-l")),
+        *dose_runs(("es", "ja"), DOSES, family="together", setting="math+summaries"),
+    ]
+    made = cells_of(runs, dosed, tasks=TASKS, evaluated=("en", "es", "ja", "ko", "pt"))
+    found = {(one.claim, one.about): one for one in findings(made)}
+    assert found["Math gains for longer than the other tasks", "a-s"].verdict == "shown"
+    gap = found["A larger model has a smaller seen-unseen gap", "math"]
+    assert (gap.verdict, round(gap.spread.value, 2)) == ("shown", 0.2)
+    hurt = found["Training on several tasks hurts math", "math, a-s"]
+    assert (hurt.verdict, round(hurt.spread.value, 2)) == ("shown", 0.15)
+
+    table = readings.dose_statistics(made)
+    row = table.filter(evaluation="math", model="a-s", family="dose").row(0, named=True)
+    assert row["spearman"] == pytest.approx(1.0)
+    assert row["mean"] == pytest.approx(0.3)
+    assert row["gap_mean"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_replicates_tell_the_noise_between_seeds():
+    def noisy(run: Made, task: str, tag: str) -> float:
+        return 0.5 + 0.05 * (run.seed - 1)  # seeds 0, 1, 2: standard deviation 0.05
+
+    runs = [Made("a-s", mixture, "coverage", "math", ("en",), seed=seed) for mixture in ("x", "y") for seed in range(3)]
+    scores, facts = make(runs, noisy)
+    found = replicates(scores, facts, {"math": "accuracy"})
+    row = found.filter(language="all").row(0, named=True)
+    assert (row["df"], row["num_conditions"]) == (4, 2)
+    assert row["raw"] == pytest.approx(0.05)
+    assert 0 < row["net"] < row["raw"]
+    assert set(found["language"]) == {"all", *EVALUATED}
+    assert replicates(*make(coverage_runs(), helpful), {"math": "accuracy"}).is_empty()
+
+
+def test_a_study_without_these_designs_has_nothing_to_say():
+    made = cells_of([Made("a-s", "only", "", "math", CORE)], helpful)
+    assert findings(made) == []
+    for reading in (readings.bilingual, readings.zero_shot, readings.regression, readings.dose_statistics):
+        assert reading(made).is_empty()
