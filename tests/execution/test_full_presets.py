@@ -40,6 +40,18 @@ FEW = {
 }
 
 
+CONTRAST = """[[contrasts]]
+name = "what is left"
+control = "{}"
+treatments = ["{}"]
+primary = true
+"""
+CONTRASTS = {
+    "english-is-not-all-you-need": ("coverage-math-en", "coverage-math-en-sw"),
+    "post-trainers-guide": ("base", "dose-math-0"),
+}
+
+
 def write_preset(folder: Path, name: str) -> Path:
     """The full preset with local models and data in place of those of the hub; nothing else is changed."""
     text = preset_text(name, "full")
@@ -70,6 +82,7 @@ def test_a_rehearsal_walks_the_preset(name: str, tmp_path: Path) -> None:
     assert FEW[name][0] in text
     few = re.sub(r'mixtures = \["together"\]', 'mixtures = ["together-500"]', text.replace(*FEW[name]))
     few = few.replace('mixtures = ["latin", "non-latin"]', 'mixtures = ["non-latin-summaries-200"]')
+    few = few[: few.index("[[contrasts]]")] + CONTRAST.format(*CONTRASTS[name])  # of mixtures that are left
     (study / "study.toml").write_text(few, encoding="utf-8")
     (study / "site.toml").write_text("rehearsal = { steps = 2, items = 4, tokens = 4 }\n", encoding="utf-8")
     said = crosslift("run", study, cache=tmp_path / "cache")

@@ -62,8 +62,16 @@ def test_all_files_are_there_and_the_page_is_small(page):
     assert page.stat().st_size < 3_000_000
     assert pl.read_parquet(page.parent / "estimates.parquet").height > 100
     figures = {path.name for path in (page.parent / "figures").iterdir()}
-    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 12
-    assert len(list((page.parent / "tables").glob("*.csv"))) == 11
+    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 20
+    assert len(list((page.parent / "tables").glob("*.csv"))) == 14
+
+
+def test_the_papers_readings_stand_beside_ours_where_the_study_has_their_form(page):
+    text = page.read_text(encoding="utf-8")
+    assert "As the papers read it" in text
+    for words in ("Bilingual against English-only (P1, Table 2)", "The papers&#39; findings, asked of this study"):
+        assert words in text
+    assert "Replicates: how much a run differs from itself" not in text  # one seed
 
 
 def test_report_made_twice_has_the_same_bytes(data, page, tmp_path):

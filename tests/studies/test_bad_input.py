@@ -183,6 +183,10 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "test", number = 2 }'),
         "evaluations.math.shots.corpus: shows the items that are asked",
     ),
+    "more_shots_than_items": (
+        text('corpus = "test"', 'corpus = "test"\nlanguages = ["en"]\nshots = { corpus = "train", number = 7 }'),
+        "evaluations.math.shots.number: is 7 and 'train' is read to 6 items",
+    ),
     "no_shots": (
         text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "train", number = 0 }'),
         "evaluations.math.shots.number: is 0 and must be greater than 0",

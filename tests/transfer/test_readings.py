@@ -87,6 +87,15 @@ def test_the_regression_recovers_what_the_cells_were_made_of():
     assert terms["R2, random rows held out"] > 0.99
 
 
+def test_where_every_model_fails_at_everything_nothing_breaks():
+    made = cells_of(coverage_runs(), lambda run, task, tag: 0.0)
+    found = readings.regression(made)
+    assert found.filter(term="log10 size")["mean"][0] == pytest.approx(0, abs=1e-9)
+    assert found.filter(pl.col("term").str.starts_with("R2"))["mean"].is_nan().all()
+    assert {one.verdict for one in findings(made) if "zero-shot" not in one.claim} == {"cannot tell"}
+    assert readings.bilingual(made)["num_wins"].sum() == 0
+
+
 def test_findings_are_shown_where_the_world_is_made_so_and_not_where_it_is_the_other_way_round():
     shown = {(one.claim, one.verdict) for one in findings(cells_of(coverage_runs(), helpful))}
     assert ("More languages help", "shown") in shown

@@ -6,6 +6,7 @@ P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. The frames are written as CSV; t
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 
 import polars as pl
 
@@ -173,7 +174,7 @@ def _regression(data: ReportData) -> Grid:
         rows.append(
             [
                 Cell(text=row["term"], css="name"),
-                _number(f"{row['mean']:.3f}".replace("-", "−"), "strong"),
+                _number("–" if isnan(row["mean"]) else f"{row['mean']:.3f}".replace("-", "−"), "strong"),
                 _number(pair(row["printed_low"], row["printed_high"]).replace("-", "−")),
                 _number(pair(row["low"], row["high"]).replace("-", "−"), "strong"),
             ]
@@ -186,7 +187,7 @@ def _doses(data: ReportData) -> Grid:
     rows = [
         [
             Cell(text=f"{row['model']} · {row['evaluation']}", note=row["family"], css="name"),
-            _number(f"{row['spearman']:.2f}".replace("-", "−")),
+            _number("–" if isnan(row["spearman"]) else f"{row['spearman']:.2f}".replace("-", "−")),
             _number(f"[{row['spearman_low']:.2f}, {row['spearman_high']:.2f}]".replace("-", "−")),
             _number(points(row.get("gain"), signed=True)),
             _number(points(row["mean"], signed=True), "strong"),

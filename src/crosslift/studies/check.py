@@ -181,6 +181,10 @@ def _shots(
         )
     if shots.corpus == table.corpus:
         problems.add(f"{place}.corpus", "shows the items that are asked. Name a corpus of another split.")
+    if shown.max_items is not None and shots.number > shown.max_items:
+        problems.add(
+            f"{place}.number", f"is {shots.number} and '{shots.corpus}' is read to {shown.max_items} items. Lower it."
+        )
     lacking = [tag for tag in table.languages or asked.languages if tag not in shown.languages]
     if lacking:
         problems.add(

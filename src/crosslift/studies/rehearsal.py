@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.study import Study
+from crosslift.studies.study import Evaluation, Study
 
 FOLDER = "rehearsal"
 TOKENS_PER_ITEM = 100
@@ -51,10 +51,13 @@ def rehearse(study: Study, cut: Rehearsal) -> Study:
             validate_every=None if validation is None else 1e-9,  # after each step
         ),
         validation=validation,
-        evaluations={
-            name: replace(one, max_tokens=min(one.max_tokens, cut.tokens)) for name, one in study.evaluations.items()
-        },
+        evaluations={name: _fewer(one, cut) for name, one in study.evaluations.items()},
     )
+
+
+def _fewer(evaluation: Evaluation, cut: Rehearsal) -> Evaluation:
+    shots = evaluation.shots and replace(evaluation.shots, number=min(evaluation.shots.number, cut.items))
+    return replace(evaluation, max_tokens=min(evaluation.max_tokens, cut.tokens), shots=shots)
 
 
 def _cut(mixture: Mixture, cut: Rehearsal) -> Mixture:

@@ -127,11 +127,14 @@ def gain_of_dose(relative: Sequence[float], doses: Sequence[int]) -> float:
 
 
 def seen_unseen_correlation(seen: Sequence[float], unseen: Sequence[float]) -> float:
-    """Spearman's rank correlation of the means over seen and over unseen languages, over doses (P2).
+    """Spearman's rank correlation of the means over seen and over unseen languages, over doses (P2); NaN where one side
+    does not vary.
 
     Raises:
         ValueError: fewer than three doses.
     """
     if len(seen) < 3:
         raise ValueError(f"a rank correlation over {len(seen)} doses says nothing")
+    if len(set(seen)) == 1 or len(set(unseen)) == 1:  # nothing varies, so there are no ranks
+        return math.nan
     return float(spearmanr(seen, unseen).statistic)

@@ -224,13 +224,13 @@ def _design(table: pl.DataFrame) -> tuple[np.ndarray, list[str]]:
 
 
 def _r2(design: np.ndarray, values: np.ndarray, folds: Sequence[np.ndarray]) -> float:
-    """1 - SSE / SST over the rows of all folds, each predicted by the rest."""
+    """1 - SSE / SST over the rows of all folds, each predicted by the rest; NaN where the values do not vary."""
     errors, spread = 0.0, 0.0
     for fold in folds:
         fitted = np.linalg.pinv(design[~fold]) @ values[~fold]
         errors += float(((values[fold] - design[fold] @ fitted) ** 2).sum())
         spread += float(((values[fold] - values[~fold].mean()) ** 2).sum())
-    return 1 - errors / spread
+    return 1 - errors / spread if spread else float("nan")
 
 
 def doses(cells: Cells) -> Iterator[tuple[dict[str, str], Cells, tuple[str, ...], tuple[str, ...]]]:
