@@ -118,8 +118,8 @@ def test_a_difference_of_nothing_is_rarely_told():
         verdicts = [one.verdict for one in findings(made) if "zero-shot" not in one.claim]
         told += sum(verdict != "cannot tell" for verdict in verdicts)
         asked += len(verdicts)
-    assert asked == 60
-    assert told <= 9
+    assert asked == 80
+    assert told <= 10
 
 
 DOSES = (0, 5, 50, 100)

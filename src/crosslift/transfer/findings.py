@@ -93,19 +93,41 @@ def low_resource_gain_most(cells: Cells) -> Iterator[Finding]:
         )
 
 
+def two_languages_beat_english(cells: Cells) -> Iterator[Finding]:
+    """P1, section 4.2, over all evaluated languages; an arm with a fixed total asks it again without the volume."""
+    for evaluation, family, part in _with_bilingual(cells):
+        yield Finding(
+            claim="Two languages beat English alone",
+            measure=f"all languages, bilingual minus English-only ({family})",
+            about=evaluation,
+            spread=part.spread(_bilingual_gain(part)),
+        )
+
+
 def one_language_helps_english(cells: Cells) -> Iterator[Finding]:
     """P1, section 4.2."""
-    for evaluation in _evaluations(grid := coverage(cells)):
-        part = grid.where(evaluation=evaluation, language=ENGLISH)
-        two = part.where(_size() == 2, pl.col("languages").list.contains(ENGLISH))
-        if two.table.is_empty():
-            continue
-        yield Finding(
-            claim="One more language helps English",
-            measure="English score, bilingual minus English-only",
-            about=evaluation,
-            spread=part.spread(two.mean() - part.where(_size() == 1).mean()),
-        )
+    for evaluation, family, part in _with_bilingual(cells):
+        english = part.where(language=ENGLISH)
+        if not english.table.is_empty():
+            yield Finding(
+                claim="One more language helps English",
+                measure=f"English, bilingual minus English-only ({family})",
+                about=evaluation,
+                spread=english.spread(_bilingual_gain(english)),
+            )
+
+
+def _with_bilingual(cells: Cells) -> Iterator[tuple[str, str, Cells]]:
+    """Evaluation, family and cells of every family with English-only and bilingual mixtures: the grid's, and arms'."""
+    table = cells.table.filter(pl.col("family") != "")
+    for evaluation, family in table.select("evaluation", "family").unique(maintain_order=True).iter_rows():
+        part = cells.where(pl.col("languages").list.contains(ENGLISH), evaluation=evaluation, family=family)
+        if {1, 2} <= set(part.table["languages"].list.len()) and part.table["dose"].is_null().all():
+            yield evaluation, family, part
+
+
+def _bilingual_gain(part: Cells) -> np.ndarray:
+    return np.asarray(part.where(_size() == 2).mean() - part.where(_size() == 1).mean())
 
 
 def zero_shot_reaches_direct(cells: Cells) -> Iterator[Finding]:
@@ -209,6 +231,7 @@ def multi_task_hurts_math(cells: Cells) -> Iterator[Finding]:
 CLAIMS: tuple[Callable[[Cells], Iterator[Finding]], ...] = (
     more_languages_help,
     low_resource_gain_most,
+    two_languages_beat_english,
     one_language_helps_english,
     zero_shot_reaches_direct,
     plateaus_differ,
