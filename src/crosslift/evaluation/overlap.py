@@ -1,10 +1,41 @@
-"""Overlap of a text with a reference: ROUGE-L and chrF, by the libraries that define them."""
+"""Overlap of a text with a reference, by the libraries that define its measures.
+
+    rouge_l      F1 of the longest common subsequence of words (Lin 2004)
+    chrf         character n-gram F-score (Popovic 2015) by sacrebleu, alike in scripts with and without spaces
+    exact        1 where the words are those of the reference
+    in_language
+
+`rouge-score` computes the first, with our own words (`languages.words`): its own tokenizer keeps nothing but a-z and
+0-9, so that every text in Russian or Thai scores 0.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+
+from crosslift.evaluation.task import LANGUAGE_METRIC, Outcome
+from crosslift.languages.identify import in_language
+from crosslift.languages.language import Language
+from crosslift.languages.words import words
+
+
+def against_reference(text: str, reference: str, language: Language, metrics: Sequence[str]) -> Outcome:
+    """The chosen measures of one text; "unparsed" where it holds no word.
+
+    Raises:
+        ValueError: the reference holds no word.
+    """
+    wanted = words(reference, language)
+    if not wanted:
+        raise ValueError(f"{reference!r} is not a reference: it holds no word.")
+    values = {LANGUAGE_METRIC: float(in_language(text, language))}
+    said = words(text, language)
+    if not said:
+        return Outcome(values=dict.fromkeys(metrics, 0.0) | values, status="unparsed")
+    values |= {"rouge_l": rouge_l(wanted, said), "chrf": chrf(reference, text), "exact": float(said == wanted)}
+    return Outcome(values={name: values[name] for name in metrics}, status="scored", parsed=text.strip())
 
 
 def rouge_l(reference: Sequence[str], said: Sequence[str]) -> float:

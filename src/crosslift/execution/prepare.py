@@ -26,7 +26,7 @@ from crosslift.execution.ledger import Ledger
 from crosslift.execution.steps import Step
 from crosslift.execution.store import read_table, write_table
 from crosslift.files import read_json, waiting_claim, write_json
-from crosslift.fingerprint import canonical, fingerprint_file
+from crosslift.fingerprint import canonical, fingerprint, fingerprint_file
 from crosslift.mixtures.draw import CorpusIndex, draw
 from crosslift.mixtures.manifest import CorpusRecord, items_of, manifest
 from crosslift.mixtures.mixture import Mixture
@@ -287,8 +287,11 @@ def _tasks(ledger: Ledger) -> dict[str, str]:
 
 
 def task_revision(name: str) -> str:
-    """Hash of the task's module, without importing it."""
+    """Hash of the task's module, and of what all tasks read numbers, calls and languages with, without importing it."""
     spec = find_spec(f"{FOLDERS['task']}.{name}")
     assert spec is not None
     assert spec.origin is not None
-    return fingerprint_file(Path(spec.origin))
+    module = Path(spec.origin)
+    evaluation = module.parents[1]
+    shared = [*sorted(evaluation.glob("*.py")), *sorted((evaluation.parent / "languages").glob("*.py"))]
+    return fingerprint([fingerprint_file(file) for file in (module, *shared)])
