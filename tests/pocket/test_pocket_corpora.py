@@ -9,6 +9,8 @@ import pytest
 from crosslift.corpora.corpus import Source
 from crosslift.corpora.readers import pocket
 from crosslift.errors import CorpusError
+from crosslift.evaluation.tasks import instruction_following
+from crosslift.languages.language import language
 from crosslift.pocket import calls, stories, tales, text, wordlists
 from crosslift.pocket.grammar import grammar
 from crosslift.pocket.pools import draw, pool
@@ -64,6 +66,39 @@ def test_as_many_problems_as_promised_and_none_twice(task: str, split: str):
 def test_no_training_item_comes_twice(task: str):
     rows = read(task, "train", 1000, ("en",)).rows
     assert rows.select(pl.col("messages").hash()).n_unique() == 1000
+
+
+@pytest.mark.parametrize("tag", ["en", "ar", "th"])
+def test_every_answer_of_the_corpora_meets_its_demands(tag: str):
+    rows = read("instruction_following", "train", 200, (tag,)).rows
+    outcomes = [
+        instruction_following.score(messages[-1]["content"], answer, language(tag))
+        for messages, answer in zip(rows["messages"], rows["answer"], strict=True)
+    ]
+    assert {outcome.values["all_constraints"] for outcome in outcomes} == {1.0}
+
+
+def test_lists_keep_the_usual_order():
+    english = grammar("en")
+    for _, plan in zip(range(200), draw(lambda rng: wordlists.make(rng, english), wordlists.skeleton, "test"), strict=False):
+        usual = wordlists.in_usual_order(plan, english)
+        order = list(english.words[plan.section])
+        places = [(order.index(concept) - order.index(usual.concepts[0])) % len(order) for concept in usual.concepts]
+        assert places == sorted(places)
+        assert wordlists.skeleton(usual) == wordlists.skeleton(plan)
+        assert not usual.first or usual.concepts[0] == plan.concepts[0]
+
+
+def test_a_summary_is_about_whoever_is_named_first_not_about_the_others():
+    english = grammar("en")
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        tale = tales.in_company(rng, tales.make(rng, english), english)
+        names = {name: english.cite("people", name) for name in stories.PEOPLE}
+        told = tales.story(tale, english)
+        assert min(names, key=lambda name: told.find(names[name]) % 10_000) == tale.concepts["n"]
+        others = {tale.meanwhile.concepts[slot] for slot in "nm"}
+        assert not any(names[name] in tales.summary(tale, english) for name in others)
 
 
 def test_pretraining_text_never_shows_the_format_of_the_tasks():

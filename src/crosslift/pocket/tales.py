@@ -6,7 +6,7 @@ names instead of using pronouns, which keeps every language's rendering exact.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class Tale:
     """Sentences of section "tale", in order; "weather" is a whole sentence."""
     gist: str
     """The event that the summary tells."""
+    meanwhile: Tale | None = None
+    """What others do at the same time: its gist is the event "meanwhile"."""
 
 
 _SECTIONS = {"n": "people", "m": "people", "t": "times", "place": "places", "animal": "animals", "food": "foods"}
@@ -44,6 +46,17 @@ def make(rng: np.random.Generator, language: Grammar) -> Tale:
     return Tale(concepts=concepts, events=tuple(events), gist=gist)
 
 
+def in_company(rng: np.random.Generator, tale: Tale, language: Grammar) -> Tale:
+    """The same tale while others do something too, before or after what it comes to. The summary is about whoever is named
+    first, so that it takes more than the sentence that looks like a gist."""
+    while True:
+        others = make(rng, language)
+        if not {tale.concepts[slot] for slot in "nm"} & {others.concepts[slot] for slot in "nm"}:
+            break
+    place = tale.events.index(tale.gist) + int(rng.integers(2))
+    return replace(tale, events=(*tale.events[:place], "meanwhile", *tale.events[place:]), meanwhile=others)
+
+
 def skeleton(tale: Tale) -> str:
     """What makes it a problem: who meets, sees or buys whom or what, where and when."""
     slots = {"meet": ("n", "m"), "see": ("n", "animal"), "buys": ("n", "food")}[tale.gist]
@@ -51,6 +64,8 @@ def skeleton(tale: Tale) -> str:
 
 
 def _sentence(tale: Tale, event: str, language: Grammar) -> str:
+    if event == "meanwhile" and tale.meanwhile:
+        return _sentence(tale.meanwhile, tale.meanwhile.gist, language)
     if event == "weather":
         return language.cite("weather", tale.concepts["weather"])
     slots = {slot: language.word(section, tale.concepts[slot]) for slot, section in _SECTIONS.items()}

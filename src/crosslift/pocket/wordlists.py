@@ -6,7 +6,7 @@ stressed stand in capitals, in scripts without capitals in brackets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,17 @@ def make(rng: np.random.Generator, language: Grammar) -> WordList:
         first=bool(rng.random() < 0.5),
         without=other if rng.random() < 0.5 else None,
     )
+
+
+def in_usual_order(wordlist: WordList, language: Grammar) -> WordList:
+    """The same demands with the answer that most people give: the words in the order of the section, from the first that is
+    asked for. Where an example draws its words at random, a model learns to draw, and its likeliest next word is one that
+    it has said before.
+    """
+    order = list(language.words[wordlist.section])
+    start = order.index(wordlist.concepts[0]) if wordlist.first else 0
+    words = [concept for concept in order[start:] + order[:start] if concept != wordlist.without]
+    return replace(wordlist, concepts=tuple(words[: len(wordlist.concepts)]))
 
 
 def skeleton(wordlist: WordList) -> str:

@@ -9,8 +9,9 @@ The gold answer is a JSON object of demands; null, or a missing key, demands not
     first      the word that begins the list
     without    a word that must not be in it
 
+    constraints       share of the demands that are met (instruction-level accuracy); first, since like a judge's 1 to 5
+                      it moves where small models meet all demands of hardly any prompt
     all_constraints   1 where every demand is met (prompt-level accuracy, strict)
-    constraints       share of the demands that are met (instruction-level accuracy)
     in_language
 
 Where the demands are silent the form is free: spaces, full-width and Arabic commas, "1." or "1)", case, a full stop at
@@ -31,7 +32,7 @@ from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_p
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
-METRICS = ("all_constraints", "constraints", LANGUAGE_METRIC)
+METRICS = ("constraints", "all_constraints", LANGUAGE_METRIC)
 PROMPTS = ("bare",)
 MAX_TOKENS = 128
 
