@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosslift.languages.language import Language, language, tags
-from crosslift.languages.numerals import fold, numbers, parse, write
+from crosslift.languages.numerals import fold, numbers, parse, spelled, write
 
 LANGUAGES = [language(tag) for tag in tags()]
 
@@ -101,3 +101,64 @@ def test_writing_a_value_keeps_it(value: Fraction):
 
 def test_a_model_that_repeats_a_digit_for_ever_wrote_no_number():
     assert values("7 and " + "1" * 5000, "en") == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "expected"),
+    [
+        ("zh", "一共3万5千元", ["35000"]),
+        ("zh", "1.5亿", ["150000000"]),
+        ("zh", "3千克苹果和5千米路", ["3", "5"]),
+        ("ja", "1億2000万円", ["120000000"]),
+        ("ja", "5千円札", ["5000"]),
+        ("ko", "3만 5,000원", ["35000"]),
+        ("ko", "피자 5조각", ["5"]),
+        ("ko", "2만5천", ["25000"]),
+        ("hi", "२.५ लाख रुपये", ["250000"]),
+        ("en", "2 lakh 50 thousand rupees", ["250000"]),
+        ("bn", "৫ কোটি", ["50000000"]),
+        ("es", "3 mil millones", ["3000000000"]),
+        ("es", "5 mil 200", ["5000", "200"]),
+        ("de", "1,5 Mio. Euro", ["1500000"]),
+        ("en", "a 5k run over 5km", ["5000", "5"]),
+        ("en", "1.2 × 10^3, 3 \\times 10^{4}, 5×10⁶ and 1.5e3", ["1200", "30000", "5000000", "1500"]),
+        ("en", "2 1/2 cups, 2½ cups, ½ cup", ["2.5", "2.5", "0.5"]),
+        ("en", r"\frac12 and \$18 of 20\%", ["0.5", "18", "20"]),
+        ("sw", "shilingi elfu 18", ["18000"]),
+        ("he", "קיבל ב-18 שקלים", ["18"]),
+        ("th", "3 แสนบาท", ["300000"]),
+        ("en", "12 thousands of 3 hundredths", ["12", "3"]),
+    ],
+)
+def test_words_and_units_of_scale_multiply(tag: str, text: str, expected: list[str]):
+    assert values(text, tag) == expected
+
+
+def test_a_percentage_may_be_meant_as_a_share():
+    assert numbers("25 %", language("en"))[0].readings == (25, Fraction(1, 4))
+    assert numbers("%25", language("tr"))[0].readings == (25, Fraction(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("tag", "text", "value"),
+    [
+        ("zh", "三万五千元", 35000),
+        ("zh", "二百五十个", 250),
+        ("zh", "三百零五", 305),
+        ("zh", "十八个", 18),
+        ("zh", "两千", 2000),
+        ("zh", "一八", 18),
+        ("zh", "三分之一", Fraction(1, 3)),
+        ("zh", "三点五", Fraction(7, 2)),
+        ("ja", "四分の三", Fraction(3, 4)),
+        ("ja", "一億二千万円", 120_000_000),
+        ("ko", "삼십오 개", 35),
+        ("ko", "이천", 2000),
+        ("ko", "이 사과", None),
+        ("zh", "三三十", None),
+        ("en", "三十", None),
+    ],
+)
+def test_numerals_in_characters(tag: str, text: str, value: Fraction | None):
+    found = spelled(text, language(tag))
+    assert (found.value if found else None) == value

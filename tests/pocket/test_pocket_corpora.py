@@ -80,7 +80,9 @@ def test_every_answer_of_the_corpora_meets_its_demands(tag: str):
 
 def test_lists_keep_the_usual_order():
     english = grammar("en")
-    for _, plan in zip(range(200), draw(lambda rng: wordlists.make(rng, english), wordlists.skeleton, "test"), strict=False):
+    for _, plan in zip(
+        range(200), draw(lambda rng: wordlists.make(rng, english), wordlists.skeleton, "test"), strict=False
+    ):
         usual = wordlists.in_usual_order(plan, english)
         order = list(english.words[plan.section])
         places = [(order.index(concept) - order.index(usual.concepts[0])) % len(order) for concept in usual.concepts]

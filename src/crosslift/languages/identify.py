@@ -13,12 +13,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from crosslift.errors import CrossliftError
-from crosslift.languages.language import Language, language, tags
+from crosslift.languages.language import Language, language
 
 MIN_BYTES = 12
 """UTF-8 bytes of letters below which nothing is said: four Han characters, a dozen Latin letters."""
@@ -26,6 +25,13 @@ MIN_CONFIDENCE = 0.9
 """Probability, among the languages of the script, that another language must reach to overrule the asked one."""
 MIN_KANA_SHARE = 0.1
 """Share of kana among the letters that makes a text in Han characters Japanese."""
+
+RIVALS = ("ar", "bn", "de", "en", "es", "fr", "ja", "ko", "pt", "ru", "sw", "te", "th", "zh")
+"""Languages that a model slips into, those of the two studies. Every further one makes short texts harder to tell: who
+asks for Malay is better served by "not English" than by a guess between Malay and Indonesian."""
+
+_NEIGHBOURS = {"bar": "de", "gsw": "de"}
+"""Languages that py3langid does not know -> the one that their texts are taken for."""
 
 _MIXTURES = {  # ISO 15924 codes that stand for several of Unicode's scripts
     "Jpan": ("HIRAGANA", "KATAKANA", "CJK"),
@@ -72,7 +78,7 @@ def in_language(text: str, asked: Language) -> bool:
     if len(rivals) == 1:
         return True
     best, probability = _classifier(rivals).classify(" ".join(prose.split()))
-    return bool(best == asked.tag.split("-")[0] or probability < MIN_CONFIDENCE)
+    return bool(best == _judged_as(asked) or probability < MIN_CONFIDENCE)
 
 
 def _is_right_mixture(scripts: Counter[str], script: str) -> bool:
@@ -113,19 +119,19 @@ def _script(character: str) -> str:
 
 @cache
 def _sharing(asked: Language) -> tuple[str, ...]:
-    """Tags of the known languages in the script, as py3langid writes them, the asked one among them."""
-    known: Iterable[Language] = map(language, tags())
-    same = {other.tag.split("-")[0] for other in known if other.script == asked.script}
-    return tuple(sorted(same | {asked.tag.split("-")[0]}))
+    """The rivals in the script, as py3langid writes them, and the asked language."""
+    same = {tag for tag in RIVALS if language(tag).script == asked.script}
+    return tuple(sorted(same | {_judged_as(asked)}))
+
+
+def _judged_as(asked: Language) -> str:
+    tag = asked.tag.split("-")[0]
+    return _NEIGHBOURS.get(tag, tag)
 
 
 @cache
 def _classifier(candidates: tuple[str, ...]) -> Any:
-    """py3langid restricted to some languages, giving probabilities.
-
-    Candidates that py3langid does not know make the asked language indistinguishable; they are left out and a text in
-    them is judged by its nearest neighbour.
-    """
+    """py3langid restricted to some languages, giving probabilities."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
     except ImportError:
@@ -133,5 +139,5 @@ def _classifier(candidates: tuple[str, ...]) -> Any:
             f"Telling {', '.join(candidates)} apart needs py3langid. Install it: pip install 'crosslift[train]'"
         ) from None
     classifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    classifier.set_languages([tag for tag in candidates if tag in set(classifier.nb_classes)])
+    classifier.set_languages(list(candidates))
     return classifier

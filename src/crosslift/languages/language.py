@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Literal
@@ -35,8 +35,16 @@ class Language:
     """"Let's think step by step." in the language, as the prompts of mCoT-MATH use it."""
     answer_cue: str
     """"The answer is" in the language; scoring looks for the number behind it first."""
+    answer_words: tuple[str, ...]
+    """Words that announce an answer before a colon: "Answer", "Result"."""
     summarize: str
     """"Summarise the text in one sentence." in the language."""
+    scales: dict[str, int] = field(hash=False)
+    """Words that multiply a number in digits before them: "thousand", "lakh"; units of Chinese characters are in `han`."""
+    further_cues: tuple[str, ...] = ()
+    """Other ways to say `answer_cue`: "The final answer is"."""
+    leading_scales: dict[str, int] = field(default_factory=dict, hash=False)
+    """Words that multiply the number behind them: Swahili "elfu 5" is five thousand."""
 
 
 @cache
@@ -58,4 +66,6 @@ def language(tag: str) -> Language:
             f"'{tag}' is not a known language tag.{did_you_mean(tag, tags())} See: crosslift list languages"
         )
     text = (resources.files("crosslift.languages") / "data" / f"{tag}.toml").read_text(encoding="utf-8")
-    return Language(tag=tag, **tomllib.loads(text))
+    facts = tomllib.loads(text)
+    lists = {name: tuple(facts.get(name, ())) for name in ("answer_words", "further_cues")}
+    return Language(tag=tag, **facts | lists)

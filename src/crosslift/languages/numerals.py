@@ -1,62 +1,39 @@
 """Numbers in running text, in the notations of many languages, as exact values.
 
-`float(re.findall(r"[0-9.]+", text)[-1])` reads "2.125" of a German answer as two and an eighth and "১৮" not at all, and
-the zeros that follow look like a language that the model does not know. Here a number is read in the language's own
+`float(re.findall(r"[0-9.]+", text)[-1])` reads "2.125" of a German answer as two and an eighth, "১৮" and "3万" not at
+all, and the zeros that follow look like a language that the model does not know. Here a number is read in the language's own
 notation and, because models mix conventions, in the ASCII one too where the two differ. Both readings are kept: the
 reader of the number decides which one it can use.
 
-Numbers in words, Han numerals ("三万") and myriad units ("3万") are not read yet. They belong in `numbers`, as a second
-scanner whose finds are merged by position.
+A number is what its value is: words and characters of scale multiply ("3万", "2.5 लाख", "5 millones"), "a/b" and "2 1/2"
+are one number each, and "1.2 × 10^3" is 1200. A number before a percent sign may also be meant as a share.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 
+import regex
+
+from crosslift.languages import han
 from crosslift.languages.language import Language
+from crosslift.languages.language import language as find_language
+from crosslift.languages.notation import (
+    ASCII,
+    CURRENCIES,
+    MAX_DIGITS,
+    SPACES,
+    SUPERSCRIPTS,
+    Notation,
+    fold,
+    notation,
+    parse,
+    write,
+)
 
-SPACES = " \u00a0\u2009\u202f"  # plain, no-break, thin, narrow no-break
-MAX_DIGITS = 300
-"""A longer run of digits is a model repeating itself, not a number (and Python refuses to read 4,300)."""
-CURRENCIES = "$€£¥₹฿₽৳₩"
-
-_SAME_AS = {
-    **dict.fromkeys("−－﹣‐‑–", "-"),
-    **dict(zip("．，／＝＋（）＄：　’", ".,/=+()$: '", strict=True)),
-    # marks of direction and joining stand between a sign and its digits and change no value
-    **dict.fromkeys("\u061c\u200b\u200c\u200d\u200e\u200f\u2066\u2067\u2068\u2069\ufeff", None),
-}
-
-
-class _Folding(dict[int, str | None]):
-    """Code point -> what it counts as; filled as characters are met, for Unicode has some 760 decimal digits."""
-
-    def __missing__(self, point: int) -> str | None:
-        character = chr(point)
-        digit = unicodedata.decimal(character, None)
-        self[point] = _SAME_AS.get(character, character) if digit is None else str(digit)
-        return self[point]
-
-
-_FOLDING = _Folding()
-_LATEX_SPACING = re.compile(r"\{,\}|(?<=\d)\\[,!;](?=\d)")
-_LATEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
-
-
-def fold(text: str) -> str:
-    """Any decimal digit to ASCII, full-width marks and the several minus signs likewise, LaTeX fractions to a/b.
-
-    Folding twice changes nothing. Superscripts and circled digits are not decimal digits and stay ("m²" holds no 2).
-    """
-    text = text.translate(_FOLDING)
-    if "\\" in text or "{,}" in text:
-        text = _LATEX_FRACTION.sub(r"\1/\2", _LATEX_SPACING.sub(",", text))
-    return text
+MAX_EXPONENT = 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,55 +50,24 @@ class Number:
         return self.readings[0]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Notation:
-    """How digits and marks may be put together; `read` gives None for what the notation does not write."""
-
-    grouped: re.Pattern[str]
-    simple: re.Pattern[str]
-    decimal_mark: str
-
-    def read(self, digits: str) -> Fraction | None:
-        if not (self.grouped.fullmatch(digits) or self.simple.fullmatch(digits)):
-            return None
-        whole, _, part = digits.partition(self.decimal_mark)
-        return Fraction(re.sub(r"\D", "", whole) + "." + (part or "0"))
-
-
-@cache
-def _notation(decimal_mark: str, group_mark: str) -> _Notation:
-    decimal = re.escape(decimal_mark)
-    groups = re.escape(SPACES + "'_٬" + group_mark)
-    part = f"(?:{decimal}\\d+)?"
-    western = rf"[1-9]\d{{0,2}}([{groups}])\d{{3}}(?:\1\d{{3}})*{part}"
-    indian = rf"[1-9]\d?(?:,\d\d)+,\d{{3}}{part}" if group_mark == "," else r"(?!)"
-    return _Notation(
-        grouped=re.compile(f"{western}|{indian}"),
-        simple=re.compile(rf"\d*{decimal}\d+|\d+"),
-        decimal_mark=decimal_mark,
-    )
-
-
-ASCII = _notation(".", ",")
-
 _DIGITS = {
     # a plain space groups digits only where the language writes so: "in 2023 100 people came" holds two numbers
-    plain_space: re.compile(rf"\d+(?:[.,٫٬'_]\d+|[{spaces}]\d{{3}}(?!\d))*|(?<![^\s(\[=:{CURRENCIES}-])\.\d+")
+    plain_space: regex.compile(rf"\d+(?:[.,٫٬'_]\d+|[{spaces}]\d{{3}}(?!\d))*|(?<![^\s(\[=:{CURRENCIES}-])\.\d+")
     for plain_space, spaces in ((True, SPACES), (False, SPACES[1:]))
 }
-_PIECE = re.compile(r"\d+")
-_SIGN = re.compile(rf"-(?:\s?[{CURRENCIES}]\s?)?$")
+_PIECE = regex.compile(r"\d+")
+_SIGN = regex.compile(rf"-(?:\s?[{CURRENCIES}]\s?)?$")
 
 
 def numbers(text: str, language: Language) -> list[Number]:
-    """All numbers of a text in order of appearance, with their places in `fold(text)`.
+    """All numbers of a text that hold a digit, in order of appearance, with their places in `fold(text)`.
 
     Digits and marks that neither notation writes are a list or a date and fall apart: "1,2,3" is three numbers,
     "12.05.2023" likewise. `a/b` without spaces is one number. A minus counts as a sign unless something to subtract
     from stands before it.
     """
     text = fold(text)
-    own = _notation(language.decimal_mark, language.group_mark)
+    own = notation(language.decimal_mark, language.group_mark)
     found: list[Number] = []
     for match in _DIGITS[language.group_mark in SPACES].finditer(text):
         if len(match.group()) > MAX_DIGITS:
@@ -134,10 +80,25 @@ def numbers(text: str, language: Language) -> list[Number]:
             found.extend(
                 Number(readings=(Fraction(piece.group()),), start=piece.start(), end=piece.end()) for piece in pieces
             )
-    return _with_fractions(text, found)
+    if not found:
+        return []
+    found = _with_mixed(text, _with_fractions(text, _with_powers(text, found)))
+    return [_with_percent(text, number) for number in _with_scales(text, found, language)]
 
 
-def _readings(digits: str, own: _Notation) -> tuple[Fraction, ...]:
+def spelled(text: str, language: Language) -> Number | None:
+    """The number in characters, 三十六 or 삼십육, that a folded text begins with."""
+    found = han.spelled(text) if language.script in _SPELLED else None
+    if found is None:
+        return None
+    value, end = found
+    return Number(readings=(value,), start=0, end=end)
+
+
+_SPELLED = ("Hans", "Hant", "Jpan", "Kore")
+
+
+def _readings(digits: str, own: Notation) -> tuple[Fraction, ...]:
     return tuple(dict.fromkeys(value for n in (own, ASCII) if (value := n.read(digits)) is not None))
 
 
@@ -151,7 +112,7 @@ def _signed(text: str, readings: tuple[Fraction, ...], start: int, end: int) -> 
 def _subtracts(text: str, place: int) -> bool:
     """Is the minus at this place a subtraction or a hyphen? "COVID-19", "10 -3", "(2)-1" yes; "答案是-3" no."""
     before = text[:place]
-    if before and before[-1].lower() != before[-1].upper():  # scripts with case are the ones that hyphenate
+    if before and (before[-1].lower() != before[-1].upper() or "א" <= before[-1] <= "ת"):  # scripts that hyphenate
         return True
     before = before.rstrip(SPACES)
     return bool(before) and (before[-1].isdigit() or before[-1] in ")]%")
@@ -173,20 +134,118 @@ def _with_fractions(text: str, found: list[Number]) -> list[Number]:
     return joined
 
 
-def parse(text: str) -> Fraction:
-    """The one number that a text consists of, in ASCII notation: what gold answers are written in ("2,125", "-3.5").
+def _with_powers(text: str, found: list[Number]) -> list[Number]:
+    """Join "1.2 × 10^3", "3 \\times 10^{4}", "5×10⁶" and "1.5e3"."""
+    joined: list[Number] = []
+    for number in found:
+        if joined and number.start < joined[-1].end:
+            continue
+        if match := _POWER.match(text, number.end):
+            exponent = int(next(group for group in match.groups() if group).translate(SUPERSCRIPTS))
+            if abs(exponent) <= MAX_EXPONENT:
+                number = _times(number, Fraction(10) ** exponent, match.end())
+        joined.append(number)
+    return joined
 
-    Raises:
-        ValueError: the text is something else.
-    """
-    folded = fold(text).strip()
-    value = ASCII.read(folded.removeprefix("-"))
-    if value is None:
-        raise ValueError(f"{text!r} is not a number. Write gold answers like 42, 2,125 or -3.5.")
-    return -value if folded.startswith("-") else value
+
+_POWER = regex.compile(
+    r"\s*(?:[x*×·]|\\times|\\cdot)\s*10\s*(?:\^\s*\{?\s*(-?\d{1,3})\s*\}?|\*\*\s*(-?\d{1,3})|([⁰¹²³⁴-⁹⁻]{1,3}))(?!\d)"
+    r"|[eE](\+?-?\d{1,3})(?!\w)"
+)
 
 
-def write(value: Fraction) -> str:
-    """A value for people and tables: "42", "3.5"; what has no short decimal form as "1/3"."""
-    decimal = Decimal(value.numerator) / Decimal(value.denominator)
-    return format(decimal, "f") if Fraction(decimal) == value else str(value)
+def _times(number: Number, factor: Fraction, end: int) -> Number:
+    return replace(number, readings=tuple(value * factor for value in number.readings), end=end)
+
+
+def _with_mixed(text: str, found: list[Number]) -> list[Number]:
+    """Join "2 1/2" and "2½"."""
+    joined: list[Number] = []
+    for number in found:
+        whole = joined[-1] if joined else None
+        if (
+            whole is not None
+            and "/" in text[number.start : number.end]
+            and 0 < number.value < 1
+            and whole.value.denominator == 1
+            and text[whole.end : number.start] in (" ", "  ")
+        ):
+            part = -number.value if text[whole.start] == "-" else number.value
+            joined[-1] = Number(readings=(whole.value + part,), start=whole.start, end=number.end)
+        else:
+            joined.append(number)
+    return joined
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scales:
+    after: regex.Pattern[str]
+    before: regex.Pattern[str]
+    factors: dict[str, int]
+
+
+@cache
+def _scales(language: Language) -> _Scales:
+    """The language's words of scale, English ones and the units of Chinese characters."""
+    after = {**find_language("en").scales, **language.scales}
+    before = language.leading_scales
+    glued = [word for word in after if len(word) == 1 and word.isascii()]
+    spaced = sorted((word for word in after if word not in glued), key=len, reverse=True)
+    gap, end = rf"[{SPACES}-]*", r"(?!\p{M}|ธ)" if language.script == "Thai" else r"(?![\p{L}\p{M}])"  # พันธุ์: species
+    patterns = [
+        rf"(?:{'|'.join(glued)}){end}",
+        rf"{gap}(?:{'|'.join(map(regex.escape, spaced))})(?:(?<=\.)|{end})",
+        rf"[{SPACES}]?(?!{han.MISREAD})[{''.join(han.UNITS)}]",
+    ]
+    words = "|".join(map(regex.escape, sorted(before, key=len, reverse=True))) or r"(?!)"
+    return _Scales(
+        after=regex.compile("|".join(patterns), regex.IGNORECASE),
+        before=regex.compile(rf"(?<![\p{{L}}\p{{M}}])(?:{words})[{SPACES}]+$", regex.IGNORECASE),
+        factors={word.casefold(): factor for word, factor in (after | before | han.UNITS).items()},
+    )
+
+
+def _with_scales(text: str, found: list[Number], language: Language) -> list[Number]:
+    """Multiply by the words and units of scale beside a number, and add up what belongs together: 3万5千, 2 lakh 50 thousand."""
+    scales = _scales(language)
+    joined: list[Number] = []
+    smallest = 0  # the last unit of the number at the end of `joined`; 0 where it has none
+    for number in found:
+        scaled, factor = _scaled(text, number, scales)
+        before = joined[-1] if joined else None
+        gap = text[before.end : scaled.start] if before else ""
+        alone = factor > 1 or not gap or language.script == "Kore"
+        if before is not None and gap.strip(SPACES) == "" and len(gap) <= 1 and alone and 0 < scaled.value < smallest:
+            readings = (before.value + scaled.value,)
+            joined[-1] = Number(readings=readings, start=before.start, end=scaled.end)
+        else:
+            joined.append(scaled)
+        smallest = factor if factor > 1 else 0
+    return joined
+
+
+def _scaled(text: str, number: Number, scales: _Scales) -> tuple[Number, int]:
+    """The number with its words of scale, and their product (1 where there is none)."""
+    factor = 1
+    while match := scales.after.match(text, number.end):
+        part = scales.factors[match.group().strip(SPACES + "-").casefold()]
+        number, factor = _times(number, Fraction(part), match.end()), factor * part
+    if factor == 1 and (match := scales.before.search(text[max(0, number.start - 20) : number.start])):
+        factor = scales.factors[match.group().strip(SPACES).casefold()]
+        start = number.start - len(match.group())
+        number = replace(_times(number, Fraction(factor), number.end), start=start)
+    return number, factor
+
+
+_PERCENT = regex.compile(rf"[{SPACES}]?%")
+
+
+def _with_percent(text: str, number: Number) -> Number:
+    """25 % is 25, and may be meant as a quarter. Turkish writes the sign before the number."""
+    if not (_PERCENT.match(text, number.end) or text[max(0, number.start - 1) : number.start] == "%"):
+        return number
+    shares = (value / 100 for value in number.readings)
+    return replace(number, readings=tuple(dict.fromkeys((*number.readings, *shares))))
+
+
+__all__ = ["Number", "fold", "numbers", "parse", "spelled", "write"]

@@ -2,9 +2,10 @@
 
 The published rule is "the last number of the output". It breaks on "The answer is 42 (that is, 6 boxes of 7)." and on a
 model that adds the year, so a number behind an explicit sign of an answer goes first: `\\boxed{}`, `####` (GSM8K), or
-the cue in the language of the question or in English, for models trained on English solutions. Without any of them the
-last number counts. Numbers are compared by value, in any reading that the notation allows (see `numerals`); prefixes
-never count, "4" is not "42".
+a cue ("The answer is", "Answer:") in the language of the question or in English, for models trained on English
+solutions. Without any of them the last number counts that is not an operand: "18. Check: 3 x 6" ends in 18. A numeral
+in characters (十八, 삼십오) counts where it follows a sign or is all that the last line says. Numbers are compared by
+value, in any reading that the notation allows (see `numerals`); prefixes never count, "4" is not "42".
 
 Prompt forms: "bare" is the question as it stands, "mcot" the form of mCoT-MATH that arXiv 2604.13286 trains and tests
 with. A truncated answer counts as wrong even where the right number stands in it already: which number a model stands
@@ -21,7 +22,7 @@ from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_p
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
-from crosslift.languages.numerals import Number, fold, numbers, parse, write
+from crosslift.languages.numerals import Number, fold, numbers, parse, spelled, write
 
 METRICS = ("accuracy", LANGUAGE_METRIC)
 PROMPTS = ("bare", "mcot")
@@ -66,7 +67,30 @@ def final_number(text: str, language: Language) -> Number | None:
         if number is not None:
             return number
     found = numbers(text, language)
-    return found[-1] if found else None
+    if not found:
+        return _bare_numeral(text, language)
+    results = [number for number in found if not _is_operand(text, number)]
+    return (results or found)[-1]
+
+
+_BEFORE_OPERAND = re.compile(r"[\d)%]\s*(?:[-+*/×÷·x]|\\times|\\cdot|\\div)\s*$")
+
+
+def _is_operand(text: str, number: Number) -> bool:
+    """Is something multiplied by the number, added to it ..., and the result left out? "18. Check: 3 x 6" ends so."""
+    before = _BEFORE_OPERAND.search(text[: number.start])
+    return bool(before or (_OPERATOR.match(text, number.end) and not text[number.end :].lstrip().startswith("=")))
+
+
+def _bare_numeral(text: str, language: Language) -> Number | None:
+    """A last line that is nothing but a numeral in characters and what is counted: 三十六个。"""
+    line = text.strip().rpartition("\n")[2].strip(" .。*")
+    found = spelled(line, language)
+    return found if found and len(line) - found.end <= _MAX_COUNTER else None
+
+
+_MAX_COUNTER = 3
+"""Characters of a classifier or unit behind a numeral."""
 
 
 def _tails(text: str, language: Language) -> list[str]:
@@ -80,8 +104,16 @@ def _tails(text: str, language: Language) -> list[str]:
 
 @cache
 def _signs(language: Language) -> re.Pattern[str]:
-    cues = sorted({language.answer_cue, find_language("en").answer_cue}, key=len, reverse=True)
-    return re.compile("|".join([r"\\boxed\s*\{", "####", *(re.escape(fold(cue)) for cue in cues)]), re.IGNORECASE)
+    spoken = (language, find_language("en"))
+    cues = {cue for tongue in spoken for cue in (tongue.answer_cue, *tongue.further_cues)}
+    words = {word for tongue in spoken for word in tongue.answer_words}
+    signs = [
+        r"\\boxed\s*\{",
+        "####",
+        *(rf"{re.escape(fold(word))}\W{{0,4}}[:=]" for word in sorted(words, key=len, reverse=True)),
+        *(re.escape(fold(cue)) for cue in sorted(cues, key=len, reverse=True)),
+    ]
+    return re.compile("|".join(signs), re.IGNORECASE)
 
 
 def _inside_braces(tail: str) -> str:
@@ -93,12 +125,17 @@ def _inside_braces(tail: str) -> str:
     return tail
 
 
-_OPERATOR = re.compile(r"\s*(?:[-+*/×÷·=]|\\times|\\cdot|\\div)")
+_OPENING = re.compile(r"[\s:*_`$¥€£「『“\"'(]*")
+_OPERATOR = re.compile(r"\s*(?:[-+*/×÷·=]|x(?=\s*\d)|\\times|\\cdot|\\div)")
 
 
 def _committed(tail: str, language: Language) -> Number | None:
     """The first number, or the result where an equation begins there: "is 3 × 14 = 42 apples" commits to 42."""
     found = numbers(tail, language)
+    opening = _OPENING.match(tail)
+    word = spelled(tail[opening.end() :], language) if opening else None
+    if word is not None and (not found or word.end > 1) and not (found and found[0].start <= opening.end()):
+        return word
     if not found:
         return None
     line = tail[: tail.find("\n", found[0].start)] if "\n" in tail[found[0].start :] else tail
