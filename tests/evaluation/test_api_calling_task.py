@@ -108,7 +108,8 @@ def test_the_way_of_writing_a_value_does_not_count_and_its_letters_do():
 
 def test_the_metrics_take_a_failure_apart():
     gold = GOLD.format("tea")
-    assert values("[Buy(item='tea', count='5', date='2023-10-15')]", gold) == dict.fromkeys(api_calling.METRICS, 0.0)
+    renamed = values("[Buy(item='tea', count='5', date='2023-10-15')]", gold)
+    assert renamed == {"exact": 0, "name": 0, "keys": 1, "values": 1, "neutral_values": 1}
     translated = values("[Order(item='té', count='5', date='2023-10-15')]", gold)
     assert translated == {"exact": 0, "name": 1, "keys": 1, "values": 2 / 3, "neutral_values": 1}
     missing = values("[Order(item='tea', count='6')]", gold)
@@ -122,9 +123,9 @@ def test_language_neutral_values_are_equal_in_any_digits_and_exact_match_is_not(
     assert (found["neutral_values"], found["exact"]) == (1, 0)
 
 
-def test_without_a_neutral_value_in_the_gold_the_metric_asks_for_the_name_alone():
+def test_without_a_neutral_value_in_the_gold_the_metric_asks_for_a_call_alone():
     assert values("[f(a='x')]", "[f(a='y')]")["neutral_values"] == 1
-    assert values("[g(a='y')]", "[f(a='y')]")["neutral_values"] == 0
+    assert values("no call", "[f(a='y')]")["neutral_values"] == 0
     assert values("[f()]", "[f()]") == dict.fromkeys(api_calling.METRICS, 1.0)
 
 
@@ -149,6 +150,90 @@ def test_words_are_not(value):
 
 def test_a_call_is_shown_the_way_it_is_written():
     assert str(Call(name="f", arguments=(("a", "1"),))) == "f(a='1')"
+
+
+JSON_CALLS = [
+    '{"name": "f", "arguments": {"a": 1}}',
+    '[{"name": "f", "arguments": {"a": 1}}]',
+    '{"name": "f", "parameters": {"a": 1}}',
+    '```json\n{"name": "f", "arguments": {"a": 1}}\n```',
+    '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>',
+    '{"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{\\"a\\": 1}"}}]}',
+    '[{"f": {"a": 1}}]',
+    "[f(a=1)]",
+    "f(a=1)",
+]
+
+
+@pytest.mark.parametrize("text", JSON_CALLS)
+def test_calls_in_json_are_the_calls_in_python(text: str):
+    (call,) = parse_calls(text)
+    assert (call, call.typed) == (Call(name="f", arguments=(("a", "1"),)), {"a": 1})
+
+
+def test_several_tool_calls_stand_behind_one_another():
+    tags = (
+        '<tool_call>{"name": "f", "arguments": {}}</tool_call>\n<tool_call>{"name": "g", "arguments": {}}</tool_call>'
+    )
+    assert [call.name for call in parse_calls(tags)] == ["f", "g"]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1}', '["f"]', '{"name": 3, "arguments": {}}', '{"answer": "no call fits"}', "{"]
+)
+def test_json_that_is_no_call_is_none(text: str):
+    assert parse_calls(text) == []
+
+
+POSSIBLE = json.dumps(
+    [{"order": {"item": ["green tea", "tea"], "count": [5], "price": [2.0], "hot": [True], "unit": ["cups", ""]}}]
+)
+RIGHT = {"item": "Green-Tea", "count": 5, "price": 2, "hot": True}
+
+
+def made(name: str = "order", **arguments: object) -> dict[str, float]:
+    return values(json.dumps({"name": name, "arguments": arguments}), POSSIBLE)
+
+
+def test_possible_answers_accept_every_listed_value_and_nothing_else():
+    perfect = dict.fromkeys(api_calling.METRICS, 1.0)
+    assert made(**RIGHT) == made(**RIGHT | {"item": "tea", "unit": "cups"}) == perfect
+    assert values("[order(item='tea', count=5, price=2.0, hot=True)]", POSSIBLE) == perfect
+
+
+@pytest.mark.parametrize(
+    ("change", "touched"),
+    [
+        ({"count": 6}, {"values", "neutral_values"}),
+        ({"count": "5"}, {"values", "neutral_values"}),
+        ({"count": 5.5}, {"values", "neutral_values"}),
+        ({"hot": 1}, {"values", "neutral_values"}),
+        ({"item": "coffee"}, {"values"}),
+        ({"unit": "mugs"}, {"values"}),
+        ({"tip": 1}, {"keys"}),
+        ({"item": None}, {"values"}),
+    ],
+)
+def test_a_mutated_argument_is_rejected_where_it_was_touched_and_nowhere_else(change: dict, touched: set[str]):
+    found = made(**RIGHT | change)
+    assert {metric for metric, value in found.items() if value < 1} == touched | {"exact"}
+
+
+def test_a_mutated_name_or_key_is_rejected_where_it_was_touched_and_nowhere_else():
+    assert made("buy", **RIGHT) == dict.fromkeys(api_calling.METRICS, 1.0) | {"exact": 0, "name": 0}
+    lacking = made(**{key: value for key, value in RIGHT.items() if key != "item"})
+    assert {metric for metric, value in lacking.items() if value < 1} == {"exact", "keys", "values"}
+
+
+def test_where_no_call_is_expected_prose_is_right():
+    assert values("None of these tools can do that.", "[]")["exact"] == 1
+    assert values("[f(a=1)]", "[]")["exact"] == 0
+
+
+def test_a_gold_answer_that_is_neither_call_nor_possible_answers_is_our_error():
+    for broken in ('[{"f": {"a": 1}}]', "[{", "tea"):
+        with pytest.raises(ValueError, match="is not"):
+            api_calling.score("x", broken, language("en"))
 
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "api_bank"

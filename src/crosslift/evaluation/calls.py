@@ -1,4 +1,4 @@
-"""API calls as models write them: `API-Request: [Name(key1='value1', key2='value2')]`.
+"""API calls as models write them: `API-Request: [Name(key1='value1', key2='value2')]`, or as JSON (`json_calls`).
 
 Python's own parser does not do: published gold calls put quotes inside quotes (`attendees='['John', 'Jane']'` in
 API-Bank), models leave values bare (`city=New York`). The scanner here asks a weaker question that all of these answer:
@@ -12,8 +12,10 @@ import ast
 import re
 import unicodedata
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from crosslift.evaluation.json_calls import find_calls
 
 PREFIX = "API-Request:"
 
@@ -30,6 +32,14 @@ class Call:
     name: str
     arguments: tuple[tuple[str, Any], ...]
     """Keys in the order of writing, values in canonical form: text, or lists and dictionaries of text."""
+    literals: tuple[Any, ...] = field(default=(), compare=False)
+    """The values with the types that they are written with, in the order of `arguments`: here 5 and '5' differ."""
+
+    @property
+    def typed(self) -> dict[str, Any]:
+        """Key -> value with its type; the canonical form where none is known."""
+        names = [key for key, _ in self.arguments]
+        return dict(zip(names, self.literals or [value for _, value in self.arguments], strict=True))
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.arguments)})"
@@ -38,12 +48,15 @@ class Call:
 def parse_calls(text: str) -> list[Call]:
     """The calls of an answer, in order; empty where there is none.
 
-    Looked for at the last `API-Request:`, else at the first `[Name(`, else at the first line that begins with
-    `Name(`. What follows the closing bracket is ignored, as models go on with an imagined result. Positional
-    arguments and repeated keys are not this form and parse as nothing.
+    Looked for at the last `API-Request:`, else in JSON that the answer begins with, else at the first `[Name(`, else at
+    the first line that begins with `Name(`. What follows the closing bracket is ignored, as models go on with an
+    imagined result. Positional arguments and repeated keys are not this form and parse as nothing.
     """
     if PREFIX in text:
-        return _calls_at(text, text.rindex(PREFIX) + len(PREFIX))
+        place = text.rindex(PREFIX) + len(PREFIX)
+        return _calls_at(text, place) or _from_json(text[place:])
+    if calls := _from_json(text):
+        return calls
     for match in re.finditer(r"\[\s*(?=[^\W\d][\w.]*\s*\()", text):
         if calls := _calls_at(text, match.start()):
             return calls
@@ -51,6 +64,17 @@ def parse_calls(text: str) -> list[Call]:
         if calls := _calls_at(text, match.end()):
             return calls
     return []
+
+
+def _from_json(text: str) -> list[Call]:
+    return [
+        Call(
+            name=name,
+            arguments=tuple((key, canonical_value(value)) for key, value in arguments.items()),
+            literals=tuple(arguments.values()),
+        )
+        for name, arguments in find_calls(text)
+    ]
 
 
 def _calls_at(text: str, place: int) -> list[Call]:
@@ -86,30 +110,55 @@ def _call_at(text: str, place: int) -> tuple[Call, int] | None:
     if opening is None:
         return None
     place = opening.end()
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, _Written] = {}
     while not (closing := _END.match(text, place)):
         key = _KEY.match(text, place)
         value = _value_at(text, key.end()) if key else None
         if key is None or value is None or key.group(1) in arguments:
             return None
         arguments[key.group(1)], place = value
-    return Call(name=opening.group(1), arguments=tuple(arguments.items())), closing.end()
+    return Call(
+        name=opening.group(1),
+        arguments=tuple((key, canonical(value.text)) for key, value in arguments.items()),
+        literals=tuple(_literal(value) for value in arguments.values()),
+    ), closing.end()
 
 
-def _value_at(text: str, place: int) -> tuple[Any, int] | None:
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    text: str
+    quoted: bool
+
+
+def _literal(value: _Written) -> Any:
+    if value.quoted:
+        return value.text
+    if value.text in _WORDS:
+        return _WORDS[value.text]
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return ast.literal_eval(value.text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return value.text
+
+
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+def _value_at(text: str, place: int) -> tuple[_Written, int] | None:
     """The value that begins here and the place behind it (and behind its comma)."""
     quote = text[place : place + 1]
     return _quoted(text, place, quote) if quote in ("'", '"') else _bare(text, place)
 
 
-def _quoted(text: str, place: int, quote: str) -> tuple[Any, int] | None:
+def _quoted(text: str, place: int, quote: str) -> tuple[_Written, int] | None:
     """A quoted value. One that holds a list ends only where its brackets do, if they do."""
     if text[place + 1 : place + 2] in tuple(_OPENING) and (found := _closing_quote(text, place, quote, balanced=True)):
         return found
     return _closing_quote(text, place, quote, balanced=False)
 
 
-def _closing_quote(text: str, place: int, quote: str, *, balanced: bool) -> tuple[Any, int] | None:
+def _closing_quote(text: str, place: int, quote: str, *, balanced: bool) -> tuple[_Written, int] | None:
     end, depth = place + 1, 0
     while end < len(text):
         if text[end] == "\\":
@@ -118,12 +167,12 @@ def _closing_quote(text: str, place: int, quote: str, *, balanced: bool) -> tupl
         depth += balanced * ((text[end] in _OPENING) - (text[end] in _CLOSING))
         if text[end] == quote and not depth and (behind := _BEHIND_VALUE.match(text, end + 1)):
             inner = re.sub(r"\\(['\"\\])", r"\1", text[place + 1 : end])
-            return canonical(inner), behind.end()
+            return _Written(text=inner, quoted=True), behind.end()
         end += 1
     return None
 
 
-def _bare(text: str, place: int) -> tuple[Any, int] | None:
+def _bare(text: str, place: int) -> tuple[_Written, int] | None:
     """An unquoted value: up to `, key=` or `)` outside of its own brackets and of quotes inside them."""
     depth, quote = 0, ""
     for end in range(place, len(text)):
@@ -137,7 +186,8 @@ def _bare(text: str, place: int) -> tuple[Any, int] | None:
         elif depth and character in _CLOSING:
             depth -= 1
         elif not depth and (behind := _BEHIND_VALUE.match(text, end)):
-            return (canonical(text[place:end]), behind.end()) if text[place:end].strip() else None
+            written = text[place:end].strip()
+            return (_Written(text=written, quoted=False), behind.end()) if written else None
     return None
 
 
@@ -155,6 +205,11 @@ def canonical(text: str) -> Any:
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             return text  # a text that merely begins with a bracket
     return text
+
+
+def canonical_value(value: Any) -> Any:
+    """The canonical form of a value that has a type already, as in JSON."""
+    return canonical(value) if isinstance(value, str) else _as_text(value)
 
 
 def _as_text(value: Any) -> Any:

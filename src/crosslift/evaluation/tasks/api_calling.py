@@ -6,22 +6,28 @@ translation is wrong. Four more metrics take it apart:
 
     exact           1 where the calls are the gold calls (several calls in any order, keys in any order)
     name            1 where the called names are the gold names
-    keys            1 where also the keys of every call are
-    values          share of the gold's arguments that have the gold's value
+    keys            1 where every call has the keys of its gold call
+    values          share of the gold's arguments whose value is right
     neutral_values  the same, over arguments that no translation changes: numbers, dates, ids (`calls.is_neutral`);
                     digits of any script are equal here
 
-A call that fails at the name gets 0 on everything. A gold call without arguments has nothing more to get wrong:
-`values` is 1 once the name is right, and so is `neutral_values` where the gold has no language-neutral argument. A null
+Each part is judged by itself, so that a wrong name spoils the name and not the values: gold and made calls are paired
+by what they share. Gold arguments without a call to look at are wrong. A gold call without arguments has nothing more to
+get wrong: `values` is 1 where there is a call, and so is `neutral_values` where the gold has no language-neutral argument. A null
 would mean "error" instead, and dropping the row would give this metric another set of items than the rest.
+
+What a gold answer accepts, one value or several, typed or not, is told in `expected_calls`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from crosslift.evaluation.calls import Call, fold_neutral, is_neutral, parse_calls
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from crosslift.evaluation.calls import Call, parse_calls
+from crosslift.evaluation.expected_calls import Expected, read_expected
 from crosslift.evaluation.task import Message, Outcome, check_prompt, last_question, rewrite_question
 from crosslift.languages.language import Language
 
@@ -41,68 +47,54 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
-    """All metrics of one answer; "unparsed" where no call can be read.
+    """All metrics of one answer; "unparsed" where a call is expected and none can be read.
 
     Raises:
         ValueError: the gold answer is not a call.
     """
-    gold = parse_calls(answer)
-    if not gold:
-        raise ValueError(f"{answer!r} is not an API call. Write gold answers like [Name(key='value')].")
+    gold = read_expected(answer)
     made = parse_calls(text)
+    if not gold:  # nothing offered helps: silence, or prose, is right
+        return Outcome(values=dict.fromkeys(METRICS, float(not made)), status="scored", parsed=_shown(made))
     if not made:
         return Outcome(values=dict.fromkeys(METRICS, 0.0), status="unparsed")
     pairs = _pair(gold, made)
-    parsed = f"[{', '.join(map(str, made))}]"
-    if pairs is None:
-        return Outcome(values=dict.fromkeys(METRICS, 0.0), status="scored", parsed=parsed)
-    keys = all(dict(right.arguments).keys() == dict(call.arguments).keys() for right, call in pairs)
+    name = sorted(right.name for right in gold) == sorted(call.name for call in made)
+    keys = len(gold) == len(made) and all(call is not None and right.has_keys(call) for right, call in pairs)
+    hits = [hit for right, call in pairs for hit in right.hits(call)]
+    neutral = [
+        call is not None and accepted.holds(call, key, any_digits=True)
+        for right, call in pairs
+        for key, accepted in right.arguments.items()
+        if accepted.neutral
+    ]
     values = {
-        "exact": float(all(_same(right, call) for right, call in pairs)),
-        "name": 1.0,
+        "exact": float(name and keys and all(hits) and all(call and call.name == right.name for right, call in pairs)),
+        "name": float(name),
         "keys": float(keys),
-        "values": _share(pairs, lambda value: True, lambda value: value),
-        "neutral_values": _share(pairs, is_neutral, fold_neutral),
+        "values": _share(hits),
+        "neutral_values": _share(neutral),
     }
-    return Outcome(values=values, status="scored", parsed=parsed)
+    return Outcome(values=values, status="scored", parsed=_shown(made))
 
 
-def _same(right: Call, call: Call) -> bool:
-    return dict(right.arguments) == dict(call.arguments)
+def _shown(calls: list[Call]) -> str:
+    return f"[{', '.join(map(str, calls))}]"
 
 
-def _pair(gold: list[Call], made: list[Call]) -> list[tuple[Call, Call]] | None:
-    """Each gold call with one of the same name, an equal one where there is; None where the names differ."""
-    if sorted(call.name for call in gold) != sorted(call.name for call in made):
-        return None
-    left = list(made)
-    pairs: list[tuple[Call, Call]] = []
-    late: list[Call] = []
-    for right in gold:  # equal calls first, so that order cannot spoil an exact match
-        equal = next((call for call in left if call.name == right.name and _same(right, call)), None)
-        if equal is None:
-            late.append(right)
-        else:
-            left.remove(equal)
-            pairs.append((right, equal))
-    for right in late:
-        nearest = max((call for call in left if call.name == right.name), key=lambda call: _overlap(right, call))
-        left.remove(nearest)
-        pairs.append((right, nearest))
-    return pairs
-
-
-def _overlap(right: Call, call: Call) -> int:
-    made = dict(call.arguments)
-    return sum(made.get(key) == value for key, value in right.arguments)
-
-
-def _share(pairs: list[tuple[Call, Call]], counts: Callable[[Any], bool], form: Callable[[Any], Any]) -> float:
-    """Share of the gold's arguments (those that count) whose value was given; 1 where there is none."""
-    hits = []
-    for right, call in pairs:
-        made = dict(call.arguments)
-        for key, value in right.arguments:
-            if counts(value):
-                hits.append(key in made and form(made[key]) == form(value))
+def _share(hits: list[bool]) -> float:
     return sum(hits) / len(hits) if hits else 1.0
+
+
+def _pair(gold: list[Expected], made: list[Call]) -> list[tuple[Expected, Call | None]]:
+    """Each gold call with the made call that has most in common with it, all of them together; None where calls lack."""
+    likeness = np.array([[_likeness(right, call) for call in made] for right in gold])
+    rows, columns = linear_sum_assignment(likeness, maximize=True)
+    chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
+    return [(right, made[chosen[index]] if index in chosen else None) for index, right in enumerate(gold)]
+
+
+def _likeness(right: Expected, call: Call) -> float:
+    """Name first, then values, then keys; a call that is right in everything beats all others."""
+    hits = right.hits(call)
+    return 4 * (right.name == call.name) + 2 * _share(hits) + right.has_keys(call)
