@@ -15,7 +15,7 @@ import polars as pl
 
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
 from crosslift.fingerprint import fingerprint, fingerprint_file
-from crosslift.languages.numerals import parse, write
+from crosslift.languages.notation import parse, write
 
 MAX_SHOWN = 10
 """Problems that are shown per file; their number is always told."""

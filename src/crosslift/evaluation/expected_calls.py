@@ -5,7 +5,7 @@ not count; or the possible answers of BFCL (Berkeley function-calling leaderboar
 
     [{"order": {"item": ["tea", "green tea"], "count": [5], "unit": ["cups", ""]}}]
 
-where each argument lists what is accepted, "" among it means that it may be left out, and types count as in BFCL's
+where each argument lists what is accepted, "" among it, or nothing, means that it may be left out, and types count as in BFCL's
 checker: a float accepts whole numbers, an integer no float, nothing else changes its type; texts are compared without
 case, spaces and the marks ,./-_*^; an object in a value holds a list of accepted values per key again. `[]` expects no
 call at all.
@@ -48,7 +48,7 @@ class Accepted:
         if self.typed:
             given = call.typed[key]
             given = fold_neutral(given) if any_digits and isinstance(given, str) else given
-            return any(_matches(given, value) for value in self.values) or (self.optional and given == "")
+            return any(_matches(given, value) for value in self.values) or (self.optional and given in ("", []))
         (value,) = self.values
         return bool(
             fold_neutral(written[key]) == fold_neutral(value) if any_digits and self.neutral else written[key] == value
@@ -101,7 +101,7 @@ def _possible_answers(answer: str) -> list[Expected]:
             Expected(
                 name=name,
                 arguments={
-                    key: Accepted(values=tuple(values), typed=True, optional="" in values)
+                    key: Accepted(values=tuple(values), typed=True, optional=not values or "" in values)
                     for key, values in arguments.items()
                     if isinstance(values, list) or _refuse(answer)
                 },

@@ -1,0 +1,95 @@
+"""NTREX-128 (arXiv 2110.04268 and its release): 123 news documents in 128 languages, as articles with their headlines.
+
+`path` is the folder of the release: `newstest2019-src.eng.txt`, `newstest2019-ref.<code>.txt`, one sentence a line, and
+`DOCUMENT_IDS.tsv`. The first line of a document is its headline, the summary of the rest. Documents whose English first
+line is a sentence with a full stop have none and are left out. Fertility and checks see the same text in every language.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+from crosslift.errors import UnknownName
+from crosslift.languages.tags import resolve
+
+OPTIONS: dict[str, type] = {}
+NEEDS_PATH = True
+LICENCE = "CC BY-SA 4.0"
+NUM_LINES = 1997
+ENGLISH = "newstest2019-src.eng.txt"
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read the languages that are asked for.
+
+    Raises:
+        CorpusError: missing files, or files of other lengths.
+    """
+    choose_split(source, "test")
+    ids = find_file(source, "DOCUMENT_IDS.tsv")
+    known = _files(source)
+    lacking = [tag for tag in source.languages if tag not in known]
+    if lacking:
+        raise CorpusError(f"{source.place}: the folder holds no file in {', '.join(lacking)}. Add it or ask for fewer.")
+    files = [known[tag] for tag in source.languages]
+    documents = _documents(source, ids)
+    texts = {tag: _lines(source, file) for tag, file in zip(source.languages, files, strict=True)}
+    english = _lines(source, known["en"])
+    headed = [lines for lines in documents if not english[lines.start].rstrip().endswith((".", "!", "?", '."', ".”"))]
+    rows: list[dict[str, Any]] = [
+        {
+            "item_id": f"ntrex-{number:03d}",
+            "language": tag,
+            "messages": turn("\n".join(text[lines.start + 1 : lines.stop]), text[lines.start]),
+            "answer": text[lines.start],
+            "cluster": None,
+            "origin": "human",
+        }
+        for tag, text in texts.items()
+        for number, lines in enumerate(documents, start=1)
+        if lines in headed
+    ]
+    notes = [f"{len(documents) - len(headed)} of {len(documents)} documents have no headline and were left out."]
+    return build(source, rows, [ids, *files], licence=LICENCE, notes=notes)
+
+
+def _files(source: Source) -> dict[str, Path]:
+    """Tag -> file; where several codes are one language here (por and por-BR), the nearest to the plain tag."""
+    english = find_file(source, ENGLISH)
+    found = {"en": english}
+    for file in sorted(english.parent.glob("newstest2019-ref.*.txt"), reverse=True):
+        try:
+            found.setdefault(resolve(file.name.split(".")[1]), file)
+        except UnknownName:
+            continue  # a language that nobody can ask for yet
+    return found
+
+
+def _documents(source: Source, file: Path) -> list[range]:
+    names = read_lines(source, file)
+    documents, start = [], 0
+    for _, lines in groupby(names):
+        size = len(list(lines))
+        documents.append(range(start, start + size))
+        start += size
+    if start != NUM_LINES:
+        raise CorpusError(
+            f"{source.place}, {file.name}: has {start} lines and must have {NUM_LINES}. Download it again."
+        )
+    return documents
+
+
+def _lines(source: Source, file: Path) -> list[str]:
+    lines = [line.strip() for line in read_lines(source, file)]
+    problems = Problems(source, file)
+    if len(lines) != NUM_LINES:
+        problems.whole(f"has {len(lines)} lines and must have {NUM_LINES}. Download the file again.")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            problems.add(number, "is empty. Download the file again.")
+    problems.stop()
+    return lines

@@ -1,0 +1,71 @@
+"""Open-ended prompts that were translated and have no reference: LLMZoo's questions and OpenAssistant's prompts.
+
+`path` is the folder of a release, told by its files:
+
+    <language>100.jsonl     LLMZoo: {"id", "label", "query"}, 100 a language
+    test_<language>.jsonl   OpenAssistant, translated for arXiv 2404.04850: {"id", "prompt"}, 50 a language
+
+Items are joined by id, never by line: one file of OpenAssistant's has another prompt at one of its lines. `answer` is the
+English prompt, for a judge to see what was asked; there is nothing to train on, hence split "test" only.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+
+OPTIONS: dict[str, type] = {}
+NEEDS_PATH = True
+LICENCE = "CC BY-NC 4.0"
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read the languages that are asked for. With incomplete = "drop", lines that are no JSON are left out and noted.
+
+    Raises:
+        CorpusError: missing files or bad lines.
+    """
+    choose_split(source, "test")
+    notes: list[str] = []
+    files = {
+        tag: find_file(source, f"{tag}100.jsonl", f"test_{tag}.jsonl")
+        for tag in dict.fromkeys(("en", *source.languages))
+    }
+    found = {tag: _read(source, file, notes) for tag, file in files.items()}
+    rows: list[dict[str, Any]] = [
+        {
+            "item_id": item,
+            "language": tag,
+            "messages": turn(prompt, found["en"].get(item, prompt)),
+            "answer": found["en"].get(item, prompt),
+            "cluster": None,
+            "origin": "human",
+        }
+        for tag in source.languages
+        for item, prompt in found[tag].items()
+    ]
+    return build(source, rows, list(files.values()), licence=LICENCE, notes=notes)
+
+
+def _read(source: Source, file: Path, notes: list[str]) -> dict[str, str]:
+    problems = Problems(source, file)
+    found: dict[str, str] = {}
+    for number, line in enumerate(read_lines(source, file), start=1):
+        try:
+            item = json.loads(line)
+            text = item.get("query") or item["prompt"]
+            found[str(item["id"])] = text.strip()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            what = f"is not an object with id and prompt ({error})."
+            if source.incomplete == "drop":
+                notes.append(f"{file.name}, line {number}: {what}")
+            else:
+                problems.add(number, f'{what} Correct it, or say incomplete = "drop".')
+    problems.stop()
+    if not found:
+        raise CorpusError(f"{source.place}, {file.name}: is empty. Download the file again.")
+    return found

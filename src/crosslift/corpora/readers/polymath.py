@@ -1,0 +1,70 @@
+"""PolyMath (arXiv 2504.18428): mathematical problems of four levels in eighteen languages.
+
+`path` is the folder of the release, `<language>/<level>.jsonl` below it: 125 problems per level with id, question and
+answer. Level "low" is the first half of MGSM; "high" and "top" are competition problems, and some of their answers are
+expressions. Those are left out in all languages, for answers here are compared as numbers; a note tells how many.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import (
+    Problems,
+    build,
+    choose_split,
+    find_file,
+    plain_number,
+    read_lines,
+    read_objects,
+    turn,
+)
+
+OPTIONS: dict[str, type] = {"level": str}
+"""level: "low" (default), "medium", "high" or "top"."""
+NEEDS_PATH = True
+LICENCE = "MIT (badge of the release only)"
+NUM_ITEMS = 125
+LEVELS = ("low", "medium", "high", "top")
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read the languages that are asked for.
+
+    Raises:
+        CorpusError: an unknown level, missing files, bad lines, or answers that differ between languages.
+    """
+    choose_split(source, "test")
+    level = str(source.options.get("level", "low"))
+    if level not in LEVELS:
+        raise CorpusError(f"{source.place}: there is no level '{level}'. There are: {', '.join(LEVELS)}.")
+    files = [find_file(source, f"{tag}/{level}.jsonl") for tag in source.languages]
+    tables = [read_objects(source, file, read_lines(source, file), ("id", "question", "answer")) for file in files]
+    rows: list[dict[str, Any]] = []
+    expressions = set()
+    for tag, file, table in zip(source.languages, files, tables, strict=True):
+        problems = Problems(source, file)
+        if len(table) != NUM_ITEMS:
+            problems.whole(f"has {len(table)} lines and must have {NUM_ITEMS}. Download the file again.")
+        for number, (found, first) in enumerate(zip(table, tables[0], strict=False), start=1):
+            item = found["id"].rpartition("-")[2]
+            if found["id"] != f"{level}-{tag}-{item}" or found["answer"] != first["answer"]:
+                problems.add(number, f"'{found['id']}' is not the item of that line in {files[0].parent.name}.")
+            answer = plain_number(found["answer"].strip("$ "))
+            if answer is None:
+                expressions.add(item)
+                continue
+            rows.append(
+                {
+                    "item_id": f"polymath-{level}-{int(item):03d}",
+                    "language": tag,
+                    "messages": turn(found["question"].strip(), found["answer"].strip()),
+                    "answer": answer,
+                    "cluster": None,
+                    "origin": "human",
+                }
+            )
+        problems.stop()
+    notes = [f"{len(expressions)} of {NUM_ITEMS} items have an expression for an answer and were left out."]
+    return build(source, rows, files, licence=LICENCE, notes=notes if expressions else [])
