@@ -16,6 +16,7 @@ from crosslift.errors import UnknownName, did_you_mean
 
 FOLDERS = {
     "reader": "crosslift.corpora.readers",
+    "check": "crosslift.corpora.checks",
     "task": "crosslift.evaluation.tasks",
     "metric": "crosslift.evaluation.metrics",
     "generator": "crosslift.evaluation.generators",

@@ -47,6 +47,8 @@ class Source:
     """"error" | "drop": what to do with items that lack one of the languages."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further keys that the reader documents in its OPTIONS."""
+    checks: dict[str, str] = field(default_factory=dict)
+    """Check -> what to do with its findings, where that is not to report them (see `corpora.checking`)."""
 
     @property
     def place(self) -> str:

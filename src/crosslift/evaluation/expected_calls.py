@@ -5,10 +5,10 @@ not count; or the possible answers of BFCL (Berkeley function-calling leaderboar
 
     [{"order": {"item": ["tea", "green tea"], "count": [5], "unit": ["cups", ""]}}]
 
-where each argument lists what is accepted, "" among it, or nothing, means that it may be left out, and types count as in BFCL's
-checker: a float accepts whole numbers, an integer no float, nothing else changes its type; texts are compared without
-case, spaces and the marks ,./-_*^; an object in a value holds a list of accepted values per key again. `[]` expects no
-call at all.
+where each argument lists what is accepted; "" among it, or nothing, means that it may be left out. Types count as in
+BFCL's checker: a float accepts whole numbers, an integer no float, nothing else changes its type; texts are compared
+without case, spaces and the marks ,./-_*^; an object in a value holds a list of accepted values per key again. `[]`
+expects no call at all.
 """
 
 from __future__ import annotations
@@ -127,23 +127,24 @@ def _standard(text: str) -> str:
 
 
 def _matches(given: Any, accepted: Any) -> bool:
-    if isinstance(given, bool) or isinstance(accepted, bool):
+    if isinstance(given, bool) or isinstance(accepted, bool) or accepted is None:
         return type(given) is type(accepted) and given == accepted
-    if isinstance(accepted, str):
-        return isinstance(given, str) and _standard(given) == _standard(accepted)
-    if isinstance(accepted, float):
-        return isinstance(given, (int, float)) and given == accepted
-    if isinstance(accepted, int):
-        return isinstance(given, int) and given == accepted
-    if isinstance(accepted, list):
-        return isinstance(given, (list, tuple)) and len(given) == len(accepted) and all(map(_matches, given, accepted))
-    if isinstance(accepted, dict):
-        return (
-            isinstance(given, dict)
-            and given.keys() <= accepted.keys()
-            and all(
-                any(_matches(given[key], value) for value in values) if key in given else "" in values
-                for key, values in accepted.items()
-            )
-        )
-    return given is None and accepted is None
+    match accepted:
+        case str():
+            return isinstance(given, str) and _standard(given) == _standard(accepted)
+        case int():
+            return isinstance(given, int) and given == accepted
+        case float():
+            return isinstance(given, (int, float)) and given == accepted
+        case list():
+            same = isinstance(given, (list, tuple)) and len(given) == len(accepted)
+            return same and all(map(_matches, given, accepted))
+        case _:
+            return isinstance(given, dict) and _matches_object(given, accepted)
+
+
+def _matches_object(given: dict[str, Any], accepted: dict[str, list[Any]]) -> bool:
+    return given.keys() <= accepted.keys() and all(
+        any(_matches(given[key], value) for value in values) if key in given else "" in values
+        for key, values in accepted.items()
+    )

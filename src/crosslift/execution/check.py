@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from crosslift.chat import load_tokenizer
+from crosslift.corpora.checking import in_words as findings_in_words
 from crosslift.corpora.corpus import ParallelCorpus
+from crosslift.corpora.reading import read as read_corpus
 from crosslift.discover import member
 from crosslift.errors import CrossliftError, StudyError
 from crosslift.evaluation.task import task as find_task
@@ -59,14 +61,14 @@ def _corpora(ledger: Ledger, problems: list[str], say: Say) -> dict[str, Paralle
             say(f"corpora.{name}: {reader.HUB} is a data set of the hub; crosslift prepare reads it")
             continue
         try:
-            corpus: ParallelCorpus = reader.read(source)
+            checked = read_corpus(source)
         except CrossliftError as error:
             problems.append(str(error))
             continue
-        found[name] = corpus
+        corpus = found[name] = checked.corpus
         say(f"corpora.{name}: {corpus.num_items} items in {', '.join(corpus.languages)}")
-        for note in corpus.notes:
-            say(f"corpora.{name}: {note}")
+        for line in (*corpus.notes, *findings_in_words(checked.findings)):
+            say(f"corpora.{name}: {line}")
     return found
 
 

@@ -18,6 +18,7 @@ import polars as pl
 from crosslift import __version__
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.corpus import ParallelCorpus
+from crosslift.corpora.reading import read as read_corpus
 from crosslift.discover import FOLDERS, member
 from crosslift.errors import MixtureError
 from crosslift.evaluation.task import task as find_task
@@ -81,8 +82,10 @@ def _corpora(ledger: Ledger, say: Say) -> None:
             continue
         say(f"Reading corpus {name}")
         source = ledger.study.corpora[name]
-        corpus: ParallelCorpus = member("reader", source.reader).read(source)
+        checked = read_corpus(source)
+        corpus = checked.corpus
         write_table(step.folder / "rows.parquet", corpus.rows)
+        write_table(step.folder / "findings.parquet", checked.findings)
         step.finish(
             revision=corpus.revision,
             licence=corpus.licence,

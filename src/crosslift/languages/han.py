@@ -88,3 +88,9 @@ def _value(numeral: str) -> int | None:
             large, small = _LARGE[character], 10**4
             total, section, digit = total + ((section + (digit or 0)) or 1) * large, 0, None
     return total + section + (digit or 0)
+
+
+def all_values(text: str) -> set[Fraction]:
+    """The values of everything in a text that can be read as a numeral, words that only look like one among them."""
+    found = (_plain(text, match.start()) for match in _RUN.finditer(text))
+    return {value for value, _ in filter(None, found)}

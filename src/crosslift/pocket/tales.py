@@ -47,8 +47,8 @@ def make(rng: np.random.Generator, language: Grammar) -> Tale:
 
 
 def in_company(rng: np.random.Generator, tale: Tale, language: Grammar) -> Tale:
-    """The same tale while others do something too, before or after what it comes to. The summary is about whoever is named
-    first, so that it takes more than the sentence that looks like a gist."""
+    """The same tale while others do something too, before or after what it comes to. The summary is about whoever is
+    named first, so that it takes more than the sentence that looks like a gist."""
     while True:
         others = make(rng, language)
         if not {tale.concepts[slot] for slot in "nm"} & {others.concepts[slot] for slot in "nm"}:

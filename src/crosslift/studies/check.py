@@ -127,6 +127,8 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
     if _member(f"{place}.task", "task", table.task, problems) and table.prompt is not None:
         prompts = member("task", table.task).PROMPTS
         problems.reference(f"{place}.prompt", f"prompt of task '{table.task}' called", table.prompt, prompts)
+    for name in table.checks:
+        _member(f"{place}.checks", "check", name, problems)
     if not _member(f"{place}.reader", "reader", table.reader, problems):
         return
     reader = member("reader", table.reader)

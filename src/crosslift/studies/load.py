@@ -144,6 +144,7 @@ def _source(name: str, table: schema.CorpusTable, folder: Path) -> Source:
         max_items=table.max_items,
         incomplete=table.incomplete,
         options=dict(table.model_extra or {}),
+        checks={name: policy for name, policy in table.checks.items() if policy != "report"},
     )
 
 

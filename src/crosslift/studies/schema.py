@@ -50,6 +50,9 @@ class CorpusTable(Table):
     max_items: Positive | None = Field(None, description="the first n items of the corpus")
     incomplete: Literal["error", "drop"] = Field("error", description="what to do with items that lack a language")
     prompt: Text | None = Field(None, description="published form of the prompt; default: the task's first")
+    checks: dict[str, Literal["report", "drop", "stop", "off"]] = Field(
+        default_factory=dict, description="check -> what to do with what it finds; default: report"
+    )
 
 
 class BudgetTable(Table):

@@ -191,7 +191,11 @@ class Study:
     def identity_of_corpus(self, name: str) -> dict[str, Any]:
         """What the study file says of a corpus, with its path as written."""
         source = replace(self.corpora[name], path=None)
-        return asdict(source) | {"path": self.paths.get(name), "prompt": self.prompts[name]}
+        identity = asdict(source) | {"path": self.paths.get(name), "prompt": self.prompts[name]}
+        identity["checks"] = {check: policy for check, policy in source.checks.items() if policy == "drop"}
+        if not identity["checks"]:  # a check that only looks changes nothing
+            del identity["checks"]
+        return identity
 
     def identity_of_mixture(self, mixture: Mixture) -> dict[str, Any]:
         """What decides which examples are drawn and in which order, the corpora and the data seed apart."""

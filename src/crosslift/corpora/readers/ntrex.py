@@ -1,8 +1,8 @@
 """NTREX-128 (arXiv 2110.04268 and its release): 123 news documents in 128 languages, as articles with their headlines.
 
 `path` is the folder of the release: `newstest2019-src.eng.txt`, `newstest2019-ref.<code>.txt`, one sentence a line, and
-`DOCUMENT_IDS.tsv`. The first line of a document is its headline, the summary of the rest. Documents whose English first
-line is a sentence with a full stop have none and are left out. Fertility and checks see the same text in every language.
+`DOCUMENT_IDS.tsv`. The first line of a document is its headline, the summary of the rest. Documents whose English
+first line is a sentence with a full stop have none and are left out.
 """
 
 from __future__ import annotations

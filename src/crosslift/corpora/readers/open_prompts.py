@@ -5,8 +5,8 @@
     <language>100.jsonl     LLMZoo: {"id", "label", "query"}, 100 a language
     test_<language>.jsonl   OpenAssistant, translated for arXiv 2404.04850: {"id", "prompt"}, 50 a language
 
-Items are joined by id, never by line: one file of OpenAssistant's has another prompt at one of its lines. `answer` is the
-English prompt, for a judge to see what was asked; there is nothing to train on, hence split "test" only.
+Items are joined by id, never by line: one file of OpenAssistant's has another prompt at one of its lines. `answer` is
+the English prompt, for a judge to see what was asked; there is nothing to train on, hence split "test" only.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ task an item is
     open_ended      an example: what is wanted -> the command
 
 Translations lag behind English. An example belongs to the item of English's at the same place where both pages have as
-many; other pages, and examples whose command is another one apart from its `{{placeholders}}`, are left out of that language,
-so ask for them with incomplete = "drop".
+many; other pages, and examples whose command is another one apart from its `{{placeholders}}`, are left out of that
+language, so ask for them with incomplete = "drop".
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, read_objects, turn

@@ -1,8 +1,8 @@
-"""xSID (arXiv 2105.07316): requests to an assistant in many languages, as calls: the intent is the name, slots are arguments.
+"""xSID (arXiv 2105.07316): requests to an assistant in many languages, as calls of intents with slots for arguments.
 
 `path` is the folder of the release with `<language>.{valid,test}.conll`. Lines are joined with English by their
-`# text-en` and its occurrence, never by line number: one file is shuffled, and English texts repeat. Values are words of
-the request in its language. The prompt lists all calls that the English file knows with their arguments.
+`# text-en` and its occurrence, never by line number: one file is shuffled, and English texts repeat. Values are words
+of the request in its language. The prompt lists all calls that the English file knows with their arguments.
 """
 
 from __future__ import annotations

@@ -1,0 +1,112 @@
+"""Run the checks of a corpus, and do with the findings what its policies say.
+
+Policies, per check: "report" (the default), "drop" (the item leaves the corpus in all languages, so that it stays
+parallel), "stop" (an error), "off".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from crosslift.corpora.corpus import CorpusError, ParallelCorpus
+from crosslift.corpora.findings import FINDINGS, SAMPLE, Policy, frame_of, slices, texts_of
+from crosslift.discover import member, members
+
+MAX_SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A corpus without the items that policies drop, and everything that was found."""
+
+    corpus: ParallelCorpus
+    findings: pl.DataFrame
+    """Columns as in FINDINGS, in the order of the checks and then of the corpus."""
+
+
+def check(corpus: ParallelCorpus, policies: Mapping[str, Policy] | None = None) -> Checked:
+    """Run every check that is not off.
+
+    Raises:
+        CorpusError: a check whose policy is "stop" found something, or the policies drop every item.
+    """
+    policies = policies or {}
+    wanted = [name for name in members("check") if policies.get(name, "report") != "off"]
+    findings = find(corpus, wanted)
+    stopped = findings.filter(pl.col("check").is_in([name for name in wanted if policies.get(name) == "stop"]))
+    if not stopped.is_empty():
+        raise CorpusError(
+            f"corpora.{corpus.name}: {_shown(stopped)} Correct the data, or change the policy of its check."
+        )
+    dropped = findings.filter(pl.col("check").is_in([name for name in wanted if policies.get(name) == "drop"]))
+    return Checked(corpus=_without(corpus, dropped), findings=findings)
+
+
+def find(corpus: ParallelCorpus, checks: Iterable[str]) -> pl.DataFrame:
+    """The findings of these checks, in one pass over the corpus."""
+    frame = frame_of(corpus)
+    sample = texts_of(corpus, 0, SAMPLE, frame)
+    modules = {name: member("check", name) for name in checks}
+    running = {name: module.Check(sample) for name, module in modules.items()}
+    found: dict[str, list[pl.DataFrame]] = {name: [] for name in running}
+    for texts in slices(corpus, frame):
+        for name, one in running.items():
+            found[name].append(one.look(texts))
+    for name, one in running.items():
+        found[name].append(one.finish())
+    return pl.concat(
+        [
+            pl.DataFrame(schema=FINDINGS),
+            *(
+                part.with_columns(check=pl.lit(name), severity=pl.lit(modules[name].SEVERITY))
+                .select(FINDINGS.names())
+                .cast(FINDINGS)
+                for name, parts in found.items()
+                for part in parts
+            ),
+        ]
+    )
+
+
+def summarise(findings: pl.DataFrame) -> pl.DataFrame:
+    """Rows per check and language: check, severity, language, rows, example."""
+    return findings.group_by("check", "severity", "language", maintain_order=True).agg(
+        rows=pl.len(), example=pl.format("{}: {}", pl.col("item_id").first(), pl.col("reason").first())
+    )
+
+
+def in_words(findings: pl.DataFrame) -> list[str]:
+    """One line per check: `numbers (warning): 12 rows in de 3, sw 9; ...`."""
+    lines = []
+    for (name, severity), group in findings.group_by("check", "severity", maintain_order=True):
+        counts = group.group_by("language", maintain_order=True).len().rows()
+        where = ", ".join(f"{tag} {count}" for tag, count in counts)
+        first = group.row(0, named=True)
+        item = f"'{first['item_id']}' in {first['language']}: " if first["item_id"] else ""
+        lines.append(f"{name} ({severity}), rows by language: {where}; for example {item}{first['reason']}")
+    return lines
+
+
+def _without(corpus: ParallelCorpus, dropped: pl.DataFrame) -> ParallelCorpus:
+    items = dropped["item_id"].unique()
+    if items.is_empty():
+        return corpus
+    rows = corpus.rows.filter(~pl.col("item_id").is_in(items.implode()))
+    if rows.is_empty():
+        raise CorpusError(f"corpora.{corpus.name}: its checks drop every item. Change a policy: {_shown(dropped)}")
+    by = ", ".join(f"{count} by '{name}'" for name, count in dropped.group_by("check", maintain_order=True).agg(
+        pl.col("item_id").n_unique()).iter_rows())  # fmt: skip
+    note = f"{len(items)} of {corpus.num_items} items were dropped by checks ({by})."
+    return replace(corpus, rows=rows.rechunk(), notes=(*corpus.notes, note))
+
+
+def _shown(findings: pl.DataFrame) -> str:
+    first = [
+        f"'{row['item_id']}' in '{row['language']}': {row['reason']}" for row in findings.head(MAX_SHOWN).to_dicts()
+    ]
+    more = f" and {findings.height - MAX_SHOWN} more" if findings.height > MAX_SHOWN else ""
+    checks = ", ".join(findings["check"].unique(maintain_order=True))
+    return f"{checks}: {'; '.join(first)}{more}."

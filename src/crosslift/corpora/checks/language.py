@@ -1,0 +1,88 @@
+"""Rows in another script or another language than they say.
+
+Letters are counted by script over whole columns. Between languages of one script, the commonest words of the corpus's
+own languages decide which rows are in doubt, and a language identifier judges those. Lines of JSON and code are no
+prose. A language in which most rows fail is not judged by rows: its prompts hold something else than prose.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from crosslift.corpora.findings import Texts, found_in, gathered, nothing, prose
+from crosslift.languages.identify import in_language
+from crosslift.languages.language import language
+
+SEVERITY = "error"
+TITLE = "in another language"
+
+SCRIPTS = {
+    "Latn": r"\p{Latin}", "Cyrl": r"\p{Cyrillic}", "Grek": r"\p{Greek}", "Arab": r"\p{Arabic}", "Hebr": r"\p{Hebrew}",
+    "Deva": r"\p{Devanagari}", "Beng": r"\p{Bengali}", "Telu": r"\p{Telugu}", "Taml": r"\p{Tamil}", "Thai": r"\p{Thai}",
+    "Geor": r"\p{Georgian}", "Hans": r"\p{Han}", "Hant": r"\p{Han}", "Jpan": r"[\p{Han}\p{Hiragana}\p{Katakana}]",
+    "Kore": r"[\p{Hangul}\p{Han}]",
+}  # fmt: skip
+MIN_LETTERS = 12
+MOST = 0.5
+NUM_COMMON = 30
+
+
+class Check:
+    def __init__(self, sample: Texts) -> None:
+        prompts = {tag: prose(sample.prompts[tag]) for tag in sample.languages}
+        self._scripted = {
+            tag
+            for tag in sample.languages
+            if language(tag).script in SCRIPTS and _foreign(prompts[tag], tag).mean() < MOST
+        }
+        common = {tag: _common(text) for tag, text in prompts.items()}
+        self._words: dict[str, tuple[str, str]] = {}
+        for tag in self._scripted:
+            rivals = {other for other in sample.languages if other != tag and _script(other) == _script(tag)}
+            own = set(common[tag]) - {word for other in rivals for word in common[other]}
+            foreign = {word for other in rivals for word in common[other]} - set(common[tag])
+            if own and foreign:
+                self._words[tag] = (_any(own), _any(foreign))
+
+    def look(self, texts: Texts) -> pl.DataFrame:
+        parts = []
+        for tag in sorted(self._scripted):
+            text = prose(texts.prompts[tag])
+            foreign = _foreign(text, tag)
+            parts.append(found_in(texts.frame().filter(foreign), tag, f"hardly a letter is in the script of {tag}"))
+            if tag not in self._words:
+                continue
+            own, others = self._words[tag]
+            doubtful = texts.frame(text=text, own=text.str.count_matches(own), others=text.str.count_matches(others))
+            doubtful = doubtful.filter(~foreign & (pl.col("others") > pl.col("own")))
+            judged = [not in_language(text, language(tag)) for text in doubtful["text"]]
+            parts.append(
+                found_in(doubtful.filter(pl.Series(judged, dtype=pl.Boolean)), tag, "reads like another language")
+            )
+        return gathered(parts)
+
+    def finish(self) -> pl.DataFrame:
+        return nothing()
+
+
+def _script(tag: str) -> str:
+    return language(tag).script
+
+
+def _foreign(text: pl.Series, tag: str) -> pl.Series:
+    letters = text.str.count_matches(r"\p{L}")
+    own = text.str.count_matches(SCRIPTS[_script(tag)])
+    return (letters >= MIN_LETTERS) & (own * 2 < letters)
+
+
+def _common(text: pl.Series) -> list[str]:
+    """The words that occur in most texts."""
+    words = text.str.to_lowercase().str.extract_all(r"[\p{L}\p{M}]+").list.unique().explode().drop_nulls()
+    if words.is_empty():
+        return []
+    counts = words.value_counts(sort=True, name="number")
+    return [str(word) for word in counts.head(NUM_COMMON)[words.name]]
+
+
+def _any(words: set[str]) -> str:
+    return rf"(?i)\b(?:{'|'.join(sorted(words))})\b"

@@ -1,0 +1,48 @@
+"""Texts whose length is far from what the language usually has for the same item: cut off, doubled, another text.
+
+The ratio of bytes to the reference's is learnt on the first items, as median and median absolute deviation of its
+logarithm; bytes, since they grow with a tokenizer's tokens in every script. Found is what lies six deviations out and
+is at least twice too long or too short.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from crosslift.corpora.findings import Texts, found_in, gathered, nothing
+
+SEVERITY = "warning"
+TITLE = "much longer or shorter than usual"
+NUM_DEVIATIONS = 6
+MIN_FACTOR = 2.0
+_TO_SD = 1.4826
+"""Median absolute deviation of a normal distribution -> standard deviation."""
+
+
+class Check:
+    def __init__(self, sample: Texts) -> None:
+        self._usual: dict[str, tuple[float, float]] = {}
+        for tag in sample.others:
+            ratios = _log_ratio(sample, tag).to_numpy()
+            middle = float(np.median(ratios)) if len(ratios) else 0.0
+            spread = float(np.median(np.abs(ratios - middle))) * _TO_SD if len(ratios) else 0.0
+            self._usual[tag] = (middle, max(NUM_DEVIATIONS * spread, np.log(MIN_FACTOR)))
+
+    def look(self, texts: Texts) -> pl.DataFrame:
+        parts = []
+        for tag, (middle, limit) in self._usual.items():
+            off = _log_ratio(texts, tag) - middle
+            rows = texts.frame(factor=off.exp().round(1)).filter(off.abs() > limit)
+            parts.append(
+                found_in(rows, tag, pl.format("{} times as long as texts in this language are for an item", "factor"))
+            )
+        return gathered(parts)
+
+    def finish(self) -> pl.DataFrame:
+        return nothing()
+
+
+def _log_ratio(texts: Texts, tag: str) -> pl.Series:
+    own, reference = (texts.prompts[name].str.len_bytes().cast(pl.Float64) for name in (tag, texts.reference))
+    return ((own + 1) / (reference + 1)).log()

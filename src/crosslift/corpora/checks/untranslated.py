@@ -1,0 +1,49 @@
+"""Rows that stand in the reference language: the same letters, whatever the case, spaces and marks between them.
+
+Texts of fewer than four words may rightly be the same (names, quotations, loan words) and are passed over. Where most
+completions of a language are the reference's (solutions that nobody translated), that is told once and not per row.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from crosslift.corpora.findings import Texts, found_in, gathered, prose
+
+SEVERITY = "error"
+TITLE = "not translated"
+MIN_WORDS = 4
+MOST = 0.5
+
+
+class Check:
+    def __init__(self, sample: Texts) -> None:
+        same = {
+            tag: (_letters(sample.completions[tag]) == _letters(sample.completions[sample.reference])).mean()
+            for tag in sample.others
+        }
+        self._usual = {tag for tag, share in same.items() if isinstance(share, float) and share > MOST}
+
+    def look(self, texts: Texts) -> pl.DataFrame:
+        parts = []
+        for fields, what in ((texts.prompts, "prompt"), (texts.completions, "completion")):
+            letters = _letters(fields[texts.reference])
+            long = prose(fields[texts.reference]).str.count_matches(r"\p{L}+") >= MIN_WORDS
+            for tag in texts.others:
+                if what == "completion" and tag in self._usual:
+                    continue
+                rows = texts.frame().filter(long & (letters == _letters(fields[tag])))
+                parts.append(found_in(rows, tag, f"the {what} is that of {texts.reference}"))
+        return gathered(parts)
+
+    def finish(self) -> pl.DataFrame:
+        return gathered(
+            [
+                found_in(pl.DataFrame({"item_id": [""]}), tag, "most completions are those of the reference language")
+                for tag in sorted(self._usual)
+            ]
+        )
+
+
+def _letters(series: pl.Series) -> pl.Series:
+    return series.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "")
