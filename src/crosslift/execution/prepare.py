@@ -19,7 +19,7 @@ from crosslift import __version__
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.corpus import ParallelCorpus
 from crosslift.corpora.reading import read as read_corpus
-from crosslift.discover import FOLDERS, member
+from crosslift.discover import FOLDERS
 from crosslift.errors import MixtureError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution import tokens

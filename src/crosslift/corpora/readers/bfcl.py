@@ -2,8 +2,9 @@
 
 `path` is the folder of the release with `user_X.func_Y.param_Z/BFCL_v4_<category>.json` (X the language of the request,
 Y and Z those of the functions' and parameters' descriptions) and `possible_answer/`. Requests and functions are one
-user message. `answer` holds the possible answers, of which several values may be right (`evaluation.expected_calls`); names
-and values are English in every condition. Where a parameter is a float, accepted whole numbers are written as floats.
+user message. `answer` holds the possible answers, of which several values may be right (`evaluation.expected_calls`);
+names and values are English in every condition. Where a parameter is a float, accepted whole numbers are written as
+floats.
 """
 
 from __future__ import annotations

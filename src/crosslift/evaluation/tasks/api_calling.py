@@ -12,9 +12,9 @@ translation is wrong. Four more metrics take it apart:
                     digits of any script are equal here
 
 Each part is judged by itself, so that a wrong name spoils the name and not the values: gold and made calls are paired
-by what they share. Gold arguments without a call to look at are wrong. A gold call without arguments has nothing more to
-get wrong: `values` is 1 where there is a call, and so is `neutral_values` where the gold has no language-neutral argument. A null
-would mean "error" instead, and dropping the row would give this metric another set of items than the rest.
+by what they share. Gold arguments without a call to look at are wrong. A gold call without arguments has nothing more
+to get wrong: `values` is 1 where there is a call, and so is `neutral_values` where the gold has no language-neutral
+argument. A null would mean "error" instead, and dropping the row would give this metric another set of items.
 
 What a gold answer accepts, one value or several, typed or not, is told in `expected_calls`.
 """
@@ -87,7 +87,7 @@ def _share(hits: list[bool]) -> float:
 
 
 def _pair(gold: list[Expected], made: list[Call]) -> list[tuple[Expected, Call | None]]:
-    """Each gold call with the made call that has most in common with it, all of them together; None where calls lack."""
+    """Each gold call with the made call that has most in common with it, taken together; None where calls lack."""
     likeness = np.array([[_likeness(right, call) for call in made] for right in gold])
     rows, columns = linear_sum_assignment(likeness, maximize=True)
     chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
