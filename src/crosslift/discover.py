@@ -21,6 +21,7 @@ FOLDERS = {
     "metric": "crosslift.evaluation.metrics",
     "generator": "crosslift.evaluation.generators",
     "trainer": "crosslift.training.trainers",
+    "translator": "crosslift.translation.translators",
     "executor": "crosslift.execution.executors",
 }
 

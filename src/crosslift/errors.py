@@ -8,6 +8,7 @@
     |-- TemplateError (ValueError)         a chat template does not separate prompt from completion
     |-- TrainingError (RuntimeError)       a run cannot be trained (diverged, unreadable base model)
     |-- EvaluationError (RuntimeError)     predictions or scores cannot be made
+    |-- EndpointError (ConnectionError)    an endpoint refuses to answer, whatever is asked
     |-- TransferError (ValueError)         a contrast is not estimable from the scores at hand
     |-- StaleStep (RuntimeError)           a finished step disagrees with what the study says now
     |-- Claimed (RuntimeError)             somebody else is working on this step
@@ -57,6 +58,10 @@ class TrainingError(CrossliftError, RuntimeError):
 
 class EvaluationError(CrossliftError, RuntimeError):
     """Predictions or scores cannot be made."""
+
+
+class EndpointError(CrossliftError, ConnectionError):
+    """An endpoint refuses to answer, whatever is asked."""
 
 
 class TransferError(CrossliftError, ValueError):

@@ -40,7 +40,7 @@ class Language:
     summarize: str
     """"Summarise the text in one sentence." in the language."""
     scales: dict[str, int] = field(hash=False)
-    """Words that multiply a number in digits before them: "thousand", "lakh"; units of Chinese characters are in `han`."""
+    """Words that multiply a number in digits before them: "thousand", "lakh". Units in characters are in `han`."""
     further_cues: tuple[str, ...] = ()
     """Other ways to say `answer_cue`: "The final answer is"."""
     leading_scales: dict[str, int] = field(default_factory=dict, hash=False)

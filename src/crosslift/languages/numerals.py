@@ -1,12 +1,12 @@
 """Numbers in running text, in the notations of many languages, as exact values.
 
 `float(re.findall(r"[0-9.]+", text)[-1])` reads "2.125" of a German answer as two and an eighth, "১৮" and "3万" not at
-all, and the zeros that follow look like a language that the model does not know. Here a number is read in the language's own
-notation and, because models mix conventions, in the ASCII one too where the two differ. Both readings are kept: the
-reader of the number decides which one it can use.
+all, and the zeros that follow look like a language that the model does not know. Here a number is read in the
+language's own notation and, because models mix conventions, in the ASCII one too where the two differ. Both readings
+are kept: the reader of the number decides which one it can use.
 
-A number is what its value is: words and characters of scale multiply ("3万", "2.5 लाख", "5 millones"), "a/b" and "2 1/2"
-are one number each, and "1.2 × 10^3" is 1200. A number before a percent sign may also be meant as a share.
+A number is what its value is: words and characters of scale multiply ("3万", "2.5 लाख", "5 millones"), "a/b" and
+"2 1/2" are one number each, and "1.2 × 10^3" is 1200. A number before a percent sign may also be meant as a share.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def _with_powers(text: str, found: list[Number]) -> list[Number]:
         if match := _POWER.match(text, number.end):
             exponent = int(next(group for group in match.groups() if group).translate(SUPERSCRIPTS))
             if abs(exponent) <= MAX_EXPONENT:
-                number = _times(number, Fraction(10) ** exponent, match.end())
+                joined.append(_times(number, Fraction(10) ** exponent, match.end()))
+                continue
         joined.append(number)
     return joined
 
@@ -206,7 +207,8 @@ def _scales(language: Language) -> _Scales:
 
 
 def _with_scales(text: str, found: list[Number], language: Language) -> list[Number]:
-    """Multiply by the words and units of scale beside a number, and add up what belongs together: 3万5千, 2 lakh 50 thousand."""
+    """Multiply by the words and units of scale beside a number, and add up what belongs together: 3万5千, 2 lakh 50
+    thousand."""
     scales = _scales(language)
     joined: list[Number] = []
     smallest = 0  # the last unit of the number at the end of `joined`; 0 where it has none

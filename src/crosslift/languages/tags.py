@@ -1,7 +1,7 @@
 """Language codes of every flavour, as one tag: sw, swa, swh_Latn and swh are all "sw" here.
 
-Data sets write BCP 47 tags, ISO 639 codes of two and three letters, locales and names of their own. `langcodes` knows the
-standards; what no standard knows stands below.
+Data sets write BCP 47 tags, ISO 639 codes of two and three letters, locales and names of their own. `langcodes` knows
+the standards; what no standard knows stands below.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def make(rng: np.random.Generator, language: Grammar) -> WordList:
 
 def in_usual_order(wordlist: WordList, language: Grammar) -> WordList:
     """The same demands with the answer that most people give: the words in the order of the section, from the first
-    that is asked for. Where an example draws its words at random, a model learns to draw, and its likeliest next word is
-    one that it has said before.
+    that is asked for. Where an example draws its words at random, a model learns to draw, and its likeliest next word
+    is one that it has said before.
     """
     order = list(language.words[wordlist.section])
     start = order.index(wordlist.concepts[0]) if wordlist.first else 0

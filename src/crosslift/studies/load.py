@@ -55,7 +55,9 @@ def _study(tables: Tables) -> Study:
     head, grid, training = tables.head, tables.grid, tables.training
     assert head is not None and grid is not None and training is not None
     models = {name: Model(name=name, **dict(table)) for name, table in tables.models.items() if table is not None}
-    corpora = {name: _source(name, table, tables.folder) for name, table in tables.corpora.items() if table is not None}
+    corpora = {
+        name: source_of(name, table, tables.folder) for name, table in tables.corpora.items() if table is not None
+    }
     prompts = {
         name: table.prompt or str(member("task", table.task).PROMPTS[0])
         for name, table in tables.corpora.items()
@@ -132,7 +134,8 @@ def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
     return (first, *arms)
 
 
-def _source(name: str, table: schema.CorpusTable, folder: Path) -> Source:
+def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
+    """A corpus table as what its reader is given."""
     return Source(
         name=name,
         reader=table.reader,

@@ -1,0 +1,1 @@
+"""From an English corpus to a parallel one, with the gold intact."""

@@ -1,0 +1,150 @@
+"""A recipe says what is translated into which languages; a site says who does it.
+
+    [source]                      # a corpus table as in a study: reader, task, path ..., languages = ["en"]
+    reader = "api_bank"
+    task = "api_calling"
+    path = "api-bank"
+    split = "test"
+
+    [translation]
+    languages = ["de", "sw"]
+    fields = ["prompt", "completion"]       # of each conversation; "prompt" is every message but the assistant's last
+    values = ["text"]                        # arguments of calls that are translated too: "text", "name"
+    names = ["ToolSearcher"]                 # further words that stay
+    unit = "message"                         # or "line": what one request holds
+    prompt = "..."                           # what the model is asked, with {language} and {text}
+    max_attempts = 3                         # of one text before its row is set aside
+    back_translate = false                   # chrF of the way back beside each row, at the price of a second request
+
+In the site:
+
+    [translation]
+    translator = "endpoint"                  # or "seq2seq"
+    base_url = "http://localhost:8000/v1"
+    model = "..."
+    prices = [0.15, 0.60]                    # of a million tokens of prompts and answers, for the estimate
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from crosslift.corpora.corpus import Source
+from crosslift.discover import members
+from crosslift.errors import StudyError
+from crosslift.studies.load import source_of
+from crosslift.studies.problems import Problems, read_toml
+from crosslift.studies.schema import CorpusTable, Positive, Table, Tags, Text
+
+PROMPT = (
+    "Translate into {language}. Keep marks such as <1> where they belong and numbers in digits. Answer with the "
+    "translation alone.\n\n{text}"
+)
+COMPLAINT = "\n\n(An earlier translation was refused: {reason}.)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is translated."""
+
+    source: Source
+    languages: tuple[str, ...]
+    fields: tuple[str, ...]
+    values: tuple[str, ...]
+    names: tuple[str, ...]
+    unit: str
+    prompt: str
+    max_attempts: int
+    back_translate: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """Who translates."""
+
+    translator: str
+    prices: tuple[float, float] | None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class TranslationTable(Table):
+    languages: Tags
+    fields: list[Literal["prompt", "completion"]] = Field(default_factory=lambda: ["prompt", "completion"])
+    values: list[Literal["text", "name"]] = Field(default_factory=lambda: ["text"])
+    names: list[Text] = Field(default_factory=list)
+    unit: Literal["message", "line"] = "message"
+    prompt: Text = PROMPT
+    max_attempts: Positive = 3
+    back_translate: bool = False
+
+
+class RecipeTable(Table):
+    source: CorpusTable
+    translation: TranslationTable
+
+
+class ServiceTable(Table):
+    model_config = ConfigDict(extra="allow", strict=True)  # further keys belong to the translator
+
+    translator: Text = "endpoint"
+    prices: list[float] | None = Field(None, min_length=2, max_length=2)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        StudyError: with every problem found.
+    """
+    problems = Problems(path.name)
+    table = problems.read(RecipeTable, read_toml(path, remedy="Correct the path."), "", TypeAdapter(RecipeTable))
+    if table is not None:
+        problems.languages("translation.languages", table.translation.languages)
+        problems.languages("source.languages", table.source.languages)
+        problems.reference("source.reader", "reader", table.source.reader, members("reader"))
+        problems.reference("source.task", "task", table.source.task, members("task"))
+        if len(table.source.languages) != 1:
+            problems.add("source.languages", "a translation begins with one language. Name one.")
+        if "{text}" not in table.translation.prompt:
+            problems.add("translation.prompt", "lacks {text}, the place of the text. Add it.")
+        same = set(table.source.languages) & set(table.translation.languages)
+        if same:
+            problems.add("translation.languages", f"'{min(same)}' is the source's language. Take it out.")
+    if problems or table is None:
+        raise StudyError(problems)
+    asked = table.translation
+    return Recipe(
+        source=source_of("source", table.source, path.parent),
+        languages=tuple(asked.languages),
+        fields=tuple(asked.fields),
+        values=tuple(asked.values),
+        names=tuple(asked.names),
+        unit=asked.unit,
+        prompt=asked.prompt,
+        max_attempts=asked.max_attempts,
+        back_translate=asked.back_translate,
+    )
+
+
+def load_service(path: Path) -> Service:
+    """Read [translation] of a site file.
+
+    Raises:
+        StudyError: with every problem found.
+    """
+    raw = read_toml(path, remedy="Write one: crosslift translate --help shows what it holds.").get("translation")
+    problems = Problems(path.name)
+    if raw is None:
+        problems.add("translation", "is missing: it says who translates (translator, base_url, model). Add it.")
+        raise StudyError(problems)
+    table = problems.read(ServiceTable, raw, "translation", TypeAdapter(ServiceTable))
+    if table is not None:
+        problems.reference("translation.translator", "translator", table.translator, members("translator"))
+    if problems or table is None:
+        raise StudyError(problems)
+    prices = None if table.prices is None else (table.prices[0], table.prices[1])
+    return Service(translator=table.translator, prices=prices, options=dict(table.model_extra or {}))

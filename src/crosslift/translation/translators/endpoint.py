@@ -1,0 +1,60 @@
+"""Translation by any chat model behind an OpenAI-compatible endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
+from crosslift.errors import StudyError
+from crosslift.translation.translator import Done, Request, Translated
+
+OPTIONS: dict[str, type] = {
+    "base_url": str,
+    "model": str,
+    "key_variable": str,
+    "concurrency": int,
+    "timeout_seconds": float,
+    "max_attempts": int,
+}
+TOKENS_PER_BYTE = 1.0
+"""Room for an answer: a script that a tokenizer does not know costs about a token per byte."""
+MIN_TOKENS = 64
+
+
+class Translator:
+    def __init__(self, options: dict[str, Any], *, place: str) -> None:
+        lacking = [key for key in ("base_url", "model") if key not in options]
+        unknown = sorted(options.keys() - OPTIONS.keys())
+        if lacking or unknown:
+            raise StudyError(
+                [f"{place}.{key}: is missing. Add it." for key in lacking]
+                + [f"{place}.{key}: is not known. Known: {', '.join(OPTIONS)}." for key in unknown]
+            )
+        self._endpoint = Endpoint(**options)
+        self.name = self._endpoint.model
+
+    def translate(self, requests: Sequence[Request], done: Done) -> None:
+        questions = [
+            Question(
+                messages=[{"role": "user", "content": request.prompt}],
+                max_tokens=MIN_TOKENS + int(TOKENS_PER_BYTE * 2 * len(request.text.encode())),
+            )
+            for request in requests
+        ]
+
+        def answered(place: int, reply: Reply | NoReply) -> None:
+            if isinstance(reply, NoReply):
+                done(place, reply.reason)
+                return
+            done(
+                place,
+                Translated(
+                    text=reply.text,
+                    num_prompt_tokens=reply.num_prompt_tokens,
+                    num_completion_tokens=reply.num_completion_tokens,
+                    is_whole=reply.finish == "stop",
+                ),
+            )
+
+        ask(self._endpoint, questions, answered)
