@@ -44,9 +44,11 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One request."""
+    """One request: a conversation for the server's chat template, or a prompt that goes to the model as it is."""
 
-    messages: Sequence[Message]
+    messages: Sequence[Message] = ()
+    prompt: str | Sequence[int] | None = None
+    """Text, or token ids where the server takes them (vLLM does)."""
     max_tokens: int
     temperature: float = 0.0
 
@@ -122,13 +124,7 @@ async def _ask_one(client: Any, endpoint: Endpoint, question: Question, *, seed:
     for attempt in range(endpoint.max_attempts):
         wait = 0.0
         try:
-            found = await client.chat.completions.create(
-                model=endpoint.model,
-                messages=list(question.messages),
-                max_tokens=question.max_tokens,
-                temperature=question.temperature,
-            )
-            return _read(found)
+            return _read(await _send(client, endpoint, question))
         except _NotACompletionError as error:
             reason = f"the reply is no completion: {error}"
         except openai.APIStatusError as error:
@@ -145,6 +141,14 @@ async def _ask_one(client: Any, endpoint: Endpoint, question: Question, *, seed:
     return NoReply(reason=f"{endpoint.max_attempts} attempts failed, the last one with {reason}")
 
 
+async def _send(client: Any, endpoint: Endpoint, question: Question) -> Any:
+    common = {"model": endpoint.model, "max_tokens": question.max_tokens, "temperature": question.temperature}
+    if question.prompt is None:
+        return await client.chat.completions.create(messages=list(question.messages), **common)
+    prompt = question.prompt if isinstance(question.prompt, str) else list(question.prompt)
+    return await client.completions.create(prompt=prompt, **common)
+
+
 class _NotACompletionError(Exception):
     pass
 
@@ -152,7 +156,9 @@ class _NotACompletionError(Exception):
 def _read(found: Any) -> Reply:
     try:
         choice = found.choices[0]
-        text, finish, usage = choice.message.content, choice.finish_reason, found.usage
+        message = getattr(choice, "message", None)
+        text = choice.text if message is None else message.content
+        finish, usage = choice.finish_reason, found.usage
     except (AttributeError, IndexError, TypeError) as error:
         raise _NotACompletionError(str(error)) from error
     if not isinstance(text, str):

@@ -62,6 +62,7 @@ def work(
         runs or [],
         device=place.device,
         keep_checkpoints=place.keep_checkpoints,
+        generators=place.generators,
         session=os.environ.get(SESSION, ""),
         say=typer.echo,
     )

@@ -6,6 +6,8 @@ A generator is a module in `generators/` with a class
         .tokenizer
         .generate(prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]
 
+    OPTIONS: dict[str, type]      settings of the site that it understands, further arguments of Generator
+
 that answers in the order of the prompts, whatever order it works in. Decoding is greedy. `template` is the chat
 template of an untouched base model, as `chat.load_tokenizer` takes it; trained checkpoints carry theirs.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,20 @@ from crosslift.fingerprint import fingerprint_file
 from crosslift.studies.study import Evaluation
 
 
-def load_generator(name: str, checkpoint: Path | None, model: BaseModel, ledger: Ledger, *, device: str) -> Any:
+def load_generator(
+    name: str,
+    checkpoint: Path | None,
+    model: BaseModel,
+    ledger: Ledger,
+    *,
+    device: str,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
     """A model in memory, ready to answer.
 
     Args:
         checkpoint: None for the untouched base model.
+        options: what the site says of this generator.
     """
     base = str(model.folder(ledger.study.folder))
     return member("generator", name).Generator(
@@ -40,6 +50,7 @@ def load_generator(name: str, checkpoint: Path | None, model: BaseModel, ledger:
         revision=None,
         device=device,
         template=model.template if checkpoint is None else None,
+        **(options or {}),
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,10 +20,19 @@ from crosslift.studies.run import Run
 from crosslift.training.trainer import Progress, TokenTable, TrainingRequest
 
 
-def train(ledger: Ledger, steps: RunSteps, *, device: str, reporter: Reporter, check: Callable[[], None]) -> None:
+def train(
+    ledger: Ledger,
+    steps: RunSteps,
+    *,
+    device: str,
+    generators: Mapping[str, Mapping[str, Any]],
+    reporter: Reporter,
+    check: Callable[[], None],
+) -> None:
     """Train a run. Killed and called again, the trainer resumes in the same folder.
 
     Args:
+        generators: the site's settings of each generator, for checkpoints that are chosen by score.
         check: called about once per step; raises when this worker may not go on.
 
     Raises:
@@ -60,7 +70,7 @@ def train(ledger: Ledger, steps: RunSteps, *, device: str, reporter: Reporter, c
             validation=validation_of(ledger, run),
             seed=run.seed,
             folder=step.folder,
-            score=_validation_score(ledger, run, device) if config.select_by == "score" else None,
+            score=_validation_score(ledger, run, device, generators) if config.select_by == "score" else None,
             report=report,
             device=device,
             shuffle=run.mixture.order == "shuffled",
@@ -124,7 +134,9 @@ def _positions(names: pl.Series, known: Sequence[str]) -> np.ndarray:
     return names.replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
 
 
-def _validation_score(ledger: Ledger, run: Run, device: str) -> Callable[[Path], float]:
+def _validation_score(
+    ledger: Ledger, run: Run, device: str, generators: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Path], float]:
     """Mean of the primary metric over validation corpora and their languages, generated and scored like a test."""
     model = ledger.models[run.model.name]
 
@@ -138,9 +150,8 @@ def _validation_score(ledger: Ledger, run: Run, device: str) -> Callable[[Path],
     def _scores_of(corpus: str, tags: Sequence[str], checkpoint: Path) -> list[float]:
         source = ledger.study.corpora[corpus]
         asked = [one for one in ledger.study.evaluations_of(run) if one.task == source.task]
-        answers = evaluate.load_generator(
-            asked[0].generator if asked else "hf", checkpoint, model, ledger, device=device
-        )
+        name = asked[0].generator if asked else "hf"
+        answers = evaluate.load_generator(name, checkpoint, model, ledger, device=device, options=generators.get(name))
         rows = read_table(ledger.store.corpus_folder(corpus) / "rows.parquet")
         return [
             evaluate.mean_score(

@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ def work(
     *,
     device: str = "auto",
     keep_checkpoints: bool = True,
+    generators: Mapping[str, Mapping[str, Any]] | None = None,
     session: str = "",
     say: Say = lambda line: None,
 ) -> bool:
@@ -76,6 +77,7 @@ def work(
         ledger=ledger,
         device=device,
         keep_checkpoints=keep_checkpoints,
+        generators=generators or {},
         session=session,
         say=say,
         twins=twins(ledger),
@@ -105,6 +107,8 @@ class _Worker:
     ledger: Ledger
     device: str
     keep_checkpoints: bool
+    generators: Mapping[str, Mapping[str, Any]]
+    """The site's settings of each generator."""
     session: str
     say: Say
     twins: dict[str, tuple[str, ...]]
@@ -178,7 +182,14 @@ class _Worker:
                 log.info("is the same training as %s", twin)
             else:
                 check = _every(HEARTBEAT_SECONDS, claim.check)
-                train(ledger, state.steps, device=self.device, reporter=reporter, check=check)
+                train(
+                    ledger,
+                    state.steps,
+                    device=self.device,
+                    generators=self.generators,
+                    reporter=reporter,
+                    check=check,
+                )
             self._write_provenance(state.steps)
             free_memory()
         faults = self._evaluate(state, checkpoint, claim, reporter)
@@ -212,7 +223,8 @@ class _Worker:
                 if loaded != one.evaluation.generator:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
-                    answers = load_generator(loaded, checkpoint, model, ledger, device=self.device)
+                    options = self.generators.get(loaded)
+                    answers = load_generator(loaded, checkpoint, model, ledger, device=self.device, options=options)
                 num_errors = evaluate(ledger, run.name, one, answers)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be answered or scored (see log.txt)")

@@ -8,6 +8,12 @@ timeout_seconds = 86400       # of one worker
 keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
 rehearsal = { steps = 3 }     # every run in a few steps, in rehearsal/: does it run through?
 partition = "gpu"             # further keys belong to the executor, whose OPTIONS check them
+
+[generators.endpoint]         # settings of a generator, whose OPTIONS check them
+base_url = "http://localhost:8000/v1"
+model = "{run}"
+
+[translation]                 # who translates (see docs/translation.md)
 """
 
 from __future__ import annotations
@@ -39,6 +45,8 @@ class Site:
     """Cut every run to a few steps, in a folder of its own."""
     keep_checkpoints: bool = True
     """Checkpoints of a study of 8B models fill a disk; without them only what is asked later must be trained again."""
+    generators: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Generator -> settings that it documents in its OPTIONS: where its server is, how much memory it takes."""
     options: dict[str, Any] = field(default_factory=dict)
     """Further keys that the executor documents in its OPTIONS."""
 
@@ -63,6 +71,8 @@ class SiteTable(Table):
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     keep_checkpoints: bool = True
     rehearsal: RehearsalTable | None = None
+    generators: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    translation: dict[str, Any] | None = Field(None, description="who translates; read by crosslift translate")
 
 
 def load_site(path: Path, *, executor: str | None = None) -> Site:
@@ -82,8 +92,11 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
     if table is not None and problems.reference("executor", "executor", table.executor, members("executor")):
         options = getattr(member("executor", table.executor), "OPTIONS", {})
         problems.options("", table.model_extra or {}, options, SiteTable.model_fields)
+    for name, given in (table.generators if table is not None else {}).items():
+        if problems.reference(f"generators.{name}", "generator", name, members("generator")):
+            problems.options(f"generators.{name}", given, getattr(member("generator", name), "OPTIONS", {}), ())
     if problems or table is None:
         raise StudyError(problems)
-    values = {name: getattr(table, name) for name in SiteTable.model_fields}
+    values = {name: getattr(table, name) for name in SiteTable.model_fields if name != "translation"}
     values["rehearsal"] = None if table.rehearsal is None else Rehearsal(**dict(table.rehearsal))
     return Site(**values, options=dict(table.model_extra or {}))

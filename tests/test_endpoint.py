@@ -1,0 +1,58 @@
+"""Faults of a network never become answers, and what cannot get better stops at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosslift import endpoint
+from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
+from crosslift.errors import EndpointError
+from endpoints import FAULTS, serving
+
+pytest.importorskip("openai")
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "FIRST_PAUSE_SECONDS", 0.01)
+
+
+def asked(place: Endpoint, num: int) -> dict[int, Reply | NoReply]:
+    found: dict[int, Reply | NoReply] = {}
+    questions = [Question(messages=[{"role": "user", "content": f"text {n}"}], max_tokens=5) for n in range(num)]
+    ask(place, questions, found.__setitem__)
+    return found
+
+
+def test_every_question_is_answered_once_whatever_the_network_does():
+    with serving(str.upper, fault_every=4) as server:
+        found = asked(Endpoint(base_url=server.base_url, model="m", timeout_seconds=0.5), 60)
+    assert {place: reply.text for place, reply in found.items()} == {n: f"TEXT {n}" for n in range(60)}
+    assert set(server.faults) == set(FAULTS)
+    assert max(server.asked.values()) == 1
+
+
+def test_what_never_works_is_given_up_with_its_reason():
+    with serving(str.upper, fault_every=1) as server:
+        found = asked(Endpoint(base_url=server.base_url, model="m", max_attempts=2, timeout_seconds=0.5), 3)
+    assert all(isinstance(reply, NoReply) and "2 attempts failed" in reply.reason for reply in found.values())
+
+
+def test_a_wrong_key_stops_everything_and_stands_in_no_message(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TOY_KEY", "secret-wrong")
+    with serving(str.upper, key="secret-right") as server:
+        place = Endpoint(base_url=server.base_url, model="m", key_variable="TOY_KEY")
+        with pytest.raises(EndpointError, match="TOY_KEY") as caught:
+            asked(place, 50)
+        assert "secret" not in str(caught.value)
+        assert not server.asked
+        monkeypatch.setenv("TOY_KEY", "secret-right")
+        assert len(asked(place, 3)) == 3
+
+
+def test_plain_prompts_go_to_completions():
+    found: dict[int, Reply | NoReply] = {}
+    with serving(lambda prompt: f"<{prompt}>") as server:
+        place = Endpoint(base_url=server.base_url, model="m")
+        ask(place, [Question(prompt="a", max_tokens=1), Question(prompt=[1, 2], max_tokens=1)], found.__setitem__)
+    assert [found[0].text, found[1].text] == ["<a>", "<[1, 2]>"]
