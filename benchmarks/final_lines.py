@@ -3,9 +3,9 @@
     pip install lm_eval==0.4.13 inspect-ai
     python benchmarks/final_lines.py > docs/final-lines.md
 
-lm-evaluation-harness: the filters of `mgsm_native_cot_<language>` as installed, strict and flexible; where it has no task
-in the language, those of English. inspect-ai: `match(numeric=True)`. simple-evals: the rule of its `mgsm_eval.py`, told in a
-few lines below, with our word for "answer" where it has none. Each tool compares with the gold in its own way.
+lm-evaluation-harness: the filters of `mgsm_native_cot_<language>` as installed, strict and flexible; where it has no
+task in the language, those of English. inspect-ai: `match(numeric=True)`. simple-evals: the rule of its `mgsm_eval.py`,
+told in a few lines below, with our word for "answer" where it has none. Each tool compares with the gold in its own way.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def lm_eval(name: str):
     folder = files("lm_eval") / "tasks" / "mgsm" / "native_cot"
 
     def config(file: str) -> dict[str, Any]:
-        found = yaml.load((folder / file).read_text(encoding="utf-8"), Loader)  # noqa: S506 - a safe loader
+        found = yaml.load((folder / file).read_text(encoding="utf-8"), Loader)
         return (config(found["include"]) if "include" in found else {}) | found
 
     steps = {"regex": RegexFilter, "take_first": TakeFirstFilter}

@@ -1,4 +1,4 @@
-"""The known defects of the published sets (shared data, section 3) are found by readers and checks without being told."""
+"""Known defects of published sets are found by readers and checks without being told."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def rows_of(findings: pl.DataFrame, check: str, reason: str = "") -> Counter[str
 
 
 def test_untranslated_questions_of_gsm8k():
-    """All that the items in all languages can hold of fr 377, es 64, de 53, zh 29, sw 11, and no Japanese or Russian."""
+    """All that items in all languages can hold of fr 377, es 64, de 53, zh 29, sw 11; none in Japanese or Russian."""
     corpus, findings = gsm8k()
     found = rows_of(findings, "untranslated", "the prompt")
     wanted = {
