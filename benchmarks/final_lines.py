@@ -5,7 +5,8 @@
 
 lm-evaluation-harness: the filters of `mgsm_native_cot_<language>` as installed, strict and flexible; where it has no
 task in the language, those of English. inspect-ai: `match(numeric=True)`. simple-evals: the rule of its `mgsm_eval.py`,
-told in a few lines below, with our word for "answer" where it has none. Each tool compares with the gold in its own way.
+told in a few lines below, with our word for "answer" where it has none. Each tool compares with the gold in its own
+way.
 """
 
 from __future__ import annotations

@@ -81,6 +81,16 @@ def in_language(text: str, asked: Language) -> bool:
     return bool(best == _judged_as(asked) or probability < MIN_CONFIDENCE)
 
 
+def likely_language(text: str) -> str:
+    """The likeliest of all languages that py3langid knows (ISO 639-1); "" where there is no prose.
+
+    Raises:
+        CrossliftError: py3langid is not installed.
+    """
+    prose = " ".join(_NOT_PROSE.sub(" ", text).split())
+    return str(_classifier(()).classify(prose)[0]) if prose else ""
+
+
 def _is_right_mixture(scripts: Counter[str], script: str) -> bool:
     """Japanese, Chinese and Korean share Han characters and differ in what stands between them."""
     kana = scripts["HIRAGANA"] + scripts["KATAKANA"]
@@ -131,13 +141,14 @@ def _judged_as(asked: Language) -> str:
 
 @cache
 def _classifier(candidates: tuple[str, ...]) -> Any:
-    """py3langid restricted to some languages, giving probabilities."""
+    """py3langid restricted to some languages (to none: all), giving probabilities."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
     except ImportError:
         raise CrossliftError(
-            f"Telling {', '.join(candidates)} apart needs py3langid. Install it: pip install 'crosslift[train]'"
+            f"Telling {', '.join(candidates) or 'languages'} apart needs py3langid. Install it: pip install 'crosslift[train]'"
         ) from None
     classifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    classifier.set_languages(list(candidates))
+    if candidates:
+        classifier.set_languages(list(candidates))
     return classifier

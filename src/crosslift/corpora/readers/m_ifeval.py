@@ -1,0 +1,57 @@
+"""M-IFEval (arXiv 2502.04688): prompts with instructions that a program can verify, in English, Spanish and French.
+
+`path` is the folder of the release with `<language>_input_data.jsonl`. The prompts of each language are others, so a
+corpus has one language. There is nothing to train on: the assistant's message repeats the instructions' names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+
+OPTIONS: dict[str, type] = {}
+NEEDS_PATH = True
+LICENCE = "Apache-2.0"
+NUM_ITEMS = {"en": 541, "es": 115, "fr": 235}
+
+
+def read(source: Source) -> ParallelCorpus:
+    """Read one language.
+
+    Raises:
+        CorpusError: several languages, another one, a missing file, bad lines or the wrong number of them.
+    """
+    choose_split(source, "test")
+    if len(source.languages) > 1 or source.languages[0] not in NUM_ITEMS:
+        raise CorpusError(
+            f"{source.place}: the prompts of each language are others. Make a corpus of each: {', '.join(NUM_ITEMS)}."
+        )
+    (tag,) = source.languages
+    file = find_file(source, f"{tag}_input_data.jsonl")
+    problems = Problems(source, file)
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(read_lines(source, file), start=1):
+        try:
+            found = json.loads(line)
+            gold = {key: found[key] for key in ("instruction_id_list", "kwargs")}
+            prompt = found["prompt"].strip()
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            problems.add(number, f"is not an object with prompt, instruction_id_list and kwargs ({error}).")
+            continue
+        rows.append(
+            {
+                "item_id": f"m-ifeval-{tag}-{number:03d}",
+                "language": tag,
+                "messages": turn(prompt, ", ".join(gold["instruction_id_list"])),
+                "answer": json.dumps(gold, ensure_ascii=False),
+                "cluster": None,
+                "origin": "human",
+            }
+        )
+    if len(rows) != NUM_ITEMS[tag]:
+        problems.whole(f"has {len(rows)} items and must have {NUM_ITEMS[tag]}. Download the file again.")
+    problems.stop()
+    return build(source, rows, [file], licence=LICENCE)

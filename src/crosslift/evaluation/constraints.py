@@ -1,0 +1,248 @@
+"""The verifiable instructions of IFEval (arXiv 2311.07911) and M-IFEval (arXiv 2502.04688), by their published names.
+
+What each instruction demands is what the published checkers of English, Spanish and French test; where they load a
+model, we do not: sentences are split by a rule (theirs: Punkt, spaCy), languages told by the project's identifier
+(theirs: langdetect). An instruction is `<language>:<group>:<name>`; its arguments keep their published names.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from crosslift.languages.identify import in_language, likely_language
+from crosslift.languages.language import language, tags
+
+Arguments = Mapping[str, Any]
+Checker = Callable[[str, Arguments, str], bool]
+"""Response, arguments, the prompt's language."""
+
+_AT_LEAST = ("at least", "al menos", "au moins")
+_LESS_THAN = ("less than", "moins de")
+_AT_MOST = ("at most", "como máximo", "au plus")
+_OPTIONS = {
+    "en": ("My answer is yes.", "My answer is no.", "My answer is maybe."),
+    "es": ("Sí.", "No.", "Quizás."),
+    "fr": ("Ma réponse est oui.", "Ma réponse est non.", "Ma réponse est peut-être."),
+}
+_QUOTES = {"en": ['""'], "es": ['""'], "fr": ['""', "''", "«»"]}
+_ACCENTED = re.compile("[àáâãäåçèéêëìíîïñòóôõöùúûüýÿ]", re.IGNORECASE)
+_INFORMAL = re.compile(r"\b(?:tu|te|toi|ton|ta|tes|t')\b", re.IGNORECASE)
+_WORD = re.compile(r"\w+")
+_WORD_WITH_HYPHENS = re.compile(r"\w+(?:[-'’]\w+)*")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?…])[\"'”»)]*\s+(?=[\"'“«(¿¡*\-]*[^\W_a-zß-öø-ÿ])|\n\s*\n|\n(?=\s*(?:[*\-•]|\d+[.)]))"
+)
+_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Sr|Sra|Srta|St|Prof|Inc|Ltd|Jr|vs|etc|e\.g|i\.e|p\.ej|M|Mme)\.$")
+
+
+def followed(name: str, arguments: Arguments, response: str, *, loose: bool = False) -> bool:
+    """Does a response follow an instruction?
+
+    Args:
+        loose: also where it does without its first or last line, or without asterisks, as IFEval's loose accuracy has it.
+
+    Raises:
+        KeyError: no such instruction.
+        ValueError: arguments that it does not know.
+    """
+    tag, group, kind = name.split(":")
+    checker = CHECKERS[group, kind.replace({"en": "english", "es": "spanish", "fr": "french"}[tag] + "_", "own_")]
+    given = {key: value for key, value in arguments.items() if value is not None}
+    variants = _variants(response) if loose else [response]
+    return any(bool(variant.strip()) and checker(variant, given, tag) for variant in variants)
+
+
+def _variants(response: str) -> list[str]:
+    lines = response.split("\n")
+    cut = [response, "\n".join(lines[1:]), "\n".join(lines[:-1]), "\n".join(lines[1:-1])]
+    cut = [variant if number == 0 else variant.strip() for number, variant in enumerate(cut)]
+    return [*cut, *(variant.replace("*", "") for variant in cut)]
+
+
+def _compared(number: int, threshold: int, relation: str) -> bool:
+    if relation in _AT_LEAST:
+        return number >= threshold
+    if relation in _LESS_THAN:
+        return number < threshold
+    if relation in _AT_MOST:
+        return number <= threshold
+    raise ValueError(f"'{relation}' is no relation. Known: {', '.join((*_AT_LEAST, *_LESS_THAN, *_AT_MOST))}.")
+
+
+def num_sentences(text: str) -> int:
+    """Sentences, by what ends them and what begins after."""
+    pieces = [piece.strip() for piece in _SENTENCE_END.split(text) if piece and piece.strip()]
+    return sum(1 for piece in pieces if not _ABBREVIATION.search(piece)) or int(bool(pieces))
+
+
+def _words(text: str, tag: str) -> list[str]:
+    return (_WORD if tag == "en" else _WORD_WITH_HYPHENS).findall(text)
+
+
+def _in(text: str, tag: str) -> bool:
+    return in_language(text, language(tag)) if tag in tags() else likely_language(text) == tag
+
+
+def _paragraphs(text: str, given: Arguments, tag: str) -> bool:
+    parts = re.split(r"\s?\*\*\*\s?", text)
+    inner = parts[1:-1]
+    if any(not part.strip() for part in inner):
+        return False
+    return sum(bool(part.strip()) for part in parts) == given["num_paragraphs"]
+
+
+def _nth_paragraph(text: str, given: Arguments, tag: str) -> bool:
+    parts = text.split("\n\n")
+    filled = sum(bool(part.strip()) for part in parts)
+    place = int(given["nth_paragraph"])
+    if place > filled or not parts[place - 1].strip():
+        return False
+    word = parts[place - 1].split()[0].lstrip("'\"")
+    first = re.split(r"[.,?!'\"]", word, maxsplit=1)[0].lower()
+    return bool(filled == given["num_paragraphs"] and first == given["first_word"].lower())
+
+
+def _highlights(text: str, given: Arguments, tag: str) -> bool:
+    single = [found for found in re.findall(r"\*[^\n*]*\*", text) if found.strip("*").strip()]
+    double = [found for found in re.findall(r"\*\*[^\n*]*\*\*", text) if found[2:-2].strip()]
+    return len(single) + len(double) >= given["num_highlights"]
+
+
+def _postscript(text: str, given: Arguments, tag: str) -> bool:
+    marker, text = given["postscript_marker"].strip(), text.lower()
+    patterns = {"P.P.S": r"\s*p\.\s?p\.\s?s.*$", "P.S.": r"\s*p\.\s?s\..*$", "P.D.": r"\s*p\.\s?d\..*$"}
+    pattern = patterns.get(marker, rf"\s*{re.escape(marker.lower())}.*$")
+    return bool(re.findall(pattern, text, re.MULTILINE))
+
+
+def _json(text: str, given: Arguments, tag: str) -> bool:
+    text = re.sub(r"^```(?:json)?", "", text.strip(), flags=re.IGNORECASE).removesuffix("```").strip()
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _two_responses(text: str, given: Arguments, tag: str) -> bool:
+    parts = text.split("******")
+    if any(not part.strip() for part in parts[1:-1]):
+        return False
+    filled = [part.strip() for part in parts if part.strip()]
+    return len(filled) == 2 and filled[0] != filled[1]
+
+
+def _accents(text: str, given: Arguments, tag: str) -> bool:
+    wanted = given["word_to_accentuate"]
+    return all(wanted.get(_bare(word), word) == word for word in re.findall(r"\b\w+\b", text.lower()))
+
+
+def _bare(word: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
+
+
+def _quoted(text: str, given: Arguments, tag: str) -> bool:
+    text = text.strip()
+    return len(text) > 1 and any(text[0] == pair[0] and text[-1] == pair[-1] for pair in _QUOTES[tag])
+
+
+def _with_mark(pattern: str) -> Checker:
+    return lambda text, given, tag: any(found.strip("¿?¡! \n") for found in re.findall(pattern, text))
+
+
+def _title(text: str, given: Arguments, tag: str) -> bool:
+    return any(found.strip("<>").strip() for found in re.findall(r"<<[^\n]+>>", text))
+
+
+def _placeholders(text: str, given: Arguments, tag: str) -> bool:
+    return len(re.findall(r"\[.*?\]", text)) >= given["num_placeholders"]
+
+
+def _bullets(text: str, given: Arguments, tag: str) -> bool:
+    stars = re.findall(r"^\s*\*[^*].*$", text, re.MULTILINE)
+    dashes = [] if tag == "es" else re.findall(r"^\s*-.*$", text, re.MULTILINE)
+    return len(stars) + len(dashes) == given["num_bullets"]
+
+
+def _sections(text: str, given: Arguments, tag: str) -> bool:
+    mark = re.escape(given["section_spliter"].strip())
+    return len(re.split(rf"\s?{mark}\s?\d+\s?", text)) - 1 >= given["num_sections"]
+
+
+def _capital_words(text: str, given: Arguments, tag: str) -> bool:
+    number = sum(word.isupper() for word in _WORD_WITH_HYPHENS.findall(text))
+    return _compared(number, given["capital_frequency"], given["capital_relation"])
+
+
+def _own(case: Callable[[str], bool]) -> Checker:
+    return lambda text, given, tag: case(text) and _in(text, tag)
+
+
+def _counted(letter: str) -> Checker:
+    """Words with a letter, exactly so many."""
+    return lambda text, given, tag: sum(letter in word.lower() for word in _words(text, tag)) == given["let_frequency"]
+
+
+CHECKERS: Mapping[tuple[str, str], Checker] = {
+    ("change_case", "capital_word_frequency"): _capital_words,
+    ("change_case", "own_capital"): _own(str.isupper),
+    ("change_case", "own_lowercase"): _own(str.islower),
+    ("combination", "repeat_prompt"): lambda text, given, tag: (
+        text.strip().lower().startswith(given["prompt_to_repeat"].strip().lower())
+    ),
+    ("combination", "two_responses"): _two_responses,
+    ("detectable_content", "informal_address"): lambda text, given, tag: bool(_INFORMAL.search(text)),
+    ("detectable_content", "no_digits"): lambda text, given, tag: not re.search(r"\d", text),
+    ("detectable_content", "number_placeholders"): _placeholders,
+    ("detectable_content", "postscript"): _postscript,
+    ("detectable_format", "constrained_response"): lambda text, given, tag: any(
+        option in text.strip() for option in _OPTIONS[tag]
+    ),
+    ("detectable_format", "json_format"): _json,
+    ("detectable_format", "multiple_sections"): _sections,
+    ("detectable_format", "number_bullet_lists"): _bullets,
+    ("detectable_format", "number_highlighted_sections"): _highlights,
+    ("detectable_format", "title"): _title,
+    ("keywords", "existence"): lambda text, given, tag: all(
+        re.search(word, text, re.IGNORECASE) for word in given["keywords"]
+    ),
+    ("keywords", "forbidden_words"): lambda text, given, tag: (
+        not any(re.search(rf"\b{word}\b", text, re.IGNORECASE) for word in given["forbidden_words"])
+    ),
+    ("keywords", "frequency"): lambda text, given, tag: _compared(
+        len(re.findall(given["keyword"].strip(), text, re.IGNORECASE)), given["frequency"], given["relation"]
+    ),
+    ("keywords", "letter_frequency"): lambda text, given, tag: _compared(
+        text.lower().count(given["letter"].strip().lower()), given["let_frequency"], given["let_relation"]
+    ),
+    ("language", "response_language"): lambda text, given, tag: _in(text, given["language"]),
+    ("length_constraints", "nth_paragraph_first_word"): _nth_paragraph,
+    ("length_constraints", "number_paragraphs"): _paragraphs,
+    ("length_constraints", "number_sentences"): lambda text, given, tag: _compared(
+        num_sentences(text), given["num_sentences"], given["relation"]
+    ),
+    ("length_constraints", "number_words"): lambda text, given, tag: _compared(
+        len(_words(text, tag)), given["num_words"], given["relation"]
+    ),
+    ("punctuation", "exclamation_marks"): _with_mark(r"¡[^!]*!"),
+    ("punctuation", "no_comma"): lambda text, given, tag: "," not in text,
+    ("punctuation", "question_marks"): _with_mark(r"¿[^?]*\?"),
+    ("special_character", "accents"): _accents,
+    ("special_character", "dieresis"): _counted("ü"),
+    ("special_character", "enie"): _counted("ñ"),
+    ("special_character", "ethel_or_cedilla"): lambda text, given, tag: (
+        given["forbidden_char"].lower() not in text.lower()
+    ),
+    ("special_character", "no_accents"): lambda text, given, tag: not _ACCENTED.search(text),
+    ("special_character", "tildes"): lambda text, given, tag: _compared(
+        sum(bool(set(word) & set("áéíóúÁÉÍÓÚ")) for word in _words(text, tag)), given["num_words"], given["relation"]
+    ),
+    ("startend", "end_checker"): lambda text, given, tag: (
+        text.strip().strip('"').lower().endswith(given["end_phrase"].strip().lower())
+    ),
+    ("startend", "quotation"): _quoted,
+}

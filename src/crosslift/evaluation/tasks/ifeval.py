@@ -1,0 +1,67 @@
+"""Verifiable instructions in natural prompts (IFEval, arXiv 2311.07911; M-IFEval, arXiv 2502.04688).
+
+    instruction_strict   share of a prompt's instructions that the response follows; M-IFEval publishes this one, pooled
+                         over instructions, which differs a little from the mean over prompts
+    prompt_strict        1 where it follows all of them
+    instruction_loose    the same, after taking away first and last lines and asterisks where that helps
+    prompt_loose
+    in_language          whether the response is in the language of the prompt, unless it was asked not to be
+
+The gold answer is a JSON object with `instruction_id_list` and `kwargs` as published (see `evaluation.constraints`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from crosslift.evaluation.constraints import followed
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.languages.identify import in_language
+from crosslift.languages.language import Language
+
+METRICS = ("instruction_strict", "prompt_strict", "instruction_loose", "prompt_loose", LANGUAGE_METRIC)
+PROMPTS = ("bare",)
+MAX_TOKENS = 1280
+
+
+def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
+    """The conversation as the corpus holds it.
+
+    Raises:
+        EvaluationError: no such form, or no question.
+    """
+    check_prompt(prompt, PROMPTS)
+    return rewrite_question(messages, messages[last_question(messages)]["content"])
+
+
+def score(text: str, answer: str, language: Language) -> Outcome:
+    """Which instructions the response follows; "unparsed" where it is empty.
+
+    Raises:
+        ValueError: the gold answer names no instructions, or one that is not known.
+    """
+    names, arguments = _instructions(answer)
+    spoken = float(in_language(text, language))
+    if not text.strip():
+        return Outcome(values={**dict.fromkeys(METRICS, 0.0), LANGUAGE_METRIC: spoken}, status="unparsed")
+    values: dict[str, float] = {}
+    shown = ""
+    for kind in ("strict", "loose"):
+        met = [followed(name, given, text, loose=kind == "loose") for name, given in zip(names, arguments, strict=True)]
+        values |= {f"instruction_{kind}": sum(met) / len(met), f"prompt_{kind}": float(all(met))}
+        shown = shown or "".join("1" if one else "0" for one in met)
+    values = {name: values[name] for name in METRICS[:-1]} | {LANGUAGE_METRIC: spoken}
+    return Outcome(values=values, status="scored", parsed=shown)
+
+
+def _instructions(answer: str) -> tuple[list[str], list[dict[str, Any]]]:
+    try:
+        found = json.loads(answer)
+        names, arguments = list(found["instruction_id_list"]), list(found["kwargs"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{answer!r:.200} is not an object with instruction_id_list and kwargs.") from error
+    if not names or len(names) != len(arguments):
+        raise ValueError(f"{answer!r:.200} has {len(names)} instructions and {len(arguments)} kwargs.")
+    return names, arguments
