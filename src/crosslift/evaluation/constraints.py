@@ -34,6 +34,8 @@ _INFORMAL = re.compile(r"\b(?:tu|te|toi|ton|ta|tes|t')\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _WORD_WITH_HYPHENS = re.compile(r"\w+(?:[-'’]\w+)*")
 _SENTENCE_END = re.compile(
+    
+)
     r"(?<=[.!?…])[\"'”»)]*\s+(?=[\"'“«(¿¡*\-]*[^\W_a-zß-öø-ÿ])|\n\s*\n|\n(?=\s*(?:[*\-•]|\d+[.)]))"
 )
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Sr|Sra|Srta|St|Prof|Inc|Ltd|Jr|vs|etc|e\.g|i\.e|p\.ej|M|Mme)\.$")

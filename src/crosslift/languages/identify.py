@@ -146,7 +146,8 @@ def _classifier(candidates: tuple[str, ...]) -> Any:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
     except ImportError:
         raise CrossliftError(
-            f"Telling {', '.join(candidates) or 'languages'} apart needs py3langid. Install it: pip install 'crosslift[train]'"
+            f"Telling {', '.join(candidates) or 'languages'} apart needs py3langid. Install it: pip install "
+            "'crosslift[train]'"
         ) from None
     classifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     if candidates:
