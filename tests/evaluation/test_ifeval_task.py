@@ -15,7 +15,12 @@ from crosslift.languages.language import language
 
 # name, arguments, a response that follows it, one that does not
 CASES = [
-    ("en:change_case:capital_word_frequency", {"capital_frequency": 2, "capital_relation": "at least"}, "A BIG dog", "a BIG dog"),
+    (
+        "en:change_case:capital_word_frequency",
+        {"capital_frequency": 2, "capital_relation": "at least"},
+        "A BIG dog",
+        "a BIG dog",
+    ),
     ("en:change_case:english_capital", {}, "THIS IS A RATHER LONG ANSWER IN ENGLISH", "This is it"),
     ("fr:change_case:french_lowercase", {}, "ceci est une réponse assez longue en français", "Ceci est une réponse"),
     ("es:change_case:spanish_capital", {}, "ESTA ES UNA RESPUESTA BASTANTE LARGA EN ESPAÑOL", "Esta es"),
@@ -32,7 +37,12 @@ CASES = [
     ("en:detectable_format:constrained_response", {}, "My answer is yes.", "Yes."),
     ("es:detectable_format:constrained_response", {}, "Quizás.", "Tal vez"),
     ("en:detectable_format:json_format", {}, '```json\n{"a": 1}\n```', "{a: 1}"),
-    ("en:detectable_format:multiple_sections", {"section_spliter": "SECTION", "num_sections": 2}, "SECTION 1\na\nSECTION 2\nb", "SECTION 1"),
+    (
+        "en:detectable_format:multiple_sections",
+        {"section_spliter": "SECTION", "num_sections": 2},
+        "SECTION 1\na\nSECTION 2\nb",
+        "SECTION 1",
+    ),
     ("en:detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n- b", "* a"),
     ("es:detectable_format:number_bullet_lists", {"num_bullets": 1}, "* a\n- b", "- b"),
     ("en:detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and **b**", "*a* and ** **"),
@@ -42,13 +52,38 @@ CASES = [
     ("en:keywords:frequency", {"keyword": "tea", "frequency": 2, "relation": "at least"}, "tea, Tea", "tea"),
     ("es:keywords:frequency", {"keyword": "té", "frequency": 1, "relation": "como máximo"}, "té", "té té"),
     ("fr:keywords:frequency", {"keyword": "thé", "frequency": 1, "relation": "moins de"}, "café", "thé"),
-    ("en:keywords:letter_frequency", {"letter": "q", "let_frequency": 2, "let_relation": "at least"}, "Quick quiz", "quit"),
-    ("en:language:response_language", {"language": "de"}, "Das ist eine ziemlich lange Antwort.", "This is a rather long answer."),
+    (
+        "en:keywords:letter_frequency",
+        {"letter": "q", "let_frequency": 2, "let_relation": "at least"},
+        "Quick quiz",
+        "quit",
+    ),
+    (
+        "en:language:response_language",
+        {"language": "de"},
+        "Das ist eine ziemlich lange Antwort.",
+        "This is a rather long answer.",
+    ),
     ("en:language:response_language", {"language": "kn"}, "ಇದು ಕನ್ನಡದಲ್ಲಿ ಒಂದು ಉತ್ತರ.", "This is a rather long answer."),
-    ("en:length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "but"}, "a\n\nBut, b", "a\n\nb"),
+    (
+        "en:length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "but"},
+        "a\n\nBut, b",
+        "a\n\nb",
+    ),
     ("en:length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb", "a\n***\nb\n***\nc"),
-    ("en:length_constraints:number_sentences", {"num_sentences": 3, "relation": "less than"}, "One. Two!", "One. Two! Three?"),
-    ("es:length_constraints:number_sentences", {"num_sentences": 2, "relation": "como máximo"}, "Uno. ¿Dos?", "Uno. Dos. ¡Tres!"),
+    (
+        "en:length_constraints:number_sentences",
+        {"num_sentences": 3, "relation": "less than"},
+        "One. Two!",
+        "One. Two! Three?",
+    ),
+    (
+        "es:length_constraints:number_sentences",
+        {"num_sentences": 2, "relation": "como máximo"},
+        "Uno. ¿Dos?",
+        "Uno. Dos. ¡Tres!",
+    ),
     ("en:length_constraints:number_words", {"num_words": 3, "relation": "at least"}, "one two three", "one two"),
     ("es:punctuation:exclamation_marks", {}, "¡Hola!", "Hola!"),
     ("en:punctuation:no_comma", {}, "a and b", "a, b"),
@@ -62,7 +97,7 @@ CASES = [
     ("en:startend:end_checker", {"end_phrase": "The end."}, 'So. the end."', "The end. Yes."),
     ("en:startend:quotation", {}, '"all of it"', "all of it"),
     ("fr:startend:quotation", {}, "« tout »", "tout"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "arguments", "good", "bad"), CASES)

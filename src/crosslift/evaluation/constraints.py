@@ -34,8 +34,6 @@ _INFORMAL = re.compile(r"\b(?:tu|te|toi|ton|ta|tes|t')\b", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _WORD_WITH_HYPHENS = re.compile(r"\w+(?:[-'’]\w+)*")
 _SENTENCE_END = re.compile(
-    
-)
     r"(?<=[.!?…])[\"'”»)]*\s+(?=[\"'“«(¿¡*\-]*[^\W_a-zß-öø-ÿ])|\n\s*\n|\n(?=\s*(?:[*\-•]|\d+[.)]))"
 )
 _ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Sr|Sra|Srta|St|Prof|Inc|Ltd|Jr|vs|etc|e\.g|i\.e|p\.ej|M|Mme)\.$")
@@ -45,7 +43,7 @@ def followed(name: str, arguments: Arguments, response: str, *, loose: bool = Fa
     """Does a response follow an instruction?
 
     Args:
-        loose: also where it does without its first or last line, or without asterisks, as IFEval's loose accuracy has it.
+        loose: also where it does without its first or last line or without asterisks (IFEval's loose accuracy).
 
     Raises:
         KeyError: no such instruction.
