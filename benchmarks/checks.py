@@ -3,9 +3,9 @@
     python benchmarks/checks.py                 # a million items in ten languages; plain Python on the first 5,000
     python benchmarks/checks.py 100000 5000
 
-The corpus is pocket math, written once for 20,000 items and repeated with a number of its own before each text, the same
-in all languages. One item in a thousand is spoilt in one language, so that there is something to find. Both passes see
-the same rows; plain Python is measured on the first items and stated per million rows.
+The corpus is pocket math, written once for 20,000 items and repeated with a number of its own before each text, the
+same in all languages. One item in a thousand is spoilt in one language, so that there is something to find. Both passes
+see the same rows; plain Python is measured on the first items and stated per million rows.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def main() -> None:
     seconds, found = plainly(corpus, plain_items)
     per_million = 1e6 * seconds / (plain_items * len(LANGUAGES))
     print(
-        f"plain Python on {plain_items:,} items: {seconds:.1f} s, {per_million:.0f} s per million rows, {found} findings"
+        f"plain Python, {plain_items:,} items: {seconds:.1f} s, {per_million:.0f} s per million rows, {found} findings"
     )
     print(f"ratio {per_million / (1e6 * ours / rows):.0f}")
 

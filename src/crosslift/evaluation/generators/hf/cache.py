@@ -11,18 +11,25 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 MIN_ROOM = 64
 """Columns by which a full buffer grows at least; else by half of what it holds."""
 
 
 def roomy_cache(config: Any) -> DynamicCache:
-    """A cache for the model of this configuration. Layers that look back a fixed window only keep transformers' own:
-    they are short."""
+    """A cache for the model of this configuration."""
     cache = DynamicCache(config=config)
-    cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    cache.layers = [_roomy(layer) for layer in cache.layers]
     return cache
+
+
+def _roomy(layer: Any) -> Any:
+    if type(layer) is DynamicLayer:
+        return RoomyLayer()
+    if type(layer) is DynamicSlidingWindowLayer:
+        return RoomyWindow(layer.sliding_window)
+    return layer
 
 
 class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed there
@@ -52,6 +59,43 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typ
             columns = self.get_seq_length()
             self._buffers = _selected(self._buffers[0], indices, columns), _selected(self._buffers[1], indices, columns)
             self.keys, self.values = (buffer[:, :, :columns] for buffer in self._buffers)
+
+
+class RoomyWindow(DynamicSlidingWindowLayer):  # type: ignore[misc]
+    """The same for a layer that looks back a fixed window: the window slides over the buffer, and what it still needs
+    is copied only when it meets the end."""
+
+    keys: Tensor
+    values: Tensor
+    _buffers: tuple[Tensor, Tensor] | None = None
+    _begin = 0
+    """First column of the buffers that is held."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append columns; returns what is held and the new ones, and goes on holding the last window - 1."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        added, held = key_states.shape[2], self.keys.shape[2] if self.keys.ndim == 4 else 0
+        self.cumulative_length += added
+        if self._buffers is None or self._begin + held + added > self._buffers[0].shape[2]:
+            room = max(MIN_ROOM, self.sliding_window)
+            self._buffers = _larger(self.keys, key_states, room), _larger(self.values, value_states, room)
+            self._begin = 0
+        end = self._begin + held + added
+        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, end - added : end] = new
+        whole = tuple(buffer[:, :, self._begin : end] for buffer in self._buffers)
+        self._begin = max(self._begin, end - self.sliding_window + 1)
+        self.keys, self.values = (buffer[:, :, self._begin : end] for buffer in self._buffers)
+        return whole
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows."""
+        if self._buffers is not None:
+            end = self._begin + self.keys.shape[2]
+            kept = (_selected(buffer[:, :, self._begin :], indices, end - self._begin) for buffer in self._buffers)
+            self._buffers, self._begin = tuple(kept), 0
+            self.keys, self.values = (buffer[:, :, : self.keys.shape[2]] for buffer in self._buffers)
 
 
 def _larger(held: Tensor, new: Tensor, room: int) -> Tensor:
