@@ -5,9 +5,9 @@ import json
 import pytest
 
 from crosslift.evaluation.tasks import instruction_following as task
-from crosslift.languages.language import language, tags
+from crosslift.languages.language import language
 from crosslift.pocket import wordlists
-from crosslift.pocket.grammar import grammar
+from crosslift.pocket.grammar import grammar, tags
 from crosslift.streams import stream
 
 LISTS = [wordlists.make(stream(5, "lists", number), grammar("en")) for number in range(60)]

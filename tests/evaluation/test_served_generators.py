@@ -83,7 +83,7 @@ class FakeEngine:
     def generate(self, prompts, *, sampling_params, lora_request=None, use_tqdm=True):
         adapted = lora_request is not None and not self.broken
         folder = lora_request.path if adapted else self.model
-        model = HF(folder, base=self.model, device="cpu", template=CHATML)
+        model = HF(folder, base=self.model, device="cpu")
         found = []
         for prompt in prompts:
             answer = model.generate([prompt["prompt_token_ids"]], max_tokens=sampling_params.max_tokens)[0]
@@ -92,9 +92,6 @@ class FakeEngine:
             )
             found.append(types.SimpleNamespace(outputs=[output]))
         return found
-
-
-CHATML = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 
 from crosslift.evaluation.overlap import rouge_l
 from crosslift.evaluation.tasks import summarization
-from crosslift.languages.language import language, tags
+from crosslift.languages.language import language
 from crosslift.languages.words import words
 from crosslift.pocket import tales
-from crosslift.pocket.grammar import grammar
+from crosslift.pocket.grammar import grammar, tags
 from crosslift.streams import stream
 
 LANGUAGES = [language(tag) for tag in tags()]

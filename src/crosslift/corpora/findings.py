@@ -114,7 +114,7 @@ def texts_of(corpus: ParallelCorpus, start: int, items: int, frame: Sequence[str
     )
 
     if frame:
-        part = part.with_columns(pl.col("prompt").str.replace_many(list(frame), "").str.strip_chars())
+        part = part.with_columns(pl.col("prompt").str.replace_many(list(frame), [""] * len(frame)).str.strip_chars())
 
     def wide(column: str) -> dict[str, pl.Series]:
         return {

@@ -63,7 +63,8 @@ def _variants(response: str) -> list[str]:
     return [*cut, *(variant.replace("*", "") for variant in cut)]
 
 
-def _compared(number: int, threshold: int, relation: str) -> bool:
+def _compared(number: int, wanted: Any, relation: Any) -> bool:
+    threshold = int(wanted)
     if relation in _AT_LEAST:
         return number >= threshold
     if relation in _LESS_THAN:
@@ -92,7 +93,7 @@ def _paragraphs(text: str, given: Arguments, tag: str) -> bool:
     inner = parts[1:-1]
     if any(not part.strip() for part in inner):
         return False
-    return sum(bool(part.strip()) for part in parts) == given["num_paragraphs"]
+    return sum(bool(part.strip()) for part in parts) == int(given["num_paragraphs"])
 
 
 def _nth_paragraph(text: str, given: Arguments, tag: str) -> bool:
@@ -109,7 +110,7 @@ def _nth_paragraph(text: str, given: Arguments, tag: str) -> bool:
 def _highlights(text: str, given: Arguments, tag: str) -> bool:
     single = [found for found in re.findall(r"\*[^\n*]*\*", text) if found.strip("*").strip()]
     double = [found for found in re.findall(r"\*\*[^\n*]*\*\*", text) if found[2:-2].strip()]
-    return len(single) + len(double) >= given["num_highlights"]
+    return len(single) + len(double) >= int(given["num_highlights"])
 
 
 def _postscript(text: str, given: Arguments, tag: str) -> bool:
@@ -159,18 +160,18 @@ def _title(text: str, given: Arguments, tag: str) -> bool:
 
 
 def _placeholders(text: str, given: Arguments, tag: str) -> bool:
-    return len(re.findall(r"\[.*?\]", text)) >= given["num_placeholders"]
+    return len(re.findall(r"\[.*?\]", text)) >= int(given["num_placeholders"])
 
 
 def _bullets(text: str, given: Arguments, tag: str) -> bool:
     stars = re.findall(r"^\s*\*[^*].*$", text, re.MULTILINE)
     dashes = [] if tag == "es" else re.findall(r"^\s*-.*$", text, re.MULTILINE)
-    return len(stars) + len(dashes) == given["num_bullets"]
+    return len(stars) + len(dashes) == int(given["num_bullets"])
 
 
 def _sections(text: str, given: Arguments, tag: str) -> bool:
     mark = re.escape(given["section_spliter"].strip())
-    return len(re.split(rf"\s?{mark}\s?\d+\s?", text)) - 1 >= given["num_sections"]
+    return len(re.split(rf"\s?{mark}\s?\d+\s?", text)) - 1 >= int(given["num_sections"])
 
 
 def _capital_words(text: str, given: Arguments, tag: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import cache
 
 import langcodes
+from langcodes.tag_parser import LanguageTagError
 
 from crosslift.errors import UnknownName, did_you_mean
 from crosslift.languages.language import tags
@@ -68,7 +69,7 @@ def _match(code: str, known: tuple[str, ...], max_distance: int = MAX_DISTANCE) 
     code = _IN_USE.get(code.lower(), code)
     try:
         tag = langcodes.standardize_tag(code, macro=True)
-    except langcodes.LanguageTagError:
+    except LanguageTagError:
         return None
     if tag.split("-")[0] not in {name.split("-")[0] for name in known} and not langcodes.tag_is_valid(tag):
         return None

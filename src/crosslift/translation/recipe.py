@@ -44,7 +44,8 @@ PROMPT = (
     "Translate into {language}. Keep marks such as <1> where they belong and numbers in digits. Answer with the "
     "translation alone.\n\n{text}"
 )
-COMPLAINT = "\n\n(An earlier translation was refused: {reason}.)"
+COMPLAINT = "\n\n(An earlier translation was refused, {number} by now: {reason}.)"
+"""Counted, for a model that is asked the same again says the same again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +74,8 @@ class Service:
 
 class TranslationTable(Table):
     languages: Tags
-    fields: list[Literal["prompt", "completion"]] = Field(default_factory=lambda: ["prompt", "completion"])
-    values: list[Literal["text", "name"]] = Field(default_factory=lambda: ["text"])
+    fields: list[Literal["prompt", "completion"]] = ["prompt", "completion"]  # noqa: RUF012 - pydantic copies it
+    values: list[Literal["text", "name"]] = ["text"]  # noqa: RUF012
     names: list[Text] = Field(default_factory=list)
     unit: Literal["message", "line"] = "message"
     prompt: Text = PROMPT

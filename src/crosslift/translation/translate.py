@@ -161,22 +161,23 @@ class _Work:
         """A usable translation of each text, or the reason after the last attempt."""
         left = {masked.text: masked for masked in wanted if masked.text not in self.texts}
         reasons = dict.fromkeys(left, "")
-        for _ in range(self.recipe.max_attempts):
+        for attempt in range(self.recipe.max_attempts):
             if not left:
                 break
-            requests = [self._request(text, reasons[text]) for text in left]
+            requests = [self._request(text, reasons[text], attempt) for text in left]
             for text, (raw, failure, is_whole) in zip(list(left), self._answers(requests), strict=True):
                 reasons[text] = failure or verified(raw, left[text], self.source, self.target, is_whole=is_whole)[1]
                 self.texts[text] = (raw, reasons[text])
             left = {text: masked for text, masked in left.items() if self.texts[text][1]}
 
-    def _request(self, text: str, reason: str) -> Request:
+    def _request(self, text: str, reason: str, num_refused: int) -> Request:
         prompt = self.recipe.prompt.replace("{language}", self.target.name).replace("{text}", text)
+        complaint = COMPLAINT.replace("{number}", str(num_refused)).replace("{reason}", reason) if reason else ""
         return Request(
             text=text,
             source=self.source,
             target=self.target,
-            prompt=prompt + (COMPLAINT.replace("{reason}", reason) if reason else ""),
+            prompt=prompt + complaint,
         )
 
     def _answers(self, requests: list[Request]) -> list[tuple[str, str, bool]]:

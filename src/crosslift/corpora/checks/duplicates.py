@@ -70,7 +70,8 @@ class Check:
 def _first_like(sets: list[set[str]], place: int) -> int | None:
     for earlier in range(place):
         both, either = len(sets[place] & sets[earlier]), len(sets[place] | sets[earlier])
-        if both >= MIN_SHARED * either:
+        differing = sets[place] ^ sets[earlier]
+        if both >= MIN_SHARED * either and not any(word.isdigit() for word in differing):
             return earlier
     return None
 

@@ -8,6 +8,7 @@ prose. A language in which most rows fail is not judged by rows: its prompts hol
 from __future__ import annotations
 
 import polars as pl
+import regex
 
 from crosslift.corpora.findings import Texts, found_in, gathered, nothing, prose
 from crosslift.languages.identify import in_language
@@ -33,7 +34,7 @@ class Check:
         self._scripted = {
             tag
             for tag in sample.languages
-            if language(tag).script in SCRIPTS and _foreign(prompts[tag], tag).mean() < MOST
+            if language(tag).script in SCRIPTS and _foreign(prompts[tag], tag).sum() < MOST * len(prompts[tag])
         }
         common = {tag: _common(text) for tag, text in prompts.items()}
         self._words: dict[str, tuple[str, str]] = {}
@@ -49,6 +50,8 @@ class Check:
         for tag in sorted(self._scripted):
             text = prose(texts.prompts[tag])
             foreign = _foreign(text, tag)
+            if tag != texts.reference and foreign.any():
+                foreign &= _foreign(_without_shared(text, texts.prompts[texts.reference], foreign), tag)
             parts.append(found_in(texts.frame().filter(foreign), tag, f"hardly a letter is in the script of {tag}"))
             if tag not in self._words:
                 continue
@@ -73,6 +76,20 @@ def _foreign(text: pl.Series, tag: str) -> pl.Series:
     letters = text.str.count_matches(r"\p{L}")
     own = text.str.count_matches(SCRIPTS[_script(tag)])
     return (letters >= MIN_LETTERS) & (own * 2 < letters)
+
+
+def _without_shared(texts: pl.Series, reference: pl.Series, doubtful: pl.Series) -> pl.Series:
+    """The doubtful texts without the words that the reference has too, unless that is most of them: names, signatures
+    of tools and formulas stay as they are in every language, an untranslated text does not."""
+    kept = []
+    for text, other, doubted in zip(texts, reference, doubtful, strict=True):
+        words = _WORD.findall(text) if doubted else []
+        own = [word for word in words if word not in other]
+        kept.append(" ".join(own) if len(own) * 4 > len(words) else text)
+    return pl.Series(kept, dtype=pl.String)
+
+
+_WORD = regex.compile(r"[\p{L}\p{M}]+")
 
 
 def _common(text: pl.Series) -> list[str]:

@@ -17,7 +17,7 @@ EXACT = {
     "address": r"https?://[^\s<>\"')\]]+|[\w.+-]+@[\w-]+\.[\w.]+",
     "LaTeX": r"\\[a-zA-Z]+",
     "calculation": r"<<[^<>]*>>",
-    "field": r"%[sd]|\{[a-z_]+\}",
+    "field": r"%[sd]\b|(?:^|[^{])\{[a-z_]+\}(?:[^}]|$)",
     "function": r'"name":\s*"[\w.]+"',
 }
 _PLACEHOLDER = r"\{\{.*?\}\}"

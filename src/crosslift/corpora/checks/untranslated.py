@@ -1,6 +1,7 @@
 """Rows that stand in the reference language: the same letters, whatever the case, spaces and marks between them.
 
-Texts of fewer than four words may rightly be the same (names, quotations, loan words) and are passed over. Where most
+Prompts of fewer than four words and completions of fewer than eight may rightly be the same (names, quotations, loan
+words) and are passed over. Where most
 completions of a language are the reference's (solutions that nobody translated), that is told once and not per row.
 """
 
@@ -12,15 +13,16 @@ from crosslift.corpora.findings import Texts, found_in, gathered, prose
 
 SEVERITY = "error"
 TITLE = "not translated"
-MIN_WORDS = 4
+MIN_WORDS = {"prompt": 4, "completion": 8}
 MOST = 0.5
 
 
 class Check:
     def __init__(self, sample: Texts) -> None:
+        own = sample.completions[sample.reference]
+        worded = prose(own).str.count_matches(r"\p{L}+") >= MIN_WORDS["completion"]
         same = {
-            tag: (_letters(sample.completions[tag]) == _letters(sample.completions[sample.reference])).mean()
-            for tag in sample.others
+            tag: (_letters(own) == _letters(sample.completions[tag])).filter(worded).mean() for tag in sample.others
         }
         self._usual = {tag for tag, share in same.items() if isinstance(share, float) and share > MOST}
 
@@ -28,7 +30,7 @@ class Check:
         parts = []
         for fields, what in ((texts.prompts, "prompt"), (texts.completions, "completion")):
             letters = _letters(fields[texts.reference])
-            long = prose(fields[texts.reference]).str.count_matches(r"\p{L}+") >= MIN_WORDS
+            long = prose(fields[texts.reference]).str.count_matches(r"\p{L}+") >= MIN_WORDS[what]
             for tag in texts.others:
                 if what == "completion" and tag in self._usual:
                     continue

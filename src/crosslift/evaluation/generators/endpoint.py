@@ -87,8 +87,11 @@ class Generator:
             if isinstance(reply, NoReply):
                 found[place] = Completion(text="", finish="error", num_tokens=0)
                 return
-            finish = "length" if reply.finish == "length" else "stop"
-            found[place] = Completion(text=reply.text, finish=finish, num_tokens=reply.num_completion_tokens)
+            found[place] = Completion(
+                text=reply.text,
+                finish="length" if reply.finish == "length" else "stop",
+                num_tokens=reply.num_completion_tokens,
+            )
 
         ask(self._endpoint, questions, answered)
         return [found[place] for place in range(len(questions))]

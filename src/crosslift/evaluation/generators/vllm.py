@@ -93,7 +93,7 @@ class Generator:
         self._canary = False
 
     def _ask(self, prompts: Sequence[Sequence[int]], max_tokens: int, adapter: Any) -> list[Completion]:
-        from vllm import SamplingParams
+        from vllm import SamplingParams  # type: ignore[import-not-found]
 
         found = self._engine.generate(
             [{"prompt_token_ids": list(ids)} for ids in prompts],
@@ -125,7 +125,7 @@ def _engine(source: str, revision: str | None, rank: int, options: dict[str, Any
 
 
 def _adapter(name: str, path: str) -> Any:
-    from vllm.lora.request import LoRARequest
+    from vllm.lora.request import LoRARequest  # type: ignore[import-not-found]
 
     number = _numbers.setdefault(path, len(_numbers) + 1)
     return LoRARequest(name, number, path)

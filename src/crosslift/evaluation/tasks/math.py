@@ -125,16 +125,16 @@ def _inside_braces(tail: str) -> str:
     return tail
 
 
-_OPENING = re.compile(r"[\s:*_`$¥€£「『“\"'(]*")
+_OPENING = " \t\n:*_`$¥€£「『“\"'("
 _OPERATOR = re.compile(r"\s*(?:[-+*/×÷·=]|x(?=\s*\d)|\\times|\\cdot|\\div)")
 
 
 def _committed(tail: str, language: Language) -> Number | None:
     """The first number, or the result where an equation begins there: "is 3 × 14 = 42 apples" commits to 42."""
     found = numbers(tail, language)
-    opening = _OPENING.match(tail)
-    word = spelled(tail[opening.end() :], language) if opening else None
-    if word is not None and (not found or word.end > 1) and not (found and found[0].start <= opening.end()):
+    opening = len(tail) - len(tail.lstrip(_OPENING))
+    word = spelled(tail[opening:], language)
+    if word is not None and (not found or word.end > 1) and not (found and found[0].start <= opening):
         return word
     if not found:
         return None

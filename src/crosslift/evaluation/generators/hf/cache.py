@@ -84,18 +84,19 @@ class RoomyWindow(DynamicSlidingWindowLayer):  # type: ignore[misc]
         end = self._begin + held + added
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[:, :, end - added : end] = new
-        whole = tuple(buffer[:, :, self._begin : end] for buffer in self._buffers)
+        keys, values = (buffer[:, :, self._begin : end] for buffer in self._buffers)
         self._begin = max(self._begin, end - self.sliding_window + 1)
         self.keys, self.values = (buffer[:, :, self._begin : end] for buffer in self._buffers)
-        return whole
+        return keys, values
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep these rows."""
         if self._buffers is not None:
             end = self._begin + self.keys.shape[2]
-            kept = (_selected(buffer[:, :, self._begin :], indices, end - self._begin) for buffer in self._buffers)
-            self._buffers, self._begin = tuple(kept), 0
-            self.keys, self.values = (buffer[:, :, : self.keys.shape[2]] for buffer in self._buffers)
+            held = end - self._begin
+            keys, values = (_selected(buffer[:, :, self._begin :], indices, held) for buffer in self._buffers)
+            self._buffers, self._begin = (keys, values), 0
+            self.keys, self.values = keys[:, :, :held], values[:, :, :held]
 
 
 def _larger(held: Tensor, new: Tensor, room: int) -> Tensor:
