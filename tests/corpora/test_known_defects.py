@@ -37,7 +37,8 @@ def rows_of(findings: pl.DataFrame, check: str, reason: str = "") -> Counter[str
 
 
 def test_untranslated_questions_of_gsm8k():
-    """All that items in all languages can hold of fr 377, es 64, de 53, zh 29, sw 11; none in Japanese or Russian."""
+    """Of fr 377, es 64, de 53, zh 29, sw 11 all that exist in all languages, and as many again that differ from English in
+    spaces and marks alone; none in Japanese or Russian."""
     corpus, findings = gsm8k()
     found = rows_of(findings, "untranslated", "the prompt")
     wanted = {
@@ -48,7 +49,8 @@ def test_untranslated_questions_of_gsm8k():
         for tag in corpus.languages[1:]
     }
     assert wanted["fr"] > 360 and wanted["ja"] == wanted["ru"] == 0
-    assert found == Counter({tag: count for tag, count in wanted.items() if count})
+    assert all(found[tag] >= count for tag, count in wanted.items())
+    assert found["fr"] == 478 and set(found) == {"fr", "es", "de", "zh", "sw"}
 
 
 def test_solutions_of_gsm8k_that_are_english_everywhere_are_told_once_per_language():
@@ -77,10 +79,12 @@ def test_a_line_left_in_english_and_duplicates_of_polymath():
 
 
 def test_wrong_intents_of_xsid():
-    """26 of 500 Arabic test items, and one Bavarian of Munich."""
+    """26 of 500 Arabic test items; one Bavarian request of Munich is none of the English ones."""
+    with pytest.raises(CorpusError, match=r"de-muc.valid.conll, sentence 277"):
+        read("xsid", "api_calling", "en bar", "xsid", "validation")
     corpus = read("xsid", "api_calling", "en ar da de it nl tr zh bar", "xsid")
     found = rows_of(find(corpus, ["answers"]), "answers", "another call")
-    assert found == Counter({"ar": 26, "bar": 1})
+    assert found == Counter({"ar": 26})
 
 
 def test_shuffled_rows_of_xsid_are_joined_by_their_text():
@@ -100,7 +104,7 @@ def test_an_invalid_line_and_a_mismatched_id_of_the_open_prompts():
 def test_abstracts_that_occur_twice():
     for split in ("train", "validation"):
         corpus = read("xscitldr", "summarization", "de it zh", "xscitldr", split)
-        assert rows_of(find(corpus, ["duplicates"]), "duplicates", "the same text")["de"] == 1
+        assert rows_of(find(corpus, ["duplicates"]), "duplicates", "^the same text")["de"] == 1
 
 
 def test_uneven_coverage_is_an_error_until_one_says_drop():

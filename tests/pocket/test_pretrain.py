@@ -59,7 +59,7 @@ def test_shipped_models_load_like_any_other_and_speak_all_languages(name: str):
 
 def test_all_shipped_weights_are_small_and_safe():
     files = [path for name in checkpoints.names() for path in checkpoints.folder(name).iterdir()]
-    assert sum(path.stat().st_size for path in files) < 12e6
+    assert sum(path.stat().st_size for path in files) < 40e6
     assert {path.suffix for path in files} <= {".json", ".jinja", ".safetensors"}
 
 
