@@ -151,6 +151,16 @@ def synthetic(*, models=("pocket-m", "pocket-l"), seeds=(0,), num_items=100, err
         runs=runs,
         scores=scores,
         estimates=estimate(scores, runs, asked.contrasts, num_resamples=num_resamples),
+        findings=pl.DataFrame(
+            {
+                "corpus": ["train", "train"],
+                "check": ["numbers", "numbers"],
+                "severity": ["warning", "warning"],
+                "item_id": ["item-1", "item-7"],
+                "language": ["sw", "sw"],
+                "reason": ["of the text in en is missing: 12", "of the text in en is missing: 40"],
+            }
+        ),
         manifests={name: manifest(mixture) for name, mixture in asked.mixtures.items()},
         lock={
             "corpora": {

@@ -39,13 +39,58 @@ def new(
     typer.echo(f"Wrote {folder / 'study.toml'}. Next: crosslift check {folder}")
 
 
-def check(folder: Folder) -> None:
-    """Load everything, report every problem at once, touch nothing."""
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of a study; with --reader, a corpus's path.")],
+    reader: Annotated[str | None, typer.Option(help="Check one corpus: see crosslift list readers.")] = None,
+    task: Annotated[str, typer.Option(help="Of the corpus.")] = "math",
+    languages: Annotated[str, typer.Option(help="Of the corpus, in any flavour of codes: en,sw,zh-CN.")] = "en",
+    split: Annotated[str, typer.Option(help="Of the corpus.")] = "train",
+    option: Annotated[list[str] | None, typer.Option(help="Of the reader: key=value.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write every finding there, as CSV.")] = None,
+) -> None:
+    """Load everything, report every problem at once, touch nothing; with --reader, look for faults of one corpus."""
+    if reader is not None:
+        _check_corpus(folder, reader, task, languages, split, option or [], output)
+        return
     from crosslift.execution.check import check as check_data
 
     ledger = open_study(folder)
     check_data(ledger, say=typer.echo)
     typer.echo(f"{len(ledger.runs)} runs. Nothing is wrong. Next: crosslift plan {folder}")
+
+
+def _check_corpus(
+    path: Path, reader: str, task: str, languages: str, split: str, options: list[str], output: Path | None
+) -> None:
+    from crosslift.corpora.checking import in_words
+    from crosslift.corpora.corpus import Source
+    from crosslift.corpora.reading import read
+    from crosslift.discover import member
+    from crosslift.languages.tags import resolve_all
+
+    tags = tuple(resolve_all(languages.split(",")).values())
+    kinds = getattr(member("reader", reader), "OPTIONS", {})
+    given = dict(one.split("=", 1) for one in options if "=" in one)
+    source = Source(
+        name=path.name or reader,
+        reader=reader,
+        task=task,
+        split=split,
+        languages=tags,
+        path=path if getattr(member("reader", reader), "NEEDS_PATH", None) is not False else None,
+        incomplete="drop",
+        options={key: kinds.get(key, str)(value) for key, value in given.items()},
+    )
+    checked = read(source)
+    corpus = checked.corpus
+    typer.echo(f"{corpus.num_items} items in {', '.join(corpus.languages)}; {corpus.licence}; {corpus.revision}")
+    for line in (*corpus.notes, *in_words(checked.findings)):
+        typer.echo(line)
+    typer.echo(f"{checked.findings.height} findings")
+    if output is not None:
+        from crosslift.files import write_text
+
+        write_text(output, checked.findings.write_csv())
 
 
 def plan(

@@ -14,6 +14,7 @@ import numpy as np
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.checking import in_words as findings_in_words
 from crosslift.corpora.corpus import ParallelCorpus
+from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.reading import read as read_corpus
 from crosslift.discover import member
 from crosslift.errors import CrossliftError, StudyError
@@ -39,6 +40,11 @@ def check(ledger: Ledger, *, say: Say) -> None:
     """
     problems: list[str] = []
     corpora = _corpora(ledger, problems, say)
+    for name in ledger.evaluated_on():
+        if name in corpora:
+            trained = [corpora[one] for one in ledger.trained_on() if one in corpora]
+            for line in findings_in_words(find_leaks(trained, corpora[name])):
+                say(f"corpora.{name}: {line}")
     tokenizers = _tokenizers(ledger, problems, say)
     for corpus in ledger.trained_on():
         for tokenizer in tokenizers.values():

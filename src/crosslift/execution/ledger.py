@@ -209,6 +209,10 @@ class Ledger:
             corpora |= dict.fromkeys(self.study.validation.corpora)
         return list(corpora)
 
+    def evaluated_on(self) -> list[str]:
+        """The corpora that evaluations ask."""
+        return list(dict.fromkeys(evaluation.corpus for evaluation in self.study.evaluations.values()))
+
     # ---------------------------------------------------------------------------------------------------- steps of runs
 
     def steps(self, run: Run) -> RunSteps:

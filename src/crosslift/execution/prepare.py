@@ -17,7 +17,9 @@ import polars as pl
 
 from crosslift import __version__
 from crosslift.chat import load_tokenizer
+from crosslift.corpora.checking import in_words
 from crosslift.corpora.corpus import ParallelCorpus
+from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.reading import read as read_corpus
 from crosslift.discover import FOLDERS
 from crosslift.errors import MixtureError
@@ -76,6 +78,7 @@ def _begin(ledger: Ledger, step: Step, runs: Iterable[Run]) -> bool:
 
 
 def _corpora(ledger: Ledger, say: Say) -> None:
+    anew = False
     for name in ledger.corpora:
         step = ledger.corpus_step(name)
         if not _begin(ledger, step, ledger.users_of(name)):
@@ -95,6 +98,31 @@ def _corpora(ledger: Ledger, say: Say) -> None:
             notes=list(corpus.notes),
         )
         ledger.forget()
+        anew = True
+    if anew:
+        _leaks(ledger, say)
+
+
+def _leaks(ledger: Ledger, say: Say) -> None:
+    """Evaluation items that training corpora hold, beside the evaluation's corpus: they change whenever either does."""
+    trained = [_prepared(ledger, name) for name in ledger.trained_on()]
+    for name in ledger.evaluated_on():
+        found = find_leaks(trained, _prepared(ledger, name))
+        write_table(ledger.store.corpus_folder(name) / "leaks.parquet", found)
+        for line in in_words(found):
+            say(f"corpora.{name}: {line}")
+
+
+def _prepared(ledger: Ledger, name: str) -> ParallelCorpus:
+    source, read = ledger.study.corpora[name], ledger.corpus(name)
+    return ParallelCorpus(
+        name=name,
+        task=source.task,
+        licence=read["licence"],
+        revision=read["revision"],
+        languages=source.languages,
+        rows=read_table(ledger.store.corpus_folder(name) / "rows.parquet"),
+    )
 
 
 def _hash_language(corpus: ParallelCorpus, tag: str) -> str:

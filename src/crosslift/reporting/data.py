@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from crosslift import discover
+from crosslift.corpora.findings import FINDINGS
 from crosslift.errors import StoreError
 from crosslift.languages.language import Language, language
 from crosslift.scores import MODEL_FAILURES
@@ -22,7 +23,7 @@ from crosslift.transfer.estimands import estimate
 from crosslift.transfer.groups import ENGLISH
 
 if TYPE_CHECKING:
-    from crosslift.execution.store import Store
+    from crosslift.execution.store import Store, read_table
 
 MAX_SAMPLED_CELLS = 240
 """Run x evaluation x language cells whose answers are shown; the page would else grow by megabytes per hundred runs."""
@@ -55,6 +56,8 @@ class ReportData:
     samples: pl.DataFrame  # SAMPLES
     primary_metrics: dict[str, str]  # by task
     level: float = 0.95
+    findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}))
+    """What the checks of the corpora found."""
 
     @cached_property
     def languages(self) -> tuple[Language, ...]:
@@ -141,7 +144,19 @@ def collect(store: Store, study: Study) -> ReportData:
         provenance={run: store.provenance(run) for run in runs["run"]},
         samples=_samples(store, runs, scores, primary_metrics),
         primary_metrics=primary_metrics,
+        findings=_findings(store, study),
     )
+
+
+def _findings(store: Store, study: Study) -> pl.DataFrame:
+    parts = [pl.DataFrame(schema={"corpus": pl.String, **FINDINGS})]
+    for name in study.corpora:
+        for file in ("findings", "leaks"):
+            path = store.corpus_folder(name) / f"{file}.parquet"
+            if path.is_file():
+                found = read_table(path)
+                parts.append(found.select(pl.lit(name).alias("corpus"), *found.columns))
+    return pl.concat(parts)
 
 
 _NONE = pl.DataFrame(

@@ -234,4 +234,24 @@ def training(data: ReportData) -> pl.DataFrame:
     return data.training
 
 
-TABLES = (contrasts, languages, groups, failures, mixtures, fertility, held_fixed, cost, corpora, models, training)
+def checks(data: ReportData) -> pl.DataFrame:
+    """What the checks of the corpora found: rows per check and language, with an example."""
+    return data.findings.group_by("corpus", "check", "severity", "language", maintain_order=True).agg(
+        rows=pl.len(), example=pl.format("{}: {}", pl.col("item_id").first(), pl.col("reason").first())
+    )
+
+
+TABLES = (
+    contrasts,
+    languages,
+    groups,
+    failures,
+    mixtures,
+    fertility,
+    held_fixed,
+    cost,
+    corpora,
+    checks,
+    models,
+    training,
+)

@@ -245,6 +245,24 @@ def corpora(data: ReportData) -> Grid:
     return Grid(title="Corpora", head=head, rows=rows, csv="corpora.csv")
 
 
+def checks(data: ReportData) -> Grid:
+    """One line per corpus and check, the languages in it."""
+    rows = []
+    table = tables.checks(data)
+    for (corpus, check, severity), group in table.group_by("corpus", "check", "severity", maintain_order=True):
+        where = ", ".join(f"{tag} {count}" for tag, count in group.select("language", "rows").iter_rows())
+        rows.append(
+            [
+                Cell(text=str(corpus), css="name"),
+                Cell(text=str(check), note=str(severity)),
+                Cell(text=where, css="wrap"),
+                Cell(text=group["example"][0], css="wrap"),
+            ]
+        )
+    head = _head("corpus", "check", "rows by language", "example")
+    return Grid(title="What checks of the corpora found", head=head, rows=rows, csv="checks.csv")
+
+
 def models(data: ReportData) -> Grid:
     rows = [
         [
