@@ -41,6 +41,7 @@ def new(
 
 def check(
     folder: Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of a study; with --reader, a corpus's path.")],
+    *,
     reader: Annotated[str | None, typer.Option(help="Check one corpus: see crosslift list readers.")] = None,
     task: Annotated[str, typer.Option(help="Of the corpus.")] = "math",
     languages: Annotated[str, typer.Option(help="Of the corpus, in any flavour of codes: en,sw,zh-CN.")] = "en",
@@ -50,7 +51,7 @@ def check(
 ) -> None:
     """Load everything, report every problem at once, touch nothing; with --reader, look for faults of one corpus."""
     if reader is not None:
-        _check_corpus(folder, reader, task, languages, split, option or [], output)
+        _check_corpus(folder, reader, task=task, languages=languages, split=split, options=option or [], output=output)
         return
     from crosslift.execution.check import check as check_data
 
@@ -60,7 +61,7 @@ def check(
 
 
 def _check_corpus(
-    path: Path, reader: str, task: str, languages: str, split: str, options: list[str], output: Path | None
+    path: Path, reader: str, *, task: str, languages: str, split: str, options: list[str], output: Path | None
 ) -> None:
     from crosslift.corpora.checking import in_words
     from crosslift.corpora.corpus import Source

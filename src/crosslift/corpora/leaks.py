@@ -1,8 +1,8 @@
 """Evaluation items that training has seen, in whatever language.
 
-A test set in Swahili is leaked by a training set in English that holds the same problem: that is how translated sets are
-made. So texts are compared between all languages that both corpora hold, English among them, and ids too where they are
-more than a number. What a corpus holds counts, not what a mixture draws of it: mixtures change more often than corpora.
+A test set in Swahili is leaked by a training set in English that holds the same problem: that is how translated sets
+are made. So texts are compared between all languages that both corpora hold, English among them, and ids too where they
+are more than a number. What a corpus holds counts, not what a mixture draws of it: mixtures change more often.
 """
 
 from __future__ import annotations
