@@ -1,0 +1,165 @@
+"""API-Bank through a served pocket translator: structure kept or row set aside, faults and kills without a trace.
+
+    python benchmarks/translation.py DATA [ITEMS]
+
+A pocket model is fine-tuned to translate (its references are exact: the grammar writes every text in fourteen
+languages), served by `transformers serve`, and asked for its own world first, then for API-Bank, whose words it does
+not know: there most rows are set aside, and what is returned must be whole. DATA is the folder of API-Bank's release.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from crosslift.chat import load_tokenizer
+from crosslift.corpora.corpus import ROWS, ParallelCorpus, Source
+from crosslift.corpora.readers import api_bank, pocket
+from crosslift.discover import member
+from crosslift.evaluation.calls import parse_calls
+from crosslift.execution import tokens
+from crosslift.languages.language import language
+from crosslift.pocket.checkpoints import folder as checkpoint
+from crosslift.training.trainer import SFTConfig, TrainingRequest
+from crosslift.translation import translate as work
+from crosslift.translation.recipe import PROMPT, Recipe
+from served import transformers_serving
+
+LANGUAGES = ("de", "sw")
+MODEL = "qwen3-l"
+
+
+def lesson(num_items: int) -> ParallelCorpus:
+    """Requests to translate, with the exact translation, into every language in turn."""
+    rows = []
+    for task in ("math", "api_calling", "summarization"):
+        source = Source(name="c", reader="pocket", task=task, languages=("en", *LANGUAGES), max_items=num_items)
+        found = pocket.read(source).rows.rows(named=True)
+        for english, *others in zip(*[iter(found)] * (1 + len(LANGUAGES)), strict=True):
+            for other in others:
+                text = english["messages"][0]["content"].rpartition("\n")[2]
+                prompt = PROMPT.format(language=language(other["language"]).name, text=text)
+                answer = other["messages"][0]["content"].rpartition("\n")[2]
+                rows.append(
+                    {
+                        "item_id": f"{other['item_id']}.{other['language']}",
+                        "language": "en",
+                        "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
+                        "answer": answer,
+                        "cluster": other["item_id"],
+                        "origin": "grammar",
+                    }
+                )
+    random.Random(0).shuffle(rows)
+    return ParallelCorpus(
+        name="lesson",
+        task="open_ended",
+        licence="",
+        revision="",
+        languages=("en",),
+        rows=pl.DataFrame(rows, schema=ROWS),
+    )
+
+
+def train(folder: Path) -> Path:
+    from crosslift.evaluation.task import task
+
+    base = checkpoint(MODEL)
+    table = tokens.tokenise(
+        lesson(1500).rows, corpus="lesson", task=task("open_ended"), prompt="bare", tokenizer=load_tokenizer(base)
+    )
+    request = TrainingRequest(
+        model=str(base),
+        revision=None,
+        config=SFTConfig(epochs=2, learning_rate=1e-3, batch_examples=16, max_length=512),
+        examples=table,
+        validation=None,
+        seed=0,
+        folder=folder,
+    )
+    member("trainer", "native").train(request)
+    return folder / "checkpoint"
+
+
+def recipe(source: Source) -> Recipe:
+    return Recipe(
+        source=source,
+        languages=LANGUAGES,
+        fields=("prompt", "completion"),
+        values=("text",),
+        names=(),
+        unit="line",
+        prompt=PROMPT,
+        max_attempts=2,
+        back_translate=False,
+    )
+
+
+def run(corpus: ParallelCorpus, source: Source, base_url: str, model: Path, folder: Path) -> work.Outcome:
+    options = {"base_url": base_url, "model": str(model), "concurrency": 2}
+    translator = member("translator", "endpoint").Translator(options, place="site.toml")
+    return work.translate(recipe(source), work.items_of(corpus), translator, folder, origin="human")
+
+
+def main() -> None:
+    data = Path(sys.argv[1])
+    num_items = int(sys.argv[2]) if len(sys.argv) > 2 else 500
+    folder = Path(tempfile.mkdtemp())
+    model = train(folder / "model")
+    own = Source(name="own", reader="pocket", task="summarization", split="test", languages=("en",), max_items=50)
+    both = pocket.read(Source(name="own", reader="pocket", task="summarization", split="test",
+                              languages=("en", *LANGUAGES), max_items=50)).rows  # fmt: skip
+    with transformers_serving(model) as base_url:
+        outcome = run(pocket.read(own), own, base_url, model, folder / "own")
+        right = outcome.rows.filter(pl.col("language") != "en").join(both, on=["item_id", "language"])
+        exact = (right["messages"] == right["messages_right"]).mean()
+        print(f"its own world: {right.height} of {50 * len(LANGUAGES)} rows returned, {100 * exact:.0f} % exact")
+        parts = []
+        for split in ("test", "train"):
+            source = Source(
+                name="api-bank", reader="api_bank", task="api_calling", split=split, languages=("en",), path=data
+            )
+            parts.append(api_bank.read(source).rows)
+        rows = pl.concat(parts).head(num_items)
+        corpus = ParallelCorpus(
+            name="api-bank", task="api_calling", licence="", revision="", languages=("en",), rows=rows
+        )
+        outcome = run(corpus, source, base_url, model, folder / "api-bank")
+        check(corpus, outcome)
+        again = run(corpus, source, base_url, model, folder / "api-bank")
+        print(f"started again: {again.num_requests} requests, {again.num_known} known")
+        assert again.rows.equals(outcome.rows)
+
+
+def check(corpus: ParallelCorpus, outcome: work.Outcome) -> None:
+    english = dict(zip(corpus.rows["item_id"], corpus.rows["messages"], strict=True))
+    whole = 0
+    for row in outcome.rows.filter(pl.col("language") != "en").iter_rows(named=True):
+        before, after = (
+            parse_calls(messages[-1]["content"]) for messages in (english[row["item_id"]], row["messages"])
+        )
+        same = [(call.name, [key for key, _ in call.arguments]) for call in before]
+        assert same == [(call.name, [key for key, _ in call.arguments]) for call in after], row["item_id"]
+        whole += 1
+    reasons: dict[str, int] = {}
+    for aside in outcome.set_aside:
+        assert aside["reason"]
+        kind = " ".join(word for word in aside["reason"].split(":")[-1].split() if word.isalpha())
+        reasons[kind] = reasons.get(kind, 0) + 1
+    print(f"API-Bank: {whole} rows returned, all with the structure of their call; {len(outcome.set_aside)} set aside")
+    print(json.dumps(dict(sorted(reasons.items(), key=lambda one: -one[1])[:6])))
+    print(
+        f"{outcome.num_requests:,} requests; {np.round(outcome.num_completion_tokens / 1e3):.0f} thousand tokens answered"
+    )
+
+
+if __name__ == "__main__":
+    main()
