@@ -15,7 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -156,9 +155,7 @@ def check(corpus: ParallelCorpus, outcome: work.Outcome) -> None:
         reasons[kind] = reasons.get(kind, 0) + 1
     print(f"API-Bank: {whole} rows returned, all with the structure of their call; {len(outcome.set_aside)} set aside")
     print(json.dumps(dict(sorted(reasons.items(), key=lambda one: -one[1])[:6])))
-    print(
-        f"{outcome.num_requests:,} requests; {np.round(outcome.num_completion_tokens / 1e3):.0f} thousand tokens answered"
-    )
+    print(f"{outcome.num_requests:,} requests, {outcome.num_completion_tokens:,} tokens answered")
 
 
 if __name__ == "__main__":

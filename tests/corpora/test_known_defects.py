@@ -37,8 +37,8 @@ def rows_of(findings: pl.DataFrame, check: str, reason: str = "") -> Counter[str
 
 
 def test_untranslated_questions_of_gsm8k():
-    """Of fr 377, es 64, de 53, zh 29, sw 11 all that exist in all languages, and more that differ from English in spaces
-    and marks alone; none in Japanese or Russian."""
+    """Of fr 377, es 64, de 53, zh 29, sw 11 all that exist in all languages, and more that differ from English only in
+    spaces and marks; none in Japanese or Russian."""
     corpus, findings = gsm8k()
     found = rows_of(findings, "untranslated", "the prompt")
     wanted = {
