@@ -15,6 +15,8 @@ from crosslift.reporting.data import ReportData
 from crosslift.reporting.panels import (
     Figure,
     conditions,
+    dose_panel,
+    dose_scale,
     extent,
     facets,
     heat_map,
@@ -129,17 +131,17 @@ def _by_dose(data: ReportData, estimand: str, name: str, title: str, unit: str) 
         how="diagonal",
     )
     columns = ["panel", "dose", "group", "value", "low", "high", "interval", "mixture", "trained", "examples", "family"]
-    table = hundredfold(table.with_columns(panel=panel(data))).select(columns).sort("panel", "group", "dose")
-    order = scores.with_columns(panel=panel(data))["panel"].unique(maintain_order=True).to_list()
+    table = (
+        hundredfold(table.with_columns(panel=dose_panel(data, scores))).select(columns).sort("panel", "group", "dose")
+    )
+    order = scores.with_columns(panel=dose_panel(data, scores))["panel"].unique(maintain_order=True).to_list()
     pick = alt.selection_point(fields=["group"], bind="legend", name=f"pick_{estimand}")
     ticks = sorted(table["dose"].unique())
     base = alt.Chart(width=PANEL_WIDTH, height=PANEL_HEIGHT).encode(
         x=alt.X(
             "dose:Q",
             title="examples per language",
-            scale=alt.Scale(
-                type="symlog", padding=14, constant=max(1, min([dose for dose in ticks if dose], default=1))
-            ),
+            scale=dose_scale(ticks),
             axis=alt.Axis(values=ticks, grid=False, labelOverlap=True),
         ),
         color=alt.Color(

@@ -35,6 +35,22 @@ def panel(data: ReportData) -> pl.Expr:
     return pl.format("{} · {}", "model", "evaluation") if len(data.evaluations) > 1 else pl.col("model")
 
 
+def dose_panel(data: ReportData, scores: pl.DataFrame) -> pl.Expr:
+    """The same, and the family of doses where a panel would hold several: one curve per group and panel."""
+    counts = scores.group_by("model", "evaluation").agg(families=pl.col("family").n_unique())
+    crowded = counts.filter(pl.col("families") > 1).select(pl.format("{}·{}", "model", "evaluation")).to_series()
+    is_crowded = pl.format("{}·{}", "model", "evaluation").is_in(crowded.implode())
+    return pl.when(is_crowded).then(pl.format("{} · {}", panel(data), "family")).otherwise(panel(data))
+
+
+def dose_scale(doses: list[int]) -> Any:
+    """Doses from nothing upwards: linear below the smallest, logarithmic above."""
+    import altair as alt
+
+    smallest = min([dose for dose in doses if dose], default=1)
+    return alt.Scale(type="symlog", nice=False, padding=14, constant=max(1, smallest))
+
+
 def hundredfold(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(
         (pl.col("value", "low", "high") * 100).round(2),

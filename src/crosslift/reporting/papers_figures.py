@@ -11,7 +11,7 @@ import polars as pl
 
 from crosslift.languages.language import language
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.panels import Figure, facets, heat_map
+from crosslift.reporting.panels import Figure, dose_scale, facets, heat_map
 from crosslift.transfer import readings
 from crosslift.transfer.cells import Cells
 from crosslift.transfer.groups import ENGLISH
@@ -234,9 +234,7 @@ def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: s
         x=alt.X(
             "dose:Q",
             title="examples per language",
-            scale=alt.Scale(
-                type="symlog", padding=14, constant=max(1, min([dose for dose in ticks if dose], default=1))
-            ),
+            scale=dose_scale(ticks),
             axis=alt.Axis(values=ticks, grid=False, labelOverlap=True),
         ),
         color=alt.Color(
