@@ -63,7 +63,7 @@ def test_all_files_are_there_and_the_page_is_small(page):
     assert pl.read_parquet(page.parent / "estimates.parquet").height > 100
     figures = {path.name for path in (page.parent / "figures").iterdir()}
     assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 20
-    assert len(list((page.parent / "tables").glob("*.csv"))) == 14
+    assert len(list((page.parent / "tables").glob("*.csv"))) == 15
 
 
 def test_the_papers_readings_stand_beside_ours_where_the_study_has_their_form(page):
@@ -119,6 +119,9 @@ class FakeStore:
 
     def lock(self):
         return self.data.lock
+
+    def findings(self, corpus):
+        return self.data.findings.filter(corpus=corpus).drop("corpus")
 
     def provenance(self, run):
         return self.data.provenance[run]

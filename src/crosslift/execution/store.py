@@ -137,6 +137,15 @@ class Store:
     def corpus_folder(self, corpus: str) -> Path:
         return self.folder / "corpora" / corpus
 
+    def findings(self, corpus: str) -> pl.DataFrame:
+        """What its checks found, leaks into it among them; columns as in corpora.findings.FINDINGS."""
+        import polars as pl
+
+        from crosslift.corpora.findings import FINDINGS
+
+        files = (self.corpus_folder(corpus) / f"{name}.parquet" for name in ("findings", "leaks"))
+        return pl.concat([pl.DataFrame(schema=FINDINGS), *(read_table(file) for file in files if file.is_file())])
+
     def tokens_folder(self, corpus: str, tokenizer: str) -> Path:
         """`tokenizer`: fingerprint of tokenizer and template, so that models which tokenise alike share the folder."""
         return self.folder / "tokens" / f"{corpus}.{tokenizer[:8]}"

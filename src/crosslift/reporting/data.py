@@ -23,7 +23,7 @@ from crosslift.transfer.estimands import estimate
 from crosslift.transfer.groups import ENGLISH
 
 if TYPE_CHECKING:
-    from crosslift.execution.store import Store, read_table
+    from crosslift.execution.store import Store
 
 MAX_SAMPLED_CELLS = 240
 """Run x evaluation x language cells whose answers are shown; the page would else grow by megabytes per hundred runs."""
@@ -149,14 +149,13 @@ def collect(store: Store, study: Study) -> ReportData:
 
 
 def _findings(store: Store, study: Study) -> pl.DataFrame:
-    parts = [pl.DataFrame(schema={"corpus": pl.String, **FINDINGS})]
-    for name in study.corpora:
-        for file in ("findings", "leaks"):
-            path = store.corpus_folder(name) / f"{file}.parquet"
-            if path.is_file():
-                found = read_table(path)
-                parts.append(found.select(pl.lit(name).alias("corpus"), *found.columns))
-    return pl.concat(parts)
+    parts = ((name, store.findings(name)) for name in study.corpora)
+    return pl.concat(
+        [
+            pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}),
+            *(found.select(pl.lit(name).alias("corpus"), *found.columns) for name, found in parts),
+        ]
+    )
 
 
 _NONE = pl.DataFrame(
