@@ -32,7 +32,8 @@ def lm_eval(name: str):
     """One named filter of the installed task, and the task's exact match."""
     import yaml
     from lm_eval.api.metrics import exact_match_hf_evaluate
-    from lm_eval.filters.extraction import RegexFilter, TakeFirstFilter
+    from lm_eval.filters.extraction import RegexFilter
+    from lm_eval.filters.selection import TakeFirstFilter
 
     class Loader(yaml.SafeLoader):
         pass
@@ -53,7 +54,10 @@ def lm_eval(name: str):
         responses: Any = [[line]]
         for step in chosen["filter"]:
             kind = steps[step["function"]]
-            responses = kind(**{key: value for key, value in step.items() if key != "function"}).apply(responses, [{}])
+            options = {key: value for key, value in step.items() if key != "function"}
+            responses = [
+                list(found) if not isinstance(found, str) else found for found in kind(**options).apply(responses, [{}])
+            ]
         answer = responses[0] if isinstance(responses[0], str) else responses[0][0]
         options = {key: value for key, value in task["metric_list"][0].items() if key.startswith("ignore")}
         return bool(exact_match_hf_evaluate(predictions=[answer], references=[gold], **options)["exact_match"])
