@@ -67,11 +67,16 @@ def _check_corpus(
     from crosslift.corpora.corpus import Source
     from crosslift.corpora.reading import read
     from crosslift.discover import member
+    from crosslift.errors import StudyError
     from crosslift.languages.tags import resolve_all
 
     tags = tuple(resolve_all(languages.split(",")).values())
     kinds = getattr(member("reader", reader), "OPTIONS", {})
-    given = dict(one.split("=", 1) for one in options if "=" in one)
+    wrong = [one for one in options if one.partition("=")[0] not in kinds or "=" not in one]
+    if wrong:
+        known = ", ".join(f"{key}=..." for key in kinds) or "none"
+        raise StudyError([f"--option {one}: is no option of reader '{reader}'. Known: {known}." for one in wrong])
+    given = dict(one.split("=", 1) for one in options)
     source = Source(
         name=path.name or reader,
         reader=reader,

@@ -75,6 +75,16 @@ def rewrite_question(messages: Sequence[Message], question: str) -> list[dict[st
     ]
 
 
+def as_written(messages: Sequence[Message], prompt: str) -> list[dict[str, str]]:
+    """What the one form "bare" shows: the conversation as the corpus holds it.
+
+    Raises:
+        EvaluationError: another form was asked for, or there is no question.
+    """
+    check_prompt(prompt, ("bare",))
+    return rewrite_question(messages, messages[last_question(messages)]["content"])
+
+
 def last_question(messages: Sequence[Message]) -> int:
     """Index of the last user message.
 
@@ -101,6 +111,7 @@ __all__ = [
     "Message",
     "Outcome",
     "Task",
+    "as_written",
     "check_prompt",
     "last_question",
     "rewrite_question",

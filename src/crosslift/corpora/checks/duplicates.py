@@ -1,8 +1,8 @@
 """Items that say the same as another item: letter by letter in any language, nearly in the reference language.
 
-Exact: the hash of all letters and digits; two languages of one item are `untranslated`'s business. Nearly: the four
-smallest hashes of a text's words agree (a bottom-k sketch, Broder 1997), and then at least nine tenths of the words of
-both do. Numbers count: the same story with other numbers is another problem.
+Exact: the hash of all letters, digits and signs of arithmetic, however they are spaced; two languages of one item are
+`untranslated`'s business. Nearly: the four smallest hashes of a text's words agree (a bottom-k sketch, Broder 1997),
+and then at least nine tenths of the words of both do. Numbers count: the same story with other numbers is another problem.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ TITLE = "another item says the same"
 MIN_WORDS = 6
 MIN_SHARED = 0.9
 _SKETCH = 4
+_SPACING = r"[^\p{L}\p{M}\p{N}+=<>^/*]+"
 
 
 class Check:
@@ -27,7 +28,7 @@ class Check:
     def look(self, texts: Texts) -> pl.DataFrame:
         self._ids.append(texts.item_ids)
         for tag, prompts in texts.prompts.items():
-            self._hashes[tag].append(_words(prompts).hash())
+            self._hashes[tag].append(prompts.str.to_lowercase().str.replace_all(_SPACING, "").hash())
         words = texts.frame(words=_words(texts.prompts[texts.reference]).str.split(" ").list.unique())
         long = words.filter(pl.col("words").list.len() >= MIN_WORDS)
         smallest = pl.col("words").list.eval(pl.element().hash()).list.sort().list.head(_SKETCH)

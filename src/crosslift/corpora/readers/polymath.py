@@ -3,6 +3,7 @@
 `path` is the folder of the release, `<language>/<level>.jsonl` below it: 125 problems per level with id, question and
 answer. Level "low" is the first half of MGSM; "high" and "top" are competition problems, and some of their answers are
 expressions. Those are left out in all languages, for answers here are compared as numbers; a note tells how many.
+`expressions = "keep"` takes them in: to check or train on, not to evaluate.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from crosslift.corpora.published import (
     turn,
 )
 
-OPTIONS: dict[str, type] = {"level": str}
-"""level: "low" (default), "medium", "high" or "top"."""
+OPTIONS: dict[str, type] = {"level": str, "expressions": str}
+"""level: "low" (default), "medium", "high" or "top"; expressions: "drop" (default) or "keep"."""
 NEEDS_PATH = True
 LICENCE = "MIT (badge of the release only)"
 NUM_ITEMS = 125
@@ -33,12 +34,15 @@ def read(source: Source) -> ParallelCorpus:
     """Read the languages that are asked for.
 
     Raises:
-        CorpusError: an unknown level, missing files, bad lines, or answers that differ between languages.
+        CorpusError: an unknown level or choice of expressions, missing files, bad lines, or answers that differ between languages.
     """
     choose_split(source, "test")
     level = str(source.options.get("level", "low"))
     if level not in LEVELS:
         raise CorpusError(f"{source.place}: there is no level '{level}'. There are: {', '.join(LEVELS)}.")
+    kept = str(source.options.get("expressions", "drop"))
+    if kept not in ("drop", "keep"):
+        raise CorpusError(f"{source.place}: expressions = '{kept}' is neither \"drop\" nor \"keep\".")
     files = [find_file(source, f"{tag}/{level}.jsonl") for tag in source.languages]
     tables = [read_objects(source, file, read_lines(source, file), ("id", "question", "answer")) for file in files]
     rows: list[dict[str, Any]] = []
@@ -52,7 +56,7 @@ def read(source: Source) -> ParallelCorpus:
             if found["id"] != f"{level}-{tag}-{item}" or found["answer"] != first["answer"]:
                 problems.add(number, f"'{found['id']}' is not the item of that line in {files[0].parent.name}.")
             answer = plain_number(found["answer"].strip("$ "))
-            if answer is None:
+            if answer is None and kept == "drop":
                 expressions.add(item)
                 continue
             rows.append(
@@ -60,7 +64,7 @@ def read(source: Source) -> ParallelCorpus:
                     "item_id": f"polymath-{level}-{int(item):03d}",
                     "language": tag,
                     "messages": turn(found["question"].strip(), found["answer"].strip()),
-                    "answer": answer,
+                    "answer": answer or found["answer"].strip(),
                     "cluster": None,
                     "origin": "human",
                 }

@@ -28,7 +28,7 @@ from scipy.optimize import linear_sum_assignment
 
 from crosslift.evaluation.calls import Call, parse_calls
 from crosslift.evaluation.expected_calls import Expected, read_expected
-from crosslift.evaluation.task import Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.evaluation.task import Message, Outcome, as_written
 from crosslift.languages.language import Language
 
 METRICS = ("exact", "name", "keys", "values", "neutral_values")
@@ -42,8 +42,7 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
     Raises:
         EvaluationError: no such form, or no question.
     """
-    check_prompt(prompt, PROMPTS)
-    return rewrite_question(messages, messages[last_question(messages)]["content"])
+    return as_written(messages, prompt)
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:

@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 import regex
 
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
@@ -56,8 +56,7 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
     Raises:
         EvaluationError: no such form, or no question.
     """
-    check_prompt(prompt, PROMPTS)
-    return rewrite_question(messages, messages[last_question(messages)]["content"])
+    return as_written(messages, prompt)
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosslift.evaluation.overlap import against_reference
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
 from crosslift.languages.language import Language
 
 METRICS = ("chrf", "rouge_l", LANGUAGE_METRIC)
@@ -25,8 +25,7 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
     Raises:
         EvaluationError: no such form, or no question.
     """
-    check_prompt(prompt, PROMPTS)
-    return rewrite_question(messages, messages[last_question(messages)]["content"])
+    return as_written(messages, prompt)
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
