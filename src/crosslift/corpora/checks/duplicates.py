@@ -2,7 +2,8 @@
 
 Exact: the hash of all letters, digits and signs of arithmetic, however they are spaced; two languages of one item are
 `untranslated`'s business. Nearly: the four smallest hashes of a text's words agree (a bottom-k sketch, Broder 1997),
-and then at least nine tenths of the words of both do. Numbers count: the same story with other numbers is another problem.
+and then at least nine tenths of the words of both do. Numbers count: the same story with other numbers is another
+problem.
 """
 
 from __future__ import annotations
@@ -24,26 +25,21 @@ class Check:
         self._ids: list[pl.Series] = []
         self._hashes: dict[str, list[pl.Series]] = {tag: [] for tag in sample.languages}
         self._near: list[pl.DataFrame] = []
+        self._reference = sample.reference
 
     def look(self, texts: Texts) -> pl.DataFrame:
         self._ids.append(texts.item_ids)
         for tag, prompts in texts.prompts.items():
             self._hashes[tag].append(prompts.str.to_lowercase().str.replace_all(_SPACING, "").hash())
-        words = texts.frame(words=_words(texts.prompts[texts.reference]).str.split(" ").list.unique())
-        long = words.filter(pl.col("words").list.len() >= MIN_WORDS)
-        smallest = pl.col("words").list.eval(pl.element().hash()).list.sort().list.head(_SKETCH)
-        self._near.append(
-            long.with_columns(sketch=smallest.list.eval(pl.element().cast(pl.String)).list.join(" ").hash())
-        )
-        self._near[-1] = self._near[-1].with_columns(language=pl.lit(texts.reference))
+        prompts = texts.prompts[texts.reference]
+        self._near.append(texts.frame(text=prompts, sketch=_sketches(prompts)).drop_nulls())
         return gathered([])
 
     def finish(self) -> pl.DataFrame:
         ids = pl.concat(self._ids)
         exact = [self._exact(ids, tag, pl.concat(parts)) for tag, parts in self._hashes.items()]
         near = pl.concat(self._near)
-        near = near.filter(pl.col("sketch").is_duplicated())
-        return gathered([*exact, self._nearly(near, exact)])
+        return gathered([*exact, self._nearly(near.filter(pl.col("sketch").is_duplicated()), exact)])
 
     @staticmethod
     def _exact(ids: pl.Series, tag: str, hashes: pl.Series) -> pl.DataFrame:
@@ -53,19 +49,37 @@ class Check:
         )
         return found_in(first, tag, pl.format("the same text as '{}'", "first"))
 
-    @staticmethod
-    def _nearly(near: pl.DataFrame, exact: list[pl.DataFrame]) -> pl.DataFrame:
+    def _nearly(self, near: pl.DataFrame, exact: list[pl.DataFrame]) -> pl.DataFrame:
         known = {item for part in exact for item in part["item_id"]}
-        parts = []
+        like: dict[str, str] = {}
         for _, group in near.sort("item_id").group_by("sketch", maintain_order=True):
-            sets = [set(words) for words in group["words"]]
-            like = [None, *(_first_like(sets, place) for place in range(1, len(sets)))]
-            rows = group.with_columns(
-                first=pl.Series([None if place is None else group["item_id"][place] for place in like], dtype=pl.String)
-            ).filter(pl.col("first").is_not_null() & ~pl.col("item_id").is_in(list(known)))
-            if not rows.is_empty():
-                parts.append(found_in(rows, rows["language"][0], pl.format("nearly the same text as '{}'", "first")))
-        return gathered(parts)
+            sets = [set(words) for words in _words(group["text"]).str.split(" ")]
+            for place, item in enumerate(group["item_id"]):
+                first = None if item in known else _first_like(sets, place)
+                if first is not None:
+                    like[item] = group["item_id"][first]
+        rows = pl.DataFrame(
+            {"item_id": [*like], "first": [*like.values()]}, schema=dict.fromkeys(["item_id", "first"], pl.String)
+        )
+        return found_in(rows, self._reference, pl.format("nearly the same text as '{}'", "first"))
+
+
+def _sketches(prompts: pl.Series) -> pl.Series:
+    """Of each text one number that texts with nearly the same words share; null where there are few words.
+
+    Words with digits enter all, so that one story with many numbers falls into as many groups.
+    """
+    words = pl.DataFrame({"words": _words(prompts).str.split(" ").list.unique()}).with_row_index("row")
+    long = words.filter(pl.col("words").list.len() >= MIN_WORDS).explode("words")
+    hashed = long.select("row", number=pl.col("words").str.contains(r"\d"), hash=pl.col("words").hash())
+    counted = pl.col("hash").filter("number").sum().alias("numbers")
+    smallest = pl.col("hash").filter(~pl.col("number")).bottom_k(_SKETCH).sort().implode().alias("smallest")
+    per_text = hashed.group_by("row").agg(counted, smallest)
+    places = [pl.col("smallest").list.get(place, null_on_oob=True).alias(f"at_{place}") for place in range(_SKETCH)]
+    sketch = per_text.with_columns(places).select(
+        "row", sketch=pl.struct("numbers", *(f"at_{place}" for place in range(_SKETCH))).hash()
+    )
+    return words.select("row").join(sketch, on="row", how="left", maintain_order="left")["sketch"]
 
 
 def _first_like(sets: list[set[str]], place: int) -> int | None:

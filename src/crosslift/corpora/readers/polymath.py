@@ -34,7 +34,8 @@ def read(source: Source) -> ParallelCorpus:
     """Read the languages that are asked for.
 
     Raises:
-        CorpusError: an unknown level or choice of expressions, missing files, bad lines, or answers that differ between languages.
+        CorpusError: an unknown level or choice of expressions, missing files, bad lines, or answers that differ between
+            languages.
     """
     choose_split(source, "test")
     level = str(source.options.get("level", "low"))
@@ -42,7 +43,7 @@ def read(source: Source) -> ParallelCorpus:
         raise CorpusError(f"{source.place}: there is no level '{level}'. There are: {', '.join(LEVELS)}.")
     kept = str(source.options.get("expressions", "drop"))
     if kept not in ("drop", "keep"):
-        raise CorpusError(f"{source.place}: expressions = '{kept}' is neither \"drop\" nor \"keep\".")
+        raise CorpusError(f'{source.place}: expressions = \'{kept}\' is neither "drop" nor "keep".')
     files = [find_file(source, f"{tag}/{level}.jsonl") for tag in source.languages]
     tables = [read_objects(source, file, read_lines(source, file), ("id", "question", "answer")) for file in files]
     rows: list[dict[str, Any]] = []
