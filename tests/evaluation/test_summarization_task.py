@@ -39,12 +39,14 @@ def test_an_answer_without_words_is_unparsed(text):
         ("en", "Don't buy 2 Eggs!", ["don", "t", "buy", "2", "eggs"]),
         ("bn", "সকালে আনা রুটি কেনে।", ["সকালে", "আনা", "রুটি", "কেনে"]),
         ("te", "అన్న మార్కెట్‌కు", ["అన్న", "మార్కెట్‌కు"]),
-        ("zh", "早上，小明。", ["早", "上", "小", "明"]),
-        ("th", "ที่สวน", ["ที่", "ส", "ว", "น"]),
-        ("ja", "ﾊﾟﾝ を", ["パ", "ン", "を"]),
+        ("zh", "早上，小明。", ["早上", "小明"]),
+        ("zh", "北京大学3.5亿元", ["北京", "大学", "3", "5", "亿", "元"]),
+        ("th", "ลองใช้ภาษาไทย", ["ลอง", "ใช้", "ภาษา", "ไทย"]),
+        ("ja", "ﾊﾟﾝを買う", ["パン", "を", "買う"]),
+        ("ko", "빵을 산다", ["빵을", "산다"]),
     ],
 )
-def test_units_keep_their_combining_marks(tag, text, units):
+def test_words_are_the_languages_own(tag, text, units):
     assert words(text, language(tag)) == units
 
 
