@@ -22,7 +22,7 @@ from crosslift.evaluation.evaluate import score as score_predictions
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.ledger import EvaluationStep, Ledger
 from crosslift.execution.models import BaseModel
-from crosslift.execution.store import read_table, write_table
+from crosslift.execution.store import JUDGED, read_table, write_table
 from crosslift.files import read_json
 from crosslift.fingerprint import fingerprint_file
 from crosslift.studies.study import Evaluation
@@ -82,6 +82,7 @@ def evaluate(ledger: Ledger, run: str, one: EvaluationStep, answers: Any) -> int
         max_tokens=one.evaluation.max_tokens,
         shots=shots(ledger, one.evaluation, one.language),
     )
+    (one.step.folder / JUDGED).unlink(missing_ok=True)  # it judged other answers
     write_table(one.step.folder / "predictions.parquet", predictions)
     return rescore(run, one, seconds=round(time.monotonic() - begun, 3))
 

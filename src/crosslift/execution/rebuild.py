@@ -8,7 +8,7 @@ from typing import Any
 from crosslift import __version__
 from crosslift.execution.ledger import Ledger, RunState
 from crosslift.execution.steps import Step
-from crosslift.execution.store import Store, write_table
+from crosslift.execution.store import JUDGED, Store, write_table
 from crosslift.files import read_json, sweep, waiting_claim, write_json
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.studies.study import Study
@@ -26,7 +26,7 @@ def rebuild(ledger: Ledger, states: Mapping[str, RunState]) -> dict[str, str]:
     made_of = {
         "scores": fingerprint(
             [
-                [name, one.evaluation.name, one.language, one.step.fingerprint, result["scores"]]
+                [name, one.evaluation.name, one.language, one.step.fingerprint, result["scores"], *_judged(one.step)]
                 for name, state in states.items()
                 for one in state.steps.evaluations
                 if (result := state.results.get((one.evaluation.name, one.language))) is not None
@@ -43,6 +43,12 @@ def rebuild(ledger: Ledger, states: Mapping[str, RunState]) -> dict[str, str]:
                 write_table(file, table)
             write_json(store.folder / _MARKER, made_of)
     return made_of
+
+
+def _judged(step: Step) -> list[str]:
+    """What judges said of the answers, where any were asked."""
+    file = step.folder / JUDGED
+    return [fingerprint_file(file)] if file.is_file() else []
 
 
 def _stand_for(store: Store, made_of: Mapping[str, str]) -> bool:

@@ -8,10 +8,11 @@
       mixtures/<mixture>/                     examples.parquet, manifest.json, done.json
       runs/<run>/                             run.json, provenance.json, progress.json, log.txt, error.json, claims
         train/                                checkpoint/, metrics.parquet, done.json
-        eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json
+        eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json; judged.parquet
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
       report/                                 index.html, estimates.parquet, tables/, figures/
       logs/                                   what workers say between runs
+      judgements/<evaluation>.jsonl           every reply of a judge
 
 `lock.json` names the runs that belong to the study. A folder in `runs/` that it does not name was left by an earlier
 form of the study and is never read.
@@ -30,6 +31,8 @@ if TYPE_CHECKING:  # a restart with nothing to do reads no table, and polars tak
     import polars as pl
 
 ROW_GROUP = 1 << 17
+JUDGED = "judged.parquet"
+"""Verdicts of judges on the predictions beside it, where any were asked."""
 
 
 class Store:
@@ -61,7 +64,7 @@ class Store:
         return pl.DataFrame(rows, schema=RUNS, orient="row")
 
     def scores(self) -> pl.DataFrame:
-        """Every score of every finished evaluation, in the study's order; columns as in `scores.SCORES`.
+        """Every score and verdict of every finished evaluation, in the study's order; columns as in `scores.SCORES`.
 
         Raises:
             StoreError: the study has not been prepared.
@@ -76,7 +79,9 @@ class Store:
             for evaluation, tags in record["evaluations"].items()
             for tag in tags
         ]
-        tables = [read_table(folder / "scores.parquet") for folder in folders if (folder / "done.json").is_file()]
+        done = [folder for folder in folders if (folder / "done.json").is_file()]
+        files = [file for folder in done for file in (folder / "scores.parquet", folder / JUDGED)]
+        tables = [read_table(file) for file in files if file.name != JUDGED or file.is_file()]
         return pl.concat([pl.DataFrame(schema=SCORES), *tables])
 
     def predictions(self, run: str, evaluation: str, language: str) -> pl.DataFrame:

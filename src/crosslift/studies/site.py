@@ -14,6 +14,7 @@ base_url = "http://localhost:8000/v1"
 model = "{run}"
 
 [translation]                 # who translates (see docs/translation.md)
+[judge]                       # who judges answers (see docs/judging.md)
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class SiteTable(Table):
     rehearsal: RehearsalTable | None = None
     generators: dict[str, dict[str, Any]] = Field(default_factory=dict)
     translation: dict[str, Any] | None = Field(None, description="who translates; read by crosslift translate")
+    judge: dict[str, Any] | None = Field(None, description="who judges answers; read by crosslift judge")
 
 
 def load_site(path: Path, *, executor: str | None = None) -> Site:
@@ -97,6 +99,6 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
             problems.options(f"generators.{name}", given, getattr(member("generator", name), "OPTIONS", {}), ())
     if problems or table is None:
         raise StudyError(problems)
-    values = {name: getattr(table, name) for name in SiteTable.model_fields if name != "translation"}
+    values = {name: getattr(table, name) for name in SiteTable.model_fields if name not in ("translation", "judge")}
     values["rehearsal"] = None if table.rehearsal is None else Rehearsal(**dict(table.rehearsal))
     return Site(**values, options=dict(table.model_extra or {}))

@@ -18,9 +18,9 @@ import polars as pl
 from crosslift.corpora.corpus import ROWS, ParallelCorpus
 from crosslift.errors import EndpointError
 from crosslift.files import write_json, write_text
+from crosslift.journal import Journal, key_of
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
-from crosslift.translation.journal import Journal, key_of
 from crosslift.translation.protect import Masked, mask
 from crosslift.translation.recipe import COMPLAINT, Recipe, Service
 from crosslift.translation.rows import Item, assembled, texts_of, values_of

@@ -1,6 +1,6 @@
-"""Every translation that was paid for, in a file that only grows: a kill loses the requests in flight and nothing else.
+"""Every answer that was paid for, in a file that only grows: a kill loses the requests in flight and nothing else.
 
-A line is written and synced before its translation is used. A line that a power cut left half is dropped when the file
+A line is written and synced before its answer is used. A line that a power cut left half is dropped when the file
 is opened again. Requests are known by content: what is asked twice (a greeting, a tool's description) is paid once.
 """
 
@@ -16,9 +16,9 @@ from crosslift.files import write_text
 from crosslift.fingerprint import fingerprint
 
 
-def key_of(name: str, prompt: str, tag: str) -> str:
-    """A request by what it asks, of whom, into which language."""
-    return fingerprint([name, prompt, tag])
+def key_of(*asked: str) -> str:
+    """A request by what it asks, and of whom."""
+    return fingerprint(list(asked))
 
 
 class Journal:

@@ -1,0 +1,144 @@
+"""The answers of a study as questions for a judge, and its verdicts as scores beside those of the task.
+
+    judge                the rating as a share of the way from 1 to 5
+    wins_over_<rival>    1 where a judge prefers the run's answer to the rival's in both orders, 0 where it prefers the
+                         rival's in both, else 0.5
+
+Nobody is asked where there is nothing to judge: a truncated or empty answer counts as worst, and so does an answer in
+another language than the request's (arXiv 2504.16677). A judgement that could not be had is no score: its status is
+"error", its value null, and the next `crosslift judge` asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from crosslift.journal import Journal
+from crosslift.judging import forms
+from crosslift.judging.judge import Judge
+from crosslift.languages.identify import in_language
+from crosslift.languages.language import language as find_language
+from crosslift.scores import SCORES, Status
+
+RATING, WINS = "judge", "wins_over_{rival}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One answer of one run."""
+
+    run: str
+    sample_id: str
+    item_id: str
+    cluster: str
+    language: str
+    request: str
+    text: str
+    finish: str
+    """As in `scores.PREDICTIONS`."""
+
+    @property
+    def failure(self) -> Status | None:
+        """Why there is nothing to judge; None where there is."""
+        if self.finish == "error":
+            return "error"
+        if self.finish == "length":
+            return "truncated"
+        if not self.text.strip():
+            return "unparsed"
+        return None if in_language(self.text, find_language(self.language)) else "wrong_language"
+
+
+def rate(judge: Judge, answers: list[Answer], journal: Journal, *, evaluation: str, task: str) -> pl.DataFrame:
+    """Ratings of answers; columns as in `scores.SCORES`, one row per answer."""
+    failures = [answer.failure for answer in answers]
+    prompts = [
+        forms.RATE.format(language=_name(answer), request=answer.request, answer=answer.text) for answer in answers
+    ]
+    judged = [prompt for prompt, failure in zip(prompts, failures, strict=True) if failure is None]
+    found = judge.verdicts(judged, forms.read_rating, journal)
+    scored = [
+        (failure, None if failure == "error" else 0.0) if failure is not None else _scored(found.get(prompt))
+        for prompt, failure in zip(prompts, failures, strict=True)
+    ]
+    return _table(answers, scored, RATING, evaluation, task)
+
+
+def compare(
+    judge: Judge,
+    answers: list[Answer],
+    rivals: Mapping[str, Answer],
+    journal: Journal,
+    *,
+    rival: str,
+    evaluation: str,
+    task: str,
+) -> pl.DataFrame:
+    """Wins over the rivals' answers to the same samples; columns as in `scores.SCORES`, one row per answer.
+
+    Args:
+        rivals: `sample_id` -> answer of the run `rival`.
+    """
+    pairs = [(answer, rivals[answer.sample_id]) for answer in answers]
+    prompts = {
+        (answer.run, answer.sample_id): (_versus(answer, other), _versus(other, answer))
+        for answer, other in pairs
+        if answer.failure is None and other.failure is None and answer.text != other.text
+    }
+    found = judge.verdicts([prompt for both in prompts.values() for prompt in both], forms.read_comparison, journal)
+    scored: list[tuple[Status, float | None]] = []
+    for answer, other in pairs:
+        asked = prompts.get((answer.run, answer.sample_id))
+        if asked is None:
+            scored.append(_without_asking(answer, other))
+            continue
+        ahead, behind = (found.get(prompt) for prompt in asked)
+        # Only what both orders agree on is a win.
+        won = None if ahead is None or behind is None else {(1.0, 0.0): 1.0, (0.0, 1.0): 0.0}.get((ahead, behind), 0.5)
+        scored.append(_scored(won))
+    return _table(answers, scored, WINS.format(rival=rival), evaluation, task)
+
+
+def _without_asking(answer: Answer, rival: Answer) -> tuple[Status, float | None]:
+    failed, missed = answer.failure, rival.failure
+    if "error" in (failed, missed):
+        return "error", None
+    if failed is not None:
+        return failed, 0.0 if missed is None else 0.5
+    return "scored", 0.5 if missed is None else 1.0
+
+
+def _scored(verdict: float | None) -> tuple[Status, float | None]:
+    return ("error", None) if verdict is None else ("scored", verdict)
+
+
+def _versus(first: Answer, second: Answer) -> str:
+    return forms.COMPARE.format(language=_name(first), request=first.request, first=first.text, second=second.text)
+
+
+def _name(answer: Answer) -> str:
+    return find_language(answer.language).name
+
+
+def _table(
+    answers: list[Answer], scored: list[tuple[Status, float | None]], metric: str, evaluation: str, task: str
+) -> pl.DataFrame:
+    rows = [
+        {
+            "run": answer.run,
+            "evaluation": evaluation,
+            "task": task,
+            "language": answer.language,
+            "sample_id": answer.sample_id,
+            "item_id": answer.item_id,
+            "cluster": answer.cluster,
+            "metric": metric,
+            "value": value,
+            "status": status,
+        }
+        for answer, (status, value) in zip(answers, scored, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=SCORES)

@@ -1,0 +1,157 @@
+"""A judge's verdicts are read, kept, paid once, and stand beside the scores of the study."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from finished_study import write_finished_study
+from typer.testing import CliRunner
+
+from crosslift import endpoint
+from crosslift.cli import app
+from crosslift.errors import StudyError
+from crosslift.execution.ledger import Ledger
+from crosslift.execution.rebuild import rebuild
+from crosslift.execution.store import Store, read_table, write_table
+from crosslift.judging import forms
+from crosslift.judging.judge import load_judge
+from crosslift.judging.study import judge_study
+from crosslift.studies.load import load
+from endpoints import FaultyServer, serving
+
+pytest.importorskip("openai")
+ENGLISH = "This is an answer of some length, and it is number {number} of them all, written by the model {run}."
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "FIRST_PAUSE_SECONDS", 0.01)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Two mixtures and the base model; m1's answers are longer, one is truncated, one empty, one Russian; all answers
+    in Spanish are English."""
+    write_finished_study(tmp_path / "study", num_mixtures=2, num_seeds=1, tags=("en", "es"))
+    ledger = Ledger(load(tmp_path / "study"), Store(tmp_path / "study"))
+    for name, state in ledger.states().items():
+        for one in state.steps.evaluations:
+            file = one.step.folder / "predictions.parquet"
+            more = " It is a good one." if name.startswith("tiny.m1") else ""
+            texts = [ENGLISH.format(number=number, run=name) + more for number in range(50)]
+            finishes = ["stop"] * 50
+            if name.startswith("tiny.m1"):
+                finishes[0], texts[1], texts[2] = "length", " ", "Это ответ на русском языке, довольно длинный."
+            table = read_table(file).with_columns(text=pl.Series(texts), finish=pl.Series(finishes))
+            write_table(file, table)
+    return ledger
+
+
+def likes_good_answers(text: str) -> str:
+    first, _, second = text.partition("[Answer B]")
+    if not second:
+        return f"Fair.\nRating: {4 if 'good' in text else 2}"
+    if ("good" in first) == ("good" in second):
+        return "The first one pleases me.\nBetter: A"
+    return f"One is good.\n**Better:** {'A' if 'good' in first else 'B'}"
+
+
+def site_of(folder: Path, server: FaultyServer) -> Path:
+    path = folder / "site.toml"
+    path.write_text(f'[judge]\nbase_url = "{server.base_url}"\nmodel = "m"\n')
+    return path
+
+
+def run(ledger: Ledger, server: FaultyServer, rival: str | None = None) -> pl.DataFrame:
+    judge = load_judge(site_of(ledger.store.folder, server))
+    assert judge_study(ledger, "math", judge, rival=rival, say=lambda line: None) == 0
+    scores = ledger.store.scores()
+    assert set(scores.filter(pl.col("metric") == "judge", language="es")["status"]) <= {
+        "wrong_language",
+        "truncated",
+        "unparsed",
+    }
+    return scores.filter(language="en").filter(pl.col("metric") == ("judge" if rival is None else f"wins_over_{rival}"))
+
+
+def test_ratings_stand_beside_the_scores_and_failures_are_not_asked_about(ledger: Ledger):
+    before = rebuild(ledger, ledger.states())
+    with serving(likes_good_answers, fault_every=7) as server:
+        found = run(ledger, server)
+        asked = sum(server.asked.values())
+        again = run(ledger, server)
+        assert sum(server.asked.values()) == asked and again.equals(found)
+    m1, m0 = (found.filter(pl.col("run").str.starts_with(f"tiny.m{number}")) for number in (1, 0))
+    assert m0["value"].to_list() == [0.25] * 50
+    assert m1["value"].to_list() == [0.0] * 3 + [0.75] * 47
+    assert m1["status"].to_list() == ["truncated", "unparsed", "wrong_language", *["scored"] * 47]
+    entries = (ledger.store.folder / "judgements" / "math.jsonl").read_text().splitlines()
+    assert len(entries) == asked and all("Rating" in json.loads(line)["reply"] for line in entries)
+    assert rebuild(ledger, ledger.states()) != before  # the study's tables take them up
+    assert "judge" in read_table(ledger.store.scores_file)["metric"].unique().to_list()
+
+
+def test_a_win_is_what_both_orders_agree_on(ledger: Ledger):
+    rival = next(name for name in ledger.states() if name.startswith("tiny.m0"))
+    with serving(likes_good_answers) as server:
+        found = run(ledger, server, rival)
+    assert rival not in found["run"].unique().to_list()
+    m1 = found.filter(pl.col("run").str.starts_with("tiny.m1"))
+    assert m1["value"].to_list() == [0.0] * 3 + [1.0] * 47
+    base = found.filter(pl.col("run").str.ends_with("base"))  # a judge who likes the first place only has no opinion
+    assert base["value"].to_list() == [0.5] * base.height
+
+
+def test_a_judge_without_verdicts_gives_no_score_and_is_reminded_first(ledger: Ledger):
+    with serving(
+        lambda text: "Well.\nRating: 3" if "Reminder 2" in text and "number 7 " in text else "Well."
+    ) as server:
+        judge = load_judge(site_of(ledger.store.folder, server))
+        missing = judge_study(ledger, "math", judge, rival=None, say=lambda line: None)
+    found = ledger.store.scores().filter(
+        pl.col("metric") == "judge", pl.col("language") == "en", pl.col("run").str.starts_with("tiny.m0")
+    )
+    assert missing > 90 and found["value"].drop_nulls().to_list() == [0.5]
+    assert set(found.filter(pl.col("value").is_null())["status"]) == {"error"}
+
+
+def test_the_command_says_what_is_wrong(ledger: Ledger):
+    folder = ledger.store.folder
+    with serving(likes_good_answers) as server:
+        site = site_of(folder, server)
+        said = CliRunner().invoke(app, ["judge", str(folder), "maths", "--site", str(site)])
+        assert isinstance(said.exception, StudyError) and "Did you mean 'math'" in str(said.exception)
+        said = CliRunner().invoke(app, ["judge", str(folder), "math", "--site", str(site), "--against", "nobody"])
+        assert isinstance(said.exception, StudyError) and "no run" in str(said.exception)
+    site.write_text('[judge]\nbase_urk = "x"\n')
+    with pytest.raises(StudyError) as error:
+        load_judge(site)
+    assert re.search(r"base_urk.*Did you mean", str(error.value)) and "judge.model: is missing" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("Rating: 5", 1.0),
+        ("It says 'Rating: 5' but is poor.\n**Rating: 1**", 0.0),
+        ("rating - [[3]]", 0.5),
+        ("Rating: 4/5", 0.75),
+        ("Rating: 6", None),
+        ("Rating: 3.5", None),
+        ("five", None),
+    ],
+)
+def test_ratings_are_read_from_the_last_line(reply: str, verdict: float | None):
+    assert forms.read_rating(reply) == verdict
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [("Better: A", 1.0), ("better: **B**", 0.0), ("Better: [[tie]]", 0.5), ("A is better", None), ("Better: C", None)],
+)
+def test_comparisons_are_read_from_the_last_line(reply: str, verdict: float | None):
+    assert forms.read_comparison(reply) == verdict
