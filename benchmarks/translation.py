@@ -13,9 +13,13 @@ import json
 import random
 import sys
 import tempfile
+import time
+from multiprocessing import Process
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from openai import OpenAI
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -30,6 +34,7 @@ from crosslift.pocket.checkpoints import folder as checkpoint
 from crosslift.training.trainer import SFTConfig, TrainingRequest
 from crosslift.translation import translate as work
 from crosslift.translation.recipe import PROMPT, Recipe
+from endpoints import FaultyServer, serving
 from served import transformers_serving
 
 LANGUAGES = ("de", "sw")
@@ -72,9 +77,15 @@ def train(folder: Path) -> Path:
     from crosslift.evaluation.task import task
 
     base = checkpoint(MODEL)
-    table = tokens.tokenise(
-        lesson(1500).rows, corpus="lesson", task=task("open_ended"), prompt="bare", tokenizer=load_tokenizer(base)
+    rows = lesson(1500).rows
+    found = tokens.tokenise(
+        rows, corpus="lesson", task=task("open_ended"), prompt="bare", tokenizer=load_tokenizer(base)
     )
+    zeros = np.zeros(rows.height, dtype=np.int64)
+    table = tokens.gather(
+        [found], corpus=zeros, row=np.arange(rows.height), language=zeros, languages=("en",), task=zeros,
+        tasks=("open_ended",),
+    )  # fmt: skip
     request = TrainingRequest(
         model=str(base),
         revision=None,
@@ -133,9 +144,38 @@ def main() -> None:
         )
         outcome = run(corpus, source, base_url, model, folder / "api-bank")
         check(corpus, outcome)
-        again = run(corpus, source, base_url, model, folder / "api-bank")
-        print(f"started again: {again.num_requests} requests, {again.num_known} known")
-        assert again.rows.equals(outcome.rows)
+        stormy(corpus, source, base_url, model, folder / "stormy", outcome)
+
+
+def stormy(
+    corpus: ParallelCorpus, source: Source, base_url: str, model: Path, folder: Path, calm: work.Outcome
+) -> None:
+    """The same through a server that fails on every twentieth request, killed in the middle and started again."""
+    client = OpenAI(base_url=base_url, api_key="none")
+
+    class Relay(FaultyServer):
+        def reply(self, body: dict, text: str) -> tuple[str, str]:
+            choice = client.chat.completions.create(**body).choices[0]
+            return choice.message.content or "", choice.finish_reason
+
+    with serving(str, server=Relay, fault_every=20) as server:
+        child = Process(target=run, args=(corpus, source, server.base_url, model, folder))
+        child.start()
+        journal = folder / "journal.jsonl"
+        while child.is_alive() and (
+            not journal.is_file() or journal.read_bytes().count(b"\n") < calm.num_requests // 2
+        ):
+            time.sleep(0.2)
+        child.kill()
+        child.join()
+        finished = journal.read_bytes().count(b"\n")
+        server.asked.clear()
+        outcome = run(corpus, source, server.base_url, model, folder)
+    print(f"killed after {finished} answers, started again: {outcome.num_requests} requests, {outcome.num_known} known; "
+          f"{sum(server.faults.values())} faults of {len(server.faults)} kinds")  # fmt: skip
+    assert finished + outcome.num_requests <= calm.num_requests + 2, "a finished text was sent again"
+    assert outcome.rows.equals(calm.rows)
+    print("the corpus is the same")
 
 
 def check(corpus: ParallelCorpus, outcome: work.Outcome) -> None:

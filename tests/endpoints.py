@@ -53,10 +53,10 @@ class FaultyServer:
             self.faults[fault] += 1
             return self.fail(request, fault)
         text = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
-        answer = self.answer(text)
+        answer, finish = self.reply(body, text)
         with self._lock:
             self.asked[str(text)] += 1
-        choice = {"index": 0, "finish_reason": "stop"}
+        choice = {"index": 0, "finish_reason": finish}
         chat = "messages" in body
         choice |= {"message": {"role": "assistant", "content": answer}} if chat else {"text": answer}
         return self.send(
@@ -71,6 +71,10 @@ class FaultyServer:
                 "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
             },
         )
+
+    def reply(self, body: dict, text: str) -> tuple[str, str]:
+        """Text, and why it ended."""
+        return self.answer(text), "stop"
 
     def fail(self, request: BaseHTTPRequestHandler, fault: str) -> None:
         if fault == "slow":
@@ -100,12 +104,14 @@ class FaultyServer:
 
 
 @contextmanager
-def serving(answer: Callable[[str], str], **settings: object) -> Iterator[FaultyServer]:
-    server = FaultyServer(answer, **settings)  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.http.serve_forever, daemon=True)
+def serving(
+    answer: Callable[[str], str], *, server: type[FaultyServer] = FaultyServer, **settings: object
+) -> Iterator[FaultyServer]:
+    faulty = server(answer, **settings)  # type: ignore[arg-type]
+    thread = threading.Thread(target=faulty.http.serve_forever, daemon=True)
     thread.start()
     try:
-        yield server
+        yield faulty
     finally:
-        server.http.shutdown()
-        server.http.server_close()
+        faulty.http.shutdown()
+        faulty.http.server_close()

@@ -51,7 +51,8 @@ class Number:
 
 
 _DIGITS = {
-    # a plain space groups digits only where the language writes so: "in 2023 100 people came" holds two numbers
+    # A plain space groups digits where the comma is the decimal mark (so the SI brochure, 5.4.4, and the Spanish academy
+    # beside the dot of CLDR); in English "in 23 100 people came" holds two numbers.
     plain_space: regex.compile(rf"\d+(?:[.,٫٬'_]\d+|[{spaces}]\d{{3}}(?!\d))*|(?<![^\s(\[=:{CURRENCIES}-])\.\d+")
     for plain_space, spaces in ((True, SPACES), (False, SPACES[1:]))
 }
@@ -69,7 +70,7 @@ def numbers(text: str, language: Language) -> list[Number]:
     text = fold(text)
     own = notation(language.decimal_mark, language.group_mark)
     found: list[Number] = []
-    for match in _DIGITS[language.group_mark in SPACES].finditer(text):
+    for match in _DIGITS[language.decimal_mark == ","].finditer(text):
         if len(match.group()) > MAX_DIGITS:
             continue
         readings = _readings(match.group(), own)

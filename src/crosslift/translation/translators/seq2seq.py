@@ -89,5 +89,10 @@ class Translator:
         return [(text, end in row[1:]) for text, row in zip(texts, ids.tolist(), strict=True)]
 
 
+_FLORES = {"cmn_Hans": "zho_Hans", "cmn_Hant": "zho_Hant", "kor_Kore": "kor_Hang"}
+"""Where FLORES-200 names a language by its macrolanguage or a script by its letters."""
+
+
 def _flores(language: Language) -> str:
-    return f"{language.iso639_3}_{language.script}"
+    code = f"{language.iso639_3}_{language.script}"
+    return _FLORES.get(code, code)
