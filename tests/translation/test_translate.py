@@ -226,3 +226,17 @@ def test_a_server_that_refuses_stops_and_keeps_what_there_is(tmp_path: Path, ref
     with serving(knowing(references), key="right") as server, pytest.raises(EndpointError, match="OPENAI_API_KEY"):
         translated(tmp_path, server)
     assert (tmp_path / "out" / "journal.jsonl").read_text() == ""
+
+
+def test_the_shipped_recipes_read_api_bank_and_tell_what_it_would_cost(tmp_path: Path):
+    folder = Path(__file__).parents[2].parent / "shared" / "data" / "api_bank"
+    if not folder.exists():
+        pytest.skip("needs API-Bank")
+    site = tmp_path / "site.toml"
+    site.write_text('[translation]\nbase_url = "http://127.0.0.1:1/v1"\nmodel = "m"\nprices = [0.15, 0.6]\n')
+    for name, items in (("api-bank-test", 399), ("api-bank-train", 907)):
+        arguments = [name, str(tmp_path / "out"), "--site", str(site), "--data", str(folder), "--dry-run"]
+        said = CliRunner().invoke(app, ["translate", *arguments])
+        assert said.exit_code == 0, said.output
+        assert f"{items} items into ar, bn, de, es, fr, ja, ru, sw, te, th, zh" in said.output
+        assert "at the site's prices" in said.output

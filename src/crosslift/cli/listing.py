@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ class Kind(StrEnum):
     GENERATORS = "generators"
     EXECUTORS = "executors"
     PRESETS = "presets"
+    RECIPES = "recipes"
     MODELS = "models"
 
 
@@ -68,6 +70,13 @@ def _listed(kind: Kind) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         return ("preset", "scales", "question"), [
             (name, ", ".join(known), tomllib.loads(preset_text(name, known[0])).get("question", ""))
             for name, known in scales.items()
+        ]
+    if kind is Kind.RECIPES:
+        from crosslift.translation.recipe import load_recipe, recipe_names
+
+        recipes = [(name, load_recipe(Path(name))) for name in recipe_names()]
+        return ("recipe", "source", "split", "into"), [
+            (name, one.source.reader, one.source.split, " ".join(one.languages)) for name, one in recipes
         ]
     if kind is Kind.MODELS:
         from crosslift.pocket.checkpoints import names

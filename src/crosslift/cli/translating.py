@@ -9,9 +9,12 @@ import typer
 
 
 def translate(
-    recipe: Annotated[Path, typer.Argument(help="What is translated: a TOML file, see docs/translation.md.")],
+    recipe: Annotated[Path, typer.Argument(help="What: a TOML file, or one of: crosslift list recipes")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the corpus goes, one file per language.")],
     site: Annotated[Path, typer.Option(help="Who translates: the site's [translation].")] = Path("site.toml"),
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Where the source is, in place of the recipe's path.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it would cost, and stop.")] = False,
 ) -> None:
     """Translate a corpus, with the gold kept and verified. Start it again to go on where it stopped."""
@@ -20,7 +23,7 @@ def translate(
     from crosslift.translation import translate as work
     from crosslift.translation.recipe import load_recipe, load_service
 
-    asked, service = load_recipe(recipe), load_service(site)
+    asked, service = load_recipe(recipe, data=data), load_service(site)
     corpus = read(asked.source).corpus
     items = work.items_of(corpus)
     expected = work.estimate(asked, service, items)

@@ -51,7 +51,7 @@ class Number:
 
 
 _DIGITS = {
-    # A plain space groups digits where the comma is the decimal mark (so the SI brochure, 5.4.4, and the Spanish academy
+    # A plain space groups digits where the comma is the decimal mark (the SI brochure, 5.4.4, and the Spanish academy,
     # beside the dot of CLDR); in English "in 23 100 people came" holds two numbers.
     plain_space: regex.compile(rf"\d+(?:[.,٫٬'_]\d+|[{spaces}]\d{{3}}(?!\d))*|(?<![^\s(\[=:{CURRENCIES}-])\.\d+")
     for plain_space, spaces in ((True, SPACES), (False, SPACES[1:]))

@@ -27,7 +27,9 @@ In the site:
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,14 +97,30 @@ class ServiceTable(Table):
     prices: list[float] | None = Field(None, min_length=2, max_length=2)
 
 
-def load_recipe(path: Path) -> Recipe:
+def recipe_names() -> tuple[str, ...]:
+    """Recipes that are shipped."""
+    folder = resources.files("crosslift.translation") / "recipes"
+    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
+
+
+def load_recipe(path: Path, *, data: Path | None = None) -> Recipe:
     """Read a recipe.
+
+    Args:
+        path: a file, or the name of a shipped recipe.
+        data: takes the place of the source's path, relative to the working directory.
 
     Raises:
         StudyError: with every problem found.
     """
+    if str(path) in recipe_names() and not path.exists():
+        raw = tomllib.loads((resources.files("crosslift.translation") / "recipes" / f"{path}.toml").read_text("utf-8"))
+    else:
+        raw = read_toml(path, remedy=f"Correct the path, or name a shipped recipe: {', '.join(recipe_names())}.")
     problems = Problems(path.name)
-    table = problems.read(RecipeTable, read_toml(path, remedy="Correct the path."), "", TypeAdapter(RecipeTable))
+    if data is not None and isinstance(raw.get("source"), dict):
+        raw["source"]["path"] = str(data.resolve())
+    table = problems.read(RecipeTable, raw, "", TypeAdapter(RecipeTable))
     if table is not None:
         problems.languages("translation.languages", table.translation.languages)
         problems.languages("source.languages", table.source.languages)
