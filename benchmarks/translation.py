@@ -38,7 +38,7 @@ from endpoints import FaultyServer, serving
 from served import transformers_serving
 
 LANGUAGES = ("de", "sw")
-MODEL = "qwen3-l"
+MODEL = "cohere-l"  # of Qwen models `transformers serve` expects the chat template of the hub, and parses by it
 
 
 def lesson(num_items: int) -> ParallelCorpus:
@@ -130,8 +130,10 @@ def main() -> None:
     with transformers_serving(model) as base_url:
         outcome = run(pocket.read(own), own, base_url, model, folder / "own")
         right = outcome.rows.filter(pl.col("language") != "en").join(both, on=["item_id", "language"])
-        exact = (right["messages"] == right["messages_right"]).mean()
-        print(f"its own world: {right.height} of {50 * len(LANGUAGES)} rows returned, {100 * exact:.0f} % exact")
+        exact = sum(
+            right["messages"].to_list()[row] == other for row, other in enumerate(right["messages_right"].to_list())
+        )
+        print(f"its own world: {right.height} of {50 * len(LANGUAGES)} rows returned, {exact} of them exact")
         parts = []
         for split in ("test", "train"):
             source = Source(
@@ -171,8 +173,8 @@ def stormy(
         finished = journal.read_bytes().count(b"\n")
         server.asked.clear()
         outcome = run(corpus, source, server.base_url, model, folder)
-    print(f"killed after {finished} answers, started again: {outcome.num_requests} requests, {outcome.num_known} known; "
-          f"{sum(server.faults.values())} faults of {len(server.faults)} kinds")  # fmt: skip
+    print(f"killed after {finished} answers, started again: {outcome.num_requests} requests, {outcome.num_known} known")
+    print(f"{sum(server.faults.values())} faults: {dict(server.faults)}")
     assert finished + outcome.num_requests <= calm.num_requests + 2, "a finished text was sent again"
     assert outcome.rows.equals(calm.rows)
     print("the corpus is the same")

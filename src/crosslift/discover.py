@@ -22,6 +22,8 @@ FOLDERS = {
     "generator": "crosslift.evaluation.generators",
     "trainer": "crosslift.training.trainers",
     "translator": "crosslift.translation.translators",
+    "format": "crosslift.importing.formats",
+    "analysis": "crosslift.importing.analyses",
     "executor": "crosslift.execution.executors",
 }
 

@@ -61,3 +61,18 @@ RUNS = pl.Schema(
         "dose": pl.Int64(),  # items per language other than the fixed one, for dose families; else null
     }
 )
+
+CELLS = pl.Schema(
+    {
+        "run": pl.String,
+        "evaluation": pl.String,
+        "task": pl.String,
+        "metric": pl.String,
+        "language": pl.String,
+        "value": pl.Float64,  # a mean over items, in the unit of the source
+        "num_items": pl.Int64,  # behind the mean; null where nobody says
+        "standard_error": pl.Float64,  # of the mean over items, as published; null where nobody says
+    }
+)
+"""What is known of results that were made elsewhere when their items are not: one row per run x evaluation x metric x
+language."""

@@ -45,6 +45,23 @@ def resolve(code: str) -> str:
     return found
 
 
+def standard(code: str) -> str:
+    """The BCP 47 tag of any language that there is, known to crosslift or not: results made elsewhere hold many.
+
+    Raises:
+        UnknownName: the code is no language's.
+    """
+    try:
+        tag = langcodes.standardize_tag(_IN_USE.get(code.lower(), code), macro=True)
+    except LanguageTagError:
+        tag = ""
+    if tag.split("-")[0] in {known.split("-")[0] for known in tags()}:
+        return _match(code, tags()) or tag
+    if not tag or not langcodes.tag_is_valid(tag):
+        raise UnknownName(f"'{code}' is not a language's code. Say what it stands for: [recode.language] {code} = ...")
+    return tag
+
+
 def resolve_all(codes: Iterable[str]) -> dict[str, str]:
     """Code -> tag.
 

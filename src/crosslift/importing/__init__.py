@@ -1,0 +1,1 @@
+"""Results that were made elsewhere: read into the tables that statistics read, and asked the same questions."""

@@ -1,0 +1,1 @@
+"""How results are written elsewhere. A format is a module with `read(mapping) -> Raw`."""

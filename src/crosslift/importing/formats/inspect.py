@@ -1,0 +1,74 @@
+"""inspect-ai: logs of evaluations, `.eval` or `.json`.
+
+`source.path` is a log or a folder of logs. Columns: `model`, `task_name`, `metric` (the scorer), `item` (the sample's
+id), `epoch`, `value` (C counts 1, P a half, I and N nothing), and what `source.pattern` names in `task_name`. A sample
+that ended in an error has no value; a log that was cut off is read as far as it goes.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosslift.errors import TransferError
+from crosslift.importing.mapping import Import
+from crosslift.importing.pattern import named_parts
+
+LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+
+
+def read(mapping: Import) -> pl.DataFrame:
+    """All samples of all logs.
+
+    Raises:
+        TransferError: no logs, or a file that is none.
+    """
+    path = mapping.path
+    files = [path] if path.is_file() else sorted([*path.rglob("*.eval"), *path.rglob("*.json")])
+    if not files:
+        raise TransferError(f"{path}: holds no .eval or .json log. Give inspect's log folder.")
+    rows = [row for file in files for row in _rows(file)]
+    return named_parts(mapping, pl.DataFrame(rows, infer_schema_length=None))
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        header, samples = _zipped(file) if file.suffix == ".eval" else _plain(file)
+        facts = {"model": header["eval"]["model"], "task_name": header["eval"]["task"]}
+        for sample in samples:
+            failed = sample.get("error") is not None
+            for scorer, score in (sample.get("scores") or {}).items():
+                yield facts | {
+                    "metric": scorer,
+                    "item": str(sample["id"]),
+                    "epoch": int(sample.get("epoch", 1)),
+                    "value": None if failed else _value(score["value"]),
+                }
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise TransferError(f"{file.name}: is no log of inspect ({error!r}).") from error
+
+
+def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    with zipfile.ZipFile(file) as log:
+        names = log.namelist()
+        header = json.loads(log.read("header.json" if "header.json" in names else "_journal/start.json"))
+        samples = [json.loads(log.read(name)) for name in sorted(names) if name.startswith("samples/")]
+    return header, samples
+
+
+def _plain(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    log = json.loads(file.read_text(encoding="utf-8"))
+    return log, log.get("samples") or []
+
+
+def _value(value: Any) -> float:
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    if value in LETTERS:
+        return LETTERS[value]
+    raise ValueError(f"a score of {value!r} is no number")

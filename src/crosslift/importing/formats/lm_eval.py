@@ -1,0 +1,80 @@
+"""lm-evaluation-harness: the samples that `--log_samples` writes, or the means in results_*.json where there are none.
+
+`source.path` is the output folder. Columns: `model`, `task_name`, `metric`, `filter`, `value`, `item` (the sample's
+doc_id; means have `num_items` and `standard_error` instead), and what `source.pattern` names in `task_name`, such as
+`mgsm_direct_(?P<language>\\w+)`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosslift.errors import TransferError
+from crosslift.importing.mapping import Import
+from crosslift.importing.pattern import named_parts
+
+_SAMPLES = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl$")
+
+
+def read(mapping: Import) -> pl.DataFrame:
+    """All samples below the folder, or all means where there are no samples.
+
+    Raises:
+        TransferError: neither is there, or a file is no JSON.
+    """
+    samples = sorted(mapping.path.rglob("samples_*.jsonl"))
+    results = sorted(mapping.path.rglob("results_*.json"))
+    if not samples and not results:
+        raise TransferError(
+            f"{mapping.path}: holds neither samples_*.jsonl nor results_*.json. Give --output_path of lm_eval."
+        )
+    rows = [row for file in samples for row in _samples(file)] or [row for file in results for row in _means(file)]
+    return named_parts(mapping, pl.DataFrame(rows, infer_schema_length=None))
+
+
+def _samples(file: Path) -> Iterator[dict[str, Any]]:
+    found = _SAMPLES.search(file.name)
+    task = found["task"] if found else file.stem.removeprefix("samples_")
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            sample = json.loads(line)
+            for metric in sample["metrics"]:
+                if isinstance(sample[metric], (int, float)):  # lists are the parts of a corpus metric
+                    yield {
+                        "model": file.parent.name,
+                        "task_name": task,
+                        "metric": metric,
+                        "filter": sample.get("filter", "none"),
+                        "item": str(sample["doc_id"]),
+                        "value": float(sample[metric]),
+                    }
+        except (ValueError, KeyError, TypeError) as error:
+            raise TransferError(f"{file.name}, line {number}: is no sample of lm_eval ({error!r}).") from error
+
+
+def _means(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        for task, metrics in found["results"].items():
+            for key, value in metrics.items():
+                metric, _, chosen = key.partition(",")
+                if not chosen or metric.endswith("_stderr") or not isinstance(value, (int, float)):
+                    continue
+                error = metrics.get(f"{metric}_stderr,{chosen}")
+                yield {
+                    "model": found.get("model_name") or file.parent.name,
+                    "task_name": task,
+                    "metric": metric,
+                    "filter": chosen,
+                    "value": float(value),
+                    "num_items": found.get("n-samples", {}).get(task, {}).get("effective"),
+                    "standard_error": error if isinstance(error, (int, float)) else None,
+                }
+    except (ValueError, KeyError, AttributeError) as error:
+        raise TransferError(f"{file.name}: is no result file of lm_eval ({error!r}).") from error

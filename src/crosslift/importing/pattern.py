@@ -1,0 +1,30 @@
+"""What the name of a task says: `mgsm_direct_sw` holds a language, and no column does."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+
+from crosslift.errors import TransferError
+from crosslift.importing.mapping import Import
+
+
+def named_parts(mapping: Import, table: pl.DataFrame) -> pl.DataFrame:
+    """The table with a column per named group of `source.pattern`, read from `task_name`. Rows of other tasks go.
+
+    Raises:
+        TransferError: the pattern is none, or fits no task.
+    """
+    if mapping.pattern is None:
+        return table
+    try:
+        pattern = re.compile(mapping.pattern)
+    except re.error as error:
+        raise TransferError(f"source.pattern: {mapping.pattern!r} is no regular expression ({error}).") from error
+    names = table["task_name"].unique(maintain_order=True).to_list()
+    found = {name: match.groupdict() for name in names if (match := pattern.fullmatch(name))}
+    if not found:
+        raise TransferError(f"source.pattern: {mapping.pattern!r} fits none of the tasks {', '.join(names)}.")
+    parts = pl.DataFrame([{"task_name": name, **groups} for name, groups in found.items()])
+    return table.join(parts, on="task_name", how="inner", maintain_order="left")
