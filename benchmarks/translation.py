@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 import tempfile
 import time
@@ -44,14 +45,16 @@ MODEL = "cohere-l"  # of Qwen models `transformers serve` expects the chat templ
 def lesson(num_items: int) -> ParallelCorpus:
     """Requests to translate, with the exact translation, into every language in turn."""
     rows = []
+    marks = random.Random(1)
     for task in ("math", "api_calling", "summarization"):
         source = Source(name="c", reader="pocket", task=task, languages=("en", *LANGUAGES), max_items=num_items)
         found = pocket.read(source).rows.rows(named=True)
         for english, *others in zip(*[iter(found)] * (1 + len(LANGUAGES)), strict=True):
             for other in others:
                 text = english["messages"][0]["content"].rpartition("\n")[2]
-                prompt = PROMPT.format(language=language(other["language"]).name, text=text)
                 answer = other["messages"][0]["content"].rpartition("\n")[2]
+                text, answer = with_marks(text, answer, marks)
+                prompt = PROMPT.format(language=language(other["language"]).name, text=text)
                 rows.append(
                     {
                         "item_id": f"{other['item_id']}.{other['language']}",
@@ -71,6 +74,25 @@ def lesson(num_items: int) -> ParallelCorpus:
         languages=("en",),
         rows=pl.DataFrame(rows, schema=ROWS),
     )
+
+
+def with_marks(text: str, answer: str, choice: random.Random) -> tuple[str, str]:
+    """In half of the pairs some numbers become marks, or marks stand before or behind: they must come through."""
+    if choice.random() < 0.5:
+        return text, answer
+    number = 0
+    for digits in dict.fromkeys(re.findall(r"\d+", text)):
+        if choice.random() < 0.5 and len(re.findall(rf"\b{digits}\b", answer)) == len(
+            re.findall(rf"\b{digits}\b", text)
+        ):
+            number += 1
+            text, answer = (re.sub(rf"\b{digits}\b", f"<{number}>", one) for one in (text, answer))
+    for place in ("before", "behind"):
+        if choice.random() < 0.5:
+            number += 1
+            mark = f"<{number}>"
+            text, answer = (f"{mark} {one}" if place == "before" else f"{one} {mark}" for one in (text, answer))
+    return text, answer
 
 
 def train(folder: Path) -> Path:
@@ -133,6 +155,7 @@ def main() -> None:
         exact = sum(
             right["messages"].to_list()[row] == other for row, other in enumerate(right["messages_right"].to_list())
         )
+        print(right["messages"].to_list()[0], right["messages_right"].to_list()[0])
         print(f"its own world: {right.height} of {50 * len(LANGUAGES)} rows returned, {exact} of them exact")
         parts = []
         for split in ("test", "train"):
