@@ -15,8 +15,11 @@ import re
 import sys
 import tempfile
 import time
-from multiprocessing import Process
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,6 +42,8 @@ from endpoints import FaultyServer, serving
 from served import transformers_serving
 
 LANGUAGES = ("de", "sw")
+OWN = 50
+"""Items of the pocket world before those of API-Bank."""
 MODEL = "cohere-l"  # of Qwen models `transformers serve` expects the chat template of the hub, and parses by it
 
 
@@ -51,20 +56,19 @@ def lesson(num_items: int) -> ParallelCorpus:
         found = pocket.read(source).rows.rows(named=True)
         for english, *others in zip(*[iter(found)] * (1 + len(LANGUAGES)), strict=True):
             for other in others:
-                text = english["messages"][0]["content"].rpartition("\n")[2]
-                answer = other["messages"][0]["content"].rpartition("\n")[2]
-                text, answer = with_marks(text, answer, marks)
-                prompt = PROMPT.format(language=language(other["language"]).name, text=text)
-                rows.append(
-                    {
-                        "item_id": f"{other['item_id']}.{other['language']}",
-                        "language": "en",
-                        "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
-                        "answer": answer,
-                        "cluster": other["item_id"],
-                        "origin": "grammar",
-                    }
-                )
+                for text, answer in pairs(english, other):
+                    text, answer = with_marks(text, answer, marks)
+                    prompt = PROMPT.format(language=language(other["language"]).name, text=text)
+                    rows.append(
+                        {
+                            "item_id": f"{len(rows)}",
+                            "language": "en",
+                            "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
+                            "answer": answer,
+                            "cluster": f"{len(rows)}",
+                            "origin": "grammar",
+                        }
+                    )
     random.Random(0).shuffle(rows)
     return ParallelCorpus(
         name="lesson",
@@ -74,6 +78,20 @@ def lesson(num_items: int) -> ParallelCorpus:
         languages=("en",),
         rows=pl.DataFrame(rows, schema=ROWS),
     )
+
+
+def pairs(english: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Texts of one item and their exact translations: the last lines of its messages, the values of its calls."""
+    calls = parse_calls(english["answer"]) if english["answer"].startswith("[") else []
+    if not calls:
+        for before, after in zip(english["messages"], other["messages"], strict=True):
+            yield before["content"].rpartition("\n")[2], after["content"].rpartition("\n")[2]
+        return
+    yield english["messages"][0]["content"].rpartition("\n")[2], other["messages"][0]["content"].rpartition("\n")[2]
+    for call, same in zip(calls, parse_calls(other["answer"]), strict=True):
+        for (_, value), (_, translated) in zip(call.arguments, same.arguments, strict=True):
+            if not any(character.isdigit() for character in str(value)):
+                yield str(value), str(translated)
 
 
 def with_marks(text: str, answer: str, choice: random.Random) -> tuple[str, str]:
@@ -99,7 +117,7 @@ def train(folder: Path) -> Path:
     from crosslift.evaluation.task import task
 
     base = checkpoint(MODEL)
-    rows = lesson(1500).rows
+    rows = lesson(1000).rows
     found = tokens.tokenise(
         rows, corpus="lesson", task=task("open_ended"), prompt="bare", tokenizer=load_tokenizer(base)
     )
@@ -146,29 +164,21 @@ def main() -> None:
     num_items = int(sys.argv[2]) if len(sys.argv) > 2 else 500
     folder = Path(tempfile.mkdtemp())
     model = train(folder / "model")
-    own = Source(name="own", reader="pocket", task="summarization", split="test", languages=("en",), max_items=50)
-    both = pocket.read(Source(name="own", reader="pocket", task="summarization", split="test",
-                              languages=("en", *LANGUAGES), max_items=50)).rows  # fmt: skip
+    source = Source(name="api-bank", reader="api_bank", task="api_calling", languages=("en",), path=data)
+    parts = [api_bank.read(replace(source, split=split)).rows for split in ("test", "train")]
+    both = {tags: pocket.read(Source(name="own", reader="pocket", task="api_calling", split="test", languages=tags,
+                                     max_items=OWN)).rows for tags in (("en",), ("en", *LANGUAGES))}  # fmt: skip
+    rows = pl.concat([both["en",], pl.concat(parts).head(num_items)])
+    corpus = ParallelCorpus(name="c", task="api_calling", licence="", revision="", languages=("en",), rows=rows)
     with transformers_serving(model) as base_url:
-        outcome = run(pocket.read(own), own, base_url, model, folder / "own")
-        right = outcome.rows.filter(pl.col("language") != "en").join(both, on=["item_id", "language"])
-        exact = sum(
-            right["messages"].to_list()[row] == other for row, other in enumerate(right["messages_right"].to_list())
-        )
-        print(right["messages"].to_list()[0], right["messages_right"].to_list()[0])
-        print(f"its own world: {right.height} of {50 * len(LANGUAGES)} rows returned, {exact} of them exact")
-        parts = []
-        for split in ("test", "train"):
-            source = Source(
-                name="api-bank", reader="api_bank", task="api_calling", split=split, languages=("en",), path=data
-            )
-            parts.append(api_bank.read(source).rows)
-        rows = pl.concat(parts).head(num_items)
-        corpus = ParallelCorpus(
-            name="api-bank", task="api_calling", licence="", revision="", languages=("en",), rows=rows
-        )
         outcome = run(corpus, source, base_url, model, folder / "api-bank")
         check(corpus, outcome)
+        found = outcome.rows.filter(pl.col("language") != "en").join(both["en", *LANGUAGES], on=["item_id", "language"])
+        print(found["messages"][0], found["messages_right"][0])
+        exact = sum(map(list.__eq__, found["messages"].to_list(), found["messages_right"].to_list()))
+        print(
+            f"of its own world {found.height} of {OWN * len(LANGUAGES)} rows returned, {exact} letter by letter as the grammar"
+        )
         stormy(corpus, source, base_url, model, folder / "stormy", outcome)
 
 
@@ -184,7 +194,7 @@ def stormy(
             return choice.message.content or "", choice.finish_reason
 
     with serving(str, server=Relay, fault_every=20) as server:
-        child = Process(target=run, args=(corpus, source, server.base_url, model, folder))
+        child = get_context("spawn").Process(target=run, args=(corpus, source, server.base_url, model, folder))
         child.start()
         journal = folder / "journal.jsonl"
         while child.is_alive() and (
@@ -218,7 +228,9 @@ def check(corpus: ParallelCorpus, outcome: work.Outcome) -> None:
         assert aside["reason"]
         kind = " ".join(word for word in aside["reason"].split(":")[-1].split() if word.isalpha())
         reasons[kind] = reasons.get(kind, 0) + 1
-    print(f"API-Bank: {whole} rows returned, all with the structure of their call; {len(outcome.set_aside)} set aside")
+    print(
+        f"{corpus.num_items} items: {whole} rows returned, all with the structure of their call; {len(outcome.set_aside)} set aside"
+    )
     print(json.dumps(dict(sorted(reasons.items(), key=lambda one: -one[1])[:6])))
     print(f"{outcome.num_requests:,} requests, {outcome.num_completion_tokens:,} tokens answered")
 

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from crosslift.cli import judging, listing, pocket, results, running, studies, translating
+from crosslift.cli import importing, judging, listing, pocket, results, running, studies, translating
 from crosslift.errors import CrossliftError
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command()(running.status)
 app.command()(running.work)
 app.command()(results.score)
 app.command()(results.report)
+app.command("import")(importing.import_results)
 app.command()(judging.judge)
 app.command()(translating.translate)
 app.command("list")(listing.list_members)

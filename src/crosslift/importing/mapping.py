@@ -55,8 +55,11 @@ class Import:
     question: str
     licence: str
     format: str
+    root: Path
+    """Where paths of the mapping begin."""
     path: Path
     where: dict[str, list[Any]]
+    without: dict[str, list[Any]]
     join: tuple[Path, str] | None
     unit: float
     separator: str
@@ -76,6 +79,7 @@ class SourceTable(Table):
     format: Text = "table"
     path: Text = Field(description="file or folder, below --data or else below this file")
     where: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
+    without: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
     join: JoinTable | None = None
     unit: Real = 1.0
     separator: Text = ","
@@ -122,8 +126,10 @@ def load_import(path: Path, *, data: Path | None = None) -> Import:
         question=table.question,
         licence=table.licence,
         format=source.format,
+        root=root,
         path=root / source.path,
         where=dict(source.where),
+        without=dict(source.without),
         join=None if source.join is None else (root / source.join.path, source.join.on),
         unit=source.unit,
         separator=source.separator,

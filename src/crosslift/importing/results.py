@@ -32,8 +32,13 @@ class Results:
     scores: pl.DataFrame  # scores.SCORES
 
     def table(self) -> pl.DataFrame:
-        """The cells with what is known of their runs, one row per run x evaluation x metric x language."""
-        return self.cells.join(self.runs, on="run", how="left", maintain_order="left", validate="m:1")
+        """The cells with what is known of their runs, one row per run x evaluation x metric x language.
+
+        `num_items` are the items behind a score; what a run was trained on per language is called `amounts` here.
+        """
+        return self.cells.join(
+            self.runs.rename({"num_items": "amounts"}), on="run", how="left", maintain_order="left", validate="m:1"
+        )
 
 
 def read(mapping: Import) -> Results:
@@ -56,8 +61,9 @@ def assemble(mapping: Import, raw: pl.DataFrame) -> Results:
     if not twice.is_empty():
         row = twice.row(0, named=True)
         raise TransferError(
-            f"{mapping.name}: {twice.height} rows tell of the same cell, the first of {row['run']} in {row['language']} "
-            f"({row['metric']}). Name what tells them apart in columns.run, columns.evaluation or columns.metric."
+            f"{mapping.name}: {twice.height} rows tell of the same cell, the first of "
+            f"{row['run']} in {row['language']} ({row['metric']}). Name what tells them apart in columns.run, "
+            "columns.evaluation or columns.metric."
         )
     if not items:
         cells = table.select(pl.col(name).cast(kind) for name, kind in CELLS.items())
@@ -96,15 +102,17 @@ def write(folder: Path, mapping: Import, results: Results) -> None:
 
 
 def _kept(mapping: Import, raw: pl.DataFrame) -> pl.DataFrame:
-    named = {*_named(mapping.columns.values()), *mapping.where}
+    named = {*_named(mapping.columns.values()), *mapping.where, *mapping.without}
     if lacking := sorted(named - set(raw.columns)):
         raise TransferError(
             f"{mapping.path.name} has no column {', '.join(lacking)}. It has: {', '.join(raw.columns)}."
         )
     for column, values in mapping.where.items():
         raw = raw.filter(pl.col(column).is_in(pl.Series(values).cast(raw.schema[column]).implode()))
+    for column, values in mapping.without.items():
+        raw = raw.filter(~pl.col(column).is_in(pl.Series(values).cast(raw.schema[column]).implode()))
     if raw.is_empty():
-        raise TransferError(f"{mapping.path.name}: source.where leaves no row.")
+        raise TransferError(f"{mapping.path.name}: source.where and source.without leave no row.")
     return raw
 
 

@@ -135,13 +135,13 @@ def render(data: ReportData, drawn: list[Drawn]) -> str:
         samples=_samples(data),
         light=theme.LIGHT,
         dark=theme.DARK,
-        payload=_for_script(
+        payload=for_script(
             {
                 "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
                 "themes": {"light": theme.config(theme.LIGHT), "dark": theme.config(theme.DARK)},
             }
         ),
-        bundle=_bundle() if any(one.spec for one in drawn) else "",
+        bundle=bundle() if any(one.spec for one in drawn) else "",
     )
 
 
@@ -183,14 +183,14 @@ def _samples(data: ReportData) -> dict[str, list[dict[str, Any]]]:
     return {run: rows[run] for run in data.runs["run"] if run in rows}
 
 
-def _for_script(value: Any) -> str:
+def for_script(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 @cache
-def _bundle() -> str:
+def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one module, from the library that also drew the still pictures."""
     import vl_convert
 

@@ -1,0 +1,205 @@
+"""Recommendations from a part of the pocket grid, held against the whole grid.
+
+    python benchmarks/recommendation.py [RESAMPLES]
+
+Truth is what the full grid of `references/english-is-not-all-you-need` measured. (1) From a random quarter of the runs,
+the proposed mixture per model and task: how often is it within one standard error (items and run-to-run noise) of the
+best? (2) The same grid, runs added one by one, chosen by expected gain or at random. (3) A harder choice: 120 mixtures
+of one total, true scores drawn from the model that the whole grid fitted, so that the truth is known and no run is
+without noise: how many runs until the regret is as low?
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from crosslift.streams import stream
+from crosslift.transfer.predict import Observed, fit_transfer
+from crosslift.transfer.recommend import Budget, Objective, next_batch, recommend
+from crosslift.transfer.replicates import replicates
+
+REFERENCE = Path(__file__).parents[1] / "references" / "english-is-not-all-you-need"
+METRICS = {"math": "accuracy", "api_calling": "exact"}
+START = 3
+NUM_CANDIDATES, TOTAL, MODEL = 120, 630, "qwen3-m"
+
+
+def cells_of(task: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Mean per run and language with its runs; item-level scores."""
+    runs = pl.read_parquet(REFERENCE / "runs.parquet").filter(family="coverage", setting=task)
+    runs = runs.filter(pl.col("seed") == pl.col("seed").min().over("model", "mixture"))
+    scores = pl.read_parquet(REFERENCE / "scores.parquet").filter(task=task, metric=METRICS[task])
+    scores = scores.join(runs.select("run", "model", "mixture"), on="run")
+    return scores.group_by("run", "language").agg(pl.col("value").mean()).sort("run", "language").join(
+        runs, on="run"
+    ), scores
+
+
+def observed_of(cells: pl.DataFrame) -> Observed:
+    facts = cells.unique("mixture")
+    return Observed(
+        values=cells["value"].to_numpy(),
+        runs=cells["run"].to_numpy().astype(str),
+        models=cells["model"].to_numpy().astype(str),
+        languages=cells["language"].to_numpy().astype(str),
+        mixtures=cells["mixture"].to_numpy().astype(str),
+        amounts={
+            row["mixture"]: dict(zip(row["languages"], row["num_items"], strict=True))
+            for row in facts.iter_rows(named=True)
+        },
+    )
+
+
+def standard_errors(scores: pl.DataFrame, task: str) -> dict[tuple[str, str], float]:
+    """Of a run's mean over languages: resampled items, and the noise between runs that the replicates show."""
+    items = scores.group_by("model", "mixture", "cluster").agg(pl.col("value").mean())
+    table = items.group_by("model", "mixture").agg(se=pl.col("value").std() / pl.len().sqrt())
+    noise = replicates(
+        pl.read_parquet(REFERENCE / "scores.parquet"), pl.read_parquet(REFERENCE / "runs.parquet"), METRICS
+    )
+    (between,) = noise.filter(evaluation={"math": "math", "api_calling": "calls"}[task], language="all")[
+        "net"
+    ].to_list()
+    return {(row["model"], row["mixture"]): float(np.hypot(row["se"], between)) for row in table.iter_rows(named=True)}
+
+
+def main() -> None:
+    num_resamples = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    within, shortfall, uniform_within, total = 0, [], 0, 0
+    runs_needed: dict[str, list[int]] = {"chosen": [], "random": []}
+    curves: dict[str, list[np.ndarray]] = {"chosen": [], "random": []}
+    for task in METRICS:
+        cells, scores = cells_of(task)
+        errors = standard_errors(scores, task)
+        languages = tuple(sorted(cells["language"].unique()))
+        truth = {
+            (row["model"], row["mixture"]): row["value"]
+            for row in cells.group_by("model", "mixture").agg(pl.col("value").mean()).iter_rows(named=True)
+        }
+        whole = observed_of(cells)
+        mixtures = sorted(set(whole.mixtures))
+        amounts = [whole.amounts[name] for name in mixtures]
+        trained = tuple(sorted({tag for one in amounts for tag in one}))
+        budget = Budget(amount=max(sum(one.values()) for one in amounts), languages=trained)
+        objective = Objective(languages=languages)
+        names = sorted(set(whole.runs))
+        start = None
+        for number in range(num_resamples):
+            generator = stream(number, "benchmark", task)
+            kept = generator.choice(len(names), size=len(names) // 4, replace=False)
+            rows = np.flatnonzero(np.isin(whole.runs, [names[place] for place in kept]))
+            fitted = fit_transfer(whole.take(rows), start=start, max_steps=25)
+            start = fitted.log_variances
+            for model in sorted(set(fitted.observed.models)):
+                found = recommend(fitted, model, objective, budget, candidates=amounts, seed=number)
+                proposed = min(range(len(amounts)), key=lambda place: sum(
+                    abs(found.amounts.get(tag, 0) - amounts[place].get(tag, 0)) for tag in trained))  # fmt: skip
+                best = max(mixtures, key=lambda name: truth[model, name])
+                lost = truth[model, best] - truth[model, mixtures[proposed]]
+                shortfall.append(lost)
+                within += lost <= errors[model, best]
+                tried = {whole.mixtures[row] for row in rows if whole.models[row] == model}
+                uniform_within += truth[model, best] - max(truth[model, name] for name in tried) <= errors[model, best]
+                total += 1
+        for model in sorted(set(whole.models)):
+            here = whole.take(np.flatnonzero(whole.models == model))
+            for number in range(max(2, num_resamples // 4)):
+                generator = stream(number, "benchmark", task, model)
+                order = [int(place) for place in generator.permutation(len(mixtures))]
+                for rule in curves:
+                    regrets = _regrets(here, mixtures, amounts, truth, model, objective, order, rule)
+                    curves[rule].append(regrets)
+                    limit = errors[model, max(mixtures, key=lambda name: truth[model, name])]
+                    below = np.flatnonzero(regrets <= limit)
+                    runs_needed[rule].append(START + int(below[0]) if len(below) else len(mixtures))
+    print(f"(1) from a quarter of the runs: within one standard error of the best in {within} of {total} "
+          f"({100 * within / total:.0f} %), mean shortfall {100 * np.mean(shortfall):.1f} points")  # fmt: skip
+    print(f"    the best mixture among the runs that were kept: {100 * uniform_within / total:.0f} %")
+    means = {rule: np.mean(found, axis=0) for rule, found in curves.items()}
+    print("(2) mean regret in points after so many runs:")
+    for step in range(len(means["chosen"])):
+        print(
+            f"    {START + step:3d}  chosen {100 * means['chosen'][step]:5.2f}  random {100 * means['random'][step]:5.2f}"
+        )
+    print(f"    runs until within one standard error: chosen {np.mean(runs_needed['chosen']):.1f}, random "
+          f"{np.mean(runs_needed['random']):.1f}")  # fmt: skip
+    harder(max(8, num_resamples))
+
+
+def harder(num_truths: int) -> None:
+    """(3)"""
+    cells, _ = cells_of("math")
+    fitted = fit_transfer(observed_of(cells))
+    trained = sorted({tag for one in fitted.observed.amounts.values() for tag in one})
+    languages = tuple(sorted(set(fitted.observed.languages)))
+    objective = Objective(languages=languages)
+    noise = np.exp(fitted.log_variances[-2:]) * fitted.scale**2
+    curves: dict[str, list[np.ndarray]] = {"chosen": [], "random": []}
+    for number in range(num_truths):
+        generator = stream(number, "benchmark", "harder")
+        pool = []
+        for _ in range(NUM_CANDIDATES):
+            chosen = generator.choice(len(trained), size=int(generator.integers(1, len(trained) + 1)), replace=False)
+            shares = generator.dirichlet(np.ones(len(chosen)))
+            pool.append({trained[place]: TOTAL * share for place, share in zip(chosen, shares, strict=True)})
+        mean, covariance = fitted.predict(pool, MODEL, languages)
+        values, vectors = np.linalg.eigh(covariance)
+        truth = mean + vectors @ (np.sqrt(np.clip(values, 0, None)) * generator.standard_normal(len(mean)))
+        truth = truth.reshape(NUM_CANDIDATES, -1)
+        measured = truth + np.sqrt(noise[0]) * generator.standard_normal((NUM_CANDIDATES, 1))
+        measured = measured + np.sqrt(noise[1]) * generator.standard_normal(measured.shape)
+        names = [f"m{place}" for place in range(NUM_CANDIDATES)]
+        here = Observed(
+            values=measured.ravel(),
+            runs=np.repeat(names, len(languages)),
+            models=np.repeat("one", measured.size),
+            languages=np.tile(languages, NUM_CANDIDATES),
+            mixtures=np.repeat(names, len(languages)),
+            amounts=dict(zip(names, pool, strict=True)),
+        )
+        known = {("one", name): float(row.mean()) for name, row in zip(names, truth, strict=True)}
+        order = [int(place) for place in generator.permutation(NUM_CANDIDATES)]
+        for rule, length in (("chosen", 12), ("random", 30)):
+            curves[rule].append(_regrets(here, names, pool, known, "one", objective, order, rule, length))
+    means = {rule: np.mean(found, axis=0) for rule, found in curves.items()}
+    print(f"(3) {NUM_CANDIDATES} mixtures of {TOTAL:,} items, {num_truths} truths: mean regret in points")
+    for step in range(len(means["random"])):
+        shown = f"{100 * means['chosen'][step]:5.2f}" if step < len(means["chosen"]) else "     "
+        print(f"    {START + step:3d}  chosen {shown}  random {100 * means['random'][step]:5.2f}")
+    for step in (3, 5, 9):
+        reached = means["chosen"][step]
+        later = np.flatnonzero(means["random"] <= reached)
+        found = f"{START + int(later[0])}" if len(later) else f"more than {START + len(means['random']) - 1}"
+        print(f"    the regret of {START + step} chosen runs ({100 * reached:.2f}) takes {found} random ones")
+
+
+def _regrets(
+    here: Observed, mixtures: list[str], amounts: list, truth: dict, model: str, objective: Objective,
+    order: list[int], rule: str, length: int = 12,
+) -> np.ndarray:  # fmt: skip
+    """Regret of the mixture with the highest expectation, after 3, 4, ... runs of this model."""
+    done = order[:START]
+    best = max(truth[model, name] for name in mixtures)
+    regrets, start = [], None
+    while len(done) <= length:
+        rows = np.flatnonzero(np.isin(here.mixtures, [mixtures[place] for place in done]))
+        fitted = fit_transfer(here.take(rows), start=start, max_steps=15)
+        start = fitted.log_variances
+        mean, _ = fitted.predict(amounts, model, objective.languages)
+        value = objective.value(mean.reshape(len(amounts), -1))
+        regrets.append(best - truth[model, mixtures[int(value.argmax())]])
+        rest = [place for place in order if place not in done]
+        if rule == "random":
+            done = [*done, rest[0]]
+        else:
+            ((place, _),) = next_batch(fitted, model, objective, [amounts[p] for p in rest], size=1, choice=amounts)
+            done = [*done, rest[place]]
+    return np.array(regrets)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""import: results that were made elsewhere, and what they can tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_results(
+    mapping: Annotated[Path, typer.Argument(help="What the columns mean: a TOML file, see docs/importing.md.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where tables, answers and the page go.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Where the mapping's paths begin. Default: the mapping's folder.")
+    ] = None,
+) -> None:
+    """Read results made elsewhere into crosslift's tables, and ask them what the mapping asks."""
+    from crosslift.importing.ask import ask
+    from crosslift.importing.mapping import load_import
+    from crosslift.importing.page import write_page
+    from crosslift.importing.results import read, write
+
+    asked = load_import(mapping, data=data)
+    results = read(asked)
+    typer.echo(
+        f"{asked.name}: {results.runs.height} runs, {results.cells.height:,} cells"
+        + (f", {results.scores.height:,} scores of samples" if results.scores.height else "")
+    )
+    analysed = ask(asked, results, say=typer.echo)
+    write(folder, asked, results)
+    page = write_page(folder, asked, results, analysed)
+    typer.echo(f"{page}")

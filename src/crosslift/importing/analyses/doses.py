@@ -1,0 +1,230 @@
+"""Claims about scores against a dose: gains, peaks, plateaus, gaps, each with the noise between runs in its interval.
+
+    unit        what values are multiplied by for people: 100 for shares of 1
+    claims      list of tables:
+        claim       in words
+        of          "rise" (the best minus dose 0), "best", "fall" (this curve's best minus the other's), "gap" (mean
+                    over doses), "correlation" (Spearman, seen and unseen), "plateau" (dose), "plateau_ratio"
+        measure     "non_english" (default), "relative" (to English), "seen", "unseen", "english"
+        where       columns and values that choose one curve
+        minus       the same of a second curve
+        above       the claim is that the number is above it (default 0)
+        below       ... or below it
+        printed, decimals   as published
+        margin      of plateaus, in the unit of the values
+
+Runs at dose 0 of one model, task and setting whose mixtures differ in nothing else are replicates; so is every run that
+repeats another's model, setting, languages and amounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.stats import rankdata
+
+from crosslift.errors import TransferError
+from crosslift.importing.answer import Analysed, Answer, Verdict
+from crosslift.importing.results import Results
+from crosslift.transfer.plateau import best, isotonic, plateau, plateau_draws, rise, statistic
+from crosslift.transfer.replicated import Noise, noise_of_curves, noise_of_replicates, pooled
+
+OPTIONS: dict[str, type] = {"claims": list, "unit": float, "margin": float, "english": str}
+MEASURES = ("non_english", "relative", "seen", "unseen", "english", "gap")
+
+
+class _Curve:
+    """One line of runs over doses, in one measure."""
+
+    def __init__(self, table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> None:
+        runs = _measured(table, where)
+        if runs.is_empty():
+            raise TransferError(f"claims: no runs where {dict(where)}.")
+        if runs["dose"].is_duplicated().any():
+            raise TransferError(f"claims: {dict(where)} chooses several curves. Name more columns.")
+        self.doses = runs["dose"].to_numpy().astype(float)
+        self.points = runs[measure].to_numpy()
+        self.runs = runs["run"].to_list()
+        self.noise = _noise(table, where, measure)
+
+
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+    table = results.table()
+    unit = float(options.get("unit", 1.0))
+    answers = [_answer(table, claim, unit, options) for claim in options["claims"]]
+    noises = [
+        {"task": task, "model": model, "measure": measure, "sd": None if found is None else found.deviation * unit,
+         "df": None if found is None else found.df, "source": "" if found is None else found.source}
+        for (task, model), _ in table.group_by("task", "model", maintain_order=True)
+        for measure in MEASURES
+        for found in [_noise(table, {"task": task, "model": model}, measure)]
+    ]  # fmt: skip
+    return Analysed(
+        kind="doses", answers=answers, tables={"curves": _measured(table, {}), "noise": pl.DataFrame(noises)}
+    )
+
+
+def _measured(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame:
+    """Per run the measures, in the order of the doses."""
+    for column, value in where.items():
+        if column not in table.columns:
+            raise TransferError(f"claims: there is no column '{column}'.")
+        table = table.filter(pl.col(column) == value)
+    english, trained = pl.col("language") == "en", pl.col("language").is_in(pl.col("languages"))
+    means = table.group_by("run", "task", "model", "setting", "mixture", "dose", maintain_order=True).agg(
+        non_english=pl.col("value").filter(~english).mean(),
+        english=pl.col("value").filter(english).mean(),
+        seen=pl.col("value").filter(~english & trained).mean(),
+        unseen=pl.col("value").filter(~english & ~trained).mean(),
+    )
+    return means.with_columns(
+        relative=pl.col("non_english") / pl.col("english"), gap=pl.col("seen") - pl.col("unseen")
+    ).sort("task", "model", "setting", "mixture", "dose")
+
+
+def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> Noise | None:
+    """Of one point, for one task and model: replicates of the same configuration, and the roughness of its curves."""
+    if "task" not in where or "model" not in where:
+        raise TransferError("claims: 'where' must name the task and the model, whose noise is taken.")
+    runs = _measured(table, {"task": where["task"], "model": where["model"]})
+    at_zero = runs.filter(dose=0)
+    same = [part[measure].to_numpy() for _, part in at_zero.group_by("setting", maintain_order=True)]
+    curves = [part[measure].to_numpy()[1:] for _, part in runs.group_by("setting", "mixture", maintain_order=True)]
+    # Seen and unseen are other languages in each mixture, so that only the means over all can repeat at dose 0.
+    replicates = noise_of_replicates(same) if measure in {"non_english", "relative", "english"} else None
+    return pooled(replicates, noise_of_curves(curves))
+
+
+def _answer(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+    of, measure = claim["of"], claim.get("measure", "non_english")
+    if of not in _KINDS or measure not in MEASURES:
+        raise TransferError(f"claims: of = '{of}', measure = '{measure}'. Known: {', '.join(_KINDS)}; {MEASURES}.")
+    return _KINDS[of](table, claim, unit, options)
+
+
+def _level(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+    """Numbers in the unit of the scores."""
+    measure = claim.get("measure", "non_english")
+    function = {"rise": rise, "best": best, "mean": _mean}[claim["of"]]
+    curves = [_Curve(table, claim["where"], measure)]
+    if "minus" in claim:
+        curves.append(_Curve(table, claim["minus"], measure))
+    noises = [curve.noise for curve in curves]
+    if any(noise is None for noise in noises):
+        raise TransferError(f"{claim['claim']}: nothing says how much runs differ.")
+    found = statistic(
+        (lambda a, b: function(a) - function(b)) if len(curves) == 2 else function,
+        [curve.points for curve in curves],
+        [noise for noise in noises if noise is not None],
+    )
+    sign = -1.0 if claim.get("below") is not None else 1.0
+    bound = float(claim.get("above", claim.get("below", 0.0)) or 0.0) / unit
+    verdict: Verdict = "cannot tell"
+    if min(sign * (found.low - bound), sign * (found.high - bound)) > 0:
+        verdict = "supported"
+    elif max(sign * (found.low - bound), sign * (found.high - bound)) < 0:
+        verdict = "not supported"
+    source = noises[0].source if noises[0] else ""
+    note = f"without the bias of a maximum: {unit * found.value:.2f}; noise from {source}"
+    return _made(claim, curves, (unit * found.observed, unit * found.low, unit * found.high), verdict, note)
+
+
+def _mean(curve: np.ndarray) -> np.ndarray:
+    return np.asarray(curve.mean(axis=-1))
+
+
+def _correlation(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+    curves = [_Curve(table, claim["where"], side) for side in ("seen", "unseen")]
+
+    def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        ranks = [rankdata(side, axis=-1) for side in (one, other)]
+        centred = [side - side.mean(axis=-1, keepdims=True) for side in ranks]
+        below = np.sqrt((centred[0] ** 2).sum(axis=-1) * (centred[1] ** 2).sum(axis=-1))
+        return np.asarray((centred[0] * centred[1]).sum(axis=-1) / below)
+
+    observed = float(spearman(curves[0].points, curves[1].points))
+    # Under no relation every order of one side is as likely as any other; n is small enough for many random orders.
+    generator = np.random.default_rng(0)
+    shuffled = np.stack([generator.permutation(curves[1].points) for _ in range(9999)])
+    p = (1 + int((spearman(curves[0].points, shuffled) >= observed - 1e-12).sum())) / 10_000
+    half = 1.06 * 1.96 / np.sqrt(max(len(curves[0].points) - 3, 1))
+    low, high = np.tanh(np.arctanh(np.clip(observed, -0.999, 0.999)) + np.array([-half, half]))
+    verdict: Verdict = "supported" if p < 0.025 else "cannot tell"
+    note = f"one-sided permutation p = {p:.3f}; Fisher's interval, wide for {len(curves[0].points)} doses"
+    return _made(claim, curves, (observed, float(low), float(high)), verdict, note)
+
+
+def _plateau(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+    margin = float(claim.get("margin", options.get("margin", 1.0))) / unit
+    curves = [_Curve(table, claim["where"], claim.get("measure", "non_english"))]
+    if claim["of"] == "plateau_ratio":
+        curves.append(_Curve(table, claim["minus"], claim.get("measure", "non_english")))
+    if any(curve.noise is None for curve in curves):
+        raise TransferError(f"{claim['claim']}: nothing says how much runs differ.")
+    found = [
+        plateau(curve.points, curve.doses, curve.noise, margin=margin) for curve in curves if curve.noise is not None
+    ]
+    if claim["of"] == "plateau":
+        value, low, high = found[0].dose, found[0].low, found[0].high
+        note = "" if found[0].told else "the interval holds all doses"
+    else:
+        draws = [
+            np.maximum(
+                plateau_draws(isotonic(curve.points), curve.doses, curve.noise, margin=margin, seed=seed),
+                curve.doses[1],
+            )
+            for seed, curve in enumerate(curves)
+            if curve.noise is not None
+        ]
+        ratio = draws[0] / draws[1]
+        value = max(found[0].dose, curves[0].doses[1]) / max(found[1].dose, curves[1].doses[1])
+        low, high = (float(side) for side in np.quantile(ratio, [0.025, 0.975]))
+        note = "plateaus at " + " and ".join(f"{one.dose:g} [{one.low:g}, {one.high:g}]" for one in found)
+    verdict: Verdict = "cannot tell"
+    if "above" in claim:
+        verdict = "supported" if low > claim["above"] else "not supported" if high <= claim["above"] else verdict
+    elif "below" in claim:
+        verdict = "supported" if high <= claim["below"] else "not supported" if low > claim["below"] else verdict
+    margin_words = f"margin {unit * margin:g}"
+    note = f"{margin_words}; {note}" if note else margin_words
+    return _made(claim, curves, (value, low, high), verdict, note)
+
+
+_KINDS = {
+    "rise": _level,
+    "best": _level,
+    "mean": _level,
+    "correlation": _correlation,
+    "plateau": _plateau,
+    "plateau_ratio": _plateau,
+}
+
+
+def _made(
+    claim: Mapping[str, Any], curves: list[_Curve], numbers: tuple[float, float, float], verdict: Verdict, note: str
+) -> Answer:
+    where = ", ".join(str(part) for part in claim["where"].values())
+    if "minus" in claim:
+        where += " against " + ", ".join(
+            str(part) for key, part in claim["minus"].items() if part != claim["where"].get(key)
+        )
+    return Answer(
+        question=claim["claim"],
+        about=where,
+        measure=f"{claim['of']} of {_measure(claim)}",
+        value=numbers[0],
+        low=numbers[1],
+        high=numbers[2],
+        printed=claim.get("printed"),
+        decimals=int(claim.get("decimals", 1)),
+        verdict=verdict if claim.get("judged", True) else "",
+        runs=[run for curve in curves for run in curve.runs],
+        note=note,
+    )
+
+
+def _measure(claim: Mapping[str, Any]) -> str:
+    return "seen and unseen" if claim["of"] == "correlation" else str(claim.get("measure", "non_english"))

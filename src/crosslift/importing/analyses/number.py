@@ -1,0 +1,63 @@
+"""Scores against the number of languages that a fixed amount of data is spread over.
+
+unit        what values are multiplied by for people
+margin      of the plateau, in that unit
+from        the smallest number of languages that is looked at (default: all)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosslift.errors import TransferError
+from crosslift.importing.answer import Analysed, Answer, Verdict
+from crosslift.importing.results import Results
+from crosslift.transfer.plateau import plateau, rise, statistic
+from crosslift.transfer.replicated import noise_of_replicates
+
+OPTIONS: dict[str, type] = {"unit": float, "margin": float}
+
+
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+    unit, margin = float(options.get("unit", 1.0)), float(options.get("margin", 1.0))
+    table = results.table().with_columns(number=pl.col("languages").list.len())
+    # Languages count the same within a task, tasks the same within a run.
+    runs = (
+        table.group_by("run", "number", "task", maintain_order=True)
+        .agg(pl.col("value").mean())
+        .group_by("run", "number", maintain_order=True)
+        .agg(pl.col("value").mean())
+    )
+    groups = [(int(number), part) for (number,), part in runs.sort("number").group_by("number", maintain_order=True)]
+    noise = noise_of_replicates([part["value"].to_numpy() for _, part in groups])
+    if noise is None or len(groups) < 3:
+        raise TransferError("it takes replicates and three numbers of languages to tell a curve from noise.")
+    curve = np.array([part["value"].mean() for _, part in groups])
+    per_point = replace(noise, variance=noise.variance / float(np.mean([part.height for _, part in groups])))
+    numbers = [number for number, _ in groups]
+    gain = statistic(rise, [curve], [per_point])
+    found = plateau(curve, numbers, per_point, margin=margin / unit)
+    verdict: Verdict = "supported" if gain.low > 0 else "cannot tell"
+    names = runs["run"].to_list()
+    answers = [
+        Answer(
+            question="Do more languages help at the same amount of data?",
+            about=f"{numbers[0]} to {numbers[-1]} languages",
+            measure="the best number minus the smallest", value=unit * gain.observed, low=unit * gain.low,
+            high=unit * gain.high, verdict=verdict, runs=names,
+            note=f"without the bias of a maximum: {unit * gain.value:.2f}; run-to-run sd "
+            f"{unit * noise.deviation:.2f} ({noise.source})",
+        ),
+        Answer(
+            question="From how many languages on is nothing gained?", about=f"margin {margin:g}",
+            measure="plateau, languages", value=found.dose, low=found.low, high=found.high,
+            verdict="" if found.told else "cannot tell", runs=names,
+        ),
+    ]  # fmt: skip
+    points = pl.DataFrame({"number": numbers, "mean": unit * curve, "runs": [part.height for _, part in groups]})
+    return Analysed(kind="number", answers=answers, tables={"curve": points})

@@ -1,0 +1,66 @@
+"""What training on a language does for it, in runs that differ in which languages they hold.
+
+    unit        what differences are multiplied by for people
+    where       columns and the values that are looked at
+
+The same language is compared with itself, in runs that trained on it and runs that did not: a mixed model with the cell
+(model x task x language) and the run as crossed random effects, so that easy languages and good runs cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from crosslift.errors import TransferError
+from crosslift.importing.answer import Analysed, Answer, sign_verdict
+from crosslift.importing.results import Results
+from crosslift.transfer.mixed import codes_of, fit_mixed
+
+OPTIONS: dict[str, type] = {"unit": float, "where": dict}
+
+
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+    unit = float(options.get("unit", 1.0))
+    table = results.table().filter(pl.col("value").is_not_null())
+    for column, value in dict(options.get("where", {})).items():
+        table = table.filter(pl.col(column).is_in([value] if isinstance(value, (str, int)) else value))
+    table = table.with_columns(seen=pl.col("language").is_in(pl.col("languages")))
+    answers, shares = [], []
+    for task in ["all tasks", *table["task"].unique(maintain_order=True)]:
+        part = table if task == "all tasks" else table.filter(task=task)
+        answer, share = _answer(part, str(task), unit)
+        answers.append(answer)
+        shares += [{"task": task, "part": name, "share": value} for name, value in share.items()]
+    return Analysed(kind="seen", answers=answers, tables={"variance_shares": pl.DataFrame(shares)})
+
+
+def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[str, float]]:
+    cell = part.select(pl.concat_str("model", "task", "language", separator=" ")).to_series()
+    per_cell = part.with_columns(cell=cell).group_by("cell").agg(both=pl.col("seen").n_unique())
+    num_both = per_cell.filter(pl.col("both") == 2).height
+    if not num_both:
+        raise TransferError(f"{task}: no language is trained on in some runs and not in others.")
+    fit = fit_mixed(
+        part["value"].to_numpy(),
+        np.column_stack([np.ones(part.height), part["seen"].to_numpy().astype(float)]),
+        {"cell": codes_of(cell.to_numpy()), "run": codes_of(part["run"].to_numpy())},
+    )
+    value, error = float(fit.coefficients[1]), float(fit.standard_errors[1])
+    half = float(stats.t.ppf(0.975, max(num_both - 1, 1))) * error
+    answer = Answer(
+        question="Does a language gain from being trained on itself?",
+        about=task,
+        measure="seen minus unseen, same language and model",
+        value=unit * value,
+        low=unit * (value - half),
+        high=unit * (value + half),
+        verdict=sign_verdict(value - half, value + half),
+        runs=sorted(set(part["run"])),
+        note=f"{num_both} cells were both; mixed model, residual sd {unit * fit.residual:.2f}",
+    )
+    return answer, fit.shares

@@ -1,0 +1,68 @@
+"""Can scores be told from what was trained on? The transfer model, whole mixtures and whole languages left out.
+
+total       amount that each run's languages share, where the source gives no amounts per language
+tasks       which; default: all, one after the other
+unit        what errors are multiplied by for people
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from crosslift.errors import TransferError
+from crosslift.importing.answer import Analysed, Answer, sign_verdict
+from crosslift.importing.results import Results
+from crosslift.transfer.observe import observe
+from crosslift.transfer.predict import fit_transfer, validate
+
+OPTIONS: dict[str, type] = {"total": float, "tasks": list, "unit": float}
+
+
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+    unit = float(options.get("unit", 1.0))
+    table = results.table().filter(pl.col("value").is_not_null(), pl.col("languages").list.len() > 0)
+    if "total" in options:
+        total = round(float(options["total"]))
+        table = table.with_columns(
+            amounts=pl.Series(
+                [[total // len(tags)] * len(tags) for tags in table["languages"].to_list()], dtype=pl.List(pl.Int64())
+            )
+        )
+    answers, parts = [], []
+    for task in options.get("tasks", table["task"].unique(maintain_order=True).to_list()):
+        part = table.filter(task=task)
+        if part.is_empty():
+            raise TransferError(f"transfer: no cells of the task '{task}'.")
+        observed = observe(part)
+        runs = sorted(set(part["run"]))
+        for left_out in ("mixture", "language"):
+            found = validate(observed, left_out=left_out)
+            low, high = found.better[1], found.better[2]
+            answers.append(
+                Answer(
+                    question=f"Can scores of a new {left_out} be predicted?",
+                    about=str(task),
+                    measure="squared error saved against the better baseline",
+                    value=unit**2 * found.better[0], low=unit**2 * low, high=unit**2 * high,
+                    verdict=sign_verdict(low, high), runs=runs,
+                    note=f"root mean squared error {unit * found.model:.2f}; mean of the others "
+                    f"{unit * found.mean:.2f}, nearest {unit * found.nearest:.2f}; {found.num_groups} left out in turn",
+                )
+            )  # fmt: skip
+            low, high = found.similarity[1], found.similarity[2]
+            answers.append(
+                Answer(
+                    question=f"Does similarity of languages help to predict a new {left_out}?",
+                    about=str(task),
+                    measure="squared error saved by similarity",
+                    value=unit**2 * found.similarity[0], low=unit**2 * low, high=unit**2 * high,
+                    verdict=sign_verdict(low, high), runs=runs,
+                    note=f"root mean squared error without it {unit * found.without_similarity:.2f}",
+                )
+            )  # fmt: skip
+        words = fit_transfer(observed).in_words()
+        parts.append(pl.DataFrame([{"task": task, "part": name, "sd": unit * value} for name, value in words.items()]))
+    return Analysed(kind="transfer", answers=answers, tables={"parts": pl.concat(parts)})

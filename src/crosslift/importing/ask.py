@@ -1,0 +1,54 @@
+"""The questions of a mapping, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crosslift.discover import member
+from crosslift.errors import StudyError
+from crosslift.importing.answer import Analysed, Answer
+from crosslift.importing.mapping import Import
+from crosslift.importing.results import Results
+from crosslift.studies.problems import Problems
+
+
+def ask(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysed]:
+    """Run every analysis and say each answer in a line.
+
+    Raises:
+        StudyError: an analysis has options that it does not know; all are named.
+        TransferError: the results lack what an analysis needs.
+    """
+    problems = Problems(mapping.name)
+    modules = [(member("analysis", one["kind"]), one) for one in mapping.analyses]
+    for number, (module, one) in enumerate(modules):
+        given = {key: value for key, value in one.items() if key != "kind"}
+        problems.options(f"analyses[{number}]", given, module.OPTIONS, ())
+    if problems:
+        raise StudyError(problems)
+    analysed = []
+    for module, one in modules:
+        options = {key: value for key, value in one.items() if key != "kind"}
+        if "published" in options:
+            options["published"] = str(mapping.root / options["published"])
+        found: Analysed = module.analyse(results, options)
+        for answer in found.answers:
+            say(in_words(answer))
+        analysed.append(found)
+    return analysed
+
+
+def in_words(answer: Answer) -> str:
+    """One line for people."""
+    if answer.value is None:
+        number = "no number"
+    else:
+        digits = 2 if abs(answer.value) < 10 else 1 if abs(answer.value) < 1000 else 0
+        number = f"{answer.value:.{digits}f}"
+        if answer.low is not None and answer.high is not None:
+            number += f" [{answer.low:.{digits}f}, {answer.high:.{digits}f}]"
+    printed = ""
+    if answer.reproduces is not None and answer.printed is not None:
+        printed = f" (printed {answer.printed:g}: {'reproduces' if answer.reproduces else 'DOES NOT REPRODUCE'})"
+    verdict = f" -> {answer.verdict}" if answer.verdict else ""
+    return f"{answer.question} | {answer.about} | {answer.measure}: {number}{printed}{verdict}"

@@ -1,0 +1,222 @@
+"""Pictures of what imported results say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from crosslift.importing.answer import Analysed, as_table
+from crosslift.reporting.panels import Figure
+
+WIDTH = 520
+MAX_ROWS = 40
+WORDS = {"supported": "supported", "not supported": "not supported", "cannot tell": "cannot tell", "": "no claim"}
+
+
+def figures(analysed: list[Analysed]) -> list[Figure]:
+    """In the order of the analyses: their answers with intervals, then what is particular to each."""
+    found = []
+    for number, one in enumerate(analysed):
+        found += _forests(one, f"{one.kind}-{number}")
+        for name, draw in _OWN.items():
+            if name in one.tables and not one.tables[name].is_empty():
+                found.append(draw(one, f"{one.kind}-{number}-{name}"))
+    return found
+
+
+def _forests(one: Analysed, name: str) -> list[Figure]:
+    """One forest per measure, for measures have different units."""
+    table = as_table([one]).filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
+    drawn = []
+    for number, ((measure,), part) in enumerate(table.group_by("measure", maintain_order=True)):
+        if part.height > 1:
+            drawn.append(_forest(part.head(MAX_ROWS), str(measure), f"{name}-{number}"))
+    return drawn
+
+
+def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
+    import altair as alt
+
+    rows = part.with_row_index("row").with_columns(
+        label=pl.format("{}  {}", pl.col("question").str.slice(0, 70), pl.col("about").str.slice(0, 60)),
+        says=pl.col("verdict").replace(WORDS),
+    )
+    order = rows["label"].to_list()
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=430, grid=False, ticks=False))
+    colour = alt.Color(
+        "says:N",
+        sort=list(WORDS.values()),
+        scale=alt.Scale(domain=[word for word in WORDS.values() if word in set(rows["says"])]),
+        legend=alt.Legend(title=None, orient="top") if rows["says"].n_unique() > 1 else None,
+    )
+    base = alt.Chart(alt.NamedData("rows"))
+    chart = alt.layer(
+        base.mark_rule(strokeWidth=2).encode(
+            y=y, x=alt.X("low:Q", title=measure, scale=alt.Scale(zero=False)), x2="high:Q", color=colour
+        ),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            y=y, x="value:Q", color=colour, shape=alt.Shape("says:N", legend=None, sort=list(WORDS.values())),
+            tooltip=["question:N", "about:N", "value:Q", "low:Q", "high:Q", "verdict:N", "note:N"],
+        ),
+    ).properties(width=WIDTH)  # fmt: skip
+    return Figure(
+        name=name,
+        title=measure[:1].upper() + measure[1:],
+        caption="Points are what the results say, lines 95 % intervals.",
+        chart=chart,
+        datasets={"rows": rows.drop("row")},
+    )
+
+
+def _curves(one: Analysed, name: str) -> Figure:
+    import altair as alt
+
+    table = one.tables["curves"].filter(pl.col("dose").is_not_null())
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("dose:Q", title="examples per language", scale=alt.Scale(type="symlog", constant=100)),
+            y=alt.Y("non_english:Q", title="mean of the other languages", scale=alt.Scale(zero=False)),
+            color=alt.Color("setting:N", legend=alt.Legend(title=None, orient="top")),
+            detail="mixture:N",
+            tooltip=["run:N", "dose:Q", "non_english:Q", "english:Q", "seen:Q", "unseen:Q"],
+        )
+        .properties(width=230, height=150)
+        .facet(facet=alt.Facet("panel:N", title=None), columns=3)
+        .resolve_scale(y="independent")
+    )
+    rows = table.with_columns(panel=pl.format("{} · {}", "task", "model")).select(
+        "run", "panel", "dose", "setting", "mixture", "non_english", "english", "seen", "unseen"
+    )
+    return Figure(
+        name=name,
+        title="Scores against examples per language",
+        caption="One line per mixture; several lines of one panel start from the same configuration at dose 0.",
+        chart=chart,
+        datasets={"rows": rows},
+    )
+
+
+def _number(one: Analysed, name: str) -> Figure:
+    import altair as alt
+
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("number:Q", title="training languages", scale=alt.Scale(type="log")),
+            y=alt.Y("mean:Q", title="mean score", scale=alt.Scale(zero=False)),
+            tooltip=["number:Q", "mean:Q", "runs:Q"],
+        )
+        .properties(width=WIDTH, height=220)
+    )
+    plateau = next(answer for answer in one.answers if answer.measure.startswith("plateau"))
+    band = (
+        alt.Chart(alt.NamedData("plateau"))
+        .mark_rect(opacity=0.15)
+        .encode(x=alt.X("low:Q"), x2="high:Q")
+        .properties(width=WIDTH, height=220)
+    )
+    return Figure(
+        name=name,
+        title="Score against the number of languages",
+        caption="The band is where the plateau may begin (95 %).",
+        chart=alt.layer(band, chart),
+        datasets={"rows": one.tables["curve"], "plateau": pl.DataFrame({"low": [plateau.low], "high": [plateau.high]})},
+    )
+
+
+def _languages(one: Analysed, name: str) -> Figure:
+    """Pairs of languages, neighbours alike."""
+    import altair as alt
+
+    from crosslift.languages.similarity import known, order_by_similarity
+
+    table = one.tables["pairs_of_languages"]
+    tags = sorted({*table["language"], *table["other"]})
+    order = order_by_similarity(tags) if all(tag in known() for tag in tags) else tags
+    difference = (pl.col("only_first") - pl.col("only_second")).alias("difference")
+    half = table.select("run", "language", "other", difference, "p_adjusted")
+    turned = [pl.col("other").alias("language"), pl.col("language").alias("other"), -pl.col("difference"), "p_adjusted"]
+    other = half.select("run", *turned)
+    rows: Any = pl.concat([half, other])
+    most = max(1, int(rows["difference"].abs().max() or 1))
+    base = alt.Chart(alt.NamedData("rows")).encode(
+        x=alt.X("other:N", sort=order, title=None), y=alt.Y("language:N", sort=order, title=None)
+    )
+    chart = alt.layer(
+        base.mark_rect().encode(
+            color=alt.Color(
+                "difference:Q", scale=alt.Scale(domain=[-most, most], range="diverging"), title="items more right"
+            ),
+            tooltip=["language:N", "other:N", "difference:Q", "p_adjusted:Q"],
+        ),
+        base.mark_text(style="on-weak").encode(text="difference:Q"),
+    ).properties(width=30 * len(order), height=24 * len(order))
+    return Figure(
+        name=name,
+        title="Which languages differ",
+        caption="Items that only the row's language got right minus those that only the column's did. Languages are "
+        "ordered so that neighbours are alike in descent, syntax and script.",
+        chart=chart,
+        datasets={"rows": rows},
+    )
+
+
+def _parts(one: Analysed, name: str) -> Figure:
+    import altair as alt
+
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar(height=14)
+        .encode(
+            x=alt.X("sd:Q", title="standard deviation that it explains"),
+            y=alt.Y("part:N", title=None, sort=one.tables["parts"]["part"].unique(maintain_order=True).to_list()),
+            tooltip=["task:N", "part:N", "sd:Q"],
+        )
+        .properties(width=300)
+        .facet(facet=alt.Facet("task:N", title=None), columns=2)
+    )
+    return Figure(
+        name=name,
+        title="What scores vary with",
+        caption="Parts of the transfer model: the level of models and languages, the response to amounts and how it "
+        "differs between them, what mixtures and runs do to all languages alike, and the rest.",
+        chart=chart,
+        datasets={"rows": one.tables["parts"]},
+    )
+
+
+def _shares(one: Analysed, name: str) -> Figure:
+    import altair as alt
+
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="share of the variance", axis=alt.Axis(format="%"), stack="zero"),
+            y=alt.Y("task:N", title=None),
+            color=alt.Color("part:N", legend=alt.Legend(title=None, orient="top")),
+            tooltip=["task:N", "part:N", "share:Q"],
+        )
+        .properties(width=WIDTH)
+    )
+    return Figure(
+        name=name,
+        title="Where the differences lie",
+        caption="Shares of the variance that the fixed effects leave: which cell (model, task and language), which "
+        "run, the rest.",
+        chart=chart,
+        datasets={"rows": one.tables["variance_shares"]},
+    )
+
+
+_OWN = {
+    "curves": _curves,
+    "curve": _number,
+    "pairs_of_languages": _languages,
+    "parts": _parts,
+    "variance_shares": _shares,
+}

@@ -1,0 +1,162 @@
+"""A linear model with crossed random effects: y = X b + sum_k Z_k u_k + e, u_k ~ N(0, s_k^2), e ~ N(0, s^2).
+
+Items, languages, runs and seeds are crossed: every item is met by every run in every language, so none is nested in
+another. The restricted likelihood is profiled over everything but the ratios s_k / s and maximised over those, by
+penalised least squares (D. Bates, M. Maechler, B. Bolker and S. Walker 2015, Journal of Statistical Software 67(1),
+equations 34 to 42). Only cross products of the design enter, so that the cost of a step does not grow with the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, optimize
+
+from crosslift.errors import TransferError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed:
+    """A fit by restricted maximum likelihood."""
+
+    coefficients: np.ndarray  # (p,)
+    covariance: np.ndarray  # (p, p), of the coefficients
+    deviations: dict[str, float]
+    """Standard deviation of each random effect, in the unit of y."""
+    residual: float
+    """Standard deviation of what is left."""
+    effects: dict[str, np.ndarray]
+    """Predicted random effects (BLUPs), one per level."""
+    log_likelihood: float
+    """Restricted."""
+
+    @property
+    def standard_errors(self) -> np.ndarray:
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of each random effect and the residual in the variance that the fixed effects leave."""
+        parts = {name: deviation**2 for name, deviation in self.deviations.items()} | {"residual": self.residual**2}
+        total = sum(parts.values())
+        return {name: part / total for name, part in parts.items()}
+
+
+def fit_mixed(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray]) -> Mixed:
+    """Fit by restricted maximum likelihood.
+
+    Args:
+        y: (n,).
+        design: (n, p), with a column of ones where an intercept is wanted.
+        groups: random effect -> level of each row, whole numbers from 0, (n,).
+
+    Raises:
+        TransferError: fewer rows than coefficients, columns that depend on each other, or a random effect with a
+            single level or a level per row.
+    """
+    y, design = np.asarray(y, dtype=float), np.asarray(design, dtype=float)
+    num_rows, num_fixed = design.shape
+    if num_rows <= num_fixed or np.linalg.matrix_rank(design) < num_fixed:
+        raise TransferError(f"{num_fixed} fixed effects cannot be told apart by {num_rows} rows. Leave some out.")
+    sizes = {name: int(codes.max()) + 1 for name, codes in groups.items()}
+    for name, size in sizes.items():
+        if size < 2 or size >= num_rows:
+            raise TransferError(f"the random effect '{name}' has {size} levels in {num_rows} rows. Leave it out.")
+    cross = _cross_products(y, design, groups, sizes)
+    levels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
+    ratios = _best_ratios(cross, levels, len(sizes), num_rows, num_fixed)
+    return _solution(cross, sizes, ratios, num_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cross:
+    zz: np.ndarray
+    zx: np.ndarray
+    zy: np.ndarray
+    xx: np.ndarray
+    xy: np.ndarray
+    yy: float
+
+
+def _cross_products(
+    y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray], sizes: Mapping[str, int]
+) -> _Cross:
+    names = list(sizes)
+    zx = [np.stack([np.bincount(groups[n], column, sizes[n]) for column in design.T], axis=1) for n in names]
+    zy = [np.bincount(groups[n], y, sizes[n]) for n in names]
+    blocks = [
+        [
+            np.bincount(groups[a] * sizes[b] + groups[b], minlength=sizes[a] * sizes[b]).reshape(sizes[a], sizes[b])
+            for b in names
+        ]
+        for a in names
+    ]
+    return _Cross(
+        zz=np.block(blocks).astype(float) if names else np.zeros((0, 0)),
+        zx=np.concatenate(zx) if names else np.zeros((0, design.shape[1])),
+        zy=np.concatenate(zy) if names else np.zeros(0),
+        xx=design.T @ design,
+        xy=design.T @ y,
+        yy=float(y @ y),
+    )
+
+
+def _best_ratios(cross: _Cross, levels: np.ndarray, num_effects: int, num_rows: int, num_fixed: int) -> np.ndarray:
+    def deviance(ratios: np.ndarray) -> float:
+        return _deviance(cross, ratios[levels], num_rows, num_fixed)[0]
+
+    if not num_effects:
+        return np.zeros(0)
+    bounds = [(0.0, None)] * num_effects
+    best = None
+    for start in (np.ones(num_effects), np.full(num_effects, 0.1)):
+        found = optimize.minimize(deviance, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13})
+        polish = optimize.minimize(
+            deviance, found.x, method="Nelder-Mead", bounds=bounds, options={"xatol": 1e-8, "fatol": 1e-10}
+        )
+        if best is None or polish.fun < best.fun:
+            best = polish
+    assert best is not None
+    return np.asarray(best.x)
+
+
+def _deviance(
+    cross: _Cross, scale: np.ndarray, num_rows: int, num_fixed: int
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+    """Minus twice the profiled restricted log-likelihood, and the factors that give the solution."""
+    lower = linalg.cholesky(scale[:, None] * cross.zz * scale + np.eye(len(scale)), lower=True)
+    rzx = linalg.solve_triangular(lower, scale[:, None] * cross.zx, lower=True)
+    cu = linalg.solve_triangular(lower, scale * cross.zy, lower=True)
+    rx = linalg.cholesky(cross.xx - rzx.T @ rzx, lower=True)
+    cb = linalg.solve_triangular(rx, cross.xy - rzx.T @ cu, lower=True)
+    squares = max(cross.yy - float(cu @ cu) - float(cb @ cb), 1e-300)
+    free = num_rows - num_fixed
+    logs = 2 * float(np.log(np.diag(lower)).sum()) + 2 * float(np.log(np.diag(rx)).sum())
+    return logs + free * (1 + np.log(2 * np.pi * squares / free)), lower, rzx, rx, cb, squares
+
+
+def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> Mixed:
+    num_fixed = len(cross.xy)
+    scale = np.repeat(ratios, list(sizes.values()))
+    deviance, lower, _, rx, cb, squares = _deviance(cross, scale, num_rows, num_fixed)
+    variance = squares / (num_rows - num_fixed)
+    coefficients = linalg.solve_triangular(rx.T, cb)
+    inverse = linalg.solve_triangular(rx, np.eye(num_fixed), lower=True)
+    residual = scale * (cross.zy - cross.zx @ coefficients)
+    spherical = linalg.cho_solve((lower, True), residual)
+    effects = np.split(scale * spherical, np.cumsum(list(sizes.values()))[:-1]) if sizes else []
+    return Mixed(
+        coefficients=coefficients,
+        covariance=variance * inverse.T @ inverse,
+        deviations={name: float(ratio * np.sqrt(variance)) for name, ratio in zip(sizes, ratios, strict=True)},
+        residual=float(np.sqrt(variance)),
+        effects=dict(zip(sizes, effects, strict=True)),
+        log_likelihood=-deviance / 2,
+    )
+
+
+def codes_of(values: object) -> np.ndarray:
+    """Levels as whole numbers from 0, in sorted order."""
+    return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1])

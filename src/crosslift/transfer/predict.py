@@ -1,0 +1,385 @@
+"""Predict a score from what was trained on: amounts in the language itself and in languages like it.
+
+A Gaussian process over cells (model x mixture x language) whose covariance is a sum of parts, each with a variance that
+the data choose by marginal likelihood:
+
+    level(model, language)      how good a model is in a language whatever it is trained on
+    response                    to the amounts, shared by all models and languages
+    response(model), (language) and how models and languages differ in it
+    mixture                     what a mixture does to all languages and models that its features do not tell
+    run                         what happens to all languages of one run alike: seed, order
+    noise                       what is left: items, and all that the features do not tell
+
+A response is linear in few features of the mixture as a language sees it: the log of its own amount, of the amounts
+of others weighted by genetic, syntactic and script similarity, and of the total. A linear response with a normal prior
+is a kernel (C. E. Rasmussen and C. K. I. Williams 2006, Gaussian Processes for Machine Learning, chapters 2 and 5), so
+predictions come with an uncertainty that grows where nothing was tried.
+
+Whether such a model may be believed is tested by leaving out whole mixtures or whole languages, never random rows:
+rows of one run share its fate, and a random split lets a model read the answer off its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from scipy import linalg, optimize
+
+from crosslift.errors import TransferError
+from crosslift.languages.similarity import KINDS, similarity
+
+SIMILAR = ("own", *KINDS, "total")
+PLAIN = ("own", "total")
+"""The features without similarity: what similarity adds is the difference to these."""
+UNIT = 100.0
+"""Amounts enter as log(1 + amount / UNIT): the first hundred items count about as much as each later doubling."""
+
+Amounts = Mapping[str, float]
+"""Language -> how much of it a mixture holds, in items or tokens; the same unit in all mixtures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """Cells of one task and metric: one row per run x evaluation language."""
+
+    values: np.ndarray  # (n,)
+    runs: np.ndarray  # (n,), any labels
+    models: np.ndarray  # (n,)
+    languages: np.ndarray  # (n,), tags
+    mixtures: np.ndarray  # (n,), labels; equal labels have equal amounts
+    amounts: Mapping[str, Amounts]
+    """Mixture -> its amounts."""
+
+    def take(self, rows: np.ndarray) -> Observed:
+        """Some of the rows."""
+        return Observed(
+            values=self.values[rows],
+            runs=self.runs[rows],
+            models=self.models[rows],
+            languages=self.languages[rows],
+            mixtures=self.mixtures[rows],
+            amounts=self.amounts,
+        )
+
+
+def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = SIMILAR) -> np.ndarray:
+    """What a mixture offers each language, shape (languages, features).
+
+    Raises:
+        UnknownName: a language that nothing is known of.
+    """
+    trained = [tag for tag, amount in amounts.items() if amount > 0]
+    given = np.array([amounts[tag] for tag in trained], dtype=float)
+    others = np.array([[tag != other for other in trained] for tag in languages], dtype=float).reshape(
+        len(languages), len(trained)
+    )
+    columns = []
+    for name in names:
+        if name == "own":
+            amount = (1 - others) @ given
+        elif name == "total":
+            amount = np.full(len(languages), given.sum())
+        else:
+            amount = (others * similarity(name, languages, trained).reshape(others.shape)) @ given
+        columns.append(np.log1p(amount / UNIT))
+    return np.stack(columns, axis=1)
+
+
+PARTS = ("level", "model", "language", "response", "response(model)", "response(language)", "mixture", "run")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferModel:
+    """A fitted model."""
+
+    observed: Observed
+    features: tuple[str, ...]
+    centre: float
+    scale: float
+    feature_means: np.ndarray
+    feature_scales: np.ndarray
+    log_variances: np.ndarray  # (parts + 1,), the last is the noise's; of standardised values
+    log_likelihood: float
+    _cache: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def predict(
+        self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Expected scores and their covariance for new runs, without the noise of items.
+
+        Returns:
+            mean (mixtures * languages,) with languages fastest, covariance of the same size; in the unit of the scores.
+            The runs' own noise is not in the covariance: it is about the mean over runs of the mixture.
+        """
+        rows = [features_of(amounts, languages, self.features) for amounts in mixtures]
+        new = _Rows(
+            features=(np.concatenate(rows) - self.feature_means) / self.feature_scales,
+            models=np.repeat(model, len(mixtures) * len(languages)),
+            languages=np.tile(np.asarray(languages), len(mixtures)),
+            mixtures=np.repeat(
+                [self._label(number, amounts) for number, amounts in enumerate(mixtures)], len(languages)
+            ),
+            runs=np.repeat([f"new {number}" for number in range(len(mixtures))], len(languages)),
+        )
+        variances = np.exp(self.log_variances)
+        across = sum(v * part for v, part in zip(variances[:-2], _parts(new, self._rows)[:-1], strict=True))
+        within = sum(v * part for v, part in zip(variances[:-2], _parts(new, new)[:-1], strict=True))
+        half = linalg.solve_triangular(self._lower, across.T, lower=True)
+        mean = across @ self._weights
+        return self.centre + self.scale * mean, self.scale**2 * (within - half.T @ half)
+
+    def _label(self, number: int, amounts: Amounts) -> str:
+        """The observed mixture with these amounts, whose own effect is then known, or a new one."""
+        key = _key(amounts)
+        return next((name for name, known in self.observed.amounts.items() if _key(known) == key), f"new {number}")
+
+    @cached_property
+    def _rows(self) -> _Rows:
+        return _rows(self.observed, self.features, self.feature_means, self.feature_scales)
+
+    @cached_property
+    def _lower(self) -> np.ndarray:
+        return np.asarray(linalg.cholesky(_covariance(_parts(self._rows, self._rows), self.log_variances), lower=True))
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        y = (self.observed.values - self.centre) / self.scale
+        return np.asarray(linalg.cho_solve((self._lower, True), y))
+
+    def without(self, left_out: np.ndarray) -> np.ndarray:
+        """Predictions of rows from all others, at this fit's variances: K_aa^-1 from the blocks of K^-1.
+
+        Args:
+            left_out: (n,), a label per row; rows of one label are predicted together.
+        """
+        inverse = linalg.cho_solve((self._lower, True), np.eye(len(self.observed.values)))
+        weighted = self._weights
+        y = (self.observed.values - self.centre) / self.scale
+        predicted = np.empty_like(y)
+        for label in np.unique(left_out):
+            rows = np.flatnonzero(left_out == label)
+            predicted[rows] = y[rows] - np.linalg.solve(inverse[np.ix_(rows, rows)], weighted[rows])
+        return np.asarray(self.centre + self.scale * predicted)
+
+    def in_words(self) -> dict[str, float]:
+        """Standard deviation that each part of the model explains, in the unit of the scores."""
+        return {
+            name: float(self.scale * np.exp(value / 2))
+            for name, value in zip((*PARTS, "noise"), self.log_variances, strict=True)
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    features: np.ndarray
+    models: np.ndarray
+    languages: np.ndarray
+    mixtures: np.ndarray
+    runs: np.ndarray
+
+
+def _rows(observed: Observed, names: tuple[str, ...], means: np.ndarray, scales: np.ndarray) -> _Rows:
+    return _Rows(
+        features=(_all_features(observed, names) - means) / scales,
+        models=observed.models,
+        languages=observed.languages,
+        mixtures=observed.mixtures,
+        runs=observed.runs,
+    )
+
+
+def _key(amounts: Amounts) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((tag, round(amount)) for tag, amount in amounts.items() if amount > 0))
+
+
+def _all_features(observed: Observed, names: Sequence[str]) -> np.ndarray:
+    tags = sorted(set(observed.languages))
+    place = {tag: number for number, tag in enumerate(tags)}
+    table = {mixture: features_of(observed.amounts[mixture], tags, names) for mixture in set(observed.mixtures)}
+    return np.stack(
+        [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
+    )
+
+
+def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
+    """The covariance of each part with variance 1, in the order of PARTS; similar languages have similar levels."""
+    tags, others = sorted(set(one.languages)), sorted(set(other.languages))
+    alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0)
+    language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
+    same_language = (one.languages[:, None] == other.languages[None, :]).astype(float)
+    same_model = (one.models[:, None] == other.models[None, :]).astype(float)
+    response = one.features @ other.features.T / one.features.shape[1]
+    return [
+        same_model * same_language,
+        same_model,
+        language * 0.5 + same_language * 0.5,
+        response,
+        response * same_model,
+        response * same_language,
+        (one.mixtures[:, None] == other.mixtures[None, :]).astype(float),
+        (one.runs[:, None] == other.runs[None, :]).astype(float),
+    ]
+
+
+def _covariance(parts: Sequence[np.ndarray], log_variances: np.ndarray) -> np.ndarray:
+    total: np.ndarray = np.exp(log_variances[-1]) * np.eye(len(parts[0]))
+    for value, part in zip(np.exp(log_variances[:-1]), parts, strict=True):
+        total += value * part
+    return total
+
+
+MIN_ROWS = 12
+LOWEST = -14.0
+"""Of a log variance: a part that is this small is not there."""
+
+
+def fit_transfer(
+    observed: Observed,
+    *,
+    features: tuple[str, ...] = SIMILAR,
+    start: np.ndarray | None = None,
+    max_steps: int = 60,
+) -> TransferModel:
+    """Choose the variances by marginal likelihood.
+
+    Args:
+        start: log variances to begin with, of an earlier fit.
+
+    Raises:
+        TransferError: fewer than MIN_ROWS cells, or a single mixture.
+    """
+    if len(observed.values) < MIN_ROWS or len(set(observed.mixtures)) < 2:
+        raise TransferError(
+            f"{len(observed.values)} cells of {len(set(observed.mixtures))} mixtures teach nothing about transfer. "
+            f"It needs {MIN_ROWS} cells of two mixtures at least."
+        )
+    raw = _all_features(observed, features)
+    means, scales = raw.mean(axis=0), raw.std(axis=0)
+    scales = np.where(scales > 1e-9, scales, 1.0)
+    centre, scale = float(observed.values.mean()), float(observed.values.std()) or 1.0
+    rows = _rows(observed, features, means, scales)
+    parts = _parts(rows, rows)
+    y = (observed.values - centre) / scale
+
+    def loss(log_variances: np.ndarray) -> tuple[float, np.ndarray]:
+        covariance = _covariance(parts, log_variances)
+        lower = linalg.cholesky(covariance, lower=True, overwrite_a=True)
+        weights = linalg.cho_solve((lower, True), y)
+        inverse = linalg.cho_solve((lower, True), np.eye(len(y)))
+        value = 0.5 * float(y @ weights) + float(np.log(np.diag(lower)).sum())
+        slope = [0.5 * np.exp(v) * (float((inverse * part).sum()) - float(weights @ part @ weights))
+                 for v, part in zip(log_variances[:-1], parts, strict=True)]  # fmt: skip
+        slope.append(0.5 * np.exp(log_variances[-1]) * (float(np.trace(inverse)) - float(weights @ weights)))
+        # A weak prior keeps parts that the data say nothing about from running away.
+        prior = 0.01 * (log_variances + 2.0)
+        return value + 0.5 * float((prior * (log_variances + 2.0)).sum()), np.array(slope) + prior
+
+    begin = np.full(len(parts) + 1, -2.0) if start is None else start
+    found = optimize.minimize(
+        loss, begin, jac=True, method="L-BFGS-B", bounds=[(LOWEST, 4.0)] * len(begin), options={"maxiter": max_steps}
+    )
+    return TransferModel(
+        observed=observed,
+        features=features,
+        centre=centre,
+        scale=scale,
+        feature_means=means,
+        feature_scales=scales,
+        log_variances=np.asarray(found.x),
+        log_likelihood=-float(found.fun),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """Root mean squared errors where whole groups were left out, in the unit of the scores."""
+
+    left_out: str
+    """"mixture" or "language"."""
+    num_groups: int
+    model: float
+    without_similarity: float
+    mean: float
+    """Of the other mixtures, same model and language (or other languages, same run)."""
+    nearest: float
+    """The mixture with the nearest amounts (or the most similar language of the same run)."""
+    better: tuple[float, float, float]
+    """Mean squared error saved against the better baseline, with a 95 % interval over groups left out: above 0, the
+    model is worth having."""
+    similarity: tuple[float, float, float]
+    """Mean squared error saved by similarity, likewise."""
+
+
+def validate(observed: Observed, *, left_out: str = "mixture") -> Validation:
+    """Leave out one mixture, or one language, after the other.
+
+    The variances, nine numbers, are those of all rows, so that one inverse serves all groups; choosing them anew for
+    each group changes the error by little (a test holds it to a tenth).
+
+    Raises:
+        TransferError: fewer than four groups.
+    """
+    groups = observed.mixtures if left_out == "mixture" else observed.languages
+    labels = np.unique(groups)
+    if len(labels) < 4:
+        raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. Four are the least.")
+    predicted = {
+        name: fit_transfer(observed, features=features).without(groups)
+        for name, features in (("model", SIMILAR), ("without", PLAIN))
+    }
+    predicted["mean"], predicted["nearest"] = _baselines(observed, left_out)
+    errors = {name: (values - observed.values) ** 2 for name, values in predicted.items()}
+    known = ~np.isnan(errors["mean"]) & ~np.isnan(errors["nearest"])
+    baseline = min(("mean", "nearest"), key=lambda name: float(errors[name][known].mean()))
+    return Validation(
+        left_out=left_out,
+        num_groups=len(labels),
+        model=float(np.sqrt(errors["model"][known].mean())),
+        without_similarity=float(np.sqrt(errors["without"][known].mean())),
+        mean=float(np.sqrt(errors["mean"][known].mean())),
+        nearest=float(np.sqrt(errors["nearest"][known].mean())),
+        better=_saved(errors[baseline], errors["model"], groups, known),
+        similarity=_saved(errors["without"], errors["model"], groups, known),
+    )
+
+
+def _baselines(observed: Observed, left_out: str) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of what is alike in other groups, and the nearest of it, for each row; NaN where there is none."""
+    mean, nearest = np.full(len(observed.values), np.nan), np.full(len(observed.values), np.nan)
+    for row, (model, language, mixture, run) in enumerate(
+        zip(observed.models, observed.languages, observed.mixtures, observed.runs, strict=True)
+    ):
+        if left_out == "mixture":
+            same = np.flatnonzero(
+                (observed.models == model) & (observed.languages == language) & (observed.mixtures != mixture)
+            )
+            near = {other: _distance(observed.amounts[mixture], observed.amounts[other])
+                    for other in set(observed.mixtures[same])}  # fmt: skip
+            far = np.array([near[other] for other in observed.mixtures[same]])
+        else:
+            same = np.flatnonzero((observed.runs == run) & (observed.languages != language))
+            far = -np.mean([similarity(kind, [language], observed.languages[same].tolist()) for kind in KINDS], axis=0)[
+                0
+            ]
+        if len(same):
+            mean[row] = observed.values[same].mean()
+            nearest[row] = observed.values[same[np.isclose(far, far.min())]].mean()
+    return mean, nearest
+
+
+def _distance(one: Amounts, other: Amounts) -> float:
+    return float(
+        sum((np.log1p(one.get(tag, 0) / UNIT) - np.log1p(other.get(tag, 0) / UNIT)) ** 2 for tag in {*one, *other})
+    )
+
+
+def _saved(before: np.ndarray, after: np.ndarray, groups: np.ndarray, known: np.ndarray) -> tuple[float, float, float]:
+    """Mean saving of squared error with a t interval over the groups that were left out."""
+    from scipy import stats
+
+    savings = np.array([(before - after)[known & (groups == label)].mean() for label in np.unique(groups[known])])
+    half = stats.t.ppf(0.975, len(savings) - 1) * savings.std(ddof=1) / np.sqrt(len(savings))
+    return float(savings.mean()), float(savings.mean() - half), float(savings.mean() + half)
