@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from crosslift.cli import importing, judging, listing, pocket, results, running, studies, translating
+from crosslift.cli import importing, judging, listing, pocket, recommending, results, running, studies, translating
 from crosslift.errors import CrossliftError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ app.command()(running.work)
 app.command()(results.score)
 app.command()(results.report)
 app.command("import")(importing.import_results)
+app.command()(recommending.recommend)
 app.command()(judging.judge)
 app.command()(translating.translate)
 app.command("list")(listing.list_members)

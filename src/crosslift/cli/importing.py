@@ -17,9 +17,10 @@ def import_results(
 ) -> None:
     """Read results made elsewhere into crosslift's tables, and ask them what the mapping asks."""
     from crosslift.importing.ask import ask
+    from crosslift.importing.head import head_of
     from crosslift.importing.mapping import load_import
-    from crosslift.importing.page import write_page
     from crosslift.importing.results import read, write
+    from crosslift.reporting.questions.page import write_page
 
     asked = load_import(mapping, data=data)
     results = read(asked)
@@ -29,5 +30,5 @@ def import_results(
     )
     analysed = ask(asked, results, say=typer.echo)
     write(folder, asked, results)
-    page = write_page(folder, asked, results, analysed)
+    page = write_page(folder, head_of(asked, results), analysed)
     typer.echo(f"{page}")

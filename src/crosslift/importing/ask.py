@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from crosslift.discover import member
 from crosslift.errors import StudyError
-from crosslift.importing.answer import Analysed, Answer
 from crosslift.importing.mapping import Import
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer
 from crosslift.studies.problems import Problems
 
 

@@ -80,8 +80,13 @@ def similarity(kind: str, first: Sequence[str], second: Sequence[str]) -> np.nda
     """
     if kind not in KINDS:
         raise UnknownName(f"'{kind}' is no kind of similarity. Known: {', '.join(KINDS)}.")
+    return np.array([[_alike(kind, one, other) for other in second] for one in first], dtype=float)
+
+
+@cache
+def _alike(kind: str, one: str, other: str) -> float:
     measure = {"genetic": _genetic, "syntactic": _syntactic, "script": _script}[kind]
-    return np.array([[measure(facts(one), facts(other)) for other in second] for one in first], dtype=float)
+    return measure(facts(one), facts(other))
 
 
 def _genetic(one: Facts, other: Facts) -> float:

@@ -114,8 +114,20 @@ class TransferModel:
             mean (mixtures * languages,) with languages fastest, covariance of the same size; in the unit of the scores.
             The runs' own noise is not in the covariance: it is about the mean over runs of the mixture.
         """
+        new = self._new(mixtures, model, languages)
+        across = self._between(new, self._rows)
+        half = linalg.solve_triangular(self._lower, across.T, lower=True)
+        covariance = self._between(new, new) - half.T @ half
+        return self.centre + self.scale * (across @ self._weights), self.scale**2 * covariance
+
+    def expected(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
+        """The means of `predict` alone, (mixtures, languages): what a search asks for."""
+        across = self._between(self._new(mixtures, model, languages), self._rows)
+        return np.asarray(self.centre + self.scale * (across @ self._weights)).reshape(len(mixtures), len(languages))
+
+    def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _Rows:
         rows = [features_of(amounts, languages, self.features) for amounts in mixtures]
-        new = _Rows(
+        return _Rows(
             features=(np.concatenate(rows) - self.feature_means) / self.feature_scales,
             models=np.repeat(model, len(mixtures) * len(languages)),
             languages=np.tile(np.asarray(languages), len(mixtures)),
@@ -124,12 +136,13 @@ class TransferModel:
             ),
             runs=np.repeat([f"new {number}" for number in range(len(mixtures))], len(languages)),
         )
-        variances = np.exp(self.log_variances)
-        across = sum(v * part for v, part in zip(variances[:-2], _parts(new, self._rows)[:-1], strict=True))
-        within = sum(v * part for v, part in zip(variances[:-2], _parts(new, new)[:-1], strict=True))
-        half = linalg.solve_triangular(self._lower, across.T, lower=True)
-        mean = across @ self._weights
-        return self.centre + self.scale * mean, self.scale**2 * (within - half.T @ half)
+
+    def _between(self, one: _Rows, other: _Rows) -> np.ndarray:
+        """Covariance without runs' own effects and noise."""
+        total: np.ndarray = np.zeros((len(one.models), len(other.models)))
+        for value, part in zip(np.exp(self.log_variances[:-2]), _parts(one, other)[:-1], strict=True):
+            total += value * part
+        return total
 
     def _label(self, number: int, amounts: Amounts) -> str:
         """The observed mixture with these amounts, whose own effect is then known, or a new one."""

@@ -237,13 +237,11 @@ def search(
         pool.append({tags[place]: max(round(20 * float(w)), 1) for place, w in zip(chosen, weights, strict=True)})
     for _ in range(rounds):
         amounts = [budget.share_out(shares) for shares in pool]
-        mean, _ = fitted.predict(amounts, model, objective.languages)
-        values = objective.value(mean.reshape(len(pool), -1))
+        values = objective.value(fitted.expected(amounts, model, objective.languages))
         leaders = [pool[place] for place in np.argsort(-values)[:8]]
         pool = [*leaders, *(one for leader in leaders for one in _exchanges(leader, tags))]
     amounts = [budget.share_out(shares) for shares in pool]
-    mean, _ = fitted.predict(amounts, model, objective.languages)
-    values = objective.value(mean.reshape(len(pool), -1))
+    values = objective.value(fitted.expected(amounts, model, objective.languages))
     unique: dict[tuple[tuple[str, int], ...], dict[str, float]] = {}
     for place in np.argsort(-values)[:60]:
         one = amounts[place]

@@ -27,8 +27,8 @@ import polars as pl
 from scipy.stats import rankdata
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer, Verdict
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer, Verdict
 from crosslift.transfer.plateau import best, isotonic, plateau, plateau_draws, rise, statistic
 from crosslift.transfer.replicated import Noise, noise_of_curves, noise_of_replicates, pooled
 

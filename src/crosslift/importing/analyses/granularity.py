@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer
 
 OPTIONS: dict[str, type] = {"items": int, "decimals": int, "unit": float}
 

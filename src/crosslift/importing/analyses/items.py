@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer
 from crosslift.streams import stream
 from crosslift.transfer.agreement import consistency, mcnemar
 from crosslift.transfer.multiplicity import holm

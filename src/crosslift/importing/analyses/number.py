@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer, Verdict
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer, Verdict
 from crosslift.transfer.plateau import plateau, rise, statistic
 from crosslift.transfer.replicated import noise_of_replicates
 

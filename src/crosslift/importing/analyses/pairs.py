@@ -20,8 +20,8 @@ import polars as pl
 from scipy import stats
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer, sign_verdict
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
 from crosslift.streams import stream
 from crosslift.transfer.published import wilson
 

@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer
 from crosslift.transfer.replicated import over_replicates
 
 OPTIONS: dict[str, type] = {

@@ -17,8 +17,8 @@ import polars as pl
 from scipy import stats
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer, sign_verdict
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
 from crosslift.transfer.mixed import codes_of, fit_mixed
 
 OPTIONS: dict[str, type] = {"unit": float, "where": dict}

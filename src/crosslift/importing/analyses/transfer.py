@@ -13,8 +13,8 @@ from typing import Any
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.answer import Analysed, Answer, sign_verdict
 from crosslift.importing.results import Results
+from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
 from crosslift.transfer.observe import observe
 from crosslift.transfer.predict import fit_transfer, validate
 

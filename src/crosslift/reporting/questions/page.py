@@ -1,60 +1,61 @@
-"""The page of imported results: questions, answers with intervals, figures; every table beside it as a file."""
+"""Questions, answers with intervals, figures; every table beside the page as a file."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from crosslift.files import replacing, write_text
-from crosslift.importing.answer import Analysed, as_table
-from crosslift.importing.figures import figures
-from crosslift.importing.mapping import Import
-from crosslift.importing.results import Results
 from crosslift.reporting import theme
+from crosslift.reporting.questions.answer import Analysed, as_table
+from crosslift.reporting.questions.figures import figures
 from crosslift.reporting.report import bundle, draw, for_script
 
 
-def write_page(folder: Path, mapping: Import, results: Results, analysed: list[Analysed]) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What stands above the answers."""
+
+    eyebrow: str
+    title: str
+    question: str
+    facts: Sequence[tuple[str, str]]
+    """(number, what)."""
+    files: Sequence[tuple[str, str]]
+    """(path beside the page, what it holds)."""
+    runs_file: str
+    """Where the runs behind a number are told, beside the page."""
+
+
+def write_page(folder: Path, head: Head, analysed: list[Analysed]) -> Path:
     """answers.csv, tables/*.csv, figures/*.svg and index.html, which is written last."""
     import jinja2
 
     answers = as_table(analysed)
     with replacing(folder / "answers.csv", durable=False) as path:
         answers.write_csv(path)
-    tables = []
-    for number, one in enumerate(analysed):
-        for name, table in one.tables.items():
-            file = folder / "tables" / f"{one.kind}-{number}-{name}.csv"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(file, durable=False) as path:
-                _flat(table).write_csv(path)
-            tables.append(
-                {"file": f"tables/{file.name}", "name": f"{one.kind}: {name.replace('_', ' ')}", "rows": table.height}
-            )
     drawn = [draw(figure) for figure in figures(analysed)]
     for picture in drawn:
         if picture.svg is not None:
             write_text(folder / "figures" / f"{picture.figure.name}.svg", picture.svg, durable=False)
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader("crosslift.importing"), jinja2.PackageLoader("crosslift.reporting")]
-        ),
+        loader=jinja2.PackageLoader("crosslift.reporting"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     not_reproduced = answers.filter(~pl.col("reproduces").fill_null(value=True))
-    page = environment.get_template("results.html.jinja").render(
-        mapping=mapping,
-        results=results,
+    page = environment.get_template("questions.html.jinja").render(
+        head=head,
         answers=[_row(row) for row in answers.iter_rows(named=True)],
         not_reproduced=[_row(row) for row in not_reproduced.iter_rows(named=True)],
-        num_languages=results.cells["language"].n_unique(),
         drawn=drawn,
-        tables=tables,
+        tables=_tables(folder, analysed),
         light=theme.LIGHT,
         dark=theme.DARK,
         payload=for_script(
@@ -69,9 +70,25 @@ def write_page(folder: Path, mapping: Import, results: Results, analysed: list[A
     return folder / "index.html"
 
 
+def _tables(folder: Path, analysed: list[Analysed]) -> list[dict[str, object]]:
+    """Written, and what the page says of them."""
+    said: list[dict[str, object]] = []
+    for number, one in enumerate(analysed):
+        for name, table in one.tables.items():
+            file = folder / "tables" / f"{one.kind}-{number}-{name}.csv"
+            with replacing(file, durable=False) as path:
+                _flat(table).write_csv(path)
+            said.append(
+                {"file": f"tables/{file.name}", "name": f"{one.kind}: {name.replace('_', ' ')}", "rows": table.height}
+            )
+    return said
+
+
 def _flat(table: pl.DataFrame) -> pl.DataFrame:
     lists = [name for name, kind in table.schema.items() if isinstance(kind, pl.List)]
-    return table.with_columns(pl.col(name).map_elements(json.dumps, return_dtype=pl.String) for name in lists)
+    return table.with_columns(
+        pl.col(name).map_elements(lambda one: json.dumps(list(one)), return_dtype=pl.String) for name in lists
+    )
 
 
 def _row(row: dict[str, object]) -> dict[str, object]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.importing.answer import Analysed, as_table
 from crosslift.reporting.panels import Figure
+from crosslift.reporting.questions.answer import Analysed, as_table
 
-WIDTH = 520
+WIDTH = 400
 MAX_ROWS = 40
 WORDS = {"supported": "supported", "not supported": "not supported", "cannot tell": "cannot tell", "": "no claim"}
 
@@ -39,11 +39,11 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
     import altair as alt
 
     rows = part.with_row_index("row").with_columns(
-        label=pl.format("{}  {}", pl.col("question").str.slice(0, 70), pl.col("about").str.slice(0, 60)),
+        label=pl.col("question") if part["question"].is_unique().all() else pl.format("{} {}", "question", "about"),
         says=pl.col("verdict").replace(WORDS),
     )
     order = rows["label"].to_list()
-    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=430, grid=False, ticks=False))
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=360, grid=False, ticks=False))
     colour = alt.Color(
         "says:N",
         sort=list(WORDS.values()),
@@ -139,8 +139,7 @@ def _languages(one: Analysed, name: str) -> Figure:
     order = order_by_similarity(tags) if all(tag in known() for tag in tags) else tags
     difference = (pl.col("only_first") - pl.col("only_second")).alias("difference")
     half = table.select("run", "language", "other", difference, "p_adjusted")
-    turned = [pl.col("other").alias("language"), pl.col("language").alias("other"), -pl.col("difference"), "p_adjusted"]
-    other = half.select("run", *turned)
+    other = half.with_columns(language="other", other="language", difference=-pl.col("difference"))
     rows: Any = pl.concat([half, other])
     most = max(1, int(rows["difference"].abs().max() or 1))
     base = alt.Chart(alt.NamedData("rows")).encode(
@@ -213,7 +212,33 @@ def _shares(one: Analysed, name: str) -> Figure:
     )
 
 
+def _amounts(one: Analysed, name: str) -> Figure:
+    import altair as alt
+
+    rows = one.tables["amounts"]
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar(height=13)
+        .encode(
+            x=alt.X("amount:Q", title="amount", stack="zero"),
+            y=alt.Y("mixture:N", title=None, sort=rows["mixture"].unique(maintain_order=True).to_list()),
+            color=alt.Color("language:N", sort=rows["language"].unique(maintain_order=True).to_list(), title=None,
+                            scale=alt.Scale(scheme="tableau20")),
+            tooltip=["mixture:N", "language:N", alt.Tooltip("amount:Q", format=",.0f")],
+        )
+        .properties(width=WIDTH)
+    )  # fmt: skip
+    return Figure(
+        name=name,
+        title="What the mixtures hold",
+        caption="The recommended mixture, what anyone would try, and the next best candidates.",
+        chart=chart,
+        datasets={"rows": rows},
+    )
+
+
 _OWN = {
+    "amounts": _amounts,
     "curves": _curves,
     "curve": _number,
     "pairs_of_languages": _languages,

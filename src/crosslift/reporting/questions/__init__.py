@@ -1,0 +1,1 @@
+"""A page of questions and answers: what imported results say, what is recommended and why."""
