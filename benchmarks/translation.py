@@ -117,7 +117,7 @@ def train(folder: Path) -> Path:
     from crosslift.evaluation.task import task
 
     base = checkpoint(MODEL)
-    rows = lesson(1000).rows
+    rows = lesson(700).rows
     found = tokens.tokenise(
         rows, corpus="lesson", task=task("open_ended"), prompt="bare", tokenizer=load_tokenizer(base)
     )
@@ -174,7 +174,6 @@ def main() -> None:
         outcome = run(corpus, source, base_url, model, folder / "api-bank")
         check(corpus, outcome)
         found = outcome.rows.filter(pl.col("language") != "en").join(both["en", *LANGUAGES], on=["item_id", "language"])
-        print(found["messages"][0], found["messages_right"][0])
         exact = sum(map(list.__eq__, found["messages"].to_list(), found["messages_right"].to_list()))
         print(
             f"of its own world {found.height} of {OWN * len(LANGUAGES)} rows returned, {exact} letter by letter as the grammar"

@@ -25,6 +25,8 @@ def test_a_text_that_comes_back_untouched_is_the_text_with_its_glossary(text: st
         (r"Compute \frac{1}{2} of $x_1$ for $5", "Compute <1> of <2> for $5"),
         ("API-Request: [GetUser(id='3')]", "<1> <2>"),
         ("the user_id is 7", "the <1> is 7"),
+        ("send_message(text, contact): message", "<1>: message"),
+        ("get_ticket(day): one item(s) (red, blue)", "<1>: one item(s) (red, blue)"),
         ("<1> is here", "<1> is here"),
         ("plain words, 12 of them.", "plain words, 12 of them."),
     ],

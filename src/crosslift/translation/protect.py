@@ -25,6 +25,8 @@ _PROTECTED = regex.compile(
     | <<[^<>]*>>
     | \\(?:\(|\[).*?\\(?:\)|\]) | \$[^$\n]*[\\^_=][^$\n]*\$ | \\[a-zA-Z]+(?:\{[^{}]*\})*
     | \[?\b[A-Za-z_][\w.]*\((?:[^()\n]*=[^()\n]*)\)\]?   # calls with keys
+    | \b[A-Za-z_]\w*\(\s*[A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)+\s*\)   # signatures of tools
+    | \b[A-Za-z]\w*_\w*\([^()\n]*\)
     | \bAPI-Request:                        # what a parser looks for
     | \b[a-z]+(?:_[a-z0-9]+)+\b              # snake_case
     """,
