@@ -36,6 +36,20 @@ TRUTHS = {
 }
 DOCS = Path(__file__).parents[1] / "docs"
 
+HEAD = """# Calibration
+
+`python benchmarks/calibration.py {studies}`: {studies:,} simulated studies per row and column, {mixtures} mixtures, {languages}
+languages x {items} items, known truth. Coverage of 95 % intervals of one gain, and how often a test at 5 % rejects a true
+null. Two standard errors of these shares are {noise:.1f} points.
+"""
+FOOT = """
+![Coverage](figures/calibration.svg)
+
+With one seed the runs are held and the truth is that of these very runs: their noise is not in the interval, and reports
+say so. With more, the truth is that of the mixtures, over all items and seeds. Coins ignore that both sides answer the
+same items; unclustered pairs ignore that an item asked in eleven languages is one item, and that a run is one run.
+"""
+
 
 def study(truth: Truth, effect: float, seeds: int, number_of: int) -> dict[str, float]:
     """One simulated study: what was covered and rejected."""
@@ -45,9 +59,12 @@ def study(truth: Truth, effect: float, seeds: int, number_of: int) -> dict[str, 
     made = simulate(truth, effects, seeds=seeds, languages=LEVELS, items=ITEMS, generator=generator)
     names = tuple(f"m{condition}.{seed}" for condition in range(CONDITIONS) for seed in range(seeds))
     panel = Panel(
-        evaluation="e", task="t", metric="m", runs=names, languages=tuple(f"l{place:02}" for place in range(NUM_LANGUAGES)),
-        values=made.right.reshape(len(names), NUM_LANGUAGES, ITEMS), num_items=np.ones((NUM_LANGUAGES, ITEMS)),
-        num_errors=np.zeros((len(names), NUM_LANGUAGES), dtype=int), missing=np.zeros((len(names), NUM_LANGUAGES), bool),
+        evaluation="e", task="t", metric="m", runs=names,
+        languages=tuple(f"l{place:02}" for place in range(NUM_LANGUAGES)),
+        values=made.right.reshape(len(names), NUM_LANGUAGES, ITEMS),
+        num_items=np.ones((NUM_LANGUAGES, ITEMS)),
+        num_errors=np.zeros((len(names), NUM_LANGUAGES), dtype=int),
+        missing=np.zeros((len(names), NUM_LANGUAGES), bool),
         unequal=np.zeros((len(names), NUM_LANGUAGES), bool),
     )  # fmt: skip
     known = tuple(
@@ -88,7 +105,7 @@ def study(truth: Truth, effect: float, seeds: int, number_of: int) -> dict[str, 
 def main() -> None:
     num_studies = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     rows = []
-    for level, truth in TRUTHS.items():
+    for truth in TRUTHS.values():
         for seeds in (1, 2, 3):
             here = replace(truth, run=0.0) if seeds == 1 else truth
             covered = [study(here, EFFECT, seeds, number_of) for number_of in range(num_studies)]
@@ -109,26 +126,22 @@ def main() -> None:
 def write(table: pl.DataFrame, num_studies: int) -> None:
     import vl_convert
 
+    noise = 200 * np.sqrt(0.05 * 0.95 / num_studies)
+    head = ["discordance", "seeds", "ours covers", "every answer a coin", "pairs, not clustered", "width, points",
+            "our test rejects", "unclustered rejects"]  # fmt: skip
     lines = [
-        "# Calibration", "",
-        f"`python benchmarks/calibration.py {num_studies}`: {num_studies:,} simulated studies per row and column, {CONDITIONS} mixtures, {NUM_LANGUAGES}",
-        f"languages x {ITEMS} items, known truth. Coverage of 95 % intervals of one gain, and how often a test at 5 % rejects a true null. Two",
-        "standard errors of these shares are " f"{100 * 2 * np.sqrt(0.05 * 0.95 / num_studies):.1f} points.", "",
-        "| discordance | seeds | ours covers | every answer a coin | pairs, not clustered | width, points | our test rejects | unclustered rejects |",
+        HEAD.format(studies=num_studies, mixtures=CONDITIONS, languages=NUM_LANGUAGES, items=ITEMS, noise=noise),
+        f"| {' | '.join(head)} |",
         "|---|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for row in table.iter_rows(named=True):
-        lines.append(
-            f"| {row['discordance']:.2f} | {row['seeds']} | **{100 * row['coverage']:.1f} %** | {100 * row['coverage_coins']:.1f} % | "
-            f"{100 * row['coverage_paired']:.1f} % | {row['width']:.1f} | **{100 * row['false_alarms']:.1f} %** | "
-            f"{100 * row['false_alarms_paired']:.1f} % |"
-        )
-    lines += [
-        "", "![Coverage](figures/calibration.svg)", "",
-        "With one seed the runs are held and the truth is that of these very runs: their noise is not in the interval, and reports say so. With",
-        "more, the truth is that of the mixtures, over all items and seeds. Coins ignore that both sides answer the same items; unclustered pairs",
-        "ignore that an item asked in eleven languages is one item, and that a run is one run.", "",
-    ]  # fmt: skip
+        cells = [
+            f"{row['discordance']:.2f}", f"{row['seeds']}", f"**{100 * row['coverage']:.1f} %**",
+            f"{100 * row['coverage_coins']:.1f} %", f"{100 * row['coverage_paired']:.1f} %", f"{row['width']:.1f}",
+            f"**{100 * row['false_alarms']:.1f} %**", f"{100 * row['false_alarms_paired']:.1f} %",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [FOOT]
     (DOCS / "calibration.md").write_text("\n".join(lines), encoding="utf-8")
     long = table.unpivot(
         on=["coverage", "coverage_coins", "coverage_paired"], index=["discordance", "seeds"], variable_name="interval"
