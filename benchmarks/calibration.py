@@ -38,16 +38,17 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 HEAD = """# Calibration
 
-`python benchmarks/calibration.py {studies}`: {studies:,} simulated studies per row and column, {mixtures} mixtures, {languages}
-languages x {items} items, known truth. Coverage of 95 % intervals of one gain, and how often a test at 5 % rejects a true
-null. Two standard errors of these shares are {noise:.1f} points.
+`python benchmarks/calibration.py {studies}`: {studies:,} simulated studies per row and column, {mixtures} mixtures,
+{languages} languages x {items} items, known truth. Coverage of 95 % intervals of one gain, and how often a test at 5 %
+rejects a true null. Two standard errors of these shares are {noise:.1f} points.
 """
 FOOT = """
 ![Coverage](figures/calibration.svg)
 
-With one seed the runs are held and the truth is that of these very runs: their noise is not in the interval, and reports
-say so. With more, the truth is that of the mixtures, over all items and seeds. Coins ignore that both sides answer the
-same items; unclustered pairs ignore that an item asked in eleven languages is one item, and that a run is one run.
+With one seed the runs are held and the truth is that of these very runs: their noise is not in the interval, and
+reports say so. With more, the truth is that of the mixtures, over all items and seeds. Coins ignore that both sides
+answer the same items; unclustered pairs ignore that an item asked in eleven languages is one item, and that a run is
+one run.
 """
 
 

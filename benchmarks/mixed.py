@@ -97,7 +97,8 @@ def main() -> None:
         ]
         other = [*theirs.fe_params, *theirs.bse_fe, *np.sqrt(theirs.vcomp), np.sqrt(theirs.scale)]
         print(
-            f"{name}: {table.height:,} rows; ours {our_seconds:.2f} s, statsmodels {seconds:.1f} s (ratio {seconds / our_seconds:.0f})"
+            f"{name}: {table.height:,} rows; ours {our_seconds:.2f} s, statsmodels {seconds:.1f} s "
+            f"(ratio {seconds / our_seconds:.0f})"
         )
         print(f"  restricted log-likelihood: {ours.log_likelihood:.4f} {theirs.llf:.4f}")
         labels = ("intercept", "effect", "se intercept", "se effect", "sd first", "sd second", "residual")

@@ -123,7 +123,8 @@ def main() -> None:
     print("(2) mean regret in points after so many runs:")
     for step in range(len(means["chosen"])):
         print(
-            f"    {START + step:3d}  chosen {100 * means['chosen'][step]:5.2f}  random {100 * means['random'][step]:5.2f}"
+            f"    {START + step:3d}  chosen {100 * means['chosen'][step]:5.2f}  "
+            f"random {100 * means['random'][step]:5.2f}"
         )
     print(f"    runs until within one standard error: chosen {np.mean(runs_needed['chosen']):.1f}, random "
           f"{np.mean(runs_needed['random']):.1f}")  # fmt: skip

@@ -73,7 +73,8 @@ def main() -> None:
         f"pandas: {num_peer} contrasts, {num_resamples} resamples: {seconds:.2f} s, the same numbers to twelve digits"
     )
     print(
-        f"for all it would take {each * num_contrasts * RESAMPLES / 3600:.1f} h; ratio {each * num_contrasts * RESAMPLES / ours:,.0f}"
+        f"for all it would take {each * num_contrasts * RESAMPLES / 3600:.1f} h; "
+        f"ratio {each * num_contrasts * RESAMPLES / ours:,.0f}"
     )
     vectorised = _vectorised(right, treatments, controls, groups[11])
     ratio = vectorised / ours * num_contrasts / len(treatments)

@@ -175,9 +175,7 @@ def main() -> None:
         check(corpus, outcome)
         found = outcome.rows.filter(pl.col("language") != "en").join(both["en", *LANGUAGES], on=["item_id", "language"])
         exact = sum(map(list.__eq__, found["messages"].to_list(), found["messages_right"].to_list()))
-        print(
-            f"of its own world {found.height} of {OWN * len(LANGUAGES)} rows returned, {exact} letter by letter as the grammar"
-        )
+        print(f"of its own world {found.height} of {OWN * len(LANGUAGES)} rows returned, {exact} letter by letter")
         stormy(corpus, source, base_url, model, folder / "stormy", outcome)
 
 
@@ -227,9 +225,8 @@ def check(corpus: ParallelCorpus, outcome: work.Outcome) -> None:
         assert aside["reason"]
         kind = " ".join(word for word in aside["reason"].split(":")[-1].split() if word.isalpha())
         reasons[kind] = reasons.get(kind, 0) + 1
-    print(
-        f"{corpus.num_items} items: {whole} rows returned, all with the structure of their call; {len(outcome.set_aside)} set aside"
-    )
+    print(f"{corpus.num_items} items: {whole} rows returned with the structure of their call, "
+          f"{len(outcome.set_aside)} set aside")  # fmt: skip
     print(json.dumps(dict(sorted(reasons.items(), key=lambda one: -one[1])[:6])))
     print(f"{outcome.num_requests:,} requests, {outcome.num_completion_tokens:,} tokens answered")
 

@@ -132,9 +132,12 @@ def _range(steps: tuple[int, ...]) -> str:
 
 
 def _differences(planned: Plan) -> Table:
-    table = _table("evaluation", "points")
+    labels = list(next(iter(planned.buys.values()), {}))
+    table = _table("evaluation", "two runs, one language", *(f"mixtures, {label}" for label in labels))
     for name, difference in planned.differences.items():
-        table.add_row(name, "?" if difference is None else f"{100 * difference:.1f}")
+        bought = planned.buys.get(name, {})
+        numbers = [difference, *(bought.get(label) for label in labels)]
+        table.add_row(name, *("?" if number is None else f"{100 * number:.1f}" for number in numbers))
     return table
 
 

@@ -14,7 +14,7 @@ from crosslift.studies.run import Run
 from crosslift.studies.study import Block, Study
 from crosslift.studies.volume import checkpoint_bytes, training_flops
 from crosslift.training.trainer import num_steps
-from crosslift.transfer.power import smallest_difference
+from crosslift.transfer.power import Design, smallest_difference, what_buys_what
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,9 @@ class Plan:
     """Run -> an earlier one that is the same training; computed once."""
     differences: dict[str, float | None]
     """Evaluation -> smallest difference between two runs that it can show in one language; None: items are unknown."""
+    buys: dict[str, dict[str, float]]
+    """Evaluation -> what is planned, and twice of each thing -> smallest difference between two mixtures, mean over
+    languages, that one model's runs can show; evaluations whose items are unknown are left out."""
     warnings: tuple[str, ...]
     """What the study will not be able to tell apart, in words."""
 
@@ -110,6 +113,11 @@ def plan(
         differences={
             one.name: None if (number := items[one.corpus]) is None else smallest_difference(number)
             for one in study.evaluations.values()
+        },
+        buys={
+            one.name: what_buys_what(Design(items=number, languages=len(one.languages), seeds=len(study.seeds)))
+            for one in study.evaluations.values()
+            if (number := items[one.corpus]) is not None
         },
         warnings=(*confounds(study), *_waiting(study)),
     )

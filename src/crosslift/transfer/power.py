@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 
 from scipy.optimize import brentq
 from scipy.stats import norm
@@ -10,6 +11,12 @@ from scipy.stats import norm
 DISCORDANCE = 0.2
 """Share of items that exactly one of two runs gets right. Between .14 and .28 for fine-tuned models on MGSM and
 API-Bank; after a first study, take its own."""
+SHARED = 0.1
+"""Correlation between two languages of what an item adds to a difference between two runs: items are translations of
+each other. .07 (math) and .11 (API calling) in the pocket studies."""
+RUN_NOISE = 0.02
+"""Standard deviation between runs that differ in the training seed only, of a mean over languages. 1.5 to 2.2 points in
+the pocket studies."""
 
 
 def smallest_difference(
@@ -33,3 +40,62 @@ def smallest_difference(
     if excess(discordance) < 0:
         return discordance
     return float(brentq(excess, 0.0, discordance))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What a comparison of two mixtures is made with."""
+
+    items: int
+    languages: int = 1
+    """That the difference is averaged over."""
+    seeds: int = 1
+    """Runs on each side."""
+    pairs: int = 1
+    """Models or matched mixtures that are averaged over, each with runs of its own."""
+
+
+def standard_error(
+    design: Design, *, discordance: float = DISCORDANCE, shared: float = SHARED, run_noise: float = RUN_NOISE
+) -> float:
+    """Of the difference between two mixtures' means over items, languages and seeds.
+
+    sqrt( d (1 + (L - 1) r) / (L n) * (1 / s + k (1 - 1 / s)) / p + 2 v / (s p) )
+
+    with n items, L languages, s seeds, p pairs, discordance d, correlation r between languages, run variance v. Half of
+    an item's discordance is taken to belong to the mixtures (k = 1/2): it does not average away over seeds.
+    """
+    by_items = discordance * (1 + (design.languages - 1) * shared) / (design.languages * design.items)
+    kept = 1 / design.seeds + 0.5 * (1 - 1 / design.seeds)
+    by_runs = 2 * run_noise**2 / (design.seeds * design.pairs)
+    return math.sqrt(by_items * kept / design.pairs + by_runs)
+
+
+def detectable(
+    design: Design,
+    *,
+    discordance: float = DISCORDANCE,
+    shared: float = SHARED,
+    run_noise: float = RUN_NOISE,
+    alpha: float = 0.05,
+    power: float = 0.8,
+) -> float:
+    """The smallest true difference between two mixtures, not just two runs, that such a design finds.
+
+    (z(1 - alpha/2) + z(power)) times the standard error. Run-to-run noise is in it, so that a single seed is judged by
+    what it can say of the mixture.
+    """
+    error = standard_error(design, discordance=discordance, shared=shared, run_noise=run_noise)
+    return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error
+
+
+def what_buys_what(design: Design, **assumed: float) -> dict[str, float]:
+    """The design as it is, and with twice of each thing that can be bought: label and smallest difference."""
+    changed = {
+        "as planned": design,
+        "twice the items": replace(design, items=2 * design.items),
+        "twice the languages": replace(design, languages=2 * design.languages),
+        "twice the seeds": replace(design, seeds=2 * design.seeds),
+        "twice the models": replace(design, pairs=2 * design.pairs),
+    }
+    return {label: detectable(one, **assumed) for label, one in changed.items()}

@@ -237,16 +237,25 @@ def search(
         pool.append({tags[place]: max(round(20 * float(w)), 1) for place, w in zip(chosen, weights, strict=True)})
     for _ in range(rounds):
         amounts = [budget.share_out(shares) for shares in pool]
-        values = objective.value(fitted.expected(amounts, model, objective.languages))
+        values = _promise(fitted.expected(amounts, model, objective.languages), objective)
         leaders = [pool[place] for place in np.argsort(-values)[:8]]
         pool = [*leaders, *(one for leader in leaders for one in _exchanges(leader, tags))]
     amounts = [budget.share_out(shares) for shares in pool]
-    values = objective.value(fitted.expected(amounts, model, objective.languages))
+    values = _promise(fitted.expected(amounts, model, objective.languages), objective)
     unique: dict[tuple[tuple[str, int], ...], dict[str, float]] = {}
     for place in np.argsort(-values)[:60]:
         one = amounts[place]
         unique.setdefault(tuple(sorted((tag, round(value)) for tag, value in one.items())), one)
     return list(unique.values())[:24]
+
+
+def _promise(expected: np.ndarray, objective: Objective) -> np.ndarray:
+    """The objective, less ten times what English lacks to its bound with a little room above."""
+    values = objective.value(expected)
+    if objective.english_at_least is None or ENGLISH not in objective.languages:
+        return values
+    english = expected[:, objective.languages.index(ENGLISH)]
+    return np.asarray(values - 10 * np.clip(objective.english_at_least + MARGIN / 2 - english, 0.0, None))
 
 
 def _exchanges(shares: Mapping[str, float], tags: Sequence[str]) -> list[dict[str, float]]:

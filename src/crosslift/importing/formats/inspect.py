@@ -8,6 +8,7 @@ that ended in an error has no value; a log that was cut off is read as far as it
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,15 +41,23 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
     try:
         header, samples = _zipped(file) if file.suffix == ".eval" else _plain(file)
         facts = {"model": header["eval"]["model"], "task_name": header["eval"]["task"]}
+        scorers = list(dict.fromkeys(scorer for sample in samples for scorer in sample.get("scores") or {}))
+        if not scorers:
+            raise TransferError(
+                f"{file.name}: none of its {len(samples)} samples was scored. Leave it out, or run it again."
+            )
         for sample in samples:
             failed = sample.get("error") is not None
-            for scorer, score in (sample.get("scores") or {}).items():
+            scores = sample.get("scores") or {}
+            for scorer in scorers:
                 yield facts | {
                     "metric": scorer,
                     "item": str(sample["id"]),
                     "epoch": int(sample.get("epoch", 1)),
-                    "value": None if failed else _value(score["value"]),
+                    "value": None if failed or scorer not in scores else _value(scores[scorer]["value"]),
                 }
+    except TransferError:
+        raise
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise TransferError(f"{file.name}: is no log of inspect ({error!r}).") from error
 
@@ -56,9 +65,29 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
 def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     with zipfile.ZipFile(file) as log:
         names = log.namelist()
-        header = json.loads(log.read("header.json" if "header.json" in names else "_journal/start.json"))
-        samples = [json.loads(log.read(name)) for name in sorted(names) if name.startswith("samples/")]
+        header = json.loads(_read(log, "header.json" if "header.json" in names else "_journal/start.json"))
+        samples = [json.loads(_read(log, name)) for name in sorted(names) if name.startswith("samples/")]
     return header, samples
+
+
+ZSTANDARD = 93
+_HEADER, _LENGTHS = 30, slice(26, 30)
+"""Of a member's local header: its size without the name, and where the lengths of name and extra field stand."""
+
+
+def _read(log: zipfile.ZipFile, name: str) -> bytes:
+    """One member. inspect compresses with Zstandard, which Python's zipfile knows from 3.14 on."""
+    info = log.getinfo(name)
+    if info.compress_type != ZSTANDARD:
+        return log.read(name)
+    import pyarrow as pa
+
+    assert log.fp is not None
+    log.fp.seek(info.header_offset)
+    head = log.fp.read(_HEADER)
+    log.fp.seek(sum(struct.unpack("<HH", head[_LENGTHS])), 1)
+    data = log.fp.read(info.compress_size)
+    return bytes(pa.Codec("zstd").decompress(data, decompressed_size=info.file_size))
 
 
 def _plain(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,0 +1,141 @@
+"""The transfer model finds planted responses; recommendations follow it, with their doubts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from crosslift.errors import TransferError
+from crosslift.transfer.observe import observe
+from crosslift.transfer.predict import SIMILAR, Observed, features_of, fit_transfer, validate
+from crosslift.transfer.recommend import Budget, Objective, next_batch, recommend
+
+LANGUAGES = ("de", "en", "es", "sw")
+
+
+def planted(
+    *, models: tuple[str, ...] = ("one", "two"), mixtures: int = 14, noise: float = 0.01, seed: int = 0
+) -> Observed:
+    """Scores that rise with the log of a language's own amount, Swahili's twice as much."""
+    generator = np.random.default_rng(seed)
+    amounts = {}
+    for number in range(mixtures):
+        chosen = generator.choice(4, size=generator.integers(1, 5), replace=False)
+        amounts[f"m{number}"] = {LANGUAGES[place]: float(generator.choice([100, 300, 900])) for place in chosen}
+    rows = []
+    for model in models:
+        for name, held in amounts.items():
+            for tag in LANGUAGES:
+                rise = 0.08 if tag == "sw" else 0.04
+                value = (
+                    0.3 + 0.1 * (model == "two") + rise * np.log1p(held.get(tag, 0) / 100) + generator.normal(0, noise)
+                )
+                rows.append((value, f"{model}.{name}", model, tag, name))
+    values, runs, names, tags, labels = zip(*rows, strict=True)
+    return Observed(
+        values=np.array(values), runs=np.array(runs), models=np.array(names), languages=np.array(tags),
+        mixtures=np.array(labels), amounts=amounts,
+    )  # fmt: skip
+
+
+def test_features_tell_own_related_and_total_amounts():
+    found = features_of({"en": 300, "es": 100}, ["en", "es", "th"], SIMILAR)
+    own, genetic, _, script, total = found.T
+    assert own == pytest.approx(np.log1p([3, 1, 0]))
+    assert total == pytest.approx(np.log1p([4, 4, 4]))
+    assert script == pytest.approx(np.log1p([1, 3, 0]))
+    assert genetic[2] == 0 < genetic[0] < script[0]
+
+
+def test_the_model_predicts_what_it_has_not_seen_and_knows_where_it_does_not_know():
+    fitted = fit_transfer(planted())
+    mixture = {"en": 300.0, "sw": 300.0}
+    mean, covariance = fitted.predict([mixture], "one", LANGUAGES)
+    wanted = [0.3 + rise * np.log1p(amount / 100) for rise, amount in ((0.04, 0), (0.04, 300), (0.04, 0), (0.08, 300))]
+    assert mean == pytest.approx(wanted, abs=0.03)
+    assert fitted.expected([mixture], "one", LANGUAGES)[0] == pytest.approx(mean)
+    far = fitted.predict([{"sw": 90_000.0}], "one", ["sw"])[1]
+    assert far[0, 0] > 4 * covariance[3, 3]
+
+
+def test_whole_mixtures_left_out_are_predicted_better_than_by_plain_rules():
+    found = validate(planted())
+    assert found.model < 0.5 * min(found.mean, found.nearest) and found.better[1] > 0
+    assert found.similarity[1] < 0.0001  # nothing was planted for it to find
+
+
+def test_leaving_out_at_one_fit_is_leaving_out_with_fits_of_their_own():
+    observed = planted(models=("one",), mixtures=9)
+    fitted = fit_transfer(observed)
+    together = fitted.without(observed.mixtures)
+    apart = np.empty_like(together)
+    for label in set(observed.mixtures):
+        out = observed.mixtures == label
+        rest = fit_transfer(observed.take(np.flatnonzero(~out)), start=fitted.log_variances)
+        tags = observed.languages[out]
+        apart[out] = rest.expected([observed.amounts[label]], "one", list(tags))[0]
+    errors = [np.sqrt(np.mean((one - observed.values) ** 2)) for one in (together, apart)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.1, abs=0.002)
+
+
+def test_the_recommended_mixture_puts_the_budget_where_it_gains_most():
+    fitted = fit_transfer(planted())
+    found = recommend(fitted, "one", Objective(languages=LANGUAGES), Budget(amount=1200, languages=LANGUAGES))
+    assert sum(found.amounts.values()) == pytest.approx(1200)
+    assert found.amounts["sw"] == max(found.amounts.values()) and len(found.amounts) == 4
+    assert {one.name for one in found.against} == {"the same of every language", "the best mixture tried"}
+    assert 0 <= found.p_best <= 1 and found.low < found.expected < found.high
+
+
+def test_costs_bounds_and_weights_change_what_is_recommended():
+    fitted = fit_transfer(planted())
+    everywhere = Objective(languages=LANGUAGES)
+    dear = recommend(fitted, "one", everywhere, Budget(amount=1200, languages=LANGUAGES, costs={"sw": 20.0}))
+    cheap = recommend(fitted, "one", everywhere, Budget(amount=1200, languages=LANGUAGES))
+    assert dear.amounts.get("sw", 0) < 0.3 * cheap.amounts["sw"]
+    users = Objective(languages=LANGUAGES, kind="weighted", weights={"es": 1.0})
+    assert (
+        max(
+            recommend(fitted, "one", users, Budget(amount=600, languages=LANGUAGES)).amounts.items(),
+            key=lambda one: one[1],
+        )[0]
+        == "es"
+    )
+    bounded = replace(users, english_at_least=0.36)
+    kept = recommend(fitted, "one", bounded, Budget(amount=600, languages=LANGUAGES))
+    assert kept.expected_by_language["en"] > 0.36
+    with pytest.raises(TransferError, match="no candidate keeps English"):
+        recommend(fitted, "one", replace(users, english_at_least=0.99), Budget(amount=600, languages=LANGUAGES))
+    with pytest.raises(TransferError, match="nothing was observed of the model"):
+        recommend(fitted, "three", users, Budget(amount=600, languages=LANGUAGES))
+
+
+def test_noise_says_that_it_cannot_tell():
+    fitted = fit_transfer(planted(noise=0.4, mixtures=6, models=("one",)))
+    found = recommend(fitted, "one", Objective(languages=LANGUAGES), Budget(amount=1200, languages=LANGUAGES))
+    assert found.verdict in ("cannot tell", "as good")
+
+
+def test_the_next_run_is_the_one_that_can_change_the_choice():
+    fitted = fit_transfer(planted(models=("one",), mixtures=8))
+    tried = list(fitted.observed.amounts.values())
+    strange = {"th": 2000.0, "sw": 300.0}  # a language that no mixture has held
+    expected = fitted.expected([*tried, strange], "one", LANGUAGES).mean(axis=1)
+    order = next_batch(fitted, "one", Objective(languages=LANGUAGES), [*tried, strange], size=9)
+    places = [place for place, _ in order]
+    leaders = set(np.argsort(-expected)[:2])
+    assert order[0][1] > 0 and set(places[:3]) == {8, *leaders}  # what may be best, and what nobody knows
+    assert [gain for _, gain in order] == sorted((gain for _, gain in order), reverse=True)
+
+
+def test_too_little_to_learn_from_is_refused():
+    with pytest.raises(TransferError, match="teach nothing"):
+        fit_transfer(planted(models=("one",), mixtures=1))
+    cells = pl.DataFrame(
+        {"value": [0.1], "run": ["a"], "model": ["m"], "language": ["en"], "languages": [["en"]], "amounts": [None]}
+    )
+    with pytest.raises(TransferError, match="not known how much"):
+        observe(cells)
