@@ -21,6 +21,7 @@ from crosslift.studies.study import Study
 from crosslift.transfer.cells import Cells, cells
 from crosslift.transfer.estimands import estimate
 from crosslift.transfer.groups import ENGLISH
+from crosslift.transfer.variance import variance_shares
 
 if TYPE_CHECKING:
     from crosslift.execution.store import Store
@@ -98,6 +99,13 @@ class ReportData:
     def cells(self) -> Cells:
         """Every condition in every language, with resamples that all share."""
         return cells(self.scores, self.runs, self.primary_metrics, level=self.level)
+
+    @cached_property
+    def variance(self) -> pl.DataFrame:
+        """Shares of the variance of single answers, see `transfer.variance`."""
+        wanted = pl.DataFrame({"task": list(self.primary_metrics), "metric": list(self.primary_metrics.values())})
+        primary = self.scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+        return variance_shares(primary, self.runs)
 
     @cached_property
     def grid_mixtures(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from crosslift.languages.similarity import order_by_similarity
 from crosslift.reporting.answers import verdict
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.panels import (
@@ -173,7 +174,7 @@ def _by_dose(data: ReportData, estimand: str, name: str, title: str, unit: str) 
 def transfer_heat_map(data: ReportData) -> Figure:
     """Gain over the control per mixture x evaluated language."""
     about: dict[str, Any] = {"name": "transfer", "title": "Transfer: what each mixture does to each language"}
-    tags = [one.tag for one in data.languages]
+    tags = order_by_similarity([one.tag for one in data.languages])
     names = {one.tag: one.name for one in data.languages}
     gains = data.primary.filter(
         pl.col("estimand") == "gain", pl.col("languages").is_in(tags), ~pl.col("mixture").str.starts_with("mean of ")
@@ -205,7 +206,52 @@ def transfer_heat_map(data: ReportData) -> Figure:
         chart=heat_map(table, tags, order),
         datasets={str(name): part for (name,), part in table.group_by("panel", maintain_order=True)},
         caption="A full tile is a gain (blue) or loss (orange) in points whose interval excludes 0; a small tile is a "
-        "difference whose interval holds 0; an outline marks the languages that the mixture trains on.",
+        "difference whose interval holds 0; an outline marks the languages that the mixture trains on. Languages stand "
+        "beside those that are like them in descent, syntax and script.",
+    )
+
+
+def variance(data: ReportData) -> Figure:
+    """Shares of the variance of single answers."""
+    import altair as alt
+
+    about: dict[str, Any] = {"name": "variance", "title": "Where the differences lie"}
+    shares = data.variance
+    if shares.is_empty():
+        return Figure(**about, caption="Not drawn: fewer than two trained runs are evaluated.")
+    order = shares["part"].unique(maintain_order=True).to_list()
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar(height=20)
+        .encode(
+            x=alt.X(
+                "share:Q", title="share of the variance of single answers", axis=alt.Axis(format="%"), stack="zero"
+            ),
+            y=alt.Y("evaluation:N", title=None),
+            color=alt.Color(
+                "part:N",
+                sort=order,
+                scale=alt.Scale(scheme="tableau10"),
+                legend=alt.Legend(title=None, columns=5, orient="top"),
+            ),
+            order=alt.Order("place:Q"),
+            tooltip=[
+                "evaluation:N",
+                "part:N",
+                alt.Tooltip("share:Q", format=".1%"),
+                alt.Tooltip("deviation:Q", format=".3f"),
+            ],
+        )
+        .properties(width=FOREST_WIDTH)
+    )
+    rows = shares.with_columns(place=pl.col("part").replace_strict({part: n for n, part in enumerate(order)}))
+    return Figure(
+        **about,
+        chart=chart,
+        datasets={"rows": rows},
+        caption="A mixed model of all answers of trained runs: which item, which language, which model and mixture, "
+        "how these go together, which run; the residual is chance and items that one run happens to get right. Where "
+        "it and the items lead, more items tell more; where runs do, more seeds.",
     )
 
 
@@ -351,4 +397,6 @@ def training_curves(data: ReportData) -> Figure:
     )
 
 
-FIGURES = (forest, score_by_num_languages, score_by_dose, relative_by_dose, transfer_heat_map, training_curves)
+FIGURES = (
+    forest, score_by_num_languages, score_by_dose, relative_by_dose, transfer_heat_map, variance, training_curves,
+)  # fmt: skip

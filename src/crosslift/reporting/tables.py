@@ -241,6 +241,11 @@ def checks(data: ReportData) -> pl.DataFrame:
     )
 
 
+def variance(data: ReportData) -> pl.DataFrame:
+    """Which part of the differences between single answers belongs to what, per evaluation."""
+    return data.variance
+
+
 TABLES = (
     contrasts,
     languages,
@@ -250,6 +255,7 @@ TABLES = (
     fertility,
     held_fixed,
     cost,
+    variance,
     corpora,
     checks,
     models,
