@@ -1,6 +1,6 @@
 """API-Bank through a served pocket translator: structure kept or row set aside, faults and kills without a trace.
 
-    python benchmarks/translation.py DATA [ITEMS]
+    python benchmarks/translation.py DATA [ITEMS [MODEL]]      # MODEL: a translator trained before
 
 A pocket model is fine-tuned to translate (its references are exact: the grammar writes every text in fourteen
 languages), served by `transformers serve`, and asked for its own world first, then for API-Bank, whose words it does
@@ -163,7 +163,7 @@ def main() -> None:
     data = Path(sys.argv[1])
     num_items = int(sys.argv[2]) if len(sys.argv) > 2 else 500
     folder = Path(tempfile.mkdtemp())
-    model = train(folder / "model")
+    model = Path(sys.argv[3]) if len(sys.argv) > 3 else train(folder / "model")
     source = Source(name="api-bank", reader="api_bank", task="api_calling", languages=("en",), path=data)
     parts = [api_bank.read(replace(source, split=split)).rows for split in ("test", "train")]
     both = {tags: pocket.read(Source(name="own", reader="pocket", task="api_calling", split="test", languages=tags,

@@ -6,12 +6,14 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 START_SECONDS = 90
 
@@ -25,20 +27,22 @@ def transformers_serving(model: Path) -> Iterator[str]:
     command = [str(Path(sys.executable).with_name("transformers")), "serve", str(model), "--port", str(port)]
     command += ["--host", "127.0.0.1", "--device", "cpu", "--dtype", "float32"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        _wait(f"http://127.0.0.1:{port}/health", process)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(20)
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads stops the server when it is full
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said, text=True)
+        try:
+            _wait(f"http://127.0.0.1:{port}/health", process, said)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
-def _wait(url: str, process: subprocess.Popen[str]) -> None:
+def _wait(url: str, process: subprocess.Popen[str], said: IO[str]) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
-            raise RuntimeError(f"transformers serve ended: {process.stderr.read()[-2000:] if process.stderr else ''}")
+            said.seek(0)
+            raise RuntimeError(f"transformers serve ended: {said.read()[-2000:]}")
         try:
             with urllib.request.urlopen(url, timeout=1):
                 return
