@@ -14,7 +14,8 @@ The gold answer is a JSON object of demands; null, or a missing key, demands not
     all_constraints   1 where every demand is met (prompt-level accuracy, strict)
     in_language
 
-Where the demands are silent the form is free: spaces, full-width and Arabic commas, "1." or "1)", case, a full stop at
+An answer without a single word of the topic meets nothing: a demand of layout is met by any word at all. Where the
+demands are silent the form is free: spaces, full-width and Arabic commas, "1." or "1)", case, a full stop at
 the end. Where they speak it is not.
 """
 
@@ -70,7 +71,11 @@ def score(text: str, answer: str, language: Language) -> Outcome:
     found = parse(text)
     if found is None:
         return Outcome(values={**dict.fromkeys(METRICS, 0.0), LANGUAGE_METRIC: spoken}, status="unparsed")
-    met = [CHECKS[name](found, demand) for name, demand in demands.items()]
+    topic = {_folded(word) for word in demands.get("words", ())}
+    if topic and not topic & {_folded(word) for word in found.words}:
+        met = [False] * len(demands)
+    else:
+        met = [CHECKS[name](found, demand) for name, demand in demands.items()]
     values = {"all_constraints": float(all(met)), "constraints": sum(met) / len(met), LANGUAGE_METRIC: spoken}
     return Outcome(values=values, status="scored", parsed=" | ".join(found.words))
 
