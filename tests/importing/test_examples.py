@@ -30,7 +30,7 @@ def answers(name: str, *kinds: str) -> list[Answer]:
 def test_the_second_studys_tables_give_these_numbers_and_not_those():
     printed = {answer.question: answer for answer in answers("post-trainers-guide") if answer.printed is not None}
     reproduced = {answer.printed for answer in printed.values() if answer.reproduces}
-    assert reproduced == {6.8, 8.7, 38.4, 37.4, 36.6, 8.0, 0.67, 0.83}
+    assert reproduced == {6.8, 8.7, 38.4, 37.4, 36.6, 8.0, 0.67, 0.83, 13}
     assert {answer.printed for answer in printed.values() if not answer.reproduces} == {22.7, 68.0}
     verdicts = {answer.question: answer.verdict for answer in answers("post-trainers-guide")}
     assert verdicts["Several tasks cost mathematics 8 % at 7B"] == "supported"

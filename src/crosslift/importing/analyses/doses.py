@@ -11,7 +11,7 @@
         above       the claim is that the number is above it (default 0)
         below       ... or below it
         printed, decimals   as published
-        margin      of plateaus, in the unit of the values
+        margin      of plateaus, times the unit; `minus_margin` of the second curve, whose metric may be another
 
 Runs at dose 0 of one model, task and setting whose mixtures differ in nothing else are replicates; so is every run that
 repeats another's model, setting, languages and amounts.
@@ -159,13 +159,16 @@ def _correlation(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, opt
 
 def _plateau(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
     margin = float(claim.get("margin", options.get("margin", 1.0))) / unit
+    margins = [margin, float(claim.get("minus_margin", margin * unit)) / unit]
     curves = [_Curve(table, claim["where"], claim.get("measure", "non_english"))]
     if claim["of"] == "plateau_ratio":
         curves.append(_Curve(table, claim["minus"], claim.get("measure", "non_english")))
     if any(curve.noise is None for curve in curves):
         raise TransferError(f"{claim['claim']}: nothing says how much runs differ.")
     found = [
-        plateau(curve.points, curve.doses, curve.noise, margin=margin) for curve in curves if curve.noise is not None
+        plateau(curve.points, curve.doses, curve.noise, margin=within)
+        for curve, within in zip(curves, margins, strict=False)
+        if curve.noise is not None
     ]
     if claim["of"] == "plateau":
         value, low, high = found[0].dose, found[0].low, found[0].high
@@ -173,7 +176,7 @@ def _plateau(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options
     else:
         draws = [
             np.maximum(
-                plateau_draws(isotonic(curve.points), curve.doses, curve.noise, margin=margin, seed=seed),
+                plateau_draws(isotonic(curve.points), curve.doses, curve.noise, margin=margins[seed], seed=seed),
                 curve.doses[1],
             )
             for seed, curve in enumerate(curves)
