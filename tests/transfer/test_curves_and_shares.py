@@ -10,6 +10,7 @@ from crosslift.transfer.agreement import consistency, mcnemar
 from crosslift.transfer.bulk import bootstrap_contrasts
 from crosslift.transfer.plateau import best, isotonic, plateau, rise, statistic
 from crosslift.transfer.power import Design, detectable, standard_error, what_buys_what
+from crosslift.transfer.published import wilson_of
 from crosslift.transfer.replicated import (
     Noise,
     noise_of_curves,
@@ -17,7 +18,7 @@ from crosslift.transfer.replicated import (
     over_replicates,
     pooled,
 )
-from crosslift.transfer.shared_baselines import shared_share, wilson_of
+from crosslift.transfer.shared_baselines import shared_share
 from crosslift.transfer.simulate import Truth, discordance, simulate
 
 DOSES = np.array([0, 100, 200, 400, 800, 1600.0])

@@ -3,7 +3,8 @@
 A Gaussian process over cells (model x mixture x language) whose covariance is a sum of parts, each with a variance that
 the data choose by marginal likelihood:
 
-    level(model, language)      how good a model is in a language whatever it is trained on
+    level(model, language)      how good a model is in a language whatever it is trained on; part of it by its relatives
+                                and by its resource class (Joshi et al. 2020)
     response                    to the amounts, shared by all models and languages
     response(model), (language) and how models and languages differ in it
     mixture                     what a mixture does to all languages and models that its features do not tell
@@ -29,7 +30,7 @@ import numpy as np
 from scipy import linalg, optimize
 
 from crosslift.errors import TransferError
-from crosslift.languages.similarity import KINDS, similarity
+from crosslift.languages.similarity import KINDS, facts, similarity
 
 SIMILAR = ("own", *KINDS, "total")
 PLAIN = ("own", "total")
@@ -88,7 +89,17 @@ def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str]
     return np.stack(columns, axis=1)
 
 
-PARTS = ("level", "model", "language", "response", "response(model)", "response(language)", "mixture", "run")
+PARTS = (
+    "level",
+    "model",
+    "language",
+    "resource",
+    "response",
+    "response(model)",
+    "response(language)",
+    "mixture",
+    "run",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,12 +240,18 @@ def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
         same_model * same_language,
         same_model,
         language * 0.5 + same_language * 0.5,
+        np.outer(_resource(one.languages), _resource(other.languages)),
         response,
         response * same_model,
         response * same_language,
         (one.mixtures[:, None] == other.mixtures[None, :]).astype(float),
         (one.runs[:, None] == other.runs[None, :]).astype(float),
     ]
+
+
+def _resource(languages: np.ndarray) -> np.ndarray:
+    """The class of each row's language, 0 to 5, about 0 and of size 1."""
+    return np.array([(facts(tag).resource_class - 2.5) / 2 for tag in languages.tolist()])
 
 
 def _covariance(parts: Sequence[np.ndarray], log_variances: np.ndarray) -> np.ndarray:
@@ -329,7 +346,7 @@ class Validation:
 def validate(observed: Observed, *, left_out: str = "mixture") -> Validation:
     """Leave out one mixture, or one language, after the other.
 
-    The variances, nine numbers, are those of all rows, so that one inverse serves all groups; choosing them anew for
+    The variances, ten numbers, are those of all rows, so that one inverse serves all groups; choosing them anew for
     each group changes the error by little (a test holds it to a tenth).
 
     Raises:

@@ -48,8 +48,12 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, 
     """
     if not 0 <= successes <= trials or trials == 0:
         raise ValueError(f"{successes} of {trials} is not a share")
+    return wilson_of(successes / trials, trials, level=level)
+
+
+def wilson_of(share: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share in so many trials, which need not be whole."""
     z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    share = successes / trials
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = math.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
     return middle - half, middle + half

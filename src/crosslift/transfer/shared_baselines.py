@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from crosslift.streams import stream
-from crosslift.transfer.published import wilson
+from crosslift.transfer.published import wilson, wilson_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +76,3 @@ def shared_share(
         dependent=(low, high),
         effective_cells=effective,
     )
-
-
-def wilson_of(share: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for a number of trials that need not be whole."""
-    z2 = float(ndtri((1 + level) / 2)) ** 2
-    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = np.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
-    return float(middle - half), float(middle + half)
