@@ -139,3 +139,27 @@ def test_too_little_to_learn_from_is_refused():
     )
     with pytest.raises(TransferError, match="not known how much"):
         observe(cells)
+
+
+def test_size_and_fertility_are_taken_from_the_runs():
+    rows = [
+        {"value": 0.1 * number, "run": f"{model}.{number}", "model": model, "language": "sw", "languages": ["en", "sw"],
+         "amounts": [100, 100 + number], "num_tokens": [1000, 3000 + 30 * number], "num_parameters": size}
+        for model, size in (("s", 10**8), ("l", 10**9)) for number in range(4)
+    ]  # fmt: skip
+    found = observe(pl.DataFrame(rows))
+    assert found.sizes == {"s": 8.0, "l": 9.0}
+    assert found.fertility["s", "sw"] == pytest.approx(np.log(30)) and found.fertility["l", "en"] == pytest.approx(
+        np.log(10)
+    )
+
+
+def test_levels_that_grow_with_size_are_found():
+    models = tuple(f"m{size}" for size in range(5))
+    observed = planted(models=models, mixtures=10, noise=0.005)
+    sizes = {model: float(size) for size, model in enumerate(models)}
+    grown = observed.values + np.array([0.05 * sizes[model] for model in observed.models])
+    fitted = fit_transfer(replace(observed, values=grown, sizes=sizes))
+    plain = fit_transfer(replace(observed, values=grown))
+    assert fitted.in_words()["size"] > 0.04
+    assert fitted.log_likelihood > plain.log_likelihood

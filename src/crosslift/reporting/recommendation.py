@@ -104,7 +104,10 @@ def _cells(store: Store, study: Study, wish: Wish) -> pl.DataFrame:
     part = scores.filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
     amounts = pl.col("num_items" if wish.unit == "items" else "num_tokens").alias("amounts")
-    cells = means.join(runs.select("run", "model", "mixture", "languages", amounts), on="run", maintain_order="left")
+    facts = ["run", "model", "mixture", "languages", "num_parameters"]
+    if wish.unit == "items":
+        facts.append("num_tokens")
+    cells = means.join(runs.select(*facts, amounts), on="run", maintain_order="left")
     return cells.filter(pl.col("mixture") != "base")
 
 

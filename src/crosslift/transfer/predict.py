@@ -5,8 +5,9 @@ the data choose by marginal likelihood:
 
     level(model, language)      how good a model is in a language whatever it is trained on; part of it by its relatives
                                 and by its resource class (Joshi et al. 2020)
+    size, fertility             the log of a model's parameters; tokens per item of a language under a model's tokenizer
     response                    to the amounts, shared by all models and languages
-    response(model), (language) and how models and languages differ in it
+    response(model), (language), (size)     and how models and languages differ in it
     mixture                     what a mixture does to all languages and models that its features do not tell
     run                         what happens to all languages of one run alike: seed, order
     noise                       what is left: items, and all that the features do not tell
@@ -25,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import linalg, optimize
@@ -53,6 +55,10 @@ class Observed:
     mixtures: np.ndarray  # (n,), labels; equal labels have equal amounts
     amounts: Mapping[str, Amounts]
     """Mixture -> its amounts."""
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    """Model -> log10 of its parameters, where known."""
+    fertility: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(model, language) -> log of tokens per item, where known."""
 
     def take(self, rows: np.ndarray) -> Observed:
         """Some of the rows."""
@@ -63,6 +69,8 @@ class Observed:
             languages=self.languages[rows],
             mixtures=self.mixtures[rows],
             amounts=self.amounts,
+            sizes=self.sizes,
+            fertility=self.fertility,
         )
 
 
@@ -94,9 +102,12 @@ PARTS = (
     "model",
     "language",
     "resource",
+    "size",
+    "fertility",
     "response",
     "response(model)",
     "response(language)",
+    "response(size)",
     "mixture",
     "run",
 )
@@ -146,6 +157,10 @@ class TransferModel:
                 [self._label(number, amounts) for number, amounts in enumerate(mixtures)], len(languages)
             ),
             runs=np.repeat([f"new {number}" for number in range(len(mixtures))], len(languages)),
+            sizes=_sizes(self.observed, np.repeat(model, len(mixtures) * len(languages))),
+            fertility=np.tile(
+                _fertility(self.observed, np.repeat(model, len(languages)), np.asarray(languages)), len(mixtures)
+            ),
         )
 
     def _between(self, one: _Rows, other: _Rows) -> np.ndarray:
@@ -203,6 +218,8 @@ class _Rows:
     languages: np.ndarray
     mixtures: np.ndarray
     runs: np.ndarray
+    sizes: np.ndarray
+    fertility: np.ndarray
 
 
 def _rows(observed: Observed, names: tuple[str, ...], means: np.ndarray, scales: np.ndarray) -> _Rows:
@@ -212,7 +229,26 @@ def _rows(observed: Observed, names: tuple[str, ...], means: np.ndarray, scales:
         languages=observed.languages,
         mixtures=observed.mixtures,
         runs=observed.runs,
+        sizes=_sizes(observed, observed.models),
+        fertility=_fertility(observed, observed.models, observed.languages),
     )
+
+
+def _sizes(observed: Observed, models: np.ndarray) -> np.ndarray:
+    """About 0 and of size 1 over the observed models; 0 where nothing is known."""
+    return _standard(observed.sizes, [str(model) for model in models])
+
+
+def _fertility(observed: Observed, models: np.ndarray, languages: np.ndarray) -> np.ndarray:
+    keys = [(str(model), str(tag)) for model, tag in zip(models, languages, strict=True)]
+    return _standard(observed.fertility, keys)
+
+
+def _standard(known: Mapping[Any, float], keys: Sequence[Any]) -> np.ndarray:
+    values = np.array(list(known.values()))
+    if len(values) < 2 or values.std() == 0:
+        return np.zeros(len(keys))
+    return np.array([(known[key] - values.mean()) / values.std() if key in known else 0.0 for key in keys])
 
 
 def _key(amounts: Amounts) -> tuple[tuple[str, int], ...]:
@@ -235,15 +271,19 @@ def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
     language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
     same_language = (one.languages[:, None] == other.languages[None, :]).astype(float)
     same_model = (one.models[:, None] == other.models[None, :]).astype(float)
+    sizes = np.outer(one.sizes, other.sizes)
     response = one.features @ other.features.T / one.features.shape[1]
     return [
         same_model * same_language,
         same_model,
         language * 0.5 + same_language * 0.5,
         np.outer(_resource(one.languages), _resource(other.languages)),
+        sizes,
+        np.outer(one.fertility, other.fertility),
         response,
         response * same_model,
         response * same_language,
+        response * sizes,
         (one.mixtures[:, None] == other.mixtures[None, :]).astype(float),
         (one.runs[:, None] == other.runs[None, :]).astype(float),
     ]
@@ -346,8 +386,8 @@ class Validation:
 def validate(observed: Observed, *, left_out: str = "mixture") -> Validation:
     """Leave out one mixture, or one language, after the other.
 
-    The variances, ten numbers, are those of all rows, so that one inverse serves all groups; choosing them anew for
-    each group changes the error by little (a test holds it to a tenth).
+    The variances, thirteen numbers, are those of all rows, so that one inverse serves all groups; choosing them
+    anew for each group changes the error by little (a test holds it to a tenth).
 
     Raises:
         TransferError: fewer than four groups.
