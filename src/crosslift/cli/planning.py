@@ -15,7 +15,7 @@ from crosslift.execution.status import Status, status
 from crosslift.studies.plan import Plan
 from crosslift.studies.plan import plan as make_plan
 from crosslift.studies.problems import some
-from crosslift.transfer.power import DISCORDANCE
+from crosslift.transfer.power import DISCORDANCE, RUN_NOISE
 
 FEW_RUNS = 30
 """So many runs are shown without being asked for."""
@@ -45,8 +45,9 @@ def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
     for title, table in (
         ("Steps of a run by number of trained languages", _steps(planned)),
         (
-            "Smallest difference that a pair of runs can show in one language (80 % power, 5 % level, "
-            f"{DISCORDANCE:.0%} of the items discordant; noise between runs comes on top)",
+            "Smallest difference in points that can be shown (80 % power, 5 % level, "
+            f"{DISCORDANCE:.0%} of the items discordant): two runs in one language; two mixtures of one "
+            f"model over all languages, where runs differ by {100 * RUN_NOISE:.0f} points",
             _differences(planned),
         ),
         ("Arms", _arms(planned)),
