@@ -3,9 +3,10 @@
     unit        what values are multiplied by for people: 100 for shares of 1
     claims      list of tables:
         claim       in words
-        of          "rise" (the best minus dose 0), "best", "fall" (this curve's best minus the other's), "gap" (mean
-                    over doses), "correlation" (Spearman, seen and unseen), "plateau" (dose), "plateau_ratio"
-        measure     "non_english" (default), "relative" (to English), "seen", "unseen", "english"
+        of          "rise" (the best minus dose 0), "best", "mean" (over doses), "correlation" (Spearman, seen and
+                    unseen), "plateau" (dose), "plateau_ratio"
+        measure     "non_english" (default), "relative" (to English), "seen", "unseen", "gap" (seen minus unseen),
+                    "english"
         where       columns and values that choose one curve
         minus       the same of a second curve
         above       the claim is that the number is above it (default 0)
@@ -13,8 +14,7 @@
         printed, decimals   as published
         margin      of plateaus, times the unit; `minus_margin` of the second curve, whose metric may be another
 
-Runs at dose 0 of one model, task and setting whose mixtures differ in nothing else are replicates; so is every run that
-repeats another's model, setting, languages and amounts.
+Runs of one model, task and setting at dose 0 are replicates: whatever their mixture is called, it holds none of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from crosslift.reporting.questions.answer import Analysed, Answer, Verdict
 from crosslift.transfer.plateau import best, isotonic, plateau, plateau_draws, rise, statistic
 from crosslift.transfer.replicated import Noise, noise_of_curves, noise_of_replicates, pooled
 
-OPTIONS: dict[str, type] = {"claims": list, "unit": float, "margin": float, "english": str}
+OPTIONS: dict[str, type] = {"claims": list, "unit": float, "margin": float}
 MEASURES = ("non_english", "relative", "seen", "unseen", "english", "gap")
 
 
@@ -101,7 +101,9 @@ def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> Noise
 def _answer(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
     of, measure = claim["of"], claim.get("measure", "non_english")
     if of not in _KINDS or measure not in MEASURES:
-        raise TransferError(f"claims: of = '{of}', measure = '{measure}'. Known: {', '.join(_KINDS)}; {MEASURES}.")
+        raise TransferError(
+            f"claims: of = '{of}', measure = '{measure}'. Known: {', '.join(_KINDS)}; {', '.join(MEASURES)}."
+        )
     return _KINDS[of](table, claim, unit, options)
 
 
