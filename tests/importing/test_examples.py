@@ -35,10 +35,13 @@ def test_the_second_studys_tables_give_these_numbers_and_not_those():
     verdicts = {answer.question: answer.verdict for answer in answers("post-trainers-guide")}
     assert verdicts["Several tasks cost mathematics 8 % at 7B"] == "supported"
     assert verdicts["Instruction following is on its plateau at 400 per language, 7B"] == "cannot tell"
+    assert verdicts["A larger model has a smaller gap, mathematics"] == "supported"
     assert all(answer.low is not None and answer.runs for answer in answers("post-trainers-guide"))
 
 
-@pytest.mark.parametrize(("name", "rows"), [("language-subsets", 1750), ("number-of-languages", 850)])
+@pytest.mark.parametrize(
+    ("name", "rows"), [("language-subsets", 1750), ("language-subsets-by-task", 175), ("number-of-languages", 850)]
+)
 def test_published_means_deviations_and_intervals_are_those_of_the_runs(name: str, rows: int):
     (first, *_) = answers(name, "replicates")
     assert (first.value, first.printed, first.reproduces) == (rows, rows, True)
@@ -79,3 +82,16 @@ def test_many_languages_beat_english_only_and_translated_prompts_cost_english_on
 def test_every_example_is_under_a_page():
     for file in EXAMPLES.glob("*.toml"):
         assert len(file.read_text().splitlines()) <= 75, file.name
+
+
+def test_mixtures_are_compared_over_the_same_languages_or_not_at_all():
+    from dataclasses import replace
+
+    from crosslift.errors import TransferError
+
+    mapping = load_import(EXAMPLES / "post-trainers-guide.toml", data=DATA)
+    claim = dict(mapping.analyses[0]["claims"][-1])
+    del claim["languages"]
+    wrong = replace(mapping, analyses=({"kind": "doses", "claims": [claim | {"measure": "unseen"}]},))
+    with pytest.raises(TransferError, match="over other languages on the two sides"):
+        ask(wrong, read(mapping), say=lambda line: None)

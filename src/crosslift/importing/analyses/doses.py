@@ -7,6 +7,7 @@
                     unseen), "plateau" (dose), "plateau_ratio"
         measure     "non_english" (default), "relative" (to English), "seen", "unseen", "gap" (seen minus unseen),
                     "english"
+        languages   the measure is over these alone: what two mixtures leave out is not the same
         where       columns and values that choose one curve
         minus       the same of a second curve
         above       the claim is that the number is above it (default 0)
@@ -19,7 +20,7 @@ Runs of one model, task and setting at dose 0 are replicates: whatever their mix
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,14 @@ class _Curve:
         self.doses = runs["dose"].to_numpy().astype(float)
         self.points = runs[measure].to_numpy()
         self.runs = runs["run"].to_list()
+        self.trained = set(table.filter(pl.col("run").is_in(self.runs))["languages"].explode())
         self.noise = _noise(table, where, measure)
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
     table = results.table()
     unit = float(options.get("unit", 1.0))
-    answers = [_answer(table, claim, unit, options) for claim in options["claims"]]
+    answers = [_answer(_among(table, claim), claim, unit, options) for claim in options["claims"]]
     noises = [
         {"task": task, "model": model, "measure": measure, "sd": None if found is None else found.deviation * unit,
          "df": None if found is None else found.df, "source": "" if found is None else found.source}
@@ -62,9 +64,29 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
         for measure in MEASURES
         for found in [_noise(table, {"task": task, "model": model}, measure)]
     ]  # fmt: skip
-    return Analysed(
-        kind="doses", answers=answers, tables={"curves": _measured(table, {}), "noise": pl.DataFrame(noises)}
-    )
+    curves = _with_plateaus(_measured(table, {}), options["claims"], answers)
+    return Analysed(kind="doses", answers=answers, tables={"curves": curves, "noise": pl.DataFrame(noises)})
+
+
+def _among(table: pl.DataFrame, claim: Mapping[str, Any]) -> pl.DataFrame:
+    """The languages that a claim is about."""
+    if "languages" not in claim:
+        return table
+    if lacking := sorted(set(claim["languages"]) - set(table["language"])):
+        raise TransferError(f"{claim['claim']}: there are no scores in {', '.join(lacking)}.")
+    return table.filter(pl.col("language").is_in(claim["languages"]))
+
+
+def _with_plateaus(
+    curves: pl.DataFrame, claims: Sequence[Mapping[str, Any]], answers: Sequence[Answer]
+) -> pl.DataFrame:
+    """Beside each point, where the plateau of its curve may begin; null where no claim asks."""
+    low, high = pl.lit(None, dtype=pl.Float64), pl.lit(None, dtype=pl.Float64)
+    for claim, answer in zip(claims, answers, strict=True):
+        if claim["of"] == "plateau":
+            here = pl.all_horizontal(pl.col(column) == value for column, value in claim["where"].items())
+            low, high = pl.when(here).then(answer.low).otherwise(low), pl.when(here).then(answer.high).otherwise(high)
+    return curves.with_columns(plateau_low=low, plateau_high=high)
 
 
 def _measured(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame:
@@ -114,6 +136,11 @@ def _level(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: 
     curves = [_Curve(table, claim["where"], measure)]
     if "minus" in claim:
         curves.append(_Curve(table, claim["minus"], measure))
+        if measure in ("seen", "unseen", "gap") and curves[0].trained != curves[1].trained:
+            raise TransferError(
+                f"{claim['claim']}: '{measure}' is over other languages on the two sides, which train on others. Name "
+                'the languages: languages = [...], with measure = "non_english".'
+            )
     noises = [curve.noise for curve in curves]
     if any(noise is None for noise in noises):
         raise TransferError(f"{claim['claim']}: nothing says how much runs differ.")

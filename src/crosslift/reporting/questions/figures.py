@@ -73,8 +73,16 @@ def _curves(one: Analysed, name: str) -> Figure:
     import altair as alt
 
     table = one.tables["curves"].filter(pl.col("dose").is_not_null())
-    chart = (
-        alt.Chart(alt.NamedData("rows"))
+    band = (
+        alt.Chart()
+        .mark_rect(opacity=0.12)
+        .encode(
+            x=alt.X("min(plateau_low):Q", scale=alt.Scale(type="symlog", constant=100), title="examples per language"),
+            x2="max(plateau_high):Q",
+        )
+    )
+    lines = (
+        alt.Chart()
         .mark_line(point=True)
         .encode(
             x=alt.X("dose:Q", title="examples per language", scale=alt.Scale(type="symlog", constant=100)),
@@ -83,17 +91,31 @@ def _curves(one: Analysed, name: str) -> Figure:
             detail="mixture:N",
             tooltip=["run:N", "dose:Q", "non_english:Q", "english:Q", "seen:Q", "unseen:Q"],
         )
+    )
+    chart = (
+        alt.layer(band, lines)
         .properties(width=230, height=150)
-        .facet(facet=alt.Facet("panel:N", title=None), columns=3)
+        .facet(data=alt.NamedData("rows"), facet=alt.Facet("panel:N", title=None), columns=3)
         .resolve_scale(y="independent")
     )
     rows = table.with_columns(panel=pl.format("{} · {}", "task", "model")).select(
-        "run", "panel", "dose", "setting", "mixture", "non_english", "english", "seen", "unseen"
+        "run",
+        "panel",
+        "dose",
+        "setting",
+        "mixture",
+        "non_english",
+        "english",
+        "seen",
+        "unseen",
+        "plateau_low",
+        "plateau_high",
     )
     return Figure(
         name=name,
         title="Scores against examples per language",
-        caption="One line per mixture; several lines of one panel start from the same configuration at dose 0.",
+        caption="One line per mixture; several lines of one panel start from the same configuration at dose 0. Bands: "
+        "where the plateau of a claim's curve may begin (95 %).",
         chart=chart,
         datasets={"rows": rows},
     )
