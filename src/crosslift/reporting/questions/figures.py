@@ -12,6 +12,7 @@ from crosslift.reporting.questions.answer import Analysed, as_table
 WIDTH = 400
 MAX_ROWS = 40
 WORDS = {"supported": "supported", "not supported": "not supported", "cannot tell": "cannot tell", "": "no claim"}
+"""In the order of the palette: blue, vermillion, grey, green."""
 
 
 def figures(analysed: list[Analysed]) -> list[Figure]:
@@ -44,11 +45,11 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
     )
     order = rows["label"].to_list()
     y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=360, grid=False, ticks=False))
+    said = [word for word in WORDS.values() if word in set(rows["says"])]
     colour = alt.Color(
         "says:N",
-        sort=list(WORDS.values()),
-        scale=alt.Scale(domain=[word for word in WORDS.values() if word in set(rows["says"])]),
-        legend=alt.Legend(title=None, orient="top") if rows["says"].n_unique() > 1 else None,
+        scale=alt.Scale(domain=list(WORDS.values())),  # a verdict has its colour whichever others are there
+        legend=alt.Legend(title=None, orient="top", values=said) if said != [WORDS[""]] else None,
     )
     base = alt.Chart(alt.NamedData("rows"))
     chart = alt.layer(
