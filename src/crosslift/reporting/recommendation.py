@@ -15,13 +15,17 @@ from crosslift.reporting.questions.answer import Analysed, Answer, Verdict, sign
 from crosslift.reporting.questions.page import Head, write_page
 from crosslift.transfer.observe import observe
 from crosslift.transfer.predict import Validation, fit_transfer, validate
-from crosslift.transfer.recommend import Budget, Objective, Recommendation, next_batch, recommend
+from crosslift.transfer.recommend import Budget, Objective, Recommendation, all_sorts, next_batch, recommend
 
 if TYPE_CHECKING:
     from crosslift.execution.store import Store
     from crosslift.studies.study import Study
 
 POINTS = 100.0
+LITTLE = 0.0005
+"""An expected gain that is not worth a run."""
+NUM_SORTS = 60
+"""Random mixtures that a next run is chosen from, beside the leaders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +80,11 @@ def advise(store: Store, study: Study, wish: Wish) -> Advised:
         languages=evaluated, kind=wish.objective, weights=wish.weights, english_at_least=wish.english_at_least
     )
     found = recommend(fitted, model, objective, budget)
-    pool = [found.amounts, *(amounts for amounts, _ in found.alternatives), *(one.amounts for one in found.against)]
+    runs = all_sorts(budget, NUM_SORTS)
+    leaders = [found.amounts, *(amounts for amounts, _ in found.alternatives), *(one.amounts for one in found.against)]
+    pool = [*leaders, *runs]
     next_runs = [
-        (dict(pool[place]), gain)
-        for place, gain in next_batch(fitted, model, objective, pool, size=wish.num_next)
-        if wish.num_next
+        (dict(pool[place]), gain) for place, gain in next_batch(fitted, model, objective, pool, size=wish.num_next)
     ]
     num_mixtures = len(set(observed.mixtures))
     return Advised(
@@ -141,6 +145,8 @@ def in_words(advised: Advised) -> list[str]:
             f"  mixtures left out one by one: error {POINTS * one.model:.1f} points, mean of the others "
             f"{POINTS * one.mean:.1f}, nearest {POINTS * one.nearest:.1f}"
         )
+    if advised.next_runs and advised.next_runs[0][1] < LITTLE:
+        lines.append(f"  no further run is expected to better the choice by more than {POINTS * LITTLE:g} points")
     for number, (amounts, gain) in enumerate(advised.next_runs, start=1):
         lines.append(f"  to learn most, train {number}: {_short(amounts)} (expected gain {POINTS * gain:.2f} points)")
     return lines

@@ -227,14 +227,8 @@ def search(
 
     All candidates spend the whole budget. Shares are multiples of a twentieth.
     """
-    generator = stream(seed, "recommend", "search")
     tags = list(budget.languages)
-    pool = [dict.fromkeys(tags, 1.0), *({tag: 1.0} for tag in tags)]
-    for _ in range(150):
-        size = int(generator.integers(1, len(tags) + 1))
-        chosen = generator.choice(len(tags), size=size, replace=False)
-        weights = generator.dirichlet(np.ones(size))
-        pool.append({tags[place]: max(round(20 * float(w)), 1) for place, w in zip(chosen, weights, strict=True)})
+    pool = _all_sorts(tags, 150, seed)
     for _ in range(rounds):
         amounts = [budget.share_out(shares) for shares in pool]
         values = _promise(fitted.expected(amounts, model, objective.languages), objective)
@@ -247,6 +241,23 @@ def search(
         one = amounts[place]
         unique.setdefault(tuple(sorted((tag, round(value)) for tag, value in one.items())), one)
     return list(unique.values())[:24]
+
+
+def all_sorts(budget: Budget, number: int, *, seed: int = 0) -> list[dict[str, float]]:
+    """Mixtures that spend the budget in all sorts of ways: what a next run may be chosen from."""
+    return [budget.share_out(shares) for shares in _all_sorts(list(budget.languages), number, seed)]
+
+
+def _all_sorts(tags: list[str], number: int, seed: int) -> list[dict[str, float]]:
+    """Shares: the same of all, each language alone, and random ones in twentieths."""
+    generator = stream(seed, "recommend", "search")
+    pool: list[dict[str, float]] = [dict.fromkeys(tags, 1.0), *({tag: 1.0} for tag in tags)]
+    for _ in range(number):
+        size = int(generator.integers(1, len(tags) + 1))
+        chosen = generator.choice(len(tags), size=size, replace=False)
+        weights = generator.dirichlet(np.ones(size))
+        pool.append({tags[place]: max(round(20 * float(w)), 1) for place, w in zip(chosen, weights, strict=True)})
+    return pool
 
 
 def _promise(expected: np.ndarray, objective: Objective) -> np.ndarray:
