@@ -21,6 +21,7 @@ from crosslift.streams import stream
 from crosslift.transfer.predict import Observed, fit_transfer
 from crosslift.transfer.recommend import Budget, Objective, next_batch, recommend
 from crosslift.transfer.replicates import replicates
+from crosslift.transfer.validate import validate
 
 REFERENCE = Path(__file__).parents[1] / "references" / "english-is-not-all-you-need"
 METRICS = {"math": "accuracy", "api_calling": "exact"}
@@ -81,6 +82,10 @@ def main() -> None:
             for row in cells.group_by("model", "mixture").agg(pl.col("value").mean()).iter_rows(named=True)
         }
         whole = observed_of(cells)
+        left_out = validate(whole)
+        print(f"(0) {task}, mixtures left out in turn: error {100 * left_out.model:.1f} points, without similarity "
+              f"{100 * left_out.without_similarity:.1f}, mean of the others {100 * left_out.mean:.1f}, nearest mixture "
+              f"{100 * left_out.nearest:.1f}")  # fmt: skip
         mixtures = sorted(set(whole.mixtures))
         amounts = [whole.amounts[name] for name in mixtures]
         trained = tuple(sorted({tag for one in amounts for tag in one}))

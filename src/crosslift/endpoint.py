@@ -42,6 +42,17 @@ class Endpoint:
     max_attempts: int = 8
 
 
+OPTIONS: dict[str, type] = {
+    "base_url": str,
+    "model": str,
+    "key_variable": str,
+    "concurrency": int,
+    "timeout_seconds": float,
+    "max_attempts": int,
+}
+"""What a site file may say of an endpoint: the fields of `Endpoint`."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """One request: a conversation for the server's chat template, or a prompt that goes to the model as it is."""

@@ -10,8 +10,9 @@ import pytest
 
 from crosslift.errors import TransferError
 from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import SIMILAR, Observed, features_of, fit_transfer, validate
+from crosslift.transfer.predict import SIMILAR, Observed, features_of, fit_transfer
 from crosslift.transfer.recommend import Budget, Objective, next_batch, recommend
+from crosslift.transfer.validate import validate
 
 LANGUAGES = ("de", "en", "es", "sw")
 

@@ -6,21 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from crosslift import endpoint
 from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
 from crosslift.errors import StudyError
 from crosslift.journal import Journal, key_of
 from crosslift.judging import forms
 from crosslift.studies.problems import Problems, read_toml
 
-OPTIONS: dict[str, type] = {
-    "base_url": str,
-    "model": str,
-    "key_variable": str,
-    "concurrency": int,
-    "timeout_seconds": float,
-    "max_attempts": int,
-    "max_tokens": int,
-}
+OPTIONS: dict[str, type] = {**endpoint.OPTIONS, "max_tokens": int}
 MAX_REMINDERS = 2
 """How often a reply without a verdict is asked for again."""
 

@@ -14,8 +14,9 @@ from crosslift.errors import TransferError, did_you_mean
 from crosslift.reporting.questions.answer import Analysed, Answer, Verdict, sign_verdict
 from crosslift.reporting.questions.page import Head, write_page
 from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import Validation, fit_transfer, validate
+from crosslift.transfer.predict import fit_transfer
 from crosslift.transfer.recommend import Budget, Objective, Recommendation, all_sorts, next_batch, recommend
+from crosslift.transfer.validate import Validation, validate
 
 if TYPE_CHECKING:
     from crosslift.execution.store import Store

@@ -16,7 +16,8 @@ from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
 from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import fit_transfer, validate
+from crosslift.transfer.predict import fit_transfer
+from crosslift.transfer.validate import validate
 
 OPTIONS: dict[str, type] = {"total": float, "tasks": list, "unit": float}
 

@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from crosslift import endpoint
 from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
 from crosslift.errors import StudyError
 from crosslift.translation.translator import Done, Request, Translated
 
-OPTIONS: dict[str, type] = {
-    "base_url": str,
-    "model": str,
-    "key_variable": str,
-    "concurrency": int,
-    "timeout_seconds": float,
-    "max_attempts": int,
-}
+OPTIONS = endpoint.OPTIONS
 TOKENS_PER_BYTE = 1.0
 """Room for an answer: a script that a tokenizer does not know costs about a token per byte."""
 MIN_TOKENS = 64
