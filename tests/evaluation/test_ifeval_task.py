@@ -9,7 +9,8 @@ import pytest
 
 from crosslift.corpora.corpus import Source
 from crosslift.corpora.readers import m_ifeval
-from crosslift.evaluation.constraints import CHECKERS, followed, num_sentences
+from crosslift.evaluation.constraints import CHECKERS, followed
+from crosslift.evaluation.segments import num_sentences, num_words, words
 from crosslift.evaluation.tasks import ifeval as task
 from crosslift.languages.language import language
 
@@ -34,8 +35,10 @@ CASES = [
     ("en:detectable_content:postscript", {"postscript_marker": "P.P.S"}, "Bye.\nP.P.S. More.", "Bye.\nP.S. More."),
     ("es:detectable_content:postscript", {"postscript_marker": "P.D."}, "Adiós.\nP. D. Más.", "Adiós."),
     ("fr:detectable_content:postscript", {"postscript_marker": "P.-S."}, "Adieu.\nP.-S. Encore.", "Adieu."),
+    ("fr:detectable_content:postscript", {"postscript_marker": "P.-S."}, "Adieu.\np.-s : encore.", "Adieu. PS"),
     ("en:detectable_format:constrained_response", {}, "My answer is yes.", "Yes."),
     ("es:detectable_format:constrained_response", {}, "Quizás.", "Tal vez"),
+    ("fr:detectable_format:constrained_response", {}, "Peut-être.", "Ma réponse est oui"),
     ("en:detectable_format:json_format", {}, '```json\n{"a": 1}\n```', "{a: 1}"),
     (
         "en:detectable_format:multiple_sections",
@@ -64,12 +67,19 @@ CASES = [
         "Das ist eine ziemlich lange Antwort.",
         "This is a rather long answer.",
     ),
+    ("en:language:response_language", {"language": "bn"}, "না।", '```json\n["No."]\n```'),
     ("en:language:response_language", {"language": "kn"}, "ಇದು ಕನ್ನಡದಲ್ಲಿ ಒಂದು ಉತ್ತರ.", "This is a rather long answer."),
     (
         "en:length_constraints:nth_paragraph_first_word",
         {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "but"},
         "a\n\nBut, b",
         "a\n\nb",
+    ),
+    (
+        "es:length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 2, "nth_paragraph": 2, "first_word": "Diría que"},
+        "a\n\nDiría, que sí",
+        "a\n\nDiría",
     ),
     ("en:length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb", "a\n***\nb\n***\nc"),
     (
@@ -95,6 +105,8 @@ CASES = [
     ("fr:special_character:no_accents", {}, "merci", "été"),
     ("es:special_character:tildes", {"num_words": 1, "relation": "al menos"}, "canción", "cantar"),
     ("en:startend:end_checker", {"end_phrase": "The end."}, 'So. the end."', "The end. Yes."),
+    ("es:startend:end_checker", {"end_phrase": "Un saludo"}, "Hola. Un saludo.", "Un saludo. Hola"),
+    ("fr:startend:end_checker", {"end_phrase": "Voilà"}, "Bon. Voilà", "Bon. Voilà."),
     ("en:startend:quotation", {}, '"all of it"', "all of it"),
     ("fr:startend:quotation", {}, "« tout »", "tout"),
 ]
@@ -122,11 +134,28 @@ def test_loose_accuracy_forgives_an_opening_line():
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
-    [("One.", 1), ("Mr. Smith came. He left!", 2), ("It costs 3.5 dollars. Yes?", 2), ("no end", 1), ("- a\n- b", 2)],
+    ("tag", "text", "number"),
+    [
+        ("en", "One.", 1),
+        ("en", "Mr. Smith came. He left!", 2),
+        ("en", "It costs 3.5 dollars. Yes?", 2),
+        ("en", "no end", 1),
+        ("en", "- a\n- b", 1),
+        ("es", "- a\n- b", 2),
+        ("es", "1. Uno.\n2. ¿Dos? Sí.", 3),
+        ("es", "El Sr. Ruiz vino. Se fue.", 2),
+        ("fr", "M. Dupont est venu, cf. p. 3. Il part.", 2),
+    ],
 )
-def test_sentences(text: str, number: int):
-    assert num_sentences(text) == number
+def test_sentences(tag: str, text: str, number: int):
+    assert num_sentences(text, tag) == number
+
+
+def test_words():
+    assert num_words("l'eau-de-vie, 3.5 %", "fr") == num_words("l'eau-de-vie, 3.5 %", "en") == 6
+    assert num_words("* niño-pez\n2. 3.5 €", "es") == 3
+    assert words("A U.S. WELL-known CASE.", "en") == ["A", "U.S.", "WELL-known", "CASE", "."]
+    assert words("El niño-pez, 3.5 €", "es") == ["El", "niño-pez", "3.5", "€"]
 
 
 def test_parts_of_a_prompt_are_counted():

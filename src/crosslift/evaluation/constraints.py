@@ -1,19 +1,23 @@
 """The verifiable instructions of IFEval (arXiv 2311.07911) and M-IFEval (arXiv 2502.04688), by their published names.
 
-What each instruction demands is what the published checkers of English, Spanish and French test; where they load a
-model, we do not: sentences are split by a rule (theirs: Punkt, spaCy), languages told by the project's identifier
-(theirs: langdetect). An instruction is `<language>:<group>:<name>`; its arguments keep their published names.
+What each instruction demands is what the published checkers of English, Spanish and French test, with their quirks:
+keywords and postscripts are regular expressions, "P.S." may stand anywhere in a line. Where the checkers load a model,
+we do not: sentences and words are told by rule (`segments`), languages by the project's identifier (theirs:
+langdetect). `benchmarks/instructions.py` runs both side by side. An instruction is `<language>:<group>:<name>`; its
+arguments keep their published names.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import string
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from crosslift.languages.identify import in_language, likely_language
+from crosslift.evaluation.segments import num_sentences, num_words, words
+from crosslift.languages.identify import in_language, in_script, likely_language
 from crosslift.languages.language import language, tags
 
 Arguments = Mapping[str, Any]
@@ -26,17 +30,11 @@ _AT_MOST = ("at most", "como máximo", "au plus")
 _OPTIONS = {
     "en": ("My answer is yes.", "My answer is no.", "My answer is maybe."),
     "es": ("Sí.", "No.", "Quizás."),
-    "fr": ("Ma réponse est oui.", "Ma réponse est non.", "Ma réponse est peut-être."),
+    "fr": ("Oui.", "Non.", "Peut-être."),
 }
 _QUOTES = {"en": ['""'], "es": ['""'], "fr": ['""', "''", "«»"]}
 _ACCENTED = re.compile("[àáâãäåçèéêëìíîïñòóôõöùúûüýÿ]", re.IGNORECASE)
 _INFORMAL = re.compile(r"\b(?:tu|te|toi|ton|ta|tes|t')\b", re.IGNORECASE)
-_WORD = re.compile(r"\w+")
-_WORD_WITH_HYPHENS = re.compile(r"\w+(?:[-'’]\w+)*")
-_SENTENCE_END = re.compile(
-    r"(?<=[.!?…])[\"'”»)]*\s+(?=[\"'“«(¿¡*\-]*[^\W_a-zß-öø-ÿ])|\n\s*\n|\n(?=\s*(?:[*\-•]|\d+[.)]))"
-)
-_ABBREVIATION = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Sr|Sra|Srta|St|Prof|Inc|Ltd|Jr|vs|etc|e\.g|i\.e|p\.ej|M|Mme)\.$")
 
 
 def followed(name: str, arguments: Arguments, response: str, *, loose: bool = False) -> bool:
@@ -74,18 +72,10 @@ def _compared(number: int, wanted: Any, relation: Any) -> bool:
     raise ValueError(f"'{relation}' is no relation. Known: {', '.join((*_AT_LEAST, *_LESS_THAN, *_AT_MOST))}.")
 
 
-def num_sentences(text: str) -> int:
-    """Sentences, by what ends them and what begins after."""
-    pieces = [piece.strip() for piece in _SENTENCE_END.split(text) if piece and piece.strip()]
-    return sum(1 for piece in pieces if not _ABBREVIATION.search(piece)) or int(bool(pieces))
-
-
-def _words(text: str, tag: str) -> list[str]:
-    return (_WORD if tag == "en" else _WORD_WITH_HYPHENS).findall(text)
-
-
 def _in(text: str, tag: str) -> bool:
-    return in_language(text, language(tag)) if tag in tags() else likely_language(text) == tag
+    if tag not in tags():
+        return likely_language(text) == tag
+    return in_script(text, language(tag)) and in_language(text, language(tag))
 
 
 def _paragraphs(text: str, given: Arguments, tag: str) -> bool:
@@ -102,9 +92,16 @@ def _nth_paragraph(text: str, given: Arguments, tag: str) -> bool:
     place = int(given["nth_paragraph"])
     if place > filled or not parts[place - 1].strip():
         return False
-    word = parts[place - 1].split()[0].lstrip("'\"")
-    first = re.split(r"[.,?!'\"]", word, maxsplit=1)[0].lower()
-    return bool(filled == given["num_paragraphs"] and first == given["first_word"].lower())
+    wanted = given["first_word"].lower()
+    return filled == given["num_paragraphs"] and _begins_with(parts[place - 1].split(), wanted, tag)
+
+
+def _begins_with(found: list[str], wanted: str, tag: str) -> bool:
+    if tag == "es":  # several words may be asked for; punctuation is left out of each
+        bare = [word.translate(str.maketrans("", "", string.punctuation)).lower() for word in found]
+        return bare[: len(wanted.split())] == wanted.split()
+    first = found[0].lstrip("'").lstrip('"')
+    return re.split(r"[.,?!'\"]", first, maxsplit=1)[0].lower() == wanted
 
 
 def _highlights(text: str, given: Arguments, tag: str) -> bool:
@@ -113,11 +110,13 @@ def _highlights(text: str, given: Arguments, tag: str) -> bool:
     return len(single) + len(double) >= int(given["num_highlights"])
 
 
+_POSTSCRIPTS = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\.", "P.D.": r"p\.\s?d\."}
+
+
 def _postscript(text: str, given: Arguments, tag: str) -> bool:
-    marker, text = given["postscript_marker"].strip(), text.lower()
-    patterns = {"P.P.S": r"\s*p\.\s?p\.\s?s.*$", "P.S.": r"\s*p\.\s?s\..*$", "P.D.": r"\s*p\.\s?d\..*$"}
-    pattern = patterns.get(marker, rf"\s*{re.escape(marker.lower())}.*$")
-    return bool(re.findall(pattern, text, re.MULTILINE))
+    marker = given["postscript_marker"].strip()
+    # Any other marker is its own pattern, as published: "P.-S." also finds "p.-s :".
+    return bool(re.search(_POSTSCRIPTS.get(marker, marker.lower()), text.lower()))
 
 
 def _json(text: str, given: Arguments, tag: str) -> bool:
@@ -143,7 +142,7 @@ def _accents(text: str, given: Arguments, tag: str) -> bool:
 
 
 def _bare(word: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFD", word) if not unicodedata.combining(c))
+    return "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
 
 
 def _quoted(text: str, given: Arguments, tag: str) -> bool:
@@ -175,23 +174,32 @@ def _sections(text: str, given: Arguments, tag: str) -> bool:
 
 
 def _capital_words(text: str, given: Arguments, tag: str) -> bool:
-    number = sum(word.isupper() for word in _WORD_WITH_HYPHENS.findall(text))
+    number = sum(word.isupper() for word in words(text, tag))
     return _compared(number, given["capital_frequency"], given["capital_relation"])
 
 
-def _own(case: Callable[[str], bool]) -> Checker:
-    return lambda text, given, tag: case(text) and _in(text, tag)
+def _capital(text: str, given: Arguments, tag: str) -> bool:
+    return text.isupper() and _in(text.lower(), tag)
+
+
+def _lowercase(text: str, given: Arguments, tag: str) -> bool:
+    return text.islower() and _in(text, tag)
+
+
+def _ends_with(text: str, given: Arguments, tag: str) -> bool:
+    text = text.strip().strip('"').lower()
+    return (text.removesuffix(".") if tag == "es" else text).endswith(given["end_phrase"].strip().lower())
 
 
 def _counted(letter: str) -> Checker:
     """Words with a letter, exactly so many."""
-    return lambda text, given, tag: sum(letter in word.lower() for word in _words(text, tag)) == given["let_frequency"]
+    return lambda text, given, tag: sum(letter in word.lower() for word in words(text, tag)) == given["let_frequency"]
 
 
 CHECKERS: Mapping[tuple[str, str], Checker] = {
     ("change_case", "capital_word_frequency"): _capital_words,
-    ("change_case", "own_capital"): _own(str.isupper),
-    ("change_case", "own_lowercase"): _own(str.islower),
+    ("change_case", "own_capital"): _capital,
+    ("change_case", "own_lowercase"): _lowercase,
     ("combination", "repeat_prompt"): lambda text, given, tag: (
         text.strip().lower().startswith(given["prompt_to_repeat"].strip().lower())
     ),
@@ -224,10 +232,10 @@ CHECKERS: Mapping[tuple[str, str], Checker] = {
     ("length_constraints", "nth_paragraph_first_word"): _nth_paragraph,
     ("length_constraints", "number_paragraphs"): _paragraphs,
     ("length_constraints", "number_sentences"): lambda text, given, tag: _compared(
-        num_sentences(text), given["num_sentences"], given["relation"]
+        num_sentences(text, tag), given["num_sentences"], given["relation"]
     ),
     ("length_constraints", "number_words"): lambda text, given, tag: _compared(
-        len(_words(text, tag)), given["num_words"], given["relation"]
+        num_words(text, tag), given["num_words"], given["relation"]
     ),
     ("punctuation", "exclamation_marks"): _with_mark(r"¡[^!]*!"),
     ("punctuation", "no_comma"): lambda text, given, tag: "," not in text,
@@ -240,10 +248,8 @@ CHECKERS: Mapping[tuple[str, str], Checker] = {
     ),
     ("special_character", "no_accents"): lambda text, given, tag: not _ACCENTED.search(text),
     ("special_character", "tildes"): lambda text, given, tag: _compared(
-        sum(bool(set(word) & set("áéíóúÁÉÍÓÚ")) for word in _words(text, tag)), given["num_words"], given["relation"]
+        sum(bool(set(word) & set("áéíóúÁÉÍÓÚ")) for word in words(text, tag)), given["num_words"], given["relation"]
     ),
-    ("startend", "end_checker"): lambda text, given, tag: (
-        text.strip().strip('"').lower().endswith(given["end_phrase"].strip().lower())
-    ),
+    ("startend", "end_checker"): _ends_with,
     ("startend", "quotation"): _quoted,
 }

@@ -69,16 +69,20 @@ def in_language(text: str, asked: Language) -> bool:
     scripts = _count_scripts(prose)
     if sum(scripts.values()) < MIN_BYTES:
         return True
-    own = _own_scripts(asked.script)
-    if sum(scripts[name] for name in own) < sum(scripts.values()) / 2:
+    if not _mostly(_own_scripts(asked.script), scripts):
         return False
-    if "CJK" in own:
+    if "CJK" in _own_scripts(asked.script):
         return _is_right_mixture(scripts, asked.script)
     rivals = _sharing(asked)
     if len(rivals) == 1:
         return True
     best, probability = _classifier(rivals).classify(" ".join(prose.split()))
     return bool(best == _judged_as(asked) or probability < MIN_CONFIDENCE)
+
+
+def in_script(text: str, asked: Language) -> bool:
+    """Whether half of all letters, code too, are in the language's script, however few; True where there are none."""
+    return _mostly(_own_scripts(asked.script), _count_scripts(text))
 
 
 def likely_language(text: str) -> str:
@@ -89,6 +93,10 @@ def likely_language(text: str) -> str:
     """
     prose = " ".join(_NOT_PROSE.sub(" ", text).split())
     return str(_classifier(()).classify(prose)[0]) if prose else ""
+
+
+def _mostly(own: tuple[str, ...], scripts: Counter[str]) -> bool:
+    return sum(scripts[name] for name in own) >= sum(scripts.values()) / 2
 
 
 def _is_right_mixture(scripts: Counter[str], script: str) -> bool:
