@@ -4,9 +4,10 @@
 
 Truth is what the full grid of `references/english-is-not-all-you-need` measured. (1) From a random quarter of the runs,
 the proposed mixture per model and task: how often is it within one standard error (items and run-to-run noise) of the
-best? (2) The same grid, runs added one by one, chosen by expected gain or at random. (3) A harder choice: 120 mixtures
-of one total, true scores drawn from the model that the whole grid fitted, so that the truth is known and no run is
-without noise: how many runs until the regret is as low?
+best? (2) The same grid for one model and task at a time, runs added one by one from none, chosen by expected gain or at
+random; the same model of transfer recommends after each. What it expects before it has seen anything (`TYPICAL`) is
+taken from the other study. (3) Mixtures that differ by little: 120 of one total, true scores drawn from the model that
+the whole grid fitted, each run measured once with the noise that was found.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from crosslift.transfer.validate import validate
 
 REFERENCE = Path(__file__).parents[1] / "references" / "english-is-not-all-you-need"
 METRICS = {"math": "accuracy", "api_calling": "exact"}
-START = 3
+NUM_STEPS = 14
 NUM_CANDIDATES, TOTAL, MODEL = 120, 630, "qwen3-m"
 
 
@@ -112,28 +113,23 @@ def main() -> None:
                 total += 1
         for model in sorted(set(whole.models)):
             here = whole.take(np.flatnonzero(whole.models == model))
+            limit = errors[model, max(mixtures, key=lambda name: truth[model, name])]
             for number in range(max(2, num_resamples // 4)):
                 generator = stream(number, "benchmark", task, model)
                 order = [int(place) for place in generator.permutation(len(mixtures))]
                 for rule in curves:
                     regrets = _regrets(here, mixtures, amounts, truth, model, objective, order, rule)
                     curves[rule].append(regrets)
-                    limit = errors[model, max(mixtures, key=lambda name: truth[model, name])]
-                    below = np.flatnonzero(regrets <= limit)
-                    runs_needed[rule].append(START + int(below[0]) if len(below) else len(mixtures))
+                    above = np.flatnonzero(regrets > limit)
+                    runs_needed[rule].append(2 + int(above[-1]) if len(above) else 1)
     print(f"(1) from a quarter of the runs: within one standard error of the best in {within} of {total} "
           f"({100 * within / total:.0f} %), mean shortfall {100 * np.mean(shortfall):.1f} points")  # fmt: skip
     print(f"    the best mixture among the runs that were kept: {100 * uniform_within / total:.0f} %")
-    means = {rule: np.mean(found, axis=0) for rule, found in curves.items()}
-    print("(2) mean regret in points after so many runs:")
-    for step in range(len(means["chosen"])):
-        print(
-            f"    {START + step:3d}  chosen {100 * means['chosen'][step]:5.2f}  "
-            f"random {100 * means['random'][step]:5.2f}"
-        )
-    print(f"    runs until within one standard error: chosen {np.mean(runs_needed['chosen']):.1f}, random "
-          f"{np.mean(runs_needed['random']):.1f}")  # fmt: skip
-    harder(max(8, num_resamples))
+    print(f"(2) the grid, {len(curves['chosen'])} times: mean regret in points")
+    _compare(curves)
+    print(f"    runs until within one standard error, and from then on: chosen {np.mean(runs_needed['chosen']):.1f}, "
+          f"random {np.mean(runs_needed['random']):.1f}")  # fmt: skip
+    harder(max(24, num_resamples))
 
 
 def harder(num_truths: int) -> None:
@@ -171,40 +167,46 @@ def harder(num_truths: int) -> None:
         order = [int(place) for place in generator.permutation(NUM_CANDIDATES)]
         for rule, length in (("chosen", 12), ("random", 30)):
             curves[rule].append(_regrets(here, names, pool, known, "one", objective, order, rule, length))
-    means = {rule: np.mean(found, axis=0) for rule, found in curves.items()}
     print(f"(3) {NUM_CANDIDATES} mixtures of {TOTAL:,} items, {num_truths} truths: mean regret in points")
+    _compare(curves)
+
+
+def _compare(curves: dict[str, list[np.ndarray]]) -> None:
+    """The mean regret after each run, and how many random runs reach what chosen ones do."""
+    means = {rule: np.mean(found, axis=0) for rule, found in curves.items()}
     for step in range(len(means["random"])):
         shown = f"{100 * means['chosen'][step]:5.2f}" if step < len(means["chosen"]) else "     "
-        print(f"    {START + step:3d}  chosen {shown}  random {100 * means['random'][step]:5.2f}")
-    for step in (3, 5, 9):
-        reached = means["chosen"][step]
+        print(f"    {1 + step:3d}  chosen {shown}  random {100 * means['random'][step]:5.2f}")
+    for num_runs in (2, 3, 4, 6, 8):
+        reached = means["chosen"][num_runs - 1]
         later = np.flatnonzero(means["random"] <= reached)
-        found = f"{START + int(later[0])}" if len(later) else f"more than {START + len(means['random']) - 1}"
-        print(f"    the regret of {START + step} chosen runs ({100 * reached:.2f}) takes {found} random ones")
+        found = f"{1 + int(later[0])}" if len(later) else f"more than {len(means['random'])}"
+        print(f"    the regret of {num_runs} chosen runs ({100 * reached:.2f}) takes {found} random ones")
 
 
 def _regrets(
     here: Observed, mixtures: list[str], amounts: list, truth: dict, model: str, objective: Objective,
-    order: list[int], rule: str, length: int = 12,
+    order: list[int], rule: str, length: int = NUM_STEPS,
 ) -> np.ndarray:  # fmt: skip
-    """Regret of the mixture with the highest expectation, after 3, 4, ... runs of this model."""
-    done = order[:START]
+    """Regret of the mixture with the highest expectation, after 1, 2, ... runs of this model."""
+    done: list[int] = []
     best = max(truth[model, name] for name in mixtures)
     regrets, start = [], None
-    while len(done) <= length:
+    while True:
         rows = np.flatnonzero(np.isin(here.mixtures, [mixtures[place] for place in done]))
         fitted = fit_transfer(here.take(rows), start=start, max_steps=15)
-        start = fitted.log_variances
-        mean, _ = fitted.predict(amounts, model, objective.languages)
-        value = objective.value(mean.reshape(len(amounts), -1))
-        regrets.append(best - truth[model, mixtures[int(value.argmax())]])
+        if done:
+            start = fitted.log_variances
+            value = objective.value(fitted.expected(amounts, model, objective.languages))
+            regrets.append(best - truth[model, mixtures[int(value.argmax())]])
+        if len(done) == length:
+            return np.array(regrets)
         rest = [place for place in order if place not in done]
-        if rule == "random":
-            done = [*done, rest[0]]
-        else:
+        if rule == "chosen":
             ((place, _),) = next_batch(fitted, model, objective, [amounts[p] for p in rest], size=1, choice=amounts)
-            done = [*done, rest[place]]
-    return np.array(regrets)
+        else:
+            place = 0
+        done = [*done, rest[place]]
 
 
 if __name__ == "__main__":

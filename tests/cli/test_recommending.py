@@ -42,3 +42,32 @@ def test_what_is_not_there_is_told_with_what_is(study: Path):
         app, ["recommend", str(study), "--unit", "bytes", "--objective", "best", "--cost", "sw:2"]
     )
     assert isinstance(said.exception, StudyError) and len(said.exception.problems) == 3
+
+
+def unfinished(folder: Path, *, done: int) -> Path:
+    """A study of six runs of which only the first few are evaluated."""
+    write_finished_study(folder, num_mixtures=6, num_seeds=1)
+    for run in range(done, 6):
+        for marker in (folder / "runs" / f"tiny.m{run}.s0").rglob("done.json"):
+            marker.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("done", [0, 1])
+def test_before_there_is_anything_to_choose_by_it_says_which_runs_to_begin_with(tmp_path: Path, done: int):
+    folder = unfinished(tmp_path / "study", done=done)
+    said = CliRunner().invoke(app, ["recommend", str(folder), "--next", "0"])
+    assert isinstance(said.exception, TransferError) and f"{done} mixtures are evaluated" in str(said.exception)
+    asked = CliRunner().invoke(app, ["recommend", str(folder), "--next", "2"])
+    assert asked.exit_code == 0, asked.output
+    assert "too little is finished" in asked.output and asked.output.count("to learn most, train") == 2
+    assert not (folder / "report" / "recommendation").exists()
+
+
+def test_a_run_that_the_study_plans_is_named(tmp_path: Path):
+    folder = unfinished(tmp_path / "study", done=3)
+    asked = CliRunner().invoke(app, ["recommend", str(folder), "--next", "20"])
+    assert asked.exit_code == 0, asked.output
+    for run in (3, 4, 5):
+        assert f"planned as tiny.m{run}.s0" in asked.output
+    assert "planned as tiny.m0.s0" not in asked.output

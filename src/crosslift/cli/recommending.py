@@ -27,7 +27,10 @@ def recommend(
         list[str] | None, typer.Option(metavar="TAG=USERS", help="Of a language in the objective.")
     ] = None,
     english_at_least: Annotated[float | None, typer.Option(min=0, max=1, help="English may not fall below.")] = None,
-    next_runs: Annotated[int, typer.Option("--next", min=0, help="Name so many runs that would teach most.")] = 3,
+    next_runs: Annotated[
+        int,
+        typer.Option("--next", min=0, help="Name so many runs that would teach most, of those that wait or of any."),
+    ] = 3,
 ) -> None:
     """A mixture under a budget, from the runs that are finished: how sure, against what, and what to train next."""
     from crosslift.errors import StudyError
@@ -65,7 +68,8 @@ def recommend(
     )
     for line in in_words(advised):
         typer.echo(line)
-    typer.echo(str(write(ledger.store.report_folder / "recommendation", ledger.study, advised)))
+    if page := write(ledger.store.report_folder / "recommendation", ledger.study, advised):
+        typer.echo(str(page))
 
 
 def _numbers(option: str, given: list[str] | None, problems: list[str]) -> dict[str, float]:

@@ -14,9 +14,17 @@ from crosslift.errors import TransferError, did_you_mean
 from crosslift.reporting.questions.answer import Analysed, Answer, Verdict, sign_verdict
 from crosslift.reporting.questions.page import Head, write_page
 from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import fit_transfer
-from crosslift.transfer.recommend import Budget, Objective, Recommendation, all_sorts, next_batch, recommend
-from crosslift.transfer.validate import Validation, validate
+from crosslift.transfer.predict import Amounts, fit_transfer
+from crosslift.transfer.recommend import (
+    LEAST_MIXTURES,
+    Budget,
+    Objective,
+    Recommendation,
+    all_sorts,
+    next_batch,
+    recommend,
+)
+from crosslift.transfer.validate import LEAST, Validation, validate
 
 if TYPE_CHECKING:
     from crosslift.execution.store import Store
@@ -48,6 +56,17 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NextRun:
+    """A run that would teach something."""
+
+    amounts: dict[str, float]
+    gain: float
+    """By how much it is expected to better the choice, in the unit of the objective."""
+    run: str | None
+    """Its name, where the study plans it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Advised:
     """A recommendation with everything that it stands on."""
 
@@ -55,9 +74,10 @@ class Advised:
     model: str
     budget: Budget
     objective: Objective
-    found: Recommendation
+    found: Recommendation | None
+    """None where fewer than two mixtures are finished: then there are only runs to begin with."""
     validation: Validation | None
-    next_runs: list[tuple[dict[str, float], float]]
+    next_runs: list[NextRun]
     runs: list[str]
 
 
@@ -65,55 +85,82 @@ def advise(store: Store, study: Study, wish: Wish) -> Advised:
     """Fit the transfer model to what is finished, validate it, and recommend.
 
     Raises:
-        TransferError: nothing is finished, or the wish names what the study does not have.
+        TransferError: too little is finished and no next runs are asked for, or the wish names what the study does not
+            have.
+        StoreError: the study has not been prepared.
     """
-    cells = _cells(store, study, wish)
+    evaluation = _chosen("evaluation", wish.evaluation, list(study.evaluations))
+    planned = _planned(store, evaluation, wish.unit)
+    cells = _cells(store, study, evaluation, planned)
     observed = observe(cells)
-    model = _chosen("model", wish.model, list(dict.fromkeys(cells["model"])))
-    fitted = fit_transfer(observed)
-    tags = tuple(wish.languages) or tuple(
-        dict.fromkeys(tag for amounts in observed.amounts.values() for tag in sorted(amounts))
+    model = _chosen("model", wish.model, list(dict.fromkeys(planned["model"])))
+    amounts = {
+        row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
+        for row in planned.iter_rows(named=True)
+    }
+    tags = tuple(wish.languages) or tuple(dict.fromkeys(tag for one in amounts.values() for tag in sorted(one)))
+    budget = Budget(
+        amount=wish.amount or max(sum(one.values()) for one in amounts.values()), languages=tags, costs=dict(wish.costs)
     )
-    largest = max(sum(observed.amounts[name].values()) for name in set(observed.mixtures))
-    budget = Budget(amount=wish.amount or largest, languages=tags, costs=dict(wish.costs))
-    evaluated = tuple(sorted(set(cells["language"])))
     objective = Objective(
-        languages=evaluated, kind=wish.objective, weights=wish.weights, english_at_least=wish.english_at_least
+        languages=tuple(sorted(set(cells["language"]))) or tuple(study.evaluations[evaluation].languages),
+        kind=wish.objective,
+        weights=wish.weights,
+        english_at_least=wish.english_at_least,
     )
-    found = recommend(fitted, model, objective, budget)
-    runs = all_sorts(budget, NUM_SORTS)
-    leaders = [found.amounts, *(amounts for amounts, _ in found.alternatives), *(one.amounts for one in found.against)]
-    pool = [*leaders, *runs]
-    next_runs = [
-        (dict(pool[place]), gain) for place, gain in next_batch(fitted, model, objective, pool, size=wish.num_next)
-    ]
+    fitted = fit_transfer(observed)
     num_mixtures = len(set(observed.mixtures))
+    if num_mixtures < LEAST_MIXTURES and not wish.num_next:
+        raise TransferError(
+            f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {LEAST_MIXTURES}. "
+            "Run: crosslift run, or ask which runs to begin with: crosslift recommend --next 4"
+        )
+    found = recommend(fitted, model, objective, budget) if num_mixtures >= LEAST_MIXTURES else None
+    done = set(observed.runs)
+    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in done}
+    candidates = _candidates(budget, found, waiting)
+    pool = [one for one, _ in candidates]
+    choice = [one for one in (*pool, *all_sorts(budget, NUM_SORTS)) if budget.allows(one)]
+    chosen = next_batch(fitted, model, objective, pool, size=wish.num_next, choice=choice)
     return Advised(
-        evaluation=str(cells["evaluation"][0]),
+        evaluation=evaluation,
         model=model,
         budget=budget,
         objective=objective,
         found=found,
-        validation=validate(observed) if num_mixtures >= 4 else None,
-        next_runs=next_runs,
+        validation=validate(observed) if num_mixtures >= LEAST else None,
+        next_runs=[NextRun(amounts=dict(pool[place]), gain=gain, run=candidates[place][1]) for place, gain in chosen],
         runs=sorted(set(observed.runs[observed.models == model])),
     )
 
 
-def _cells(store: Store, study: Study, wish: Wish) -> pl.DataFrame:
-    scores, runs = store.scores(), store.runs()
-    if scores.is_empty():
-        raise TransferError("nothing has been evaluated yet. Run: crosslift run")
-    evaluation = _chosen("evaluation", wish.evaluation, list(study.evaluations))
+def _candidates(
+    budget: Budget, found: Recommendation | None, waiting: Mapping[str, Amounts]
+) -> list[tuple[Amounts, str | None]]:
+    """For the next run: what the study still plans, by name; where nothing waits, what leads and all sorts of it."""
+    if waiting:
+        return [(amounts, run) for run, amounts in waiting.items()]
+    leaders: list[Amounts] = []
+    if found is not None:
+        leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.against)]
+    return [(amounts, None) for amounts in (*leaders, *all_sorts(budget, NUM_SORTS))]
+
+
+def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
+    """The study's runs that this evaluation judges, finished or not, with `amounts`."""
+    judged = [run for run, record in store.lock()["runs"].items() if evaluation in record["evaluations"]]
+    amounts = pl.col("num_items" if unit == "items" else "num_tokens").alias("amounts")
+    runs = store.runs().filter(pl.col("run").is_in(judged), pl.col("mixture") != "base")
+    runs = runs.select("run", "model", "mixture", "languages", "num_parameters", "num_tokens", amounts)
+    return runs.drop("num_tokens") if unit == "tokens" else runs
+
+
+def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
+    """Means of what is finished, a row per run and language."""
     metric = member("task", study.evaluations[evaluation].task).METRICS[0]
-    part = scores.filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
+    part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
-    amounts = pl.col("num_items" if wish.unit == "items" else "num_tokens").alias("amounts")
-    facts = ["run", "model", "mixture", "languages", "num_parameters"]
-    if wish.unit == "items":
-        facts.append("num_tokens")
-    cells = means.join(runs.select(*facts, amounts), on="run", maintain_order="left")
-    return cells.filter(pl.col("mixture") != "base")
+    return means.join(planned, on="run", maintain_order="left", how="inner")
 
 
 def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
@@ -128,10 +175,14 @@ def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
 
 def in_words(advised: Advised) -> list[str]:
     """For the terminal."""
-    found = advised.found
-    lines = [
+    asked = (
         f"{advised.model}, {advised.evaluation}, {advised.objective.kind} over {len(advised.objective.languages)} "
-        f"languages, {advised.budget.amount:,.0f} to spend:",
+        f"languages, {advised.budget.amount:,.0f} to spend:"
+    )
+    if (found := advised.found) is None:
+        return [asked, "  too little is finished to choose by", *_next_in_words(advised)]
+    lines = [
+        asked,
         "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in _sorted(found.amounts)),
         f"  expected {POINTS * found.expected:.1f} [{POINTS * found.low:.1f}, {POINTS * found.high:.1f}], best or as "
         f"good with probability {found.p_best:.2f}",
@@ -146,16 +197,26 @@ def in_words(advised: Advised) -> list[str]:
             f"  mixtures left out one by one: error {POINTS * one.model:.1f} points, mean of the others "
             f"{POINTS * one.mean:.1f}, nearest {POINTS * one.nearest:.1f}"
         )
-    if advised.next_runs and advised.next_runs[0][1] < LITTLE:
+    return [*lines, *_next_in_words(advised)]
+
+
+def _next_in_words(advised: Advised) -> list[str]:
+    lines = []
+    if advised.next_runs and advised.next_runs[0].gain < LITTLE:
         lines.append(f"  no further run is expected to better the choice by more than {POINTS * LITTLE:g} points")
-    for number, (amounts, gain) in enumerate(advised.next_runs, start=1):
-        lines.append(f"  to learn most, train {number}: {_short(amounts)} (expected gain {POINTS * gain:.2f} points)")
+    for number, one in enumerate(advised.next_runs, start=1):
+        planned = f", planned as {one.run}" if one.run else ""
+        lines.append(
+            f"  to learn most, train {number}: {_short(one.amounts)} (expected gain {POINTS * one.gain:.2f} "
+            f"points{planned})"
+        )
     return lines
 
 
-def write(folder: Path, study: Study, advised: Advised) -> Path:
-    """recommendation/index.html and a [mixtures] table to paste into a study file; returns the page."""
-    found = advised.found
+def write(folder: Path, study: Study, advised: Advised) -> Path | None:
+    """recommendation/index.html and a [mixtures] table to paste into a study file; returns the page, None without."""
+    if (found := advised.found) is None:
+        return None
     to_verdict: dict[str, Verdict] = {"better": "supported", "worse": "not supported"}
     answers = [
         Answer(
@@ -188,7 +249,7 @@ def write(folder: Path, study: Study, advised: Advised) -> Path:
         )  # fmt: skip
     mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.against)]
     mixtures += [(f"next best {n}", amounts) for n, (amounts, _) in enumerate(found.alternatives, start=1)]
-    mixtures += [(f"train next {n}", amounts) for n, (amounts, _) in enumerate(advised.next_runs, start=1)]
+    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.next_runs, start=1)]
     rows: list[dict[str, Any]] = [
         {"mixture": name, "language": tag, "amount": amount}
         for name, amounts in mixtures

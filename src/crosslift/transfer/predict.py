@@ -13,9 +13,12 @@ the data choose by marginal likelihood:
     noise                       what is left: items, and all that the features do not tell
 
 A response is linear in few features of the mixture as a language sees it: the log of its own amount, of the amounts
-of others weighted by genetic, syntactic and script similarity, and of the total. A linear response with a normal prior
-is a kernel (C. E. Rasmussen and C. K. I. Williams 2006, Gaussian Processes for Machine Learning, chapters 2 and 5), so
-predictions come with an uncertainty that grows where nothing was tried.
+of others weighted by genetic, syntactic and script similarity, and of the total; all are 0 where nothing was trained
+on. A linear response with a normal prior is a kernel (C. E. Rasmussen and C. K. I. Williams 2006, Gaussian Processes
+for Machine Learning, chapters 2 and 5), so predictions come with an uncertainty that grows where nothing was tried.
+
+What the parts typically explain (TYPICAL) is known from a study that is over, so that one run, or none, is enough to
+say what should be tried next; many runs say it better themselves.
 
 Whether such a model may be believed is tested by leaving out whole mixtures or whole languages, never random rows:
 rows of one run share its fate, and a random split lets a model read the answer off its neighbours.
@@ -31,7 +34,6 @@ from typing import Any
 import numpy as np
 from scipy import linalg, optimize
 
-from crosslift.errors import TransferError
 from crosslift.languages.similarity import KINDS, facts, similarity
 
 SIMILAR = ("own", *KINDS, "total")
@@ -121,8 +123,8 @@ class TransferModel:
     features: tuple[str, ...]
     centre: float
     scale: float
-    feature_means: np.ndarray
-    feature_scales: np.ndarray
+    usual: np.ndarray
+    """Means of the features over the observed cells: responses are told from there, so that they differ from levels."""
     log_variances: np.ndarray  # (parts + 1,), the last is the noise's; of standardised values
     log_likelihood: float
 
@@ -149,7 +151,7 @@ class TransferModel:
     def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _Rows:
         rows = [features_of(amounts, languages, self.features) for amounts in mixtures]
         return _Rows(
-            features=(np.concatenate(rows) - self.feature_means) / self.feature_scales,
+            features=np.concatenate(rows) - self.usual,
             models=np.repeat(model, len(mixtures) * len(languages)),
             languages=np.tile(np.asarray(languages), len(mixtures)),
             mixtures=np.repeat(
@@ -176,7 +178,7 @@ class TransferModel:
 
     @cached_property
     def _rows(self) -> _Rows:
-        return _rows(self.observed, self.features, self.feature_means, self.feature_scales)
+        return _rows(self.observed, self.features, self.usual)
 
     @cached_property
     def _lower(self) -> np.ndarray:
@@ -221,9 +223,9 @@ class _Rows:
     fertility: np.ndarray
 
 
-def _rows(observed: Observed, names: tuple[str, ...], means: np.ndarray, scales: np.ndarray) -> _Rows:
+def _rows(observed: Observed, names: tuple[str, ...], usual: np.ndarray) -> _Rows:
     return _Rows(
-        features=(_all_features(observed, names) - means) / scales,
+        features=_all_features(observed, names) - usual,
         models=observed.models,
         languages=observed.languages,
         mixtures=observed.mixtures,
@@ -258,15 +260,14 @@ def _all_features(observed: Observed, names: Sequence[str]) -> np.ndarray:
     tags = sorted(set(observed.languages))
     place = {tag: number for number, tag in enumerate(tags)}
     table = {mixture: features_of(observed.amounts[mixture], tags, names) for mixture in set(observed.mixtures)}
-    return np.stack(
-        [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
-    )
+    found = [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
+    return np.reshape(found, (len(found), len(names)))
 
 
 def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
     """The covariance of each part with variance 1, in the order of PARTS; similar languages have similar levels."""
     tags, others = sorted(set(one.languages)), sorted(set(other.languages))
-    alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0)
+    alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))
     language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
     same_language = (one.languages[:, None] == other.languages[None, :]).astype(float)
     same_model = (one.models[:, None] == other.models[None, :]).astype(float)
@@ -290,7 +291,7 @@ def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
 
 def _resource(languages: np.ndarray) -> np.ndarray:
     """The class of each row's language, 0 to 5, about 0 and of size 1."""
-    return np.array([(facts(tag).resource_class - 2.5) / 2 for tag in languages.tolist()])
+    return np.array([(facts(tag).resource_class - 2.5) / 2 for tag in languages.tolist()], dtype=float)
 
 
 def _covariance(parts: Sequence[np.ndarray], log_variances: np.ndarray) -> np.ndarray:
@@ -300,36 +301,40 @@ def _covariance(parts: Sequence[np.ndarray], log_variances: np.ndarray) -> np.nd
     return total
 
 
-MIN_ROWS = 12
 LOWEST = -14.0
 """Of a log variance: a part that is this small is not there."""
+TYPICAL = np.array([-4.0, -3.2, -3.5, -4.8, -2.0, -2.0, 1.2, -3.4, -0.7, -2.0, -3.6, -5.9, -2.2])
+"""Log variances that are expected before anything is seen, of PARTS and noise, for scores about 0 and of size 1: means
+over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2 for sizes and fertility."""
+PRECISION = 0.2
+"""Of that expectation: a standard deviation is held to be within a factor of three either way."""
+TYPICAL_SCALE = 0.15
+"""Standard deviation of scores over cells, where there are none."""
+LEAST_SCALE = 0.03
 
 
 def fit_transfer(
     observed: Observed,
     *,
     features: tuple[str, ...] = SIMILAR,
+    typical: np.ndarray = TYPICAL,
+    precision: float = PRECISION,
     start: np.ndarray | None = None,
     max_steps: int = 60,
 ) -> TransferModel:
-    """Choose the variances by marginal likelihood.
+    """Choose the variances by marginal likelihood and what is typical.
 
     Args:
+        observed: any number of cells; without any, what is typical is all that is known.
+        typical: log variances that are expected.
+        precision: of them.
         start: log variances to begin with, of an earlier fit.
-
-    Raises:
-        TransferError: fewer than MIN_ROWS cells, or a single mixture.
     """
-    if len(observed.values) < MIN_ROWS or len(set(observed.mixtures)) < 2:
-        raise TransferError(
-            f"{len(observed.values)} cells of {len(set(observed.mixtures))} mixtures teach nothing about transfer. "
-            f"It needs {MIN_ROWS} cells of two mixtures at least."
-        )
-    raw = _all_features(observed, features)
-    means, scales = raw.mean(axis=0), raw.std(axis=0)
-    scales = np.where(scales > 1e-9, scales, 1.0)
-    centre, scale = float(observed.values.mean()), float(observed.values.std()) or 1.0
-    rows = _rows(observed, features, means, scales)
+    num = len(observed.values)
+    centre = float(observed.values.mean()) if num else 0.5
+    scale = max(float(observed.values.std()), LEAST_SCALE) if num else TYPICAL_SCALE
+    usual = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
+    rows = _rows(observed, features, usual)
     parts = _parts(rows, rows)
     y = (observed.values - centre) / scale
 
@@ -342,11 +347,10 @@ def fit_transfer(
         slope = [0.5 * np.exp(v) * (float((inverse * part).sum()) - float(weights @ part @ weights))
                  for v, part in zip(log_variances[:-1], parts, strict=True)]  # fmt: skip
         slope.append(0.5 * np.exp(log_variances[-1]) * (float(np.trace(inverse)) - float(weights @ weights)))
-        # A weak prior keeps parts that the data say nothing about from running away.
-        prior = 0.01 * (log_variances + 2.0)
-        return value + 0.5 * float((prior * (log_variances + 2.0)).sum()), np.array(slope) + prior
+        away = precision * (log_variances - typical)
+        return value + 0.5 * float(away @ (log_variances - typical)), np.array(slope) + away
 
-    begin = np.full(len(parts) + 1, -2.0) if start is None else start
+    begin = typical if start is None else start
     found = optimize.minimize(
         loss, begin, jac=True, method="L-BFGS-B", bounds=[(LOWEST, 4.0)] * len(begin), options={"maxiter": max_steps}
     )
@@ -355,8 +359,7 @@ def fit_transfer(
         features=features,
         centre=centre,
         scale=scale,
-        feature_means=means,
-        feature_scales=scales,
+        usual=usual,
         log_variances=np.asarray(found.x),
         log_likelihood=-float(found.fun),
     )

@@ -21,6 +21,7 @@ from crosslift.transfer.predict import Amounts, TransferModel
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
 NUM_DRAWS = 4000
 SURE = 0.95
+LEAST_MIXTURES = 2
 MARGIN = 0.02
 """Two points: mixtures that differ by less are as good as each other."""
 
@@ -127,16 +128,15 @@ def recommend(
     """The candidate with the highest expected objective.
 
     Args:
-        model: which of the fitted models is to be trained.
+        model: which is to be trained; one that was not observed is told from the others.
         candidates: mixtures to choose from; None: a search over shares of the allowed languages.
         seed: of the search and the draws.
 
     Raises:
-        TransferError: the model was never observed, no candidate is within the budget, or none keeps English.
+        TransferError: fewer than two mixtures were observed, no candidate is within the budget, or none keeps English.
     """
-    if model not in set(fitted.observed.models):
-        known = ", ".join(sorted(set(fitted.observed.models)))
-        raise TransferError(f"nothing was observed of the model '{model}'. Observed: {known}.")
+    if (num := len(set(fitted.observed.mixtures))) < LEAST_MIXTURES:
+        raise TransferError(f"runs of {num} mixtures teach nothing about what to choose. Two are the least.")
     uniform = budget.share_out(dict.fromkeys(budget.languages, 1.0))
     tried = _best_tried(fitted, model, objective, budget)
     plain = [one for one in (uniform, tried) if one is not None]
@@ -288,6 +288,10 @@ def _reasons(fitted: TransferModel, model: str, amounts: Amounts, objective: Obj
     here = sorted(set(observed.mixtures[observed.models == model]))
     tried = [observed.amounts[mixture] for mixture in here]
     reasons = [f"{len(here)} mixtures of {model} were observed"]
+    if not here:
+        reasons = [f"nothing was observed of {model}: all is told from {', '.join(sorted(set(observed.models)))}"]
+        tried = [observed.amounts[mixture] for mixture in sorted(set(observed.mixtures))]
+        model = "any model"
     for tag, amount in amounts.items():
         most = max((one.get(tag, 0.0) for one in tried), default=0.0)
         if most == 0:
@@ -314,6 +318,7 @@ def next_batch(
     The value of a run is by how much it is expected to raise the best expected objective: E max_i (mu_i + s_i Z) minus
     max_i mu_i with s_i = cov(f_i, y) / sd(y), the knowledge gradient (P. Frazier, W. Powell and S. Dayanik 2009,
     INFORMS Journal on Computing 21). Later ones of a batch are chosen as if the earlier had come out as expected.
+    Before anything was observed, what the model's parts typically explain (`predict.TYPICAL`) says where to begin.
 
     Args:
         candidates: runs that could be made.

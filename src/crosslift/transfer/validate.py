@@ -11,6 +11,9 @@ from crosslift.errors import TransferError
 from crosslift.languages.similarity import KINDS, similarity
 from crosslift.transfer.predict import PLAIN, SIMILAR, UNIT, Amounts, Observed, fit_transfer
 
+LEAST = 4
+"""Groups that can be left out one by one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
@@ -39,12 +42,12 @@ def validate(observed: Observed, *, left_out: str = "mixture") -> Validation:
     anew for each group changes the error by little (a test holds it to a tenth).
 
     Raises:
-        TransferError: fewer than four groups.
+        TransferError: fewer than LEAST groups.
     """
     groups = observed.mixtures if left_out == "mixture" else observed.languages
     labels = np.unique(groups)
-    if len(labels) < 4:
-        raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. Four are the least.")
+    if len(labels) < LEAST:
+        raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. {LEAST} are the least.")
     predicted = {
         name: fit_transfer(observed, features=features).without(groups)
         for name, features in (("model", SIMILAR), ("without", PLAIN))

@@ -1,0 +1,43 @@
+"""What the parts of the transfer model typically explain: `TYPICAL` in `transfer/predict.py`.
+
+    python tools/typical_variances.py
+
+Fits the model, hardly bound by any expectation, to the single-task runs of `references/post-trainers-guide`, task by
+task, and prints the mean of the log variances. The other reference, english-is-not-all-you-need, has no part in it, so
+that `benchmarks/recommendation.py` may try the rule on it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from crosslift.transfer.observe import observe
+from crosslift.transfer.predict import PARTS, fit_transfer
+
+REFERENCE = Path(__file__).parents[1] / "references" / "post-trainers-guide"
+METRICS = {"math": "accuracy", "summarization": "rouge_l", "instruction_following": "constraints"}
+UNBOUND, FAINT = 0.01, -2.0
+LEAST = -7.0
+"""Log variances below it differ by nothing that matters."""
+
+
+def main() -> None:
+    runs = pl.read_parquet(REFERENCE / "runs.parquet").rename({"num_items": "amounts"})
+    runs = runs.drop("num_parameters", "num_tokens")
+    scores = pl.read_parquet(REFERENCE / "scores.parquet")
+    found = []
+    for task, metric in METRICS.items():
+        cells = scores.filter(task=task, metric=metric).group_by("run", "language").agg(pl.col("value").mean())
+        cells = cells.join(runs.filter(setting=task), on="run").sort("run", "language")
+        fitted = fit_transfer(observe(cells), typical=np.full(len(PARTS) + 1, FAINT), precision=UNBOUND)
+        found.append(fitted.log_variances)
+        sys.stdout.write(f"{task} {np.round(fitted.log_variances, 1).tolist()}\n")
+    sys.stdout.write(f"typical {np.round(np.clip(found, LEAST, None).mean(axis=0), 1).tolist()}\n")
+
+
+if __name__ == "__main__":
+    main()
