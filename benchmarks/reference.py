@@ -20,6 +20,7 @@ import polars as pl
 
 TABLES = (
     "contrasts",
+    "retention",
     "findings",
     "bilingual_wins",
     "zero_shot",

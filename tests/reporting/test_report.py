@@ -63,7 +63,7 @@ def test_all_files_are_there_and_the_page_is_small(page):
     assert pl.read_parquet(page.parent / "estimates.parquet").height > 100
     figures = {path.name for path in (page.parent / "figures").iterdir()}
     assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 22
-    assert len(list((page.parent / "tables").glob("*.csv"))) == 16
+    assert len(list((page.parent / "tables").glob("*.csv"))) == 17
 
 
 def test_the_papers_readings_stand_beside_ours_where_the_study_has_their_form(page):

@@ -45,6 +45,22 @@ def test_contrasts_say_what_their_interval_says(data):
         assert row["verdict"] == expected
 
 
+def test_what_is_kept_of_english_is_the_ratio_of_the_scores(data):
+    english = data.primary.filter(estimand="score", languages="en")
+    scores = {(row["model"], row["evaluation"], row["mixture"]): row["value"] for row in english.iter_rows(named=True)}
+    table = tables.retention(data).filter(languages="en")
+    rows = table.filter(~pl.col("mixture").str.starts_with("mean of ")).rows(named=True)
+    assert rows
+    for row in rows:
+        here = row["model"], row["evaluation"]
+        assert row["value"] == pytest.approx(scores[*here, row["mixture"]] / scores[*here, row["control"]])
+        assert row["low"] is None or row["low"] <= row["value"] <= row["high"]
+    grid = views.retention(data)
+    assert grid is not None and len(grid.rows) == table.select("declared", "model", "evaluation").n_unique()
+    means = table.filter(pl.col("mixture").str.starts_with("mean of "))["mixture"].unique().to_list()
+    assert means and set(means) <= {cells[2].text for cells in grid.rows}
+
+
 def test_held_fixed_tells_what_varies(data):
     held = dict(tables.held_fixed(data).select("factor", "held").iter_rows())
     assert held["pairing of items"] == "fixed" and held["languages trained on"] == "varies"

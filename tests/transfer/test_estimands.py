@@ -74,6 +74,17 @@ def test_values_are_those_of_a_pencil():
     assert one(table, estimand="gain", languages="te")["value"] == pytest.approx(-1 / 4)
 
 
+def test_what_is_kept_of_english_is_a_ratio_to_the_control():
+    scores, runs = toy(ENGLISH, TREATED)
+    row = one(estimate(scores, runs, [contrast()], num_resamples=50), estimand="retention", languages="en")
+    english = {name: sum(cells[0]) / 4 for name, cells in (("control", ENGLISH), ("treatment", TREATED))}
+    assert row["value"] == pytest.approx(english["treatment"] / english["control"])
+    assert row["p"] is None and row["control"] == "en"
+    nothing = estimate(*toy([[0, 0, 0, 0], *ENGLISH[1:]], TREATED), [contrast()], num_resamples=50)
+    row = one(nothing, estimand="retention", languages="en")
+    assert row["value"] is None and row["note"] == "0 below the line: no ratio"
+
+
 def test_groups_of_a_contrast_are_the_treatments():
     scores, runs = toy(ENGLISH, TREATED)
     table = estimate(scores, runs, [contrast()], num_resamples=50)
@@ -134,7 +145,7 @@ def test_group_without_languages_says_so():
 def test_ratio_to_an_english_of_zero_says_so():
     table = estimate(*toy([[0, 0, 0, 0], *ENGLISH[1:]], TREATED), [], num_resamples=50)
     row = one(table, estimand="relative_to_english", mixture="en", languages="non-English")
-    assert row["value"] is None and row["note"] == "English scores 0: no ratio"
+    assert row["value"] is None and row["note"] == "0 below the line: no ratio"
 
 
 def test_model_that_never_answers_is_not_known_to_score_exactly_zero():

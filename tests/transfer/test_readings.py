@@ -152,6 +152,17 @@ def test_dose_findings():
     assert row["spearman"] == pytest.approx(1.0)
     assert row["mean"] == pytest.approx(0.3)
     assert row["gap_mean"] == pytest.approx(0.0, abs=1e-9)
+    assert row["plateau"] is None  # three doses above 0 do not say how rough a curve is
+
+
+def test_where_dose_curves_are_flat():
+    doses = (0, 5, 10, 50, 100, 200)
+    runs = [one for task in TASKS for one in dose_runs(("es", "ja"), doses, setting=task, models=("a-s",))]
+    made = cells_of(runs, dosed, tasks=TASKS, evaluated=("en", "es", "ja", "ko", "pt"))
+    table = readings.dose_statistics(made)
+    found = {row["evaluation"]: row for row in table.iter_rows(named=True)}
+    assert found["math"]["plateau"] == found["math"]["plateau_high"] == 200  # it rises to the end
+    assert found["summaries"]["plateau"] == 5 and found["summaries"]["plateau_told"]
 
 
 def test_replicates_tell_the_noise_between_seeds():

@@ -25,10 +25,14 @@ from crosslift.reporting.panels import (
     panel,
     start_of_doses,
 )
+from crosslift.reporting.papers import dose_statistics
 from crosslift.reporting.variance_figure import variance
 from crosslift.transfer.groups import ENGLISH
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 240
+SMALL_WIDTH, SMALL_HEIGHT = 236, 150
+CROWDED = 8
+"""Panels of doses, above which they are small and three to a row."""
 FOREST_WIDTH = 560
 MAX_TRAINING_PANELS = 12
 MAX_FOREST_ROWS = 60
@@ -105,16 +109,23 @@ def score_by_num_languages(data: ReportData) -> Figure:
 
 def score_by_dose(data: ReportData) -> Figure:
     """Score of English, seen and unseen languages against examples per language (arXiv 2504.16677)."""
-    return _by_dose(data, "score", "score-by-dose", "Score against examples per language", "score (points)")
+    flat = dose_statistics(data)
+    if not flat.is_empty():
+        flat = flat.filter("plateau_told").select("evaluation", "model", "family", "plateau_low", "plateau_high")
+    title = "Score against examples per language"
+    return _by_dose(data, "score", name="score-by-dose", title=title, unit="score (points)", flat=flat)
 
 
 def relative_by_dose(data: ReportData) -> Figure:
     """Score relative to English against examples per language (arXiv 2504.16677)."""
     title = "Score relative to English against examples per language"
-    return _by_dose(data, "relative_to_english", "relative-by-dose", title, "% of the English score")
+    return _by_dose(data, "relative_to_english", name="relative-by-dose", title=title, unit="% of the English score")
 
 
-def _by_dose(data: ReportData, estimand: str, name: str, title: str, unit: str) -> Figure:
+def _by_dose(
+    data: ReportData, estimand: str, *, name: str, title: str, unit: str, flat: pl.DataFrame | None = None
+) -> Figure:
+    """`flat`: where the plateau of each series may begin, drawn as a band."""
     import altair as alt
 
     about: dict[str, Any] = {"name": name, "title": title}
@@ -133,13 +144,18 @@ def _by_dose(data: ReportData, estimand: str, name: str, title: str, unit: str) 
         how="diagonal",
     )
     columns = ["panel", "dose", "group", "value", "low", "high", "interval", "mixture", "trained", "examples", "family"]
+    if flat is not None and not flat.is_empty():
+        table = table.join(flat, on=["evaluation", "model", "family"], how="left", maintain_order="left")
+        columns += ["plateau_low", "plateau_high"]
     table = (
         hundredfold(table.with_columns(panel=dose_panel(data, scores))).select(columns).sort("panel", "group", "dose")
     )
     order = scores.with_columns(panel=dose_panel(data, scores))["panel"].unique(maintain_order=True).to_list()
     pick = alt.selection_point(fields=["group"], bind="legend", name=f"pick_{estimand}")
     ticks = sorted(table["dose"].unique())
-    base = alt.Chart(width=PANEL_WIDTH, height=PANEL_HEIGHT).encode(
+    crowded = table["panel"].n_unique() > CROWDED
+    width, height = (SMALL_WIDTH, SMALL_HEIGHT) if crowded else (PANEL_WIDTH, PANEL_HEIGHT)
+    base = alt.Chart(width=width, height=height).encode(
         x=alt.X(
             "dose:Q",
             title="examples per language",
@@ -156,19 +172,24 @@ def _by_dose(data: ReportData, estimand: str, name: str, title: str, unit: str) 
     )
     tooltip = ["mixture:N", "trained:N", "group:N", alt.Tooltip("value:Q", title=unit), "interval:N"]
     y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=True))
-    chart = alt.layer(
+    layers = [
         base.mark_rule(strokeWidth=1.6).encode(y=alt.Y("low:Q", title=unit), y2="high:Q"),
         base.mark_line(strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, size=52)
         .encode(y=y, tooltip=tooltip, shape=alt.Shape("group:N", legend=None))
         .add_params(pick),
-    )
+    ]
+    bands = "plateau_low" in table.columns
+    if bands:
+        band = alt.Chart(width=width, height=height).mark_rect(opacity=0.1)
+        layers = [band.encode(x=alt.X("min(plateau_low):Q"), x2="max(plateau_high):Q"), *layers]
     return Figure(
         **about,
         datasets={"rows": table},
-        chart=facets(chart, table, order),
+        chart=facets(alt.layer(*layers), table, order, columns=3 if crowded else 2),
         caption="Seen and unseen are without English. Points at 0 examples without an interval are means over the "
-        "languages that the larger doses train on, or not. The horizontal axis is logarithmic above its first step.",
+        "languages that the larger doses train on, or not. The horizontal axis is logarithmic above its first step."
+        + (" Bands: where the mean over the other languages may begin to be flat, with 95 %." if bands else ""),
     )
 
 

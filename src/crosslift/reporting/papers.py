@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import isnan
+from typing import Any
 
 import polars as pl
 
@@ -194,14 +195,23 @@ def _doses(data: ReportData) -> Grid:
             _number(_range(row["low"], row["high"]), "strong"),
             _number(points(row["gap_mean"], signed=True)),
             _number(_range(row["gap_low"], row["gap_high"])),
+            _number(_plateau(row), "strong"),
         ]
         for row in dose_statistics(data).iter_rows(named=True)
     ]
     head = _head(
         "dose series", "Spearman, seen and unseen", "items resampled", "best relative gain, as printed",
         "ours: largest dose minus none", "items resampled", "change of the gap", "items resampled",
+        "flat from",
     )  # fmt: skip
     return Grid(title="Dose series (P2, Table 2 and gains)", head=head, rows=rows, csv="dose_statistics.csv")
+
+
+def _plateau(row: dict[str, Any]) -> str:
+    if row["plateau"] is None:
+        return "–"
+    within = f"[{row['plateau_low']:g}, {row['plateau_high']:g}]"
+    return f"{row['plateau']:g} {within}" if row["plateau_told"] else f"cannot tell {within}"
 
 
 def _replicates(data: ReportData) -> Grid:

@@ -44,6 +44,13 @@ def contrasts(data: ReportData) -> pl.DataFrame:
     )
 
 
+def retention(data: ReportData) -> pl.DataFrame:
+    """What of the control's score in English and in high-resource languages each treatment keeps, and their mean."""
+    return data.primary.filter(estimand="retention").select(
+        "declared", "model", "evaluation", "metric", "mixture", "control", "languages", *NUMBERS
+    )
+
+
 def languages(data: ReportData) -> pl.DataFrame:
     """Mean score per model x mixture x language, with interval and the share of answers that could not be scored."""
     tags = [one.tag for one in data.languages]
@@ -248,6 +255,7 @@ def variance(data: ReportData) -> pl.DataFrame:
 
 TABLES = (
     contrasts,
+    retention,
     languages,
     groups,
     failures,

@@ -12,6 +12,7 @@ from crosslift.reporting import tables
 from crosslift.reporting.answers import p_text, points, within
 from crosslift.reporting.data import ReportData
 from crosslift.scores import MODEL_FAILURES
+from crosslift.transfer.groups import ENGLISH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,30 @@ def contrasts(data: ReportData) -> Grid:
         )
     head = _head("contrast", "model", "treatment", "gain", f"{data.level:.0%} interval", "p", "adjusted p", "verdict")
     return Grid(title="Declared contrasts, all languages", head=head, rows=rows, csv="contrasts.csv")
+
+
+def retention(data: ReportData) -> Grid | None:
+    """What is kept of English and of the high-resource languages, a row per contrast, model and evaluation: the mean
+    over its treatments where there are several. None without contrasts."""
+    kept: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+    means_last = tables.retention(data).sort(pl.col("mixture").str.starts_with("mean of "), maintain_order=True)
+    for row in means_last.iter_rows(named=True):  # a mean takes the place of its treatments
+        key = tuple(row[column] for column in ("declared", "model", "evaluation"))
+        kept.setdefault(key, {})[row["languages"]] = row
+    if not kept:
+        return None
+    rows = []
+    for (declared, model, evaluation), by_label in kept.items():
+        first = next(iter(by_label.values()))
+        cells = [Cell(text=declared, css="name"), Cell(text=model, note=evaluation)]
+        cells.append(Cell(text=first["mixture"], note=f"over {first['control']}"))
+        for label in (ENGLISH, "high"):
+            found = by_label.get(label, {"value": None, "low": None, "note": "not evaluated"})
+            cells.append(Cell(text=points(found["value"]), css="number strong", title=found["note"]))
+            cells.append(Cell(text=within(found), css="number"))
+        rows.append(cells)
+    names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
+    return Grid(title="Kept of the control's score", head=_head(*names, numbers=[3, 5]), rows=rows, csv="retention.csv")
 
 
 def scores_by_language(data: ReportData) -> list[Grid]:

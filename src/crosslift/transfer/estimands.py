@@ -19,7 +19,7 @@ from crosslift.transfer.conditions import Condition, Resampled, conditions
 from crosslift.transfer.estimate import ESTIMATES, Contrast
 from crosslift.transfer.groups import ENGLISH, groups
 from crosslift.transfer.multiplicity import adjust
-from crosslift.transfer.number import Number, combine, number
+from crosslift.transfer.number import Number, combine, difference, number, ratio
 from crosslift.transfer.panel import panels
 from crosslift.transfer.statement import Statement, conclude
 
@@ -58,25 +58,32 @@ def seen_unseen_gap(means: np.ndarray, languages: Groups, label: str) -> np.ndar
 
 @dataclass(frozen=True, kw_only=True)
 class Estimand:
-    """How a function of one condition's means is reported.
-
-    Each is also estimated against the control of every declared contrast, as treatment minus control, under the name
-    `against_control`, with the treatment's groups on both sides.
-    """
+    """How a function of one condition's means is reported."""
 
     function: Callable[[np.ndarray, Groups, str], np.ndarray]
-    against_control: str
     labels: Callable[[Groups], tuple[str, ...]]
     needs: Callable[[str], tuple[str, ...]]
     """Groups that must not be empty, given a label."""
     linear: bool
     """Linear in the means: clusters then have separate contributions and signs can be flipped."""
     bounds: tuple[float, float]
-    """Of the number itself; differences lie within the bounds' distance."""
 
     @property
     def name(self) -> str:
         return self.function.__name__
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How an estimand of a treatment is held against that of its control, with the treatment's groups on both sides."""
+
+    name: str
+    of: Estimand
+    by: Callable[[Number, Number], Number]
+    labels: Callable[[Groups], tuple[str, ...]]
+    bounds: tuple[float, float]
+    tested: bool
+    """Is 0 a hypothesis worth a p-value?"""
 
 
 def _every(languages: Groups) -> tuple[str, ...]:
@@ -89,33 +96,49 @@ def _without_english(languages: Groups) -> tuple[str, ...]:
     return tuple(label for label in languages if label not in {ENGLISH, "all", "high", "low"})
 
 
+def _english_and_high(languages: Groups) -> tuple[str, ...]:
+    return tuple(label for label in (ENGLISH, "high") if label in languages)
+
+
 SEEN_AND_UNSEEN = "seen - unseen"
 
-ESTIMANDS: tuple[Estimand, ...] = (
-    Estimand(
-        function=score,
-        against_control="gain",
-        labels=_every,
-        needs=lambda label: (label,),
-        linear=True,
-        bounds=(0.0, 1.0),
-    ),
-    Estimand(
-        function=relative_to_english,
-        against_control="relative_to_english_gain",
-        labels=_without_english,
-        needs=lambda label: (label, ENGLISH),
-        linear=False,
-        bounds=(0.0, np.inf),
-    ),
-    Estimand(
-        function=seen_unseen_gap,
-        against_control="seen_unseen_gap_gain",
-        labels=lambda languages: (SEEN_AND_UNSEEN,),
-        needs=lambda label: ("seen", "unseen"),
-        linear=True,
-        bounds=(-1.0, 1.0),
-    ),
+_SCORE = Estimand(function=score, labels=_every, needs=lambda label: (label,), linear=True, bounds=(0.0, 1.0))
+_RELATIVE = Estimand(
+    function=relative_to_english,
+    labels=_without_english,
+    needs=lambda label: (label, ENGLISH),
+    linear=False,
+    bounds=(0.0, np.inf),
+)
+_GAP = Estimand(
+    function=seen_unseen_gap,
+    labels=lambda languages: (SEEN_AND_UNSEEN,),
+    needs=lambda label: ("seen", "unseen"),
+    linear=True,
+    bounds=(-1.0, 1.0),
+)
+ESTIMANDS = (_SCORE, _RELATIVE, _GAP)
+
+
+def _minus_control(name: str, of: Estimand) -> Comparison:
+    """Treatment minus control: the gain of a score is the direct gain in "seen", the transfer gain in "unseen"."""
+    reach = of.bounds[1] - of.bounds[0]
+    return Comparison(name=name, of=of, by=difference, labels=of.labels, bounds=(-reach, reach), tested=True)
+
+
+RETENTION = Comparison(
+    name="retention", of=_SCORE, by=ratio, labels=_english_and_high, bounds=(0.0, np.inf), tested=False
+)
+"""What of the control's score is kept, m_treatment / m_control, in English and over the high-resource languages: 1 is
+all of it, and what lacks to 1 is the interference of the languages that were added. Whether it differs from 1 is the
+test of the gain. The ratio to a baseline is how forgetting is told (D. Lopez-Paz and M. Ranzato 2017, Gradient Episodic
+Memory, arXiv 1706.08840, as a difference)."""
+
+COMPARISONS = (
+    _minus_control("gain", _SCORE),
+    _minus_control("relative_to_english_gain", _RELATIVE),
+    _minus_control("seen_unseen_gap_gain", _GAP),
+    RETENTION,
 )
 
 
@@ -182,12 +205,12 @@ def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) 
         treatments = [present[key] for key in keys if key in present]
         if control is None or not treatments:
             continue
-        for estimand in ESTIMANDS:
-            for label in estimand.labels(groups(resampled.panel.languages, ())):
-                declared = contrast.primary and is_primary and estimand.function is score and label == "all"
+        for comparison in COMPARISONS:
+            for label in comparison.labels(groups(resampled.panel.languages, ())):
+                declared = contrast.primary and is_primary and comparison is COMPARISONS[0] and label == "all"
                 single = declared and len(treatments) == 1
                 each = [
-                    _statement(resampled, estimand, label, treatment, control, contrast=contrast, primary=single)
+                    _compared(resampled, comparison, label, treatment, control, contrast=contrast, primary=single)
                     for treatment in treatments
                 ]
                 yield from each
@@ -195,56 +218,98 @@ def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) 
                     yield _mean_of(each, contrast, primary=declared)
 
 
-def _statement(
-    resampled: Resampled,
-    estimand: Estimand,
-    label: str,
-    treatment: Condition,
-    control: Condition | None = None,
-    *,
-    contrast: Contrast | None = None,
-    primary: bool = False,
-) -> Statement:
-    """One estimand of one condition, or of a treatment minus a control; both sides by the treatment's groups."""
-    panel = resampled.panel
-    languages = groups(panel.languages, treatment.trained)
-    needed = estimand.needs(label)
-    positions = np.unique(np.concatenate([languages[group] for group in needed]))
-    sides = [treatment] if control is None else [treatment, control]
-    empty = [group for group in needed if len(languages[group]) == 0]
-    if empty:
-        problem = f"{empty[0]}: no such language"
-    else:
-        problem = panel.problem([run for side in sides for run in resampled.run_positions[side.key]], positions)
-
-    def function(means: np.ndarray) -> np.ndarray:
-        return estimand.function(means, languages, label)
-
+def _statement(resampled: Resampled, estimand: Estimand, label: str, condition: Condition) -> Statement:
+    """One estimand of one condition."""
+    languages = groups(resampled.panel.languages, condition.trained)
+    positions, problem = _common_ground(resampled, estimand, label, languages, [condition])
     made: Number | None = None
     if not problem:
-        numbers = [number(resampled, side.key, function, linear=estimand.linear) for side in sides]
-        made = numbers[0] if control is None else combine(zip((1.0, -1.0), numbers, strict=True))
-    reach = estimand.bounds[1] - estimand.bounds[0]
+        made = number(
+            resampled, condition.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
+        )
     return Statement(
-        columns={
-            "estimand": estimand.name if control is None else estimand.against_control,
-            "contrast": f"{treatment.model}: {treatment.mixture}"
-            + ("" if control is None else f" - {control.mixture}"),
-            "declared": "" if contrast is None else contrast.name,
-            "primary": primary,
-            "model": treatment.model,
-            "mixture": treatment.mixture,
-            "control": "" if control is None else control.mixture,
-            "setting": treatment.setting,
-            "languages": label,
-            "num_seeds": min((len(side.runs) for side in sides if not side.is_base), default=1),
+        columns=_columns(condition, label)
+        | {
+            "estimand": estimand.name,
+            "contrast": f"{condition.model}: {condition.mixture}",
+            "num_seeds": _num_seeds([condition]),
         },
         number=made,
         problem=problem,
         positions=positions,
-        bounds=estimand.bounds if control is None else (-reach, reach),
-        tested=control is not None or estimand.function is seen_unseen_gap,
+        bounds=estimand.bounds,
+        tested=estimand is _GAP,
     )
+
+
+def _compared(
+    resampled: Resampled,
+    comparison: Comparison,
+    label: str,
+    treatment: Condition,
+    control: Condition,
+    *,
+    contrast: Contrast,
+    primary: bool,
+) -> Statement:
+    """One comparison of a treatment with its control; both sides by the treatment's groups."""
+    languages = groups(resampled.panel.languages, treatment.trained)
+    estimand = comparison.of
+    positions, problem = _common_ground(resampled, estimand, label, languages, [treatment, control])
+    made: Number | None = None
+    if not problem:
+        one, other = (
+            number(
+                resampled, side.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
+            )
+            for side in (treatment, control)
+        )
+        made = comparison.by(one, other)
+    return Statement(
+        columns=_columns(treatment, label)
+        | {
+            "estimand": comparison.name,
+            "contrast": f"{treatment.model}: {treatment.mixture} - {control.mixture}",
+            "declared": contrast.name,
+            "primary": primary,
+            "control": control.mixture,
+            "num_seeds": _num_seeds([treatment, control]),
+        },
+        number=made,
+        problem=problem,
+        positions=positions,
+        bounds=comparison.bounds,
+        tested=comparison.tested,
+    )
+
+
+def _common_ground(
+    resampled: Resampled, estimand: Estimand, label: str, languages: Groups, sides: Sequence[Condition]
+) -> tuple[np.ndarray, str]:
+    """Positions of the languages that the estimand needs, and why it cannot be given, or ""."""
+    needed = estimand.needs(label)
+    positions = np.unique(np.concatenate([languages[group] for group in needed]))
+    if empty := [group for group in needed if len(languages[group]) == 0]:
+        return positions, f"{empty[0]}: no such language"
+    runs = [run for side in sides for run in resampled.run_positions[side.key]]
+    return positions, resampled.panel.problem(runs, positions)
+
+
+def _columns(condition: Condition, label: str) -> dict[str, Any]:
+    """What is the same with a control and without."""
+    return {
+        "declared": "",
+        "primary": False,
+        "model": condition.model,
+        "mixture": condition.mixture,
+        "control": "",
+        "setting": condition.setting,
+        "languages": label,
+    }
+
+
+def _num_seeds(sides: Sequence[Condition]) -> int:
+    return min((len(side.runs) for side in sides if not side.is_base), default=1)
 
 
 def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bool) -> Statement:
@@ -267,7 +332,7 @@ def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bo
         problem="; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
         positions=np.unique(np.concatenate([part.positions for part in statements])),
         bounds=first.bounds,
-        tested=True,
+        tested=first.tested,
     )
 
 

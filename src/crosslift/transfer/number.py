@@ -1,4 +1,4 @@
-"""A number with everything that its interval and p-value need, and linear combinations of such numbers.
+"""A number with everything that its interval and p-value need, linear combinations and ratios of such numbers.
 
 Differences and means of numbers are formed resample by resample, so whatever two numbers share (items, the control of a
 contrast) cancels or adds up as it should, and no formula for covariances is needed.
@@ -88,4 +88,20 @@ def combine(terms: Iterable[tuple[float, Number]]) -> Number:
         net=net,
         df_runs=df_runs,
         single=single,
+    )
+
+
+def difference(one: Number, other: Number) -> Number:
+    """One minus the other."""
+    return combine(((1.0, one), (-1.0, other)))
+
+
+def ratio(one: Number, other: Number) -> Number:
+    """One divided by the other, resample by resample, noise between runs to first order; NaN where the other is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.where(other.draws != 0, one.draws / other.draws, np.nan)
+    base = other.value or math.nan
+    slopes = combine(((1 / base, one), (-one.value / base**2, other)))
+    return Number(
+        draws=draws, contributions=None, raw=slopes.raw, net=slopes.net, df_runs=slopes.df_runs, single=slopes.single
     )

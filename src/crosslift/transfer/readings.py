@@ -2,7 +2,7 @@
 
 Each function returns a frame with the number as printed and its printed interval (`published`), and ours: paired, and
 resampled by item over all cells at once (`cells`). P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. Run-to-run noise is
-in neither: with one seed nothing tells it.
+in neither, as one seed does not tell it; of plateaus alone, the roughness of the curves does.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from crosslift.streams import stream
 from crosslift.transfer import published
 from crosslift.transfer.cells import Cells, Spread
 from crosslift.transfer.groups import ENGLISH
+from crosslift.transfer.plateau import plateau
+from crosslift.transfer.replicated import noise_of_curves
 
 SETTINGS: tuple[published.Group, ...] = ("English", "direct", "transfer")
 NUM_PRINTED = 2000
 """Resamples of cells for the intervals that the papers bootstrap."""
 TEST_SHARE = 0.3
 """Of the rows, held out by P1's regression."""
+PLATEAU_MARGIN = 0.02
+"""Two points below the best a curve is held to be flat."""
 
 
 def _pairs(cells: Cells) -> tuple[pl.DataFrame, np.ndarray]:
@@ -264,13 +268,17 @@ def dose_statistics(cells: Cells) -> pl.DataFrame:
     Returns:
         evaluation, model, family, spearman (seen and unseen over doses, as printed) with its interval, gain (best
         relative performance minus that without any, as printed), mean, low, high (ours: non-English at the largest dose
-        minus none), gap_change with its interval (seen minus unseen, largest dose minus none).
+        minus none), gap_change with its interval (seen minus unseen, largest dose minus none), plateau with its
+        interval (smallest dose that is within PLATEAU_MARGIN of the best, mean over non-English), plateau_told (false
+        where the interval holds all doses; null where too few doses say how rough the curve is).
     """
     rows: list[dict[str, Any]] = []
+    series = []
     for about, part, seen, unseen in doses(cells):
         found, others = by_dose(part, [*seen, *unseen])
-        if len(found) < 3 or 0 not in found or not seen or not unseen:
-            continue
+        if len(found) >= 3 and 0 in found and seen and unseen:
+            series.append((about, part, seen, unseen, found, others))
+    for about, part, seen, unseen, found, others in series:
         _, of_seen = by_dose(part, seen)
         _, of_unseen = by_dose(part, unseen)
         row = about | {"spearman": published.seen_unseen_correlation(of_seen[:, 0].tolist(), of_unseen[:, 0].tolist())}
@@ -285,8 +293,23 @@ def dose_statistics(cells: Cells) -> pl.DataFrame:
         row |= _ours(part.spread(others[end] - others[start]))
         gap = of_seen - of_unseen
         row |= _ours(part.spread(gap[end] - gap[start]), "gap_")
-        rows.append(row)
-    return pl.DataFrame(rows)
+        alike = [one for other, *_, one in series if _of(other) == _of(about)]
+        rows.append(row | _plateau(found, others[:, 0], [one[1:, 0] for one in alike]))
+    kinds = dict.fromkeys(("plateau", "plateau_low", "plateau_high"), pl.Float64) | {"plateau_told": pl.Boolean}
+    return pl.DataFrame(rows, schema_overrides=kinds)
+
+
+def _of(about: dict[str, str]) -> tuple[str, str]:
+    return about["evaluation"], about["model"]
+
+
+def _plateau(found: list[int], curve: np.ndarray, alike: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Where a curve may begin to be flat, by the roughness of all curves of its model and evaluation."""
+    noise = noise_of_curves(alike)
+    if noise is None:
+        return {"plateau": None, "plateau_low": None, "plateau_high": None, "plateau_told": None}
+    flat = plateau(curve, found, noise, margin=PLATEAU_MARGIN)
+    return {"plateau": flat.dose, "plateau_low": flat.low, "plateau_high": flat.high, "plateau_told": flat.told}
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -68,13 +68,13 @@ def _conclude(resampled: Resampled, statement: Statement, level: float) -> tuple
     if number is None:
         return row | {"note": statement.problem}, None
     if np.isnan(number.value):
-        return row | {"note": "English scores 0: no ratio"}, None
+        return row | {"note": "0 below the line: no ratio"}, None
     notes = list(statement.notes)
     row["value"] = number.value
     if number.single:
         notes.append("one seed: run-to-run noise is not in the interval")
     if num_clusters < 2 or not np.isfinite(number.draws).all():
-        reason = "one cluster" if num_clusters < 2 else "English is 0 or a language has no item in some resamples"
+        reason = "one cluster" if num_clusters < 2 else "0 below the line or a language without items in some resamples"
         return row | {"note": "; ".join([f"{reason}: no interval", *notes])}, None
 
     interval = number.interval(resampled, num_clusters=num_clusters, level=level)
