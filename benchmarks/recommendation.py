@@ -19,8 +19,10 @@ import numpy as np
 import polars as pl
 
 from crosslift.streams import stream
-from crosslift.transfer.predict import Observed, fit_transfer
-from crosslift.transfer.recommend import Budget, Objective, next_batch, recommend
+from crosslift.transfer.next_runs import next_batch
+from crosslift.transfer.observe import Observed
+from crosslift.transfer.predict import fit_transfer
+from crosslift.transfer.recommend import Budget, Objective, recommend
 from crosslift.transfer.replicates import replicates
 from crosslift.transfer.validate import validate
 

@@ -9,9 +9,10 @@ import polars as pl
 import pytest
 
 from crosslift.errors import TransferError
-from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import SIMILAR, Observed, features_of, fit_transfer
-from crosslift.transfer.recommend import Budget, Objective, next_batch, recommend
+from crosslift.transfer.next_runs import next_batch
+from crosslift.transfer.observe import Observed, observe
+from crosslift.transfer.predict import SIMILAR, features_of, fit_transfer
+from crosslift.transfer.recommend import Budget, Objective, recommend
 from crosslift.transfer.validate import validate
 
 LANGUAGES = ("de", "en", "es", "sw")

@@ -19,7 +19,7 @@ from crosslift.languages.language import Language, language
 from crosslift.scores import MODEL_FAILURES
 from crosslift.studies.study import Study
 from crosslift.transfer.cells import Cells, cells
-from crosslift.transfer.estimands import estimate
+from crosslift.transfer.estimate import estimate
 from crosslift.transfer.groups import ENGLISH
 from crosslift.transfer.variance import variance_shares
 

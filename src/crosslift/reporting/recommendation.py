@@ -13,15 +13,15 @@ from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
 from crosslift.reporting.questions.answer import Analysed, Answer, Verdict, sign_verdict
 from crosslift.reporting.questions.page import Head, write_page
-from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import Amounts, fit_transfer
+from crosslift.transfer.next_runs import next_batch
+from crosslift.transfer.observe import Amounts, observe
+from crosslift.transfer.predict import fit_transfer
 from crosslift.transfer.recommend import (
     LEAST_MIXTURES,
     Budget,
     Objective,
     Recommendation,
     all_sorts,
-    next_batch,
     recommend,
 )
 from crosslift.transfer.validate import LEAST, Validation, validate

@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import numpy as np
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.transfer.predict import Observed
+
+Amounts = Mapping[str, float]
+"""Language -> how much of it a mixture holds, in items or tokens; the same unit in all mixtures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """Cells of one task and metric: one row per run x evaluation language."""
+
+    values: np.ndarray  # (n,)
+    runs: np.ndarray  # (n,), any labels
+    models: np.ndarray  # (n,)
+    languages: np.ndarray  # (n,), tags
+    mixtures: np.ndarray  # (n,), labels; equal labels have equal amounts
+    amounts: Mapping[str, Amounts]
+    """Mixture -> its amounts."""
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    """Model -> log10 of its parameters, where known."""
+    fertility: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(model, language) -> log of tokens per item, where known."""
+
+    def take(self, rows: np.ndarray) -> Observed:
+        """Some of the rows."""
+        return Observed(
+            values=self.values[rows],
+            runs=self.runs[rows],
+            models=self.models[rows],
+            languages=self.languages[rows],
+            mixtures=self.mixtures[rows],
+            amounts=self.amounts,
+            sizes=self.sizes,
+            fertility=self.fertility,
+        )
 
 
 def observe(cells: pl.DataFrame) -> Observed:

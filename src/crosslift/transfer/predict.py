@@ -27,7 +27,7 @@ rows of one run share its fate, and a random split lets a model read the answer 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -35,45 +35,13 @@ import numpy as np
 from scipy import linalg, optimize
 
 from crosslift.languages.similarity import KINDS, facts, similarity
+from crosslift.transfer.observe import Amounts, Observed
 
 SIMILAR = ("own", *KINDS, "total")
 PLAIN = ("own", "total")
 """The features without similarity: what similarity adds is the difference to these."""
 UNIT = 100.0
 """Amounts enter as log(1 + amount / UNIT): the first hundred items count about as much as each later doubling."""
-
-Amounts = Mapping[str, float]
-"""Language -> how much of it a mixture holds, in items or tokens; the same unit in all mixtures."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Observed:
-    """Cells of one task and metric: one row per run x evaluation language."""
-
-    values: np.ndarray  # (n,)
-    runs: np.ndarray  # (n,), any labels
-    models: np.ndarray  # (n,)
-    languages: np.ndarray  # (n,), tags
-    mixtures: np.ndarray  # (n,), labels; equal labels have equal amounts
-    amounts: Mapping[str, Amounts]
-    """Mixture -> its amounts."""
-    sizes: Mapping[str, float] = field(default_factory=dict)
-    """Model -> log10 of its parameters, where known."""
-    fertility: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    """(model, language) -> log of tokens per item, where known."""
-
-    def take(self, rows: np.ndarray) -> Observed:
-        """Some of the rows."""
-        return Observed(
-            values=self.values[rows],
-            runs=self.runs[rows],
-            models=self.models[rows],
-            languages=self.languages[rows],
-            mixtures=self.mixtures[rows],
-            amounts=self.amounts,
-            sizes=self.sizes,
-            fertility=self.fertility,
-        )
 
 
 def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = SIMILAR) -> np.ndarray:

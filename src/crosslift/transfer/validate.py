@@ -9,7 +9,8 @@ from scipy import stats
 
 from crosslift.errors import TransferError
 from crosslift.languages.similarity import KINDS, similarity
-from crosslift.transfer.predict import PLAIN, SIMILAR, UNIT, Amounts, Observed, fit_transfer
+from crosslift.transfer.observe import Amounts, Observed
+from crosslift.transfer.predict import PLAIN, SIMILAR, UNIT, fit_transfer
 
 LEAST = 4
 """Groups that can be left out one by one."""
