@@ -6,7 +6,7 @@ import pytest
 
 from crosslift.errors import CrossliftError
 from crosslift.languages import identify
-from crosslift.languages.identify import in_language
+from crosslift.languages.identify import in_language, in_script
 from crosslift.languages.language import language, tags
 
 SENTENCES = {
@@ -46,6 +46,12 @@ def test_a_sentence_is_in_its_own_language_and_in_no_other(written: str):
 )  # fmt: skip
 def test_what_is_no_prose_or_too_short_to_tell_is_never_in_a_wrong_language(text: str):
     assert all(in_language(text, language(tag)) for tag in tags())
+
+
+def test_the_script_of_a_text_is_told_however_short():
+    assert in_script("না", language("bn")) and not in_script("No", language("bn"))
+    assert not in_script("```json\n[1]\n```", language("bn"))  # letters of code count
+    assert in_script("42 + 1", language("bn"))
 
 
 def test_calculations_do_not_outvote_the_prose_around_them():
