@@ -27,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from crosslift.evaluation.constraints import followed
 
@@ -112,16 +113,15 @@ def lm_eval() -> dict[str, Callable[[str, dict[str, Any], str], bool]]:
         return judge
 
     def in_french(name: str, given: dict[str, Any], response: str) -> bool:
-        kept = english._COMPARISON_RELATION, english._CONSTRAINED_RESPONSE_OPTIONS
-        counted = english.instructions_util.count_sentences
-        english._COMPARISON_RELATION = ("moins de", "au moins")
-        english._CONSTRAINED_RESPONSE_OPTIONS = ("Oui.", "Non.", "Peut-être.")
-        english.instructions_util.count_sentences = _french_sentences
-        try:
+        french = {
+            "_COMPARISON_RELATION": ("moins de", "au moins"),
+            "_CONSTRAINED_RESPONSE_OPTIONS": ("Oui.", "Non.", "Peut-être."),
+        }
+        with (
+            mock.patch.multiple(english, **french),
+            mock.patch.object(english.instructions_util, "count_sentences", _french_sentences),
+        ):
             return _french(name, given, response, ask(instructions_registry.INSTRUCTION_DICT))
-        finally:
-            english._COMPARISON_RELATION, english._CONSTRAINED_RESPONSE_OPTIONS = kept
-            english.instructions_util.count_sentences = counted
 
     return {"en": ask(instructions_registry.INSTRUCTION_DICT), "es": ask(spanish), "fr": in_french}
 
