@@ -213,4 +213,7 @@ def test_levels_that_grow_with_size_are_found():
     fitted = fit_transfer(replace(observed, values=grown, sizes=sizes))
     plain = fit_transfer(replace(observed, values=grown))
     assert fitted.in_words()["size"] > 0.04
+    larger = fit_transfer(replace(observed, values=grown, sizes=sizes | {"m5": 5.0}))
+    levels = [larger.expected([{"en": 300.0}], model, LANGUAGES).mean() for model in ("m4", "m5")]
+    assert levels[1] > levels[0] + 0.02  # a model that was never trained, by its size
     assert fitted.log_likelihood > plain.log_likelihood

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +14,7 @@ from crosslift.errors import TransferError, did_you_mean
 from crosslift.reporting.questions.answer import Analysed, Answer, Verdict, sign_verdict
 from crosslift.reporting.questions.page import Head, write_page
 from crosslift.transfer.next_runs import next_batch
-from crosslift.transfer.observe import Amounts, observe
+from crosslift.transfer.observe import Amounts, observe, sizes_of
 from crosslift.transfer.predict import fit_transfer
 from crosslift.transfer.recommend import (
     LEAST_MIXTURES,
@@ -92,7 +92,8 @@ def advise(store: Store, study: Study, wish: Wish) -> Advised:
     evaluation = _chosen("evaluation", wish.evaluation, list(study.evaluations))
     planned = _planned(store, evaluation, wish.unit)
     cells = _cells(store, study, evaluation, planned)
-    observed = observe(cells)
+    # Sizes of models that are still to be trained tell something about them too.
+    observed = replace(observe(cells), sizes=sizes_of(planned))
     model = _chosen("model", wish.model, list(dict.fromkeys(planned["model"])))
     amounts = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))

@@ -71,13 +71,14 @@ def observe(cells: pl.DataFrame) -> Observed:
         models=cells["model"].to_numpy().astype(str),
         languages=cells["language"].to_numpy().astype(str),
         mixtures=pl.Series(mixtures).to_numpy().astype(str),
-        sizes=_sizes(cells),
+        sizes=sizes_of(cells),
         fertility=_fertility(cells),
         amounts={label: {tag: float(amount) for tag, amount in key} for key, label in labels.items()},
     )
 
 
-def _sizes(cells: pl.DataFrame) -> dict[str, float]:
+def sizes_of(cells: pl.DataFrame) -> dict[str, float]:
+    """Model -> log10 of its parameters; empty where they are not known."""
     if "num_parameters" not in cells.columns:
         return {}
     known = cells.filter(pl.col("num_parameters") > 0).unique("model")
