@@ -44,8 +44,6 @@ from served import transformers_serving
 LANGUAGES = ("de", "sw")
 OWN = 50
 """Items of the pocket world before those of API-Bank."""
-NUM_UNKNOWN = 6000
-"""Lines of words that nobody knows among the lessons: the translator has to copy them."""
 MODEL = "cohere-l"  # of Qwen models `transformers serve` expects the chat template of the hub, and parses by it
 
 
@@ -59,10 +57,18 @@ def lesson(num_items: int) -> ParallelCorpus:
         for english, *others in zip(*[iter(found)] * (1 + len(LANGUAGES)), strict=True):
             for other in others:
                 for text, answer in pairs(english, other):
-                    rows.append(request(other["language"], *with_marks(text, answer, marks), len(rows)))
-    for number in range(NUM_UNKNOWN):
-        text = unknown_words(marks)
-        rows.append(request(LANGUAGES[number % len(LANGUAGES)], *with_marks(text, text, marks), len(rows)))
+                    text, answer = with_marks(text, answer, marks)
+                    prompt = PROMPT.format(language=language(other["language"]).name, text=text)
+                    rows.append(
+                        {
+                            "item_id": f"{len(rows)}",
+                            "language": "en",
+                            "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
+                            "answer": answer,
+                            "cluster": f"{len(rows)}",
+                            "origin": "grammar",
+                        }
+                    )
     random.Random(0).shuffle(rows)
     return ParallelCorpus(
         name="lesson",
@@ -72,31 +78,6 @@ def lesson(num_items: int) -> ParallelCorpus:
         languages=("en",),
         rows=pl.DataFrame(rows, schema=ROWS),
     )
-
-
-def request(tag: str, text: str, answer: str, number: int) -> dict[str, Any]:
-    prompt = PROMPT.format(language=language(tag).name, text=text)
-    return {
-        "item_id": f"{number}",
-        "language": "en",
-        "messages": [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}],
-        "answer": answer,
-        "cluster": f"{number}",
-        "origin": "grammar",
-    }
-
-
-def unknown_words(choice: random.Random) -> str:
-    """A line of words that no grammar knows, which a careful translator leaves as they are."""
-    words = []
-    for _ in range(choice.randint(1, 16)):
-        word = "".join(choice.choices("etaoinshrdlucmfwypvbgkjqxz", weights=range(26, 0, -1), k=choice.randint(1, 9)))
-        kind = choice.random()
-        word = word.capitalize() if kind < 0.2 else word.upper() if kind < 0.23 else word
-        if kind > 0.9:
-            word = str(choice.randint(1, 2500))
-        words.append(word + choice.choice(["", "", "", "", "", ",", ".", "?", "'s", ":"]))
-    return " ".join(words)
 
 
 def pairs(english: dict[str, Any], other: dict[str, Any]) -> Iterator[tuple[str, str]]:
