@@ -28,7 +28,9 @@ def test_a_mixture_is_proposed_with_its_doubts_and_a_page(study: Path):
     )
     assert done.exit_code == 0, done.output
     assert "150 to spend" in done.output and "against the same of every language" in done.output
-    assert done.output.count("to learn most, train") == 2 and "mixtures left out one by one" in done.output
+    assert "mixtures left out one by one" in done.output
+    assert "no further run is expected to better the choice" in done.output  # the made-up scores are all alike
+    assert "to learn most" not in done.output
     page = study / "report" / "recommendation" / "index.html"
     assert "The recommended mixture beats" in page.read_text()
     text = (page.parent / "mixture.toml").read_text()

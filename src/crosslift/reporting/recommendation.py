@@ -80,6 +80,11 @@ class Advised:
     next_runs: list[NextRun]
     runs: list[str]
 
+    @property
+    def worth_making(self) -> list[NextRun]:
+        """Next runs that are expected to teach something, and those that the study plans anyhow."""
+        return [one for one in self.next_runs if one.run or one.gain >= LITTLE]
+
 
 def advise(store: Store, study: Study, wish: Wish) -> Advised:
     """Fit the transfer model to what is finished, validate it, and recommend.
@@ -205,7 +210,7 @@ def _next_in_words(advised: Advised) -> list[str]:
     lines = []
     if advised.next_runs and advised.next_runs[0].gain < LITTLE:
         lines.append(f"  no further run is expected to better the choice by more than {POINTS * LITTLE:g} points")
-    for number, one in enumerate(advised.next_runs, start=1):
+    for number, one in enumerate(advised.worth_making, start=1):
         planned = f", planned as {one.run}" if one.run else ""
         lines.append(
             f"  to learn most, train {number}: {_short(one.amounts)} (expected gain {POINTS * one.gain:.2f} "
@@ -250,7 +255,7 @@ def write(folder: Path, study: Study, advised: Advised) -> Path | None:
         )  # fmt: skip
     mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.against)]
     mixtures += [(f"next best {n}", amounts) for n, (amounts, _) in enumerate(found.alternatives, start=1)]
-    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.next_runs, start=1)]
+    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.worth_making, start=1)]
     rows: list[dict[str, Any]] = [
         {"mixture": name, "language": tag, "amount": amount}
         for name, amounts in mixtures
