@@ -209,13 +209,36 @@ def _french(name: str, given: dict[str, Any], response: str, english: Callable[.
     return bool(response.strip()) and own[kind]() if kind in own else english(name, given, response)
 
 
+class Tally:
+    """How often two checkers agree, by instruction, with the last answer that they did not agree on."""
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.alike: Counter[str] = Counter()
+        self.followed: Counter[str] = Counter()
+        self.apart: dict[str, str] = {}
+
+    def add(self, name: str, given: dict[str, Any], response: str, *, theirs: bool, ours: bool) -> None:
+        self.asked[name] += 1
+        self.followed[name] += theirs
+        self.alike[name] += theirs == ours
+        if theirs != ours:
+            self.apart[name] = f"they {theirs}, we {ours}: {response[:300]!r} {given}"
+
+    def report(self, title: str) -> None:
+        if not (total := self.asked.total()):
+            return
+        print(f"{title}: {self.alike.total():,} of {total:,} alike ({self.alike.total() / total:.2%})")
+        for name, asked in sorted(self.asked.items()):
+            print(f"  {name:50} {self.alike[name]:>7,} of {asked:>7,}  followed {self.followed[name] / asked:.0%}")
+            if name in self.apart:
+                print(f"    {self.apart[name]}", file=sys.stderr)
+
+
 def side_by_side(data: Path, seed: int = 0) -> None:
     judges = lm_eval()
     for tag in TAGS:
-        alike: Counter[str] = Counter()
-        asked: Counter[str] = Counter()
-        met: Counter[str] = Counter()
-        shown: dict[str, str] = {}
+        tally = Tally()
         everyone = texts(data, tag)
         draw = random.Random(seed)
         for row in prompts(data, tag):
@@ -228,12 +251,8 @@ def side_by_side(data: Path, seed: int = 0) -> None:
                 for text in draw.sample(everyone, TEXTS):
                     for response in guises(text, given, everyone):
                         theirs, ours = judges[tag](name, given, response), followed(name, given, response)
-                        asked[name] += 1
-                        met[name] += theirs
-                        alike[name] += theirs == ours
-                        if theirs != ours:
-                            shown[name] = f"they {theirs}, we {ours}: {response[:300]!r} {given}"
-        report(f"{tag}: published checker", asked, alike, met, shown)
+                        tally.add(name, given, response, theirs=theirs, ours=ours)
+        tally.report(f"{tag}: published checker")
     if WITHOUT_MODELS:
         print(f"not installed: {', '.join(sorted(set(WITHOUT_MODELS)))}; Spanish sentences were left out")
 
@@ -242,36 +261,16 @@ def with_outcomes(data: Path, folder: Path) -> None:
     """Published outcomes of responses beside ours; strict and loose."""
     for tag in TAGS:
         arguments = {row["prompt"]: row["kwargs"] for row in prompts(data, tag)}
-        alike: Counter[str] = Counter()
-        asked: Counter[str] = Counter()
-        met: Counter[str] = Counter()
-        shown: dict[str, str] = {}
+        tally = Tally()
         for file in sorted(folder.glob(f"{tag}_*/eval_results_*.jsonl")):
             loose = file.stem.endswith("loose")
             for line in file.read_text(encoding="utf-8").splitlines():
                 row = json.loads(line)
-                given = arguments[row["prompt"]]
                 names, outcomes = row["instruction_id_list"], row["follow_instruction_list"]
-                for name, kwargs, outcome in zip(names, given, outcomes, strict=True):
-                    full = name if name.startswith(f"{tag}:") else f"{tag}:{name}"
-                    ours = followed(full, kwargs, row["response"], loose=loose)
-                    asked[full] += 1
-                    met[full] += outcome
-                    alike[full] += ours == outcome
-                    if ours != outcome:
-                        shown[full] = f"they {outcome}, we {ours}: {row['response'][:300]!r} {kwargs}"
-        report(f"{tag}: published outcomes", asked, alike, met, shown)
-
-
-def report(title: str, asked: Counter[str], alike: Counter[str], met: Counter[str], shown: dict[str, str]) -> None:
-    if not asked:
-        return
-    total = sum(asked.values())
-    print(f"{title}: {sum(alike.values()):,} of {total:,} alike ({sum(alike.values()) / total:.2%})")
-    for name in sorted(asked):
-        print(f"  {name:50} {alike[name]:>7,} of {asked[name]:>7,}  followed {met[name] / asked[name]:.0%}")
-        if name in shown:
-            print(f"    {shown[name]}", file=sys.stderr)
+                for name, given, theirs in zip(names, arguments[row["prompt"]], outcomes, strict=True):
+                    ours = followed(name, given, row["response"], loose=loose)
+                    tally.add(name, given, row["response"], theirs=theirs, ours=ours)
+        tally.report(f"{tag}: published outcomes")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -73,3 +74,13 @@ def test_a_run_that_the_study_plans_is_named(tmp_path: Path):
     for run in (3, 4, 5):
         assert f"planned as tiny.m{run}.s0" in asked.output
     assert "planned as tiny.m0.s0" not in asked.output
+
+
+def test_an_evaluation_that_judges_no_trained_run_is_told(tmp_path: Path):
+    folder = unfinished(tmp_path / "study", done=0)
+    lock = json.loads((folder / "lock.json").read_text())
+    for record in lock["runs"].values():
+        record["evaluations"] = {}
+    (folder / "lock.json").write_text(json.dumps(lock))
+    said = CliRunner().invoke(app, ["recommend", str(folder), "--next", "2"])
+    assert isinstance(said.exception, TransferError) and "no trained run that 'math' judges" in str(said.exception)

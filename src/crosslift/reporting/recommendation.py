@@ -90,12 +90,14 @@ def advise(store: Store, study: Study, wish: Wish) -> Advised:
     """Fit the transfer model to what is finished, validate it, and recommend.
 
     Raises:
-        TransferError: too little is finished and no next runs are asked for, or the wish names what the study does not
-            have.
+        TransferError: no trained run is judged by the evaluation, too little is finished and no next runs are asked
+            for, or the wish names what the study does not have.
         StoreError: the study has not been prepared.
     """
     evaluation = _chosen("evaluation", wish.evaluation, list(study.evaluations))
     planned = _planned(store, evaluation, wish.unit)
+    if planned.is_empty():
+        raise TransferError(f"the study plans no trained run that '{evaluation}' judges. Name another: --evaluation")
     cells = _cells(store, study, evaluation, planned)
     # Sizes of models that are still to be trained tell something about them too.
     observed = replace(observe(cells), sizes=sizes_of(planned))
@@ -143,7 +145,7 @@ def advise(store: Store, study: Study, wish: Wish) -> Advised:
 def _candidates(
     budget: Budget, found: Recommendation | None, waiting: Mapping[str, Amounts]
 ) -> list[tuple[Amounts, str | None]]:
-    """For the next run: what the study still plans, by name; where nothing waits, what leads and all sorts of it."""
+    """For the next run: what the study still plans, by name; where nothing waits, what leads, and all sorts besides."""
     if waiting:
         return [(amounts, run) for run, amounts in waiting.items()]
     leaders: list[Amounts] = []

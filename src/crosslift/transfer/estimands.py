@@ -124,8 +124,8 @@ RETENTION = Comparison(
 )
 """What of the control's score is kept, m_treatment / m_control, in English and over the high-resource languages: 1 is
 all of it, and what lacks to 1 is the interference of the languages that were added. Whether it differs from 1 is the
-test of the gain. The ratio to a baseline is how forgetting is told (D. Lopez-Paz and M. Ranzato 2017, Gradient Episodic
-Memory, arXiv 1706.08840, as a difference)."""
+test of the gain. Work on forgetting takes the difference (backward transfer in D. Lopez-Paz and M. Ranzato 2017, arXiv
+1706.08840), which is the gain in English here; a ratio lets models of different levels be compared."""
 
 GAIN = _minus_control("gain", _SCORE)
 COMPARISONS = (
