@@ -120,7 +120,7 @@ def main() -> None:
                 generator = stream(number, "benchmark", task, model)
                 order = [int(place) for place in generator.permutation(len(mixtures))]
                 for rule in curves:
-                    regrets = _regrets(here, mixtures, amounts, truth, model, objective, order, rule)
+                    regrets = regrets_of(here, mixtures, amounts, truth, model, objective, order, rule)
                     curves[rule].append(regrets)
                     above = np.flatnonzero(regrets > limit)
                     runs_needed[rule].append(2 + int(above[-1]) if len(above) else 1)
@@ -168,7 +168,7 @@ def harder(num_truths: int) -> None:
         known = {("one", name): float(row.mean()) for name, row in zip(names, truth, strict=True)}
         order = [int(place) for place in generator.permutation(NUM_CANDIDATES)]
         for rule, length in (("chosen", 12), ("random", 30)):
-            curves[rule].append(_regrets(here, names, pool, known, "one", objective, order, rule, length))
+            curves[rule].append(regrets_of(here, names, pool, known, "one", objective, order, rule, length))
     print(f"(3) {NUM_CANDIDATES} mixtures of {TOTAL:,} items, {num_truths} truths: mean regret in points")
     _compare(curves)
 
@@ -186,7 +186,7 @@ def _compare(curves: dict[str, list[np.ndarray]]) -> None:
         print(f"    the regret of {num_runs} chosen runs ({100 * reached:.2f}) takes {found} random ones")
 
 
-def _regrets(
+def regrets_of(
     here: Observed, mixtures: list[str], amounts: list, truth: dict, model: str, objective: Objective,
     order: list[int], rule: str, length: int = NUM_STEPS,
 ) -> np.ndarray:  # fmt: skip

@@ -138,40 +138,6 @@ def test_before_anything_is_known_the_first_run_is_broad_and_large():
     assert [place for place, _ in order[:2]] == [2, 1]
 
 
-def test_chosen_runs_find_the_best_mixture_sooner_than_random_ones():
-    """On twenty planted truths, three chosen runs leave less regret than twice as many random ones."""
-    objective = Objective(languages=LANGUAGES)
-    chosen, drawn = [], []
-    for seed in range(20):
-        observed = planted(models=("one",), mixtures=24, noise=0.02, seed=seed)
-        names = sorted(observed.amounts)
-        amounts = [observed.amounts[name] for name in names]
-        done: list[str] = []
-        for _ in range(3):
-            rest = [name for name in names if name not in done]
-            candidates = [observed.amounts[name] for name in rest]
-            fitted = fit_transfer(_of(observed, done), max_steps=15)
-            ((place, _),) = next_batch(fitted, "one", objective, candidates, size=1, choice=amounts)
-            done.append(rest[place])
-        chosen.append(_regret(observed, done))
-        generator = np.random.default_rng(seed)
-        drawn += [_regret(observed, list(generator.choice(names, size=6, replace=False))) for _ in range(3)]
-    assert np.mean(chosen) < np.mean(drawn)
-
-
-def _of(observed: Observed, mixtures: list[str]) -> Observed:
-    return observed.take(np.flatnonzero(np.isin(observed.mixtures, mixtures)))
-
-
-def _regret(observed: Observed, mixtures: list[str]) -> float:
-    """How far the mixture that these runs recommend lies below the best, by what was planted."""
-    amounts = list(observed.amounts.values())
-    rises = {tag: 0.08 if tag == "sw" else 0.04 for tag in LANGUAGES}
-    truth = [sum(rise * np.log1p(one.get(tag, 0) / 100) for tag, rise in rises.items()) / 4 for one in amounts]
-    value = fit_transfer(_of(observed, mixtures), max_steps=15).expected(amounts, "one", LANGUAGES).mean(axis=1)
-    return float(max(truth) - truth[int(value.argmax())])
-
-
 def test_a_model_that_was_never_observed_is_told_from_the_others_and_less_surely():
     fitted = fit_transfer(planted(models=("one", "two", "three")))
     budget = Budget(amount=1200, languages=LANGUAGES)
