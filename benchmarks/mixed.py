@@ -1,6 +1,6 @@
 """Mixed models with crossed random effects: ours and statsmodels' on three data sets.
 
-    python benchmarks/mixed.py DATA        # DATA holds results/: needs statsmodels
+    python benchmarks/mixed.py DATA        # DATA: the folder of the published results; needs statsmodels
 
 Coefficients and standard deviations must agree to three digits. Standard errors are those of generalised least squares
 at the estimates, which the benchmark computes once more with whole matrices; statsmodels inverts a Hessian that holds
