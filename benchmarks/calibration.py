@@ -3,7 +3,7 @@
     python benchmarks/calibration.py [STUDIES]        # writes docs/calibration.md and docs/figures/calibration.svg
 
 Studies of six mixtures on eleven languages x 250 items with one to three seeds are simulated with known truth
-(`crosslift.transfer.simulate`); the gain over the control is estimated as in every report. Beside it what notebooks do:
+(`crosslift.transfer.design.simulation`); the gain over the control is estimated as in every report. Beside it what notebooks do:
 every answer an independent coin (two shares), and every pair of answers independent (paired, not clustered).
 """
 
@@ -18,13 +18,13 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from crosslift.reporting import theme
+from crosslift.reporting.html import theme
 from crosslift.streams import stream
-from crosslift.transfer import resample
-from crosslift.transfer.conditions import Condition, Resampled
-from crosslift.transfer.number import combine, number
-from crosslift.transfer.panel import Panel
-from crosslift.transfer.simulate import Truth, discordance, simulate
+from crosslift.transfer.design.simulation import Truth, discordance, simulate
+from crosslift.transfer.estimates import resampling as resample
+from crosslift.transfer.estimates.conditions import Condition, Resampled
+from crosslift.transfer.estimates.number import combine, number
+from crosslift.transfer.estimates.panel import Panel
 
 ITEMS, NUM_LANGUAGES, CONDITIONS = 250, 11, 6
 LEVELS = np.linspace(-0.5, 0.5, NUM_LANGUAGES)

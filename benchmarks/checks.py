@@ -19,11 +19,11 @@ import unicodedata
 
 import polars as pl
 
-from crosslift.corpora.checking import find, summarise
 from crosslift.corpora.checks import language as language_check
 from crosslift.corpora.checks.protected import EXACT
 from crosslift.corpora.corpus import ParallelCorpus, Source
-from crosslift.corpora.readers import pocket
+from crosslift.corpora.quality import find, summarise
+from crosslift.corpora.readers.general import pocket
 from crosslift.discover import members
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import language

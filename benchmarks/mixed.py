@@ -21,7 +21,7 @@ import statsmodels.formula.api as smf
 from crosslift.importing.mapping import load_import
 from crosslift.importing.results import read
 from crosslift.streams import stream
-from crosslift.transfer.mixed import Mixed, codes_of, fit_mixed
+from crosslift.transfer.variance.mixed_model import Mixed, codes_of, fit_mixed
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

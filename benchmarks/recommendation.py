@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from crosslift.recommendation.acquisition import next_batch
+from crosslift.recommendation.recommend import Budget, Objective, recommend
 from crosslift.streams import stream
-from crosslift.transfer.next_runs import next_batch
-from crosslift.transfer.observe import Observed
-from crosslift.transfer.predict import fit_transfer
-from crosslift.transfer.recommend import Budget, Objective, recommend
-from crosslift.transfer.replicates import replicates
-from crosslift.transfer.validate import validate
+from crosslift.transfer.model.cross_validation import validate
+from crosslift.transfer.model.gaussian_process import fit_transfer
+from crosslift.transfer.model.observations import Observed
+from crosslift.transfer.variance.between_seeds import replicates
 
 REFERENCE = Path(__file__).parents[1] / "references" / "english-is-not-all-you-need"
 METRICS = {"math": "accuracy", "api_calling": "exact"}

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.streams import stream
-from crosslift.transfer.bulk import bootstrap_contrasts
+from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
 
 RUNS, LANGUAGES, ITEMS, RESAMPLES, MODELS = 220, 11, 250, 10_000, 10
 

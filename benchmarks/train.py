@@ -46,7 +46,7 @@ def prepare(folder: Path, size: float) -> None:
     from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
     from crosslift.corpora.corpus import Source
-    from crosslift.corpora.readers import pocket
+    from crosslift.corpora.readers.general import pocket
 
     def items(split: str, number: int) -> list[dict[str, Any]]:
         source = Source(

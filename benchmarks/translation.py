@@ -29,10 +29,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.corpus import ROWS, ParallelCorpus, Source
-from crosslift.corpora.readers import api_bank, pocket
+from crosslift.corpora.readers.calls import api_bank
+from crosslift.corpora.readers.general import pocket
 from crosslift.discover import member
 from crosslift.evaluation.calls import parse_calls
-from crosslift.execution import tokens
+from crosslift.execution.phases import tokens
 from crosslift.languages.language import language
 from crosslift.pocket.checkpoints import folder as checkpoint
 from crosslift.training.trainer import SFTConfig, TrainingRequest

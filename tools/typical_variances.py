@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import PARTS, fit_transfer
+from crosslift.transfer.model.gaussian_process import PARTS, fit_transfer
+from crosslift.transfer.model.observations import observe
 
 REFERENCE = Path(__file__).parents[1] / "references" / "post-trainers-guide"
 METRICS = {"math": "accuracy", "summarization": "rouge_l", "instruction_following": "constraints"}

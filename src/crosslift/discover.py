@@ -2,37 +2,58 @@
 
 Registries and decorators need an import of every member to know any of them; importing every trainer would import
 torch for `crosslift --help`. Here the folder is the registry: names are read from the file system and a member is
-imported when somebody asks for it.
+imported when somebody asks for it. A kind with many members keeps them in several folders, by what they are for.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 
 from crosslift.errors import UnknownName, did_you_mean
 
-FOLDERS = {
-    "reader": "crosslift.corpora.readers",
-    "check": "crosslift.corpora.checks",
-    "task": "crosslift.evaluation.tasks",
-    "metric": "crosslift.evaluation.metrics",
-    "generator": "crosslift.evaluation.generators",
-    "trainer": "crosslift.training.trainers",
-    "translator": "crosslift.translation.translators",
-    "format": "crosslift.importing.formats",
-    "analysis": "crosslift.importing.analyses",
-    "executor": "crosslift.execution.executors",
-}
+PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "reader": tuple(
+            f"crosslift.corpora.readers.{group}" for group in ("general", "math", "calls", "texts", "instructions")
+        ),
+        "check": ("crosslift.corpora.checks",),
+        "task": ("crosslift.evaluation.tasks",),
+        "metric": ("crosslift.evaluation.metrics",),
+        "generator": ("crosslift.evaluation.generators",),
+        "trainer": ("crosslift.training.trainers",),
+        "translator": ("crosslift.translation.translators",),
+        "format": ("crosslift.importing.formats",),
+        "analysis": ("crosslift.importing.analyses",),
+        "executor": ("crosslift.execution.workers.executors",),
+    }
+)
+"""Kind of member -> the packages whose modules are its members."""
 
 
 @cache
+def module_names(kind: str) -> Mapping[str, str]:
+    """Member -> full name of its module, sorted by member. Nothing but the packages themselves is imported.
+
+    Raises:
+        ImportError: two packages of a kind hold a member of the same name.
+    """
+    found: dict[str, str] = {}
+    for name in PACKAGES[kind]:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__):
+            if module.name in found:
+                raise ImportError(f"the {kind} '{module.name}' exists twice: {found[module.name]} and in {name}")
+            found[module.name] = f"{name}.{module.name}"
+    return MappingProxyType(dict(sorted(found.items())))
+
+
 def members(kind: str) -> tuple[str, ...]:
     """The names of all members of a kind, sorted."""
-    package = importlib.import_module(FOLDERS[kind])
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(package.__path__)))
+    return tuple(module_names(kind))
 
 
 def member(kind: str, name: str) -> ModuleType:
@@ -41,8 +62,7 @@ def member(kind: str, name: str) -> ModuleType:
     Raises:
         UnknownName: no such file; the message lists the known names.
     """
-    if name not in members(kind):
-        raise UnknownName(
-            f"'{name}' is not a {kind}.{did_you_mean(name, members(kind))} Known: {', '.join(members(kind))}."
-        )
-    return importlib.import_module(f"{FOLDERS[kind]}.{name}")
+    known = module_names(kind)
+    if name not in known:
+        raise UnknownName(f"'{name}' is not a {kind}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
+    return importlib.import_module(known[name])

@@ -59,7 +59,7 @@ def test_a_mistake_of_the_user_is_told_without_a_traceback_and_ends_with_code_2(
 
 def test_a_bug_keeps_its_traceback():
     code = (
-        "import crosslift.cli, sys; crosslift.cli.studies.open_study = lambda folder, **more: 1 / 0;"
+        "import crosslift.cli, sys; crosslift.cli.commands.studies.open_study = lambda folder, **more: 1 / 0;"
         "sys.argv = ['crosslift', 'plan', '.']; crosslift.cli.main()"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from crosslift.corpora.checking import check, find, in_words, summarise
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.readers import pocket
+from crosslift.corpora.quality import check, find, in_words, summarise
+from crosslift.corpora.readers.general import pocket
 from crosslift.discover import members
 
 Rows = list[dict]
@@ -152,7 +152,8 @@ def test_policies_report_drop_and_stop():
 
 
 def test_findings_do_not_depend_on_where_slices_end(monkeypatch):
-    from crosslift.corpora import checking, findings
+    from crosslift.corpora import findings
+    from crosslift.corpora import quality as checking
 
     corpus = spoilt(corpus_of(), 6, "sw", lambda _: "1000", answer=True)
     whole = find(corpus, members("check"))

@@ -12,7 +12,10 @@ import pytest
 
 from crosslift.corpora import hub
 from crosslift.corpora.corpus import CorpusError, Source
-from crosslift.corpora.readers import aya_dolly, mcot_math, mgsm, sharegpt, xlsum
+from crosslift.corpora.readers.general import sharegpt
+from crosslift.corpora.readers.instructions import aya_dolly
+from crosslift.corpora.readers.math import mcot_math, mgsm
+from crosslift.corpora.readers.texts import xlsum
 
 pytest.importorskip("datasets")
 

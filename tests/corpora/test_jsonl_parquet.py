@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.readers import jsonl, parquet
+from crosslift.corpora.readers.general import jsonl, parquet
 
 TAGS = ("en", "sw")
 SOURCE = Source(name="toy", reader="jsonl", task="math", languages=TAGS)

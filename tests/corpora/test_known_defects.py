@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosslift.corpora.checking import find
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.quality import find
 from crosslift.discover import member, members
 from crosslift.evaluation.tasks import api_calling
 from crosslift.languages.language import language

@@ -8,7 +8,7 @@ import polars as pl
 
 from crosslift.corpora.corpus import ParallelCorpus, Source
 from crosslift.corpora.leaks import find_leaks
-from crosslift.corpora.readers import pocket
+from crosslift.corpora.readers.general import pocket
 
 
 def corpus_of(split: str, languages: tuple[str, ...], items: int = 40) -> ParallelCorpus:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.readers import api_bank, gsm8k, mgsm
+from crosslift.corpora.readers.calls import api_bank
+from crosslift.corpora.readers.math import gsm8k, mgsm
 from crosslift.discover import member
 from crosslift.evaluation.task import task
 from crosslift.languages.language import language

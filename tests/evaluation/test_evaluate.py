@@ -10,9 +10,9 @@ import pytest
 
 from crosslift.corpora.corpus import ROWS
 from crosslift.errors import CrossliftError, EvaluationError
-from crosslift.evaluation.evaluate import Failure, predict, score
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.hf import generator as hf
+from crosslift.evaluation.scoring import Failure, predict, score
 from crosslift.evaluation.task import Outcome, task
 from crosslift.languages.language import language, tags
 from crosslift.scores import PREDICTIONS, SCORES

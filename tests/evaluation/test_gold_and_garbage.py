@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosslift.corpora.corpus import Source
-from crosslift.corpora.readers import pocket
+from crosslift.corpora.readers.general import pocket
 from crosslift.evaluation.task import task
 from crosslift.languages.language import language
 from crosslift.pocket.grammar import tags

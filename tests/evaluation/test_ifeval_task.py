@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crosslift.corpora.corpus import Source
-from crosslift.corpora.readers import m_ifeval
+from crosslift.corpora.readers.instructions import m_ifeval
 from crosslift.evaluation.constraints import CHECKERS, followed
 from crosslift.evaluation.segments import num_sentences, num_words, words
 from crosslift.evaluation.tasks import ifeval as task

@@ -10,11 +10,11 @@ import pytest
 
 from crosslift.chat import encode_examples
 from crosslift.discover import member
-from crosslift.evaluation.evaluate import predict, score
 from crosslift.evaluation.generators.hf import generator as hf
+from crosslift.evaluation.scoring import predict, score
 from crosslift.evaluation.task import task
 from crosslift.scores import STATUSES
-from crosslift.studies.load import load
+from crosslift.studies.parsing.load import load
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "real-data"
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from crosslift.corpora.corpus import Source
-from crosslift.corpora.readers import pocket
-from crosslift.evaluation.evaluate import predict
+from crosslift.corpora.readers.general import pocket
 from crosslift.evaluation.generators import endpoint
 from crosslift.evaluation.generators.hf.generator import Generator
+from crosslift.evaluation.scoring import predict
 from crosslift.evaluation.task import task
 from crosslift.pocket.checkpoints import folder as checkpoint
 from served import transformers_serving

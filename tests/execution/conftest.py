@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fake_study import install_fakes, open_ledger, write_fake_study
 
-from crosslift.execution.ledger import Ledger
+from crosslift.execution.folder.ledger import Ledger
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from tiny_study import STUDY, write_study
 import crosslift.evaluation.generators
 import crosslift.training.trainers
 from crosslift import discover
-from crosslift.execution.ledger import Ledger
-from crosslift.execution.prepare import prepare
-from crosslift.execution.store import Store
-from crosslift.studies.load import load
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.store import Store
+from crosslift.execution.phases.prepare import prepare
+from crosslift.studies.parsing.load import load
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -21,7 +21,7 @@ def install_fakes() -> None:
     """Make the fakes known to this process; `fakes/sitecustomize.py` does it for workers."""
     crosslift.training.trainers.__path__.append(str(FAKES / "trainers"))
     crosslift.evaluation.generators.__path__.append(str(FAKES / "generators"))
-    discover.members.cache_clear()
+    discover.module_names.cache_clear()
 
 
 def open_ledger(folder: Path) -> Ledger:

@@ -8,12 +8,12 @@ from pathlib import Path
 import polars as pl
 from tiny_study import write_model
 
-from crosslift.execution.ledger import Ledger
-from crosslift.execution.prepare import prepare
-from crosslift.execution.store import Store, write_table
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.store import Store, write_table
+from crosslift.execution.phases.prepare import prepare
 from crosslift.fingerprint import fingerprint_file
 from crosslift.scores import PREDICTIONS, SCORES
-from crosslift.studies.load import load
+from crosslift.studies.parsing.load import load
 from crosslift.training.trainer import METRICS
 
 TAGS = ("en", "es", "ja", "bn", "sw", "te")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from crosslift.corpora.readers.xlsum import NAMES
+from crosslift.corpora.readers.texts.xlsum import NAMES
 
 MATH = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
 CORE = ("en", "es", "ja", "bn", "sw", "fr", "de", "ru", "zh", "th")

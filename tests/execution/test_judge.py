@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 from crosslift import endpoint
 from crosslift.cli import app
 from crosslift.errors import StudyError
-from crosslift.execution.ledger import Ledger
-from crosslift.execution.rebuild import rebuild
-from crosslift.execution.store import Store, read_table, write_table
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.folder.store import Store, read_table, write_table
 from crosslift.judging import forms
 from crosslift.judging.judge import load_judge
 from crosslift.judging.study import judge_study
-from crosslift.studies.load import load
+from crosslift.studies.parsing.load import load
 from endpoints import FaultyServer, serving
 
 pytest.importorskip("openai")

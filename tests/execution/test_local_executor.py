@@ -10,9 +10,9 @@ import sys
 import pytest
 from fake_study import FAKES
 
-from crosslift.execution import launch
-from crosslift.execution.executor import Job
-from crosslift.execution.executors import local
+from crosslift.execution.workers import launch
+from crosslift.execution.workers.executors import local
+from crosslift.execution.workers.job import Job
 from crosslift.studies.site import Site
 
 

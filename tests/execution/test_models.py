@@ -11,8 +11,8 @@ import pytest
 from tiny_study import write_model
 
 from crosslift.errors import StudyError, UnknownName
-from crosslift.execution.models import identify
-from crosslift.execution.sources import Hashes
+from crosslift.execution.folder.base_models import identify
+from crosslift.execution.folder.content_hashes import Hashes
 from crosslift.studies.run import Model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -51,7 +51,9 @@ def test_weights_are_read_once_and_then_known_by_size_and_date(tmp_path, model, 
     shutil.copytree(model, tmp_path / "a")
     one = identified(tmp_path, "./a")
     read = []
-    monkeypatch.setattr("crosslift.execution.sources.fingerprint_file", lambda file: read.append(file.name) or "x")
+    monkeypatch.setattr(
+        "crosslift.execution.folder.content_hashes.fingerprint_file", lambda file: read.append(file.name) or "x"
+    )
     assert identified(tmp_path, "./a") == one
     assert read == []
     os.utime(tmp_path / "a" / "model.safetensors")

@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from crosslift.errors import StaleStep, StudyError
-from crosslift.execution.check import check
-from crosslift.execution.prepare import prepare
-from crosslift.execution.train import examples_of, validation_of
-from crosslift.execution.worker import work
+from crosslift.execution.phases.preflight import check
+from crosslift.execution.phases.prepare import prepare
+from crosslift.execution.phases.train import examples_of, validation_of
+from crosslift.execution.workers.worker import work
 
 
 def change(folder, old, new):

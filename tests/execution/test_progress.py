@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from crosslift.execution.progress import EVALUATION_STEPS, Expected, Progress, Reporter, read_progress, tally
-from crosslift.execution.status import Survey, status
-from crosslift.execution.worker import work
+from crosslift.execution.folder.progress import EVALUATION_STEPS, Expected, Progress, Reporter, read_progress, tally
+from crosslift.execution.workers.status import Survey, status
+from crosslift.execution.workers.worker import work
 
 
 def expected(*, num_steps=100, num_evaluations=2, trained=False, evaluations=0):

@@ -7,11 +7,11 @@ import shutil
 import pytest
 from fake_study import open_ledger
 
-from crosslift.execution.prepare import prepare
-from crosslift.execution.reuse import twins
-from crosslift.execution.worker import work
+from crosslift.execution.folder.reuse import twins
+from crosslift.execution.phases.prepare import prepare
+from crosslift.execution.workers.worker import work
 from crosslift.files import Claim
-from crosslift.studies.load import load
+from crosslift.studies.parsing.load import load
 
 DOSES = """
 [families.latin]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosslift.errors import StaleStep
-from crosslift.execution.steps import Step, differences
+from crosslift.execution.folder.steps import Step, differences
 
 
 def step(folder, **inputs):

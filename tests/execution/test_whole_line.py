@@ -17,7 +17,7 @@ from finished_study import write_finished_study
 from tiny_study import STUDY, write_study
 
 from crosslift.scores import SCORES
-from crosslift.transfer.estimate import ESTIMATES
+from crosslift.transfer.estimates.estimate import ESTIMATES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

@@ -10,13 +10,13 @@ import polars as pl
 import pytest
 
 from crosslift.errors import StaleStep, StoreError, UnknownName
-from crosslift.execution.rebuild import rebuild
-from crosslift.execution.rescore import rescore_all
-from crosslift.execution.status import status
-from crosslift.execution.worker import work
+from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.phases.rescore import rescore_all
+from crosslift.execution.workers.status import status
+from crosslift.execution.workers.worker import work
 from crosslift.files import Claim
 from crosslift.scores import RUNS, SCORES
-from crosslift.studies.load import load
+from crosslift.studies.parsing.load import load
 
 
 def do(folder, *names, **options):
@@ -101,9 +101,11 @@ def test_a_claimed_run_is_left_alone(study, ledger_of):
 
 
 def test_two_workers_do_every_run_once(study, ledger_of, monkeypatch):
-    monkeypatch.setattr("crosslift.execution.worker._log_to", lambda path: __import__("contextlib").nullcontext())
     monkeypatch.setattr(
-        "crosslift.execution.worker.orderly_end", lambda: __import__("contextlib").nullcontext()
+        "crosslift.execution.workers.worker._log_to", lambda path: __import__("contextlib").nullcontext()
+    )
+    monkeypatch.setattr(
+        "crosslift.execution.workers.worker.orderly_end", lambda: __import__("contextlib").nullcontext()
     )  # signals belong to the main thread
     (study / "faults.json").write_text(json.dumps(dict.fromkeys(ledger_of(study).runs, "slow")))
     taken = []

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from crosslift.corpora.corpus import Source
-from crosslift.corpora.readers import pocket
+from crosslift.corpora.readers.general import pocket
 from crosslift.errors import CorpusError
 from crosslift.evaluation.tasks import instruction_following
 from crosslift.languages.language import language

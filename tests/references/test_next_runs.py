@@ -12,8 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import recommendation as benchmark
 
+from crosslift.recommendation.recommend import Objective
 from crosslift.streams import stream
-from crosslift.transfer.recommend import Objective
 
 NUM_ORDERS = 4
 

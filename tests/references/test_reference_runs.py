@@ -15,7 +15,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosslift.execution.provenance import environment
+from crosslift.execution.folder.provenance import environment
 
 REFERENCES = Path(__file__).parents[2] / "references"
 STUDIES = sorted(file.parent.name for file in REFERENCES.glob("*/scores.parquet"))

@@ -13,7 +13,7 @@ from crosslift.scores import RUNS, SCORES
 from crosslift.studies.run import Model
 from crosslift.studies.study import Block, Contrast, Evaluation, Study
 from crosslift.training.trainer import METRICS, SFTConfig
-from crosslift.transfer.estimate import estimate
+from crosslift.transfer.estimates.estimate import estimate
 
 LANGUAGES = ("en", "de", "es", "fr", "ja", "zh", "ru", "pt", "ar", "ko", "bn", "sw", "te", "th")
 COVERAGE = {

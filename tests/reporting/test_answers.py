@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from crosslift.reporting import answers
+from crosslift.reporting import sentences as answers
 
 
 def forced(data, **limits):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from crosslift.reporting import figures
+from crosslift.reporting.figures import study as figures
 from crosslift.reporting.report import draw
 
 

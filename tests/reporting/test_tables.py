@@ -3,7 +3,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from crosslift.reporting import tables, views
+from crosslift.reporting.tables import frames as tables
+from crosslift.reporting.tables import grids as views
 from crosslift.scores import STATUSES
 
 

@@ -23,8 +23,8 @@ from spoilt_studies import STUDIES
 from crosslift import cli
 from crosslift.discover import member
 from crosslift.errors import CorpusError, CrossliftError, StudyError
-from crosslift.studies.load import load
-from crosslift.studies.plan import plan
+from crosslift.studies.parsing.load import load
+from crosslift.studies.planning.plan import plan
 
 
 def files(folder: Path) -> dict[Path, bytes | None]:
@@ -153,7 +153,7 @@ def test_no_value_in_any_place_raises_anything_but_a_study_error(
         raw = copy.deepcopy(study)
         inner = functools.reduce(operator.getitem, path[:-1], raw)
         inner[path[-1]] = odd
-        monkeypatch.setattr("crosslift.studies.load.read_toml", lambda file, remedy, raw=raw: raw)
+        monkeypatch.setattr("crosslift.studies.parsing.load.read_toml", lambda file, remedy, raw=raw: raw)
         try:
             plan(load(study_folder))
         except StudyError as error:

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.families import expand
-from crosslift.studies.schema import FamilyTable
+from crosslift.studies.parsing.families import expand
+from crosslift.studies.parsing.schema import FamilyTable
 
 CORE = ["en", "es", "ja", "bn", "sw"]
 

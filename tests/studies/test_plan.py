@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from crosslift.errors import StudyError
-from crosslift.studies.load import load
-from crosslift.studies.plan import Plan, plan
-from crosslift.studies.rehearsal import Rehearsal, rehearse
+from crosslift.studies.parsing.load import load
+from crosslift.studies.planning.plan import Plan, plan
+from crosslift.studies.planning.rehearsal import Rehearsal, rehearse
+from crosslift.studies.planning.volume import num_parameters, training_flops
 from crosslift.studies.run import Model
 from crosslift.studies.site import Site, load_site
-from crosslift.studies.volume import num_parameters, training_flops
 
 
 def planned(folder: Path, *changes: tuple[str, str]) -> Plan:

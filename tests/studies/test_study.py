@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from crosslift.fingerprint import fingerprint
-from crosslift.studies import schema
-from crosslift.studies.load import json_schema, load
+from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.load import json_schema, load
 from crosslift.studies.presets import preset_names, preset_text, scales_of
 from crosslift.studies.study import Study
 from crosslift.training.trainer import LoRAConfig, SFTConfig

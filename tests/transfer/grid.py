@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.scores import RUNS, SCORES
-from crosslift.transfer.cells import Cells, cells
+from crosslift.transfer.grid.cells import Cells, cells
 
 CORE = ("en", "es", "ja", "bn", "sw")
 EVALUATED = (*CORE, "te")

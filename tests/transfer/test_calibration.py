@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from crosslift.streams import stream
-from crosslift.transfer import resample
+from crosslift.transfer.estimates import resampling as resample
 
 NUM_ITEMS, NUM_STUDIES, NUM_RESAMPLES = 250, 600, 1000
 

@@ -6,20 +6,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosslift.transfer.agreement import consistency, mcnemar
-from crosslift.transfer.bulk import bootstrap_contrasts
-from crosslift.transfer.plateau import best, isotonic, plateau, rise, statistic
-from crosslift.transfer.power import Design, detectable, standard_error, what_buys_what
-from crosslift.transfer.published import wilson_of
-from crosslift.transfer.replicated import (
+from crosslift.transfer.design.power import Design, detectable, standard_error, what_buys_what
+from crosslift.transfer.design.simulation import Truth, discordance, simulate
+from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
+from crosslift.transfer.grid.as_published import wilson_of
+from crosslift.transfer.grid.plateau import best, isotonic, plateau, rise, statistic
+from crosslift.transfer.grid.win_shares import shared_share
+from crosslift.transfer.variance.agreement import consistency, mcnemar
+from crosslift.transfer.variance.replicate_noise import (
     Noise,
     noise_of_curves,
     noise_of_replicates,
     over_replicates,
     pooled,
 )
-from crosslift.transfer.shared_baselines import shared_share
-from crosslift.transfer.simulate import Truth, discordance, simulate
 
 DOSES = np.array([0, 100, 200, 400, 800, 1600.0])
 

@@ -6,9 +6,9 @@ import pytest
 
 from crosslift.errors import TransferError
 from crosslift.scores import RUNS, SCORES
-from crosslift.transfer.estimands import ESTIMANDS, relative_to_english, score, seen_unseen_gap
-from crosslift.transfer.estimate import estimate
-from crosslift.transfer.groups import groups
+from crosslift.transfer.estimates.estimands import ESTIMANDS, relative_to_english, score, seen_unseen_gap
+from crosslift.transfer.estimates.estimate import estimate
+from crosslift.transfer.estimates.language_groups import groups
 
 LANGUAGES = ("en", "es", "sw", "te")
 

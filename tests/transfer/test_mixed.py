@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crosslift.errors import TransferError
-from crosslift.transfer.mixed import codes_of, fit_mixed
+from crosslift.transfer.variance.mixed_model import codes_of, fit_mixed
 
 
 def crossed(seed: int, *, items: int = 40, runs: int = 12, languages: int = 5):

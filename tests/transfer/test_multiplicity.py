@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from crosslift.transfer.multiplicity import adjust, benjamini_hochberg, holm
+from crosslift.transfer.estimates.multiplicity import adjust, benjamini_hochberg, holm
 
 
 def test_holm_of_a_worked_example():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from crosslift.transfer.power import smallest_difference
+from crosslift.transfer.design.power import smallest_difference
 
 
 def test_a_pair_of_runs_on_250_items_shows_about_eight_points():

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from crosslift.transfer import published
+from crosslift.transfer.grid import as_published as published
 
 TABLES = Path(__file__).parents[3] / "shared" / "data" / "results" / "post_trainers_guide" / "tables_3_to_23.csv"
 LATIN, NON_LATIN, ALL = "es,fr", "ja,zh", "es,fr,ja,zh"

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 from grid import CORE, EVALUATED, Made, cells_of, coverage_runs, dose_runs, make
 
-from crosslift.transfer import readings
-from crosslift.transfer.cells import cells
-from crosslift.transfer.findings import findings
-from crosslift.transfer.replicates import replicates
+from crosslift.transfer.grid import readings
+from crosslift.transfer.grid.cells import cells
+from crosslift.transfer.grid.paper_claims import findings
+from crosslift.transfer.variance.between_seeds import replicates
 
 LOW = {"bn", "sw", "te"}
 

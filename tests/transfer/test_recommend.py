@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from crosslift.errors import TransferError
-from crosslift.transfer.next_runs import next_batch
-from crosslift.transfer.observe import Observed, observe
-from crosslift.transfer.predict import SIMILAR, features_of, fit_transfer
-from crosslift.transfer.recommend import Budget, Objective, recommend
-from crosslift.transfer.validate import validate
+from crosslift.recommendation.acquisition import next_batch
+from crosslift.recommendation.recommend import Budget, Objective, recommend
+from crosslift.transfer.model.cross_validation import validate
+from crosslift.transfer.model.gaussian_process import SIMILAR, features_of, fit_transfer
+from crosslift.transfer.model.observations import Observed, observe
 
 LANGUAGES = ("de", "en", "es", "sw")
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from crosslift.scores import RUNS, SCORES
-from crosslift.transfer.estimate import estimate
+from crosslift.transfer.estimates.estimate import estimate
 
 LANGUAGES = ["bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh"]
 

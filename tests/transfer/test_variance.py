@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from crosslift.scores import RUNS
-from crosslift.transfer.variance import variance_shares
+from crosslift.transfer.variance.components import variance_shares
 
 
 def test_planted_parts_are_found_and_confused_ones_left_out():

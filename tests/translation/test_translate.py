@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from crosslift import endpoint
 from crosslift.cli import app
 from crosslift.corpora.corpus import Source
-from crosslift.corpora.readers import pocket
+from crosslift.corpora.readers.general import pocket
 from crosslift.discover import member
 from crosslift.errors import EndpointError, StudyError
 from crosslift.evaluation.calls import parse_calls

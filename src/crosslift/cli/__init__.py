@@ -12,7 +12,17 @@ import sys
 
 import typer
 
-from crosslift.cli import importing, judging, listing, pocket, recommending, results, running, studies, translating
+from crosslift.cli.commands import (
+    importing,
+    judging,
+    listing,
+    pocket,
+    recommending,
+    results,
+    running,
+    studies,
+    translating,
+)
 from crosslift.errors import CrossliftError
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from crosslift.execution.ledger import Ledger
+    from crosslift.execution.folder.ledger import Ledger
     from crosslift.studies.site import Site
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study, with study.toml in it.")]
@@ -19,13 +19,13 @@ SiteFile = Annotated[
 
 def open_study(folder: Path, *, data: Literal["required", "optional"] = "required", site: Site | None = None) -> Ledger:
     """The study in a folder, with its steps; `data` as `studies.load.load` takes it. A site may ask for a rehearsal."""
-    from crosslift.execution.ledger import Ledger
-    from crosslift.execution.store import Store
-    from crosslift.studies.load import load
+    from crosslift.execution.folder.ledger import Ledger
+    from crosslift.execution.folder.store import Store
+    from crosslift.studies.parsing.load import load
 
     study = load(folder, data=data)
     if site is not None and site.rehearsal is not None:
-        from crosslift.studies.rehearsal import rehearse
+        from crosslift.studies.planning.rehearsal import rehearse
 
         study = rehearse(study, site.rehearsal)
     return Ledger(study, Store(study.results_folder))

@@ -16,9 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from crosslift.execution.ledger import Ledger
-from crosslift.execution.progress import Progress, Tally
-from crosslift.execution.status import Status, Survey, status, total
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.progress import Progress, Tally
+from crosslift.execution.workers.status import Status, Survey, status, total
 
 LINE_SECONDS = 60.0
 LOOK_SECONDS = 0.5

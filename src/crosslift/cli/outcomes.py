@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crosslift.execution.ledger import Ledger
+    from crosslift.execution.folder.ledger import Ledger
 
 
 def outcomes(ledger: Ledger) -> Iterator[str]:

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from crosslift.execution.ledger import Ledger
-from crosslift.execution.status import Status, status
-from crosslift.studies.plan import Plan
-from crosslift.studies.plan import plan as make_plan
-from crosslift.studies.problems import some
-from crosslift.transfer.power import DISCORDANCE, RUN_NOISE
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.workers.status import Status, status
+from crosslift.studies.parsing.problems import some
+from crosslift.studies.planning.plan import Plan
+from crosslift.studies.planning.plan import plan as make_plan
+from crosslift.transfer.design.power import DISCORDANCE, RUN_NOISE
 
 FEW_RUNS = 30
 """So many runs are shown without being asked for."""
@@ -90,7 +90,7 @@ def _evaluations(planned: Plan) -> str:
 
 
 def _cost(planned: Plan) -> str:
-    from crosslift.studies.volume import PEAK_FLOPS, TOKENS_PER_EXAMPLE, UTILISATION, gpu_hours
+    from crosslift.studies.planning.volume import PEAK_FLOPS, TOKENS_PER_EXAMPLE, UTILISATION, gpu_hours
 
     steps = f"{_count(planned.num_steps)} training steps" if planned.num_steps is not None else "unknown steps"
     disk = "unknown" if planned.disk_bytes is None else f"about {_rounded(planned.disk_bytes / 1e9)} GB"
@@ -163,7 +163,7 @@ def _count(number: int | None) -> str:
 
 def _left_behind(ledger: Ledger, prepared: bool) -> list[str]:
     """What the folder holds that the study does not ask for, and scores that a changed task would give otherwise."""
-    from crosslift.execution.prepare import task_revision
+    from crosslift.execution.phases.prepare import task_revision
 
     if not prepared:
         return []

@@ -8,8 +8,8 @@ from crosslift.discover import member
 from crosslift.errors import StudyError
 from crosslift.importing.mapping import Import
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer
-from crosslift.studies.problems import Problems
+from crosslift.studies.parsing.problems import Problems
+from crosslift.transfer.claims import Analysed, Answer
 
 
 def ask(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysed]:

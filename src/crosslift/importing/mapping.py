@@ -38,8 +38,8 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from crosslift.discover import members
 from crosslift.errors import StudyError
-from crosslift.studies.problems import Problems, read_toml
-from crosslift.studies.schema import Real, Table, Text
+from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.schema import Real, Table, Text
 
 RUN_COLUMNS = ("run", "model", "mixture", "setting", "seed", "num_parameters", "trained", "dose", "amount")
 """Of a run. `trained`: codes of languages in one text. `amount`: items per language, one number for each run."""

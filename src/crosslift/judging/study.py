@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from crosslift.errors import StudyError, did_you_mean
-from crosslift.execution.ledger import EvaluationStep, Ledger, RunState
-from crosslift.execution.store import JUDGED, read_table, write_table
+from crosslift.execution.folder.ledger import EvaluationStep, Ledger, RunState
+from crosslift.execution.folder.store import JUDGED, read_table, write_table
 from crosslift.journal import Journal
 from crosslift.judging.answers import RATING, WINS, Answer, compare, rate
 from crosslift.judging.judge import Judge

@@ -18,13 +18,13 @@ from crosslift.errors import StoreError
 from crosslift.languages.language import Language, language
 from crosslift.scores import MODEL_FAILURES
 from crosslift.studies.study import Study
-from crosslift.transfer.cells import Cells, cells
-from crosslift.transfer.estimate import estimate
-from crosslift.transfer.groups import ENGLISH
-from crosslift.transfer.variance import variance_shares
+from crosslift.transfer.estimates.estimate import estimate
+from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.grid.cells import Cells, cells
+from crosslift.transfer.variance.components import variance_shares
 
 if TYPE_CHECKING:
-    from crosslift.execution.store import Store
+    from crosslift.execution.folder.store import Store
 
 MAX_SAMPLED_CELLS = 240
 """Run x evaluation x language cells whose answers are shown; the page would else grow by megabytes per hundred runs."""

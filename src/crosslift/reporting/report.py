@@ -20,17 +20,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.files import replacing, write_text
-from crosslift.reporting import answers, papers, tables, theme, views
+from crosslift.reporting import sentences as answers
 from crosslift.reporting.data import ReportData, collect
-from crosslift.reporting.figures import FIGURES
-from crosslift.reporting.panels import Figure
-from crosslift.reporting.papers_figures import PAPER_FIGURES
+from crosslift.reporting.figures.panels import Figure
+from crosslift.reporting.figures.study import FIGURES
+from crosslift.reporting.html import theme
+from crosslift.reporting.papers import tables as papers
+from crosslift.reporting.papers.figures import PAPER_FIGURES
+from crosslift.reporting.tables import frames as tables
+from crosslift.reporting.tables import grids as views
 from crosslift.studies.study import Study
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from crosslift.execution.store import Store
+    from crosslift.execution.folder.store import Store
 
 PNG_SCALE = 1.5
 

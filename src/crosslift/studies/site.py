@@ -27,9 +27,9 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from crosslift.discover import member, members
 from crosslift.errors import StudyError
-from crosslift.studies.problems import Problems, read_toml
-from crosslift.studies.rehearsal import Rehearsal
-from crosslift.studies.schema import Positive, Table, Text
+from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.schema import Positive, Table, Text
+from crosslift.studies.planning.rehearsal import Rehearsal
 
 
 @dataclass(frozen=True, kw_only=True)

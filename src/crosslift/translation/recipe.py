@@ -38,9 +38,9 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from crosslift.corpora.corpus import Source
 from crosslift.discover import members
 from crosslift.errors import StudyError
-from crosslift.studies.load import source_of
-from crosslift.studies.problems import Problems, read_toml
-from crosslift.studies.schema import CorpusTable, Positive, Table, Tags, Text
+from crosslift.studies.parsing.load import source_of
+from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.schema import CorpusTable, Positive, Table, Tags, Text
 
 PROMPT = (
     "Translate into {language}. Keep marks such as <1> where they belong and numbers in digits. Answer with the "

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from generators.fake import Tokenizer
 
-import crosslift.execution.prepare
-from crosslift.execution.ledger import Ledger
-from crosslift.execution.rebuild import rebuild
-from crosslift.execution.store import Store
-from crosslift.execution.worker import work
-from crosslift.studies.load import load
+import crosslift.execution.phases.prepare
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.folder.store import Store
+from crosslift.execution.workers.worker import work
+from crosslift.studies.parsing.load import load
 
 
 def main(folder: Path, num_files: int, when: str) -> None:
@@ -37,9 +37,9 @@ def main(folder: Path, num_files: int, when: str) -> None:
         return found
 
     Path.replace = replace_or_die
-    crosslift.execution.prepare.load_tokenizer = lambda *_, **__: Tokenizer()
+    crosslift.execution.phases.prepare.load_tokenizer = lambda *_, **__: Tokenizer()
     ledger = Ledger(load(folder), Store(folder))
-    crosslift.execution.prepare.prepare(ledger, say=lambda line: None)
+    crosslift.execution.phases.prepare.prepare(ledger, say=lambda line: None)
     assert work(ledger.study)
     rebuild(ledger, ledger.states())
 

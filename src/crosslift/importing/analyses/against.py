@@ -19,11 +19,11 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
 from crosslift.streams import stream
-from crosslift.transfer.bulk import bootstrap_contrasts
-from crosslift.transfer.multiplicity import holm
-from crosslift.transfer.resample import sign_flip_p, signs
+from crosslift.transfer.claims import Analysed, Answer, sign_verdict
+from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
+from crosslift.transfer.estimates.multiplicity import holm
+from crosslift.transfer.estimates.resampling import sign_flip_p, signs
 
 OPTIONS: dict[str, type] = {"control": dict, "match": list, "unit": float}
 NUM_FLIPS = 9999

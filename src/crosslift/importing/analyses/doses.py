@@ -29,9 +29,9 @@ from scipy.stats import rankdata
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer, Verdict
-from crosslift.transfer.plateau import best, isotonic, plateau, plateau_draws, rise, statistic
-from crosslift.transfer.replicated import Noise, noise_of_curves, noise_of_replicates, pooled
+from crosslift.transfer.claims import Analysed, Answer, Verdict
+from crosslift.transfer.grid.plateau import best, isotonic, plateau, plateau_draws, rise, statistic
+from crosslift.transfer.variance.replicate_noise import Noise, noise_of_curves, noise_of_replicates, pooled
 
 OPTIONS: dict[str, type] = {"claims": list, "unit": float, "margin": float}
 MEASURES = ("non_english", "relative", "seen", "unseen", "english", "gap")

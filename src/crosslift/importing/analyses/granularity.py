@@ -14,7 +14,7 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer
+from crosslift.transfer.claims import Analysed, Answer
 
 OPTIONS: dict[str, type] = {"items": int, "decimals": int, "unit": float}
 

@@ -18,12 +18,12 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer
 from crosslift.streams import stream
-from crosslift.transfer.agreement import consistency, mcnemar
-from crosslift.transfer.multiplicity import holm
-from crosslift.transfer.published import wilson
-from crosslift.transfer.resample import cluster_weights
+from crosslift.transfer.claims import Analysed, Answer
+from crosslift.transfer.estimates.multiplicity import holm
+from crosslift.transfer.estimates.resampling import cluster_weights
+from crosslift.transfer.grid.as_published import wilson
+from crosslift.transfer.variance.agreement import consistency, mcnemar
 
 OPTIONS: dict[str, type] = {"unit": float}
 NUM_RESAMPLES = 4000

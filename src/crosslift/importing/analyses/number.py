@@ -16,9 +16,9 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer, Verdict
-from crosslift.transfer.plateau import plateau, rise, statistic
-from crosslift.transfer.replicated import noise_of_replicates
+from crosslift.transfer.claims import Analysed, Answer, Verdict
+from crosslift.transfer.grid.plateau import plateau, rise, statistic
+from crosslift.transfer.variance.replicate_noise import noise_of_replicates
 
 OPTIONS: dict[str, type] = {"unit": float, "margin": float}
 

@@ -21,9 +21,9 @@ from scipy import stats
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
 from crosslift.streams import stream
-from crosslift.transfer.published import wilson
+from crosslift.transfer.claims import Analysed, Answer, sign_verdict
+from crosslift.transfer.grid.as_published import wilson
 
 OPTIONS: dict[str, type] = {"contrasts": list, "match": list, "cluster": list, "unit": float}
 NUM_RESAMPLES = 4000

@@ -16,8 +16,8 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer
-from crosslift.transfer.replicated import over_replicates
+from crosslift.transfer.claims import Analysed, Answer
+from crosslift.transfer.variance.replicate_noise import over_replicates
 
 OPTIONS: dict[str, type] = {
     "by": list,

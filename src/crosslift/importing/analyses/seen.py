@@ -18,8 +18,8 @@ from scipy import stats
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
-from crosslift.transfer.mixed import codes_of, fit_mixed
+from crosslift.transfer.claims import Analysed, Answer, sign_verdict
+from crosslift.transfer.variance.mixed_model import codes_of, fit_mixed
 
 OPTIONS: dict[str, type] = {"unit": float, "where": dict}
 

@@ -14,10 +14,10 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.answer import Analysed, Answer, sign_verdict
-from crosslift.transfer.observe import observe
-from crosslift.transfer.predict import fit_transfer
-from crosslift.transfer.validate import validate
+from crosslift.transfer.claims import Analysed, Answer, sign_verdict
+from crosslift.transfer.model.cross_validation import validate
+from crosslift.transfer.model.gaussian_process import fit_transfer
+from crosslift.transfer.model.observations import observe
 
 OPTIONS: dict[str, type] = {"total": float, "tasks": list, "unit": float}
 

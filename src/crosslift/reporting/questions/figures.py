@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.reporting.panels import Figure
-from crosslift.reporting.questions.answer import Analysed, as_table
+from crosslift.reporting.figures.panels import Figure
+from crosslift.transfer.claims import Analysed, as_table
 
 WIDTH = 400
 MAX_ROWS = 40

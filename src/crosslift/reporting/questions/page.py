@@ -10,10 +10,10 @@ from pathlib import Path
 import polars as pl
 
 from crosslift.files import replacing, write_text
-from crosslift.reporting import theme
-from crosslift.reporting.questions.answer import Analysed, as_table
+from crosslift.reporting.html import theme
 from crosslift.reporting.questions.figures import figures
 from crosslift.reporting.report import bundle, draw, for_script
+from crosslift.transfer.claims import Analysed, as_table
 
 
 @dataclass(frozen=True, kw_only=True)

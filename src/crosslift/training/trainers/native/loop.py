@@ -27,7 +27,7 @@ from crosslift.streams import seed_of
 from crosslift.training.meter import Meter, Sums
 from crosslift.training.order import Order, forward_passes
 from crosslift.training.packing import ForwardPass, forward_pass
-from crosslift.training.prepare import checked, truncated
+from crosslift.training.requests import checked, truncated
 from crosslift.training.schedule import learning_rate
 from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
 from crosslift.training.trainers.native.attention import Borders

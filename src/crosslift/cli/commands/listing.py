@@ -1,0 +1,87 @@
+"""list, schema: what there is to choose from."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Kind(StrEnum):
+    """What `crosslift list` knows."""
+
+    LANGUAGES = "languages"
+    TASKS = "tasks"
+    METRICS = "metrics"
+    READERS = "readers"
+    TRAINERS = "trainers"
+    GENERATORS = "generators"
+    EXECUTORS = "executors"
+    PRESETS = "presets"
+    RECIPES = "recipes"
+    MODELS = "models"
+
+
+def list_members(kind: Annotated[Kind, typer.Argument(help="What to list.", case_sensitive=False)]) -> None:
+    """Names that a study or site file may use."""
+    from rich.console import Console
+    from rich.table import Table
+
+    columns, rows = _listed(kind)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def schema() -> None:
+    """JSON Schema of the study file, for editors."""
+    import json
+
+    from crosslift.studies.parsing.load import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def _listed(kind: Kind) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    if kind is Kind.LANGUAGES:
+        from crosslift.languages.language import language, tags
+
+        found = [language(tag) for tag in tags()]
+        columns = ("tag", "name", "family", "script", "resource")
+        return columns, [(one.tag, one.name, one.family, one.script, one.resource) for one in found]
+    if kind is Kind.TASKS:
+        from crosslift.discover import member, members
+
+        tasks = [(name, member("task", name)) for name in members("task")]
+        return ("task", "metrics", "prompts", "max_tokens"), [
+            (name, ", ".join(task.METRICS), ", ".join(task.PROMPTS), str(task.MAX_TOKENS)) for name, task in tasks
+        ]
+    if kind is Kind.PRESETS:
+        import tomllib
+
+        from crosslift.studies.presets import preset_names, preset_text, scales_of
+
+        scales = {name: scales_of(name) for name in preset_names()}
+        return ("preset", "scales", "question"), [
+            (name, ", ".join(known), tomllib.loads(preset_text(name, known[0])).get("question", ""))
+            for name, known in scales.items()
+        ]
+    if kind is Kind.RECIPES:
+        from crosslift.translation.recipe import load_recipe, recipe_names
+
+        recipes = [(name, load_recipe(Path(name))) for name in recipe_names()]
+        return ("recipe", "source", "split", "into"), [
+            (name, one.source.reader, one.source.split, " ".join(one.languages)) for name, one in recipes
+        ]
+    if kind is Kind.MODELS:
+        from crosslift.pocket.checkpoints import names
+
+        return ("path",), [(f"pocket:{name}",) for name in names()]
+    from crosslift.discover import members
+
+    return (kind.value.removesuffix("s"),), [(name,) for name in members(kind.value.removesuffix("s"))]

@@ -1,0 +1,54 @@
+"""`crosslift pocket`: look at the pocket laboratory, and make its base models anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The pocket laboratory: generated parallel corpora and small base models.", no_args_is_help=True)
+
+
+@app.command()
+def show(
+    task: Annotated[str, typer.Argument(help="math or api_calling")],
+    languages: Annotated[str, typer.Option(help="Tags, separated by commas.")] = "en,sw",
+    num_items: Annotated[int, typer.Option("--items", min=1, help="How many items.")] = 3,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "train",
+) -> None:
+    """Print items of a pocket corpus, one language under the other."""
+    from crosslift.corpora.corpus import Source
+    from crosslift.corpora.readers.general import pocket
+
+    tags = tuple(tag.strip() for tag in languages.split(","))
+    source = Source(name="pocket", reader="pocket", task=task, split=split, languages=tags, max_items=num_items)
+    for row in pocket.read(source).rows.iter_rows(named=True):
+        typer.secho(f"{row['item_id']}  {row['language']}", fg="cyan")
+        for message in row["messages"]:
+            typer.echo(message["content"])
+        typer.echo()
+
+
+@app.command()
+def pretrain(
+    name: Annotated[str, typer.Argument(help="Such as qwen3-m; an unknown name lists all.")],
+    folder: Annotated[Path, typer.Argument(help="Working folder; text, state and the finished model go there.")],
+    num_workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that write the text.")] = 2,
+    num_tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="Instead of the recipe's length.")] = None,
+    compile: Annotated[bool, typer.Option(help="torch.compile: faster, needs a C++ compiler.")] = False,
+) -> None:
+    """Pretrain a pocket model; started again, it goes on where it was. On a GPU if there is one."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from crosslift.pocket.pretrain import pretrain as run
+
+    columns = (TextColumn(name), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns) as progress:
+        bar = progress.add_task("writing text", total=None)
+
+        def report(step: int, num_steps: int, loss: float, rate: float) -> None:
+            progress.update(bar, completed=step, total=num_steps, description=f"loss {loss:.3f}  {rate:,.0f} tokens/s")
+
+        made = run(name, folder, num_tokens=num_tokens, num_workers=num_workers, compile=compile, report=report)
+    typer.echo(f"Written: {made}")

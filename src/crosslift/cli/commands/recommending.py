@@ -1,0 +1,86 @@
+"""recommend: which mixture to train next."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from crosslift.cli.arguments import Folder, open_study
+
+
+def recommend(
+    folder: Folder,
+    *,
+    evaluation: Annotated[str | None, typer.Option(help="Judged by which evaluation.")] = None,
+    model: Annotated[str | None, typer.Option(help="For which model of the study.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=1, help="How much may be spent. Default: the largest mixture.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="items or tokens.")] = "items",
+    languages: Annotated[str, typer.Option(help="Allowed to train on, as en,sw. Default: those of the study.")] = "",
+    cost: Annotated[
+        list[str] | None, typer.Option(metavar="TAG=COST", help="Of one unit in a language. Default: 1.")
+    ] = None,
+    objective: Annotated[str, typer.Option(help="mean, worst or weighted (by speakers, or --weight).")] = "mean",
+    weight: Annotated[
+        list[str] | None, typer.Option(metavar="TAG=USERS", help="Of a language in the objective.")
+    ] = None,
+    english_at_least: Annotated[float | None, typer.Option(min=0, max=1, help="English may not fall below.")] = None,
+    next_runs: Annotated[
+        int,
+        typer.Option("--next", min=0, help="Name so many runs that would teach most, of those that wait or of any."),
+    ] = 3,
+) -> None:
+    """A mixture under a budget, from the runs that are finished: how sure, against what, and what to train next."""
+    from crosslift.errors import StudyError
+    from crosslift.languages.similarity import known
+    from crosslift.languages.tags import resolve_all
+    from crosslift.recommendation.advice import Wish, advise, in_words, write
+
+    problems = []
+    if unit not in ("items", "tokens"):
+        problems.append(f"--unit {unit}: is neither items nor tokens.")
+    if objective not in ("mean", "worst", "weighted"):
+        problems.append(f"--objective {objective}: is none of mean, worst, weighted.")
+    numbers = {"cost": _numbers("cost", cost, problems), "weight": _numbers("weight", weight, problems)}
+    if problems:
+        raise StudyError(problems)
+    weights = numbers["weight"]
+    if objective == "weighted" and not weights:
+        weights = {tag: float(facts.speakers) for tag, facts in known().items() if facts.speakers}
+    ledger = open_study(folder)
+    advised = advise(
+        ledger.store,
+        ledger.study,
+        Wish(
+            evaluation=evaluation,
+            model=model,
+            amount=budget,
+            unit=unit,  # type: ignore[arg-type]
+            languages=tuple(resolve_all(languages.split(",")).values()) if languages else (),
+            costs=numbers["cost"],
+            objective=objective,  # type: ignore[arg-type]
+            weights=weights,
+            english_at_least=english_at_least,
+            num_next=next_runs,
+        ),
+    )
+    for line in in_words(advised):
+        typer.echo(line)
+    if page := write(ledger.store.report_folder / "recommendation", ledger.study, advised):
+        typer.echo(str(page))
+
+
+def _numbers(option: str, given: list[str] | None, problems: list[str]) -> dict[str, float]:
+    from crosslift.errors import UnknownName
+    from crosslift.languages.tags import resolve
+
+    found = {}
+    for one in given or []:
+        tag, _, number = one.partition("=")
+        try:
+            found[resolve(tag)] = float(number)
+        except (ValueError, UnknownName) as error:
+            problems.append(f"--{option} {one}: must be a language and a number, as sw=2.5 ({error}).")
+    return found

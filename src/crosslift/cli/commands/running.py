@@ -1,0 +1,84 @@
+"""run, work, status: what makes results, and how far it is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, site_file
+
+
+def run(
+    folder: Folder,
+    executor: Annotated[str | None, typer.Option(help="Who starts workers. See: crosslift list executors")] = None,
+    site: SiteFile = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="How many at once. Default: one per GPU or core.")] = None,
+) -> None:
+    """Start what is missing: prepare, train, evaluate, report. Safe to call again at any time."""
+    from dataclasses import replace
+
+    from crosslift.cli.commands.results import update_report
+    from crosslift.cli.display import Watcher
+    from crosslift.execution.workers import launch
+    from crosslift.execution.workers.executors.local import usable_cores
+
+    place = open_site(folder, site, executor=executor)
+    ledger = open_study(folder, site=place)
+    if workers is not None:
+        place = replace(place, num_workers=workers)
+    with Watcher(ledger, num_workers=place.num_workers or usable_cores()) as watcher:
+        outcome = launch.run(ledger, place, site_file=site_file(folder, site), say=typer.echo, watch=watcher.watch)
+    for name, message in outcome.failed.items():
+        typer.echo(f"{name} failed: {message}", err=True)
+    if not outcome.num_evaluated:
+        typer.echo("Nothing has been evaluated, so there is no report.", err=True)
+        raise typer.Exit(1)
+    page = update_report(ledger, outcome.tables)
+    if not outcome.num_started:
+        typer.echo(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {page}")
+        return
+    typer.echo(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {page}")
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def work(
+    folder: Folder,
+    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Default: all that are missing.")] = None,
+    site: SiteFile = None,
+) -> None:
+    """Take missing runs, one after another, until none is left. Executors start this; so may you, anywhere."""
+    import logging
+    import os
+
+    from crosslift.execution.workers.job import SESSION
+    from crosslift.execution.workers.worker import work as work_on
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    place = open_site(folder, site)
+    good = work_on(
+        open_study(folder, site=place).study,
+        runs or [],
+        device=place.device,
+        keep_checkpoints=place.keep_checkpoints,
+        generators=place.generators,
+        session=os.environ.get(SESSION, ""),
+        say=typer.echo,
+    )
+    if not good:
+        raise typer.Exit(1)
+
+
+def status(
+    folder: Folder,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds.")] = False,
+) -> None:
+    """A table of all runs, read from disk."""
+    from crosslift.cli import display
+
+    ledger = open_study(folder)
+    if watch:
+        display.watch_status(ledger)
+    else:
+        display.print_status(ledger)

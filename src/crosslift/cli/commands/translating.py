@@ -1,0 +1,60 @@
+"""translate: from an English corpus to a parallel one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def translate(
+    recipe: Annotated[Path, typer.Argument(help="What: a TOML file, or one of: crosslift list recipes")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the corpus goes, one file per language.")],
+    site: Annotated[Path, typer.Option(help="Who translates: the site's [translation].")] = Path("site.toml"),
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Where the source is, in place of the recipe's path.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it would cost, and stop.")] = False,
+) -> None:
+    """Translate a corpus, with the gold kept and verified. Start it again to go on where it stopped."""
+    from crosslift.corpora.ingest import read
+    from crosslift.discover import member
+    from crosslift.translation import translate as work
+    from crosslift.translation.recipe import load_recipe, load_service
+
+    asked, service = load_recipe(recipe, data=data), load_service(site)
+    corpus = read(asked.source).corpus
+    items = work.items_of(corpus)
+    expected = work.estimate(asked, service, items)
+    cost = "" if expected.cost is None else f", about {expected.cost:,.2f} at the site's prices"
+    typer.echo(
+        f"{corpus.num_items} items into {', '.join(asked.languages)}: {expected.num_texts:,} texts, about "
+        f"{expected.num_prompt_tokens:,} tokens asked and {expected.num_completion_tokens:,} answered{cost}"
+    )
+    if dry_run:
+        return
+    module = member("translator", service.translator)
+    translator = module.Translator(service.options, place=f"{site.name}, translation")
+    origin = str(corpus.rows["origin"][0])
+    outcome = work.translate(asked, items, translator, folder, origin=origin, say=typer.echo)
+    manifest = {
+        "source": {"reader": asked.source.reader, "revision": corpus.revision, "licence": corpus.licence},
+        "translator": translator.name,
+        "languages": list(asked.languages),
+        "prompt": asked.prompt,
+        "num_items": corpus.num_items,
+        "num_set_aside": len(outcome.set_aside),
+    }
+    work.write(folder, outcome, manifest)
+    typer.echo(
+        f"{outcome.num_requests:,} requests now, {outcome.num_known:,} known before; "
+        f"{outcome.num_prompt_tokens:,} tokens asked and {outcome.num_completion_tokens:,} answered"
+    )
+    for tag in asked.languages:
+        aside = [row for row in outcome.set_aside if row["language"] == tag]
+        scored = outcome.scores.filter(language=tag)["back_chrf"].mean()
+        back = f", chrF of the way back {100 * float(scored):.0f}" if isinstance(scored, float) else ""
+        first = f" ({aside[0]['item_id']}: {aside[0]['reason']})" if aside else ""
+        typer.echo(f"{tag}: {corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
+    typer.echo(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')

@@ -1,0 +1,32 @@
+"""A corpus as a study asks for it: read by its reader, checked, and without the items that its checks drop."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from crosslift.corpora.corpus import ParallelCorpus, Source
+from crosslift.corpora.findings import Policy
+from crosslift.corpora.quality import Checked, check
+from crosslift.discover import member
+
+
+def read(source: Source) -> Checked:
+    """Read and check. Where a check drops items, `max_items` are taken of those that are left.
+
+    Raises:
+        CorpusError: it cannot be read, is not parallel, or a check stops.
+    """
+    reader = member("reader", source.reader)
+    policies = cast(dict[str, Policy], source.checks)
+    cut = "drop" in policies.values() and getattr(reader, "NEEDS_PATH", None) is not False
+    corpus: ParallelCorpus = reader.read(replace(source, max_items=None) if cut else source)
+    checked = check(corpus, policies)
+    if cut and source.max_items is not None:
+        kept = checked.corpus.rows.head(source.max_items * len(source.languages)).rechunk()
+        ids = kept["item_id"].unique()
+        return Checked(
+            corpus=replace(checked.corpus, rows=kept),
+            findings=checked.findings.filter(checked.findings["item_id"].is_in([*ids, ""])),
+        )
+    return checked

@@ -1,0 +1,312 @@
+"""The steps of a study: what each is made of, and which are done.
+
+Every decision of "is this still right?" is made here, from the study, the content of its inputs and the done-markers;
+no step is remembered anywhere else. A restart of a finished study reads one small marker per step and nothing more.
+
+A step's inputs hold what decides its own result only. A training step does not name other languages of its corpora, an
+evaluation step not the evaluation's other languages: adding one leaves finished work as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from crosslift.errors import StaleStep
+from crosslift.execution.folder.base_models import BaseModel, identify
+from crosslift.execution.folder.content_hashes import Hashes
+from crosslift.execution.folder.steps import Step
+from crosslift.execution.folder.store import Store
+from crosslift.fingerprint import fingerprint
+from crosslift.studies.run import Model, Run
+from crosslift.studies.study import Evaluation, Study
+
+MAX_STALE_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationStep:
+    evaluation: Evaluation
+    language: str
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSteps:
+    """The steps of one run."""
+
+    run: Run
+    train: Step | None
+    """None for a base model."""
+    evaluations: tuple[EvaluationStep, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that decides the run's results."""
+        return fingerprint([step.fingerprint for step in self.steps()])
+
+    def steps(self) -> Iterator[Step]:
+        if self.train is not None:
+            yield self.train
+        for evaluation in self.evaluations:
+            yield evaluation.step
+
+
+@dataclass(kw_only=True)
+class RunState:
+    """What of a run is done."""
+
+    steps: RunSteps
+    trained: bool
+    results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """(evaluation, language) -> what its done-marker says, for the finished ones; one with errors of our own is
+    finished, so that its scores are seen, and missing, so that it is tried again."""
+
+    @property
+    def missing(self) -> list[EvaluationStep]:
+        return [one for one in self.steps.evaluations if not self._whole(one)]
+
+    @property
+    def num_evaluated(self) -> int:
+        return len(self.steps.evaluations) - len(self.missing)
+
+    @property
+    def done(self) -> bool:
+        return self.trained and all(map(self._whole, self.steps.evaluations))
+
+    def _whole(self, one: EvaluationStep) -> bool:
+        result = self.results.get((one.evaluation.name, one.language))
+        return result is not None and not result["num_errors"]
+
+
+class Ledger:
+    """The steps of one study in one folder."""
+
+    def __init__(self, study: Study, store: Store) -> None:
+        self.study = study
+        self.store = store
+        self.hashes = Hashes(store.hashes_file)
+        self._corpora: dict[str, dict[str, Any]] = {}
+        self._evaluations: dict[tuple[str, str], dict[str, Any]] = {}
+        self._steps: dict[str, RunSteps] = {}
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        return {run.name: run for run in self.study.runs()}
+
+    @cached_property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora that the study uses, in its order."""
+        used = {corpus for evaluation in self.study.evaluations.values() for corpus in _read_by(evaluation)}
+        used |= set(self.trained_on())
+        return tuple(name for name in self.study.corpora if name in used)
+
+    def wanted_models(self) -> dict[str, Model]:
+        """All models of the grid, and those that only count the tokens of a budget."""
+        budgets = [mixture.budget for mixture in self.study.mixtures.values()]
+        counting = [budget.tokenizer for budget in budgets if budget and budget.tokenizer]
+        return dict(self.study.models) | {name: self.study.tokenizers[name] for name in counting}
+
+    def users_of(self, corpus: str) -> list[Run]:
+        """The runs that train, validate or are evaluated on a corpus."""
+        return [
+            run
+            for run in self.runs.values()
+            if (run.mixture is not None and corpus in run.mixture.corpora)
+            or corpus in self.study.validation_of(run)
+            or any(corpus in _read_by(evaluation) for evaluation in self.study.evaluations_of(run))
+        ]
+
+    @cached_property
+    def models(self) -> dict[str, BaseModel]:
+        """The models of `wanted_models`, identified.
+
+        Raises:
+            StudyError: a model cannot be found.
+        """
+        locked = self.store.lock()["models"] if self.store.lock_file.is_file() else {}
+        found = {
+            name: identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
+            for name, model in self.wanted_models().items()
+        }
+        self.hashes.save()
+        return found
+
+    # ------------------------------------------------------------------------------------------------ prepared steps
+
+    def corpus_step(self, name: str) -> Step:
+        source = self.study.corpora[name]
+        inputs = self.study.identity_of_corpus(name)
+        del inputs["prompt"]  # shown to the model, not read from the source
+        content = None if source.path is None else self.hashes.of_path(f"corpora/{name}", source.path)
+        return self._step("corpora", name, {**inputs, "content": content})
+
+    def corpus(self, name: str) -> dict[str, Any]:
+        """What was read: revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes.
+
+        Raises:
+            StaleStep: the corpus was prepared from something else.
+        """
+        if name not in self._corpora:
+            result = self.corpus_step(name).result()
+            if result is None:
+                raise StaleStep(f"corpora/{name} is not prepared. Run: crosslift prepare")
+            self._corpora[name] = result
+        return self._corpora[name]
+
+    def forget(self) -> None:
+        """After something has been prepared anew."""
+        self._corpora.clear()
+        self._evaluations.clear()
+        self._steps.clear()
+
+    def tokens_step(self, corpus: str, model: str) -> Step:
+        """Shared by all models that tokenise alike."""
+        tokenizer = self.models[model].tokenizer
+        inputs = {
+            "corpus": self.corpus(corpus)["fingerprint"],
+            "task": self.study.corpora[corpus].task,
+            "prompt": self.study.prompts[corpus],
+            "tokenizer": tokenizer,
+        }
+        folder = self.store.tokens_folder(corpus, tokenizer)
+        return Step(name=self.store.name_of(folder), folder=folder, inputs=inputs)
+
+    def mixture_step(self, name: str) -> Step:
+        mixture = self.study.mixtures[name]
+        inputs = {
+            "data_seed": self.study.data_seed,
+            "mixture": self.study.identity_of_mixture(mixture),
+            "corpora": {corpus: self.corpus(corpus)["fingerprint"] for corpus in mixture.corpora},
+        }
+        if mixture.budget is not None and mixture.budget.tokenizer is not None:
+            inputs["tokenizer"] = self.models[mixture.budget.tokenizer].tokenizer
+        return self._step("mixtures", name, inputs)
+
+    def prepared_steps(self) -> Iterator[Step]:
+        """All steps of `prepare`, in the order in which they need each other."""
+        for corpus in self.corpora:
+            yield self.corpus_step(corpus)
+        for corpus, model in self.tokenised():
+            yield self.tokens_step(corpus, model)
+        for mixture in self.study.mixtures:
+            yield self.mixture_step(mixture)
+
+    def tokenised(self) -> list[tuple[str, str]]:
+        """(corpus, model) whose tokens are needed, once per corpus and tokenizer."""
+        pairs: dict[tuple[str, str], tuple[str, str]] = {}
+        for corpus in self.trained_on():
+            for name, model in self.models.items():
+                pairs.setdefault((corpus, model.tokenizer), (corpus, name))
+        return list(pairs.values())
+
+    def trained_on(self) -> list[str]:
+        """The corpora that mixtures or the validation use, which need tokens."""
+        corpora = dict.fromkeys(corpus for mixture in self.study.mixtures.values() for corpus in mixture.corpora)
+        if corpora and self.study.validation is not None:
+            corpora |= dict.fromkeys(self.study.validation.corpora)
+        return list(corpora)
+
+    def evaluated_on(self) -> list[str]:
+        """The corpora that evaluations ask."""
+        return list(dict.fromkeys(evaluation.corpus for evaluation in self.study.evaluations.values()))
+
+    # ---------------------------------------------------------------------------------------------------- steps of runs
+
+    def steps(self, run: Run) -> RunSteps:
+        """The steps of a run.
+
+        Raises:
+            StaleStep: its corpora are not prepared.
+        """
+        if run.name not in self._steps:
+            self._steps[run.name] = self._make_steps(run)
+        return self._steps[run.name]
+
+    def _make_steps(self, run: Run) -> RunSteps:
+        train = None if run.mixture is None else self._train_step(run)
+        checkpoint = {"model": self._model(run)} if train is None else {"train": train.fingerprint}
+        evaluations = tuple(
+            EvaluationStep(
+                evaluation=evaluation,
+                language=tag,
+                step=self._evaluation_step(run, evaluation, tag, checkpoint),
+            )
+            for evaluation in self.study.evaluations_of(run)
+            for tag in evaluation.languages
+        )
+        return RunSteps(run=run, train=train, evaluations=evaluations)
+
+    def state(self, run: Run) -> RunState:
+        """What of a run is done.
+
+        Raises:
+            StaleStep: a finished step was made from something else.
+        """
+        steps = self.steps(run)
+        state = RunState(steps=steps, trained=steps.train is None or steps.train.result() is not None)
+        for one in steps.evaluations:
+            result = one.step.result()
+            if result is not None:
+                state.results[one.evaluation.name, one.language] = result
+        return state
+
+    def states(self, runs: Iterable[Run] | None = None) -> dict[str, RunState]:
+        """What of each run is done.
+
+        Raises:
+            StaleStep: finished steps were made from something else; the message names the first few.
+        """
+        states: dict[str, RunState] = {}
+        stale: list[str] = []
+        for run in self.runs.values() if runs is None else runs:
+            try:
+                states[run.name] = self.state(run)
+            except StaleStep as error:
+                stale.append(str(error))
+        stale = list(dict.fromkeys(stale))  # all runs of a stale corpus say the same
+        if stale:
+            more = [f"... and {len(stale) - MAX_STALE_SHOWN} more."] if len(stale) > MAX_STALE_SHOWN else []
+            raise StaleStep("\n".join([*stale[:MAX_STALE_SHOWN], *more]))
+        return states
+
+    def _train_step(self, run: Run) -> Step:
+        assert run.mixture is not None
+        identity = self.study.identity_of(run)
+        identity["model"] = self._model(run)
+        used = dict.fromkeys(run.mixture.corpora, run.mixture.languages) | self.study.validation_of(run)
+        for name, inputs in identity["corpora"].items():
+            hashes = self.corpus(name)["languages"]
+            inputs["content"] = {tag: hashes[tag] for tag in used[name] if tag in hashes}
+            if run.mixture.pairing != "disjoint":  # there every language of the corpus owns a block of the items
+                del inputs["languages"]
+        folder = self.store.train_folder(run.name)
+        return Step(name=self.store.name_of(folder), folder=folder, inputs=identity)
+
+    def _evaluation_step(self, run: Run, evaluation: Evaluation, tag: str, checkpoint: dict[str, Any]) -> Step:
+        asked = self._evaluations.get((evaluation.name, tag))
+        if asked is None:
+            asked = self.study.identity_of_evaluation(evaluation)
+            del asked["languages"], asked["corpus"]["languages"]
+            asked |= {"language": tag, "content": self.corpus(evaluation.corpus)["languages"][tag]}
+            if evaluation.shots is not None:
+                del asked["shots"]["corpus"]["languages"]
+                asked["shots"]["content"] = self.corpus(evaluation.shots.corpus)["languages"][tag]
+            self._evaluations[evaluation.name, tag] = asked
+        folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
+        return Step(name=self.store.name_of(folder), folder=folder, inputs={**checkpoint, "evaluation": asked})
+
+    def _model(self, run: Run) -> dict[str, Any]:
+        identity: dict[str, Any] = self.study.identity_of(run)["model"]
+        return identity | self.models[run.model.name].identity()
+
+    def _step(self, kind: str, name: str, inputs: dict[str, Any]) -> Step:
+        folder = {"corpora": self.store.corpus_folder, "mixtures": self.store.mixture_folder}[kind](name)
+        return Step(name=f"{kind}/{name}", folder=folder, inputs=inputs)
+
+
+def _read_by(evaluation: Evaluation) -> tuple[str, ...]:
+    """The corpora that an evaluation needs."""
+    return (evaluation.corpus,) if evaluation.shots is None else (evaluation.corpus, evaluation.shots.corpus)

@@ -1,0 +1,162 @@
+"""The evaluation steps of a run: predictions, then scores, one language of one evaluation at a time.
+
+Generation never batches across steps. What a batch holds decides the last bits of a logit, so batches may not depend on
+which steps happen to be missing after a kill.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from crosslift.discover import member
+from crosslift.errors import EvaluationError
+from crosslift.evaluation.scoring import predict
+from crosslift.evaluation.scoring import score as score_predictions
+from crosslift.evaluation.task import task as find_task
+from crosslift.execution.folder.base_models import BaseModel
+from crosslift.execution.folder.ledger import EvaluationStep, Ledger
+from crosslift.execution.folder.store import JUDGED, read_table, write_table
+from crosslift.files import read_json
+from crosslift.fingerprint import fingerprint_file
+from crosslift.studies.study import Evaluation
+
+
+def load_generator(
+    name: str,
+    checkpoint: Path | None,
+    model: BaseModel,
+    ledger: Ledger,
+    *,
+    device: str,
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """A model in memory, ready to answer.
+
+    Args:
+        checkpoint: None for the untouched base model.
+        options: what the site says of this generator.
+    """
+    base = str(model.folder(ledger.study.folder))
+    return member("generator", name).Generator(
+        base if checkpoint is None else checkpoint,
+        base=base,
+        revision=None,
+        device=device,
+        template=model.template if checkpoint is None else None,
+        **(options or {}),
+    )
+
+
+def free_memory() -> None:
+    """Give the GPU memory of models that nobody refers to any more back, for the next one. On a CPU there is no hurry,
+    and a full collection with torch loaded takes as long as some runs."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def evaluate(ledger: Ledger, run: str, one: EvaluationStep, answers: Any) -> int:
+    """Answer one evaluation in one language, and score it.
+
+    Returns:
+        How many samples have an error of our own; the step is then done and will be tried again.
+    """
+    corpus = one.evaluation.corpus
+    languages = ledger.study.corpora[corpus].languages
+    rows = read_table(ledger.store.corpus_folder(corpus) / "rows.parquet")
+    one.step.begin()
+    begun = time.monotonic()
+    predictions = predict(
+        answers,
+        find_task(one.evaluation.task),
+        rows.gather_every(len(languages), offset=languages.index(one.language)),
+        prompt=ledger.study.prompts[corpus],
+        max_tokens=one.evaluation.max_tokens,
+        shots=shots(ledger, one.evaluation, one.language),
+    )
+    (one.step.folder / JUDGED).unlink(missing_ok=True)  # it judged other answers
+    write_table(one.step.folder / "predictions.parquet", predictions)
+    return rescore(run, one, seconds=round(time.monotonic() - begun, 3))
+
+
+def shots(ledger: Ledger, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:
+    """The worked conversations that an evaluation shows in a language."""
+    if evaluation.shots is None:
+        return []
+    languages = ledger.study.corpora[evaluation.shots.corpus].languages
+    rows = read_table(ledger.store.corpus_folder(evaluation.shots.corpus) / "rows.parquet")
+    messages = rows["messages"].gather_every(len(languages), offset=languages.index(tag))
+    if len(messages) < evaluation.shots.number:
+        raise EvaluationError(
+            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {len(messages)} items and "
+            f"{evaluation.shots.number} are to be shown. Show fewer."
+        )
+    found: list[list[dict[str, str]]] = messages.head(evaluation.shots.number).to_list()
+    return found
+
+
+def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
+    """Score the predictions that there are and mark the step as done.
+
+    Args:
+        seconds: what generating took.
+    """
+    predictions = read_table(one.step.folder / "predictions.parquet")
+    scores = score_predictions(
+        find_task(one.evaluation.task),
+        predictions,
+        run=run,
+        evaluation=one.evaluation.name,
+        task_name=one.evaluation.task,
+        require_language=one.evaluation.require_language,
+    )
+    file = one.step.folder / "scores.parquet"
+    write_table(file, scores)
+    num_errors = scores.filter(pl.col("status") == "error")["sample_id"].n_unique()
+    one.step.finish(
+        scores=fingerprint_file(file), num_samples=predictions.height, num_errors=num_errors, seconds=seconds
+    )
+    return num_errors
+
+
+def answered(one: EvaluationStep) -> dict[str, Any] | None:
+    """What the done-marker of a step says whose predictions are whole: only its scoring failed. Else None."""
+    marker = read_json(one.step.folder / "done.json")
+    if marker is None or marker["fingerprint"] != one.step.fingerprint:
+        return None
+    finishes = read_table(one.step.folder / "predictions.parquet")["finish"]
+    outputs: dict[str, Any] = marker["outputs"]
+    return None if (finishes == "error").any() else outputs
+
+
+def mean_score(
+    answers: Any,
+    rows: pl.DataFrame,
+    *,
+    task_name: str,
+    prompt: str,
+    max_tokens: int | None,
+    require_language: bool,
+    shots: list[list[dict[str, str]]],
+) -> float:
+    """Mean of the task's primary metric over rows of one language.
+
+    Raises:
+        EvaluationError: a sample could not be scored; a checkpoint must not be chosen by what is left.
+    """
+    task = find_task(task_name)
+    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=shots)
+    scores = score_predictions(
+        task, predictions, run="", evaluation="", task_name=task_name, require_language=require_language
+    ).filter(pl.col("metric") == task.METRICS[0])
+    if scores["value"].has_nulls():
+        raise EvaluationError(f"{scores['value'].null_count()} validation samples could not be scored; see log.txt.")
+    return float(scores["value"].sum()) / scores.height

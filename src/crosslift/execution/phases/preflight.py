@@ -1,0 +1,144 @@
+"""Everything that can be known before a study is prepared: it touches nothing and reports every problem at once.
+
+A study file may be right and its data not: items that lack a language, a mixture that asks for more than there is, a
+tokenizer without a chat template. Each would otherwise show up an hour into a run, one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from crosslift.chat import load_tokenizer
+from crosslift.corpora.corpus import ParallelCorpus
+from crosslift.corpora.ingest import read as read_corpus
+from crosslift.corpora.leaks import find_leaks
+from crosslift.corpora.quality import in_words as findings_in_words
+from crosslift.discover import member
+from crosslift.errors import CrossliftError, StudyError
+from crosslift.evaluation.task import task as find_task
+from crosslift.execution.folder.base_models import count_parameters, local_folder, template_file
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.phases import tokens
+from crosslift.execution.phases.prepare import corpus_index
+from crosslift.mixtures.draw import draw
+from crosslift.mixtures.mixture import Mixture
+
+NUM_SAMPLED = 16
+"""Items per corpus that every tokenizer is shown: templates and answers that are missing show on the first."""
+
+Say = Callable[[str], None]
+
+
+def check(ledger: Ledger, *, say: Say) -> None:
+    """Read every corpus, draw every mixture, and show a few items of each corpus to each tokenizer that is here.
+
+    Raises:
+        StudyError: with every problem found.
+    """
+    problems: list[str] = []
+    corpora = _corpora(ledger, problems, say)
+    for name in ledger.evaluated_on():
+        if name in corpora:
+            trained = [corpora[one] for one in ledger.trained_on() if one in corpora]
+            for line in findings_in_words(find_leaks(trained, corpora[name])):
+                say(f"corpora.{name}: {line}")
+    tokenizers = _tokenizers(ledger, problems, say)
+    for corpus in ledger.trained_on():
+        for tokenizer in tokenizers.values():
+            if corpus in corpora:
+                _tokens(ledger, corpora[corpus], NUM_SAMPLED, tokenizer, problems)
+    drawn = 0
+    for mixture in ledger.study.mixtures.values():
+        drawn += _draw(ledger, mixture, corpora, tokenizers, problems)
+    say(f"{drawn} mixtures can be drawn")
+    if problems:
+        raise StudyError(list(dict.fromkeys(problems)))
+
+
+def _corpora(ledger: Ledger, problems: list[str], say: Say) -> dict[str, ParallelCorpus]:
+    found: dict[str, ParallelCorpus] = {}
+    for name in ledger.corpora:
+        source = ledger.study.corpora[name]
+        reader = member("reader", source.reader)
+        if source.path is None and hasattr(reader, "HUB"):
+            say(f"corpora.{name}: {reader.HUB} is a data set of the hub; crosslift prepare reads it")
+            continue
+        try:
+            checked = read_corpus(source)
+        except CrossliftError as error:
+            problems.append(str(error))
+            continue
+        corpus = found[name] = checked.corpus
+        say(f"corpora.{name}: {corpus.num_items} items in {', '.join(corpus.languages)}")
+        for line in (*corpus.notes, *findings_in_words(checked.findings)):
+            say(f"corpora.{name}: {line}")
+    return found
+
+
+def _tokenizers(ledger: Ledger, problems: list[str], say: Say) -> dict[str, Any]:
+    """Model -> tokenizer, for the models that are on this disk."""
+    found: dict[str, Any] = {}
+    for name, model in ledger.wanted_models().items():
+        try:
+            folder = local_folder(name, model.path, ledger.study.folder)
+            if folder is None:
+                say(f"models.{name}: {model.path} is a model of the hub; crosslift prepare looks at it")
+                continue
+            say(f"models.{name}: {count_parameters(name, folder):,} weights")
+            found[name] = load_tokenizer(folder, template=template_file(model, ledger.study.folder))
+        except CrossliftError as error:
+            problems.append(str(error))
+        except (OSError, ValueError) as error:  # what transformers raises for a folder that holds no tokenizer
+            problems.append(f"models.{name}: its tokenizer cannot be read: {error}")
+    return found
+
+
+def _tokens(
+    ledger: Ledger, corpus: ParallelCorpus, num_items: int, tokenizer: Any, problems: list[str]
+) -> np.ndarray | None:
+    """Tokens of the rows of the first items; None where they cannot be tokenised."""
+    try:
+        found = tokens.tokenise(
+            corpus.rows.head(num_items * len(corpus.languages)),
+            corpus=corpus.name,
+            task=find_task(corpus.task),
+            prompt=ledger.study.prompts[corpus.name],
+            tokenizer=tokenizer,
+        )
+    except CrossliftError as error:
+        problems.append(str(error))
+        return None
+    return found.lengths
+
+
+def _draw(
+    ledger: Ledger,
+    mixture: Mixture,
+    corpora: Mapping[str, ParallelCorpus],
+    tokenizers: Mapping[str, Any],
+    problems: list[str],
+) -> bool:
+    """Can it be drawn? A mixture of a faulty corpus or tokenizer is passed over: that fault is told."""
+    indexes = {}
+    for name in mixture.corpora:
+        if name not in corpora:
+            return False
+        corpus, lengths = corpora[name], None
+        if mixture.unit == "bytes":
+            lengths = tokens.lengths_in_bytes(corpus.rows)
+        elif mixture.unit == "tokens":
+            assert mixture.budget is not None
+            tokenizer = tokenizers.get(mixture.budget.tokenizer or "")
+            lengths = None if tokenizer is None else _tokens(ledger, corpus, corpus.num_items, tokenizer, problems)
+            if lengths is None:
+                return False
+        indexes[name] = corpus_index(name, corpus.languages, corpus.rows, lengths)
+    try:
+        draw(mixture, indexes, data_seed=ledger.study.data_seed)
+    except CrossliftError as error:
+        problems.append(str(error))
+        return False
+    return True

@@ -1,0 +1,35 @@
+"""A better parser scores a finished study anew: predictions are kept, so nothing is trained or generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.phases.evaluate import rescore
+from crosslift.execution.phases.prepare import task_revision
+
+
+def rescore_all(ledger: Ledger, *, say: Callable[[str], None]) -> tuple[int, int]:
+    """Score every finished evaluation again.
+
+    Returns:
+        How many evaluations were scored, and how many samples have an error of our own.
+
+    Raises:
+        StoreError: the study has not been prepared.
+        StaleStep: finished work disagrees with the study.
+    """
+    lock = ledger.store.lock()
+    num_steps = num_errors = 0
+    for name, state in ledger.states().items():
+        for one in state.steps.evaluations:
+            result = state.results.get((one.evaluation.name, one.language))
+            if result is None:
+                continue
+            faults = rescore(name, one, seconds=result["seconds"])
+            if faults:
+                say(f"{one.step.name}: {faults} samples could not be scored")
+            num_steps += 1
+            num_errors += faults
+    ledger.store.write_lock(lock | {"tasks": {task: task_revision(task) for task in lock["tasks"]}})
+    return num_steps, num_errors

@@ -1,0 +1,172 @@
+"""The training step of a run: from the store to a trainer's request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from crosslift.discover import member
+from crosslift.execution.folder.ledger import Ledger, RunSteps
+from crosslift.execution.folder.progress import Reporter
+from crosslift.execution.folder.store import read_table
+from crosslift.execution.phases import evaluate, tokens
+from crosslift.studies.run import Run
+from crosslift.training.trainer import Progress, TokenTable, TrainingRequest
+
+
+def train(
+    ledger: Ledger,
+    steps: RunSteps,
+    *,
+    device: str,
+    generators: Mapping[str, Mapping[str, Any]],
+    reporter: Reporter,
+    check: Callable[[], None],
+) -> None:
+    """Train a run. Killed and called again, the trainer resumes in the same folder.
+
+    Args:
+        generators: the site's settings of each generator, for checkpoints that are chosen by score.
+        check: called about once per step; raises when this worker may not go on.
+
+    Raises:
+        TrainingError: and whatever else the trainer raises.
+    """
+    run, step = steps.run, steps.train
+    assert run.mixture is not None
+    assert step is not None
+    step.begin()
+    model = ledger.models[run.model.name]
+    config = ledger.study.training
+    begun = time.monotonic()
+    first: tuple[int, float] | None = None
+
+    def report(progress: Progress) -> None:
+        nonlocal first
+        first = first or (progress.step, time.monotonic())  # loading the model is not training
+        check()
+        reporter.update(
+            phase="training",
+            step=progress.step,
+            first_step=first[0],
+            num_steps=progress.num_steps,
+            loss=progress.loss,
+            tokens_per_second=progress.tokens_per_second,
+            train_seconds=time.monotonic() - first[1],
+        )
+
+    trained = member("trainer", config.trainer).train(
+        TrainingRequest(
+            model=str(model.folder(ledger.study.folder)),
+            revision=None,  # the folder is that of the commit
+            config=config,
+            examples=examples_of(ledger, run),
+            validation=validation_of(ledger, run),
+            seed=run.seed,
+            folder=step.folder,
+            score=_validation_score(ledger, run, device, generators) if config.select_by == "score" else None,
+            report=report,
+            device=device,
+            shuffle=run.mixture.order == "shuffled",
+            template=model.template,
+        )
+    )
+    facts = asdict(trained) if is_dataclass(trained) and not isinstance(trained, type) else {}
+    step.finish(**({"seconds": round(time.monotonic() - begun, 3)} | facts))
+
+
+def examples_of(ledger: Ledger, run: Run) -> TokenTable:
+    """The mixture's examples in its order, under the run's tokenizer."""
+    assert run.mixture is not None
+    examples = read_table(ledger.store.mixture_folder(run.mixture.name) / "examples.parquet")
+    return _gather(ledger, run, examples.select("corpus", "language", "row"))
+
+
+def validation_of(ledger: Ledger, run: Run) -> TokenTable | None:
+    """The first items of the validation corpora, in the mixture's own languages; None where the study has none."""
+    frames = []
+    for corpus, tags in ledger.study.validation_of(run).items():
+        rows = pl.DataFrame({"row": _validation_rows(ledger, corpus, tags)})
+        languages = ledger.study.corpora[corpus].languages
+        names = pl.Series("language", languages).gather(rows["row"] % len(languages))
+        frames.append(rows.select(pl.lit(corpus).alias("corpus"), names, "row"))
+    return _gather(ledger, run, pl.concat(frames)) if frames else None
+
+
+def _validation_rows(ledger: Ledger, corpus: str, tags: Sequence[str]) -> list[int]:
+    """Rows of the items that a run is validated on, item by item."""
+    validation = ledger.study.validation
+    assert validation is not None
+    languages = ledger.study.corpora[corpus].languages
+    num_items = ledger.corpus(corpus)["num_items"]
+    if validation.max_items is not None:
+        num_items = min(num_items, validation.max_items)
+    places = sorted(languages.index(tag) for tag in tags)
+    return [item * len(languages) + place for item in range(num_items) for place in places]
+
+
+def _gather(ledger: Ledger, run: Run, examples: pl.DataFrame) -> TokenTable:
+    """Token ids of examples given as (corpus, language, row)."""
+    study = ledger.study
+    corpora = list(dict.fromkeys(examples["corpus"].to_list()))
+    languages = tuple(dict.fromkeys(tag for corpus in corpora for tag in study.corpora[corpus].languages))
+    tasks = tuple(sorted({study.corpora[corpus].task for corpus in corpora}))
+    corpus = _positions(examples["corpus"], corpora)
+    return tokens.gather(
+        [tokens.read(ledger.tokens_step(name, run.model.name).folder) for name in corpora],
+        corpus=corpus,
+        row=examples["row"].to_numpy(),
+        language=_positions(examples["language"], languages),
+        languages=languages,
+        task=np.array([tasks.index(study.corpora[name].task) for name in corpora])[corpus],
+        tasks=tasks,
+    )
+
+
+def _positions(names: pl.Series, known: Sequence[str]) -> np.ndarray:
+    numbers: Mapping[str, int] = {name: number for number, name in enumerate(known)}
+    return names.replace_strict(numbers, return_dtype=pl.Int64).to_numpy()
+
+
+def _validation_score(
+    ledger: Ledger, run: Run, device: str, generators: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Path], float]:
+    """Mean of the primary metric over validation corpora and their languages, generated and scored like a test."""
+    model = ledger.models[run.model.name]
+
+    def score(checkpoint: Path) -> float:
+        means: list[float] = []
+        for corpus, tags in ledger.study.validation_of(run).items():
+            means += _scores_of(corpus, tags, checkpoint)
+            evaluate.free_memory()
+        return float(np.mean(means))
+
+    def _scores_of(corpus: str, tags: Sequence[str], checkpoint: Path) -> list[float]:
+        source = ledger.study.corpora[corpus]
+        asked = [one for one in ledger.study.evaluations_of(run) if one.task == source.task]
+        name = asked[0].generator if asked else "hf"
+        answers = evaluate.load_generator(name, checkpoint, model, ledger, device=device, options=generators.get(name))
+        rows = read_table(ledger.store.corpus_folder(corpus) / "rows.parquet")
+        return [
+            evaluate.mean_score(
+                answers,
+                rows[_validation_rows(ledger, corpus, [tag])],
+                task_name=source.task,
+                prompt=ledger.study.prompts[corpus],
+                max_tokens=asked[0].max_tokens if asked else None,
+                require_language=any(one.require_language for one in asked),
+                shots=evaluate.shots(ledger, asked[0], tag) if asked and tag in asked[0].languages else [],
+            )
+            for tag in tags
+        ]
+
+    return score
+
+
+__all__ = ["examples_of", "train", "validation_of"]

@@ -1,0 +1,103 @@
+"""`crosslift run`: prepare, let an executor work, and put the results together.
+
+Called again it does what is missing. Called twice at the same time, both calls work on the same study without harm,
+and both return when it is finished.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosslift.discover import member
+from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.phases.prepare import prepare
+from crosslift.execution.workers.job import Job
+from crosslift.files import holder
+from crosslift.studies.site import Site
+
+WAIT_SECONDS = 1.0
+
+Say = Callable[[str], None]
+Watch = Callable[[Sequence[str]], Callable[[], None]]
+"""Given the missing runs, what to call about twice a second while they are worked on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a start ended."""
+
+    num_runs: int
+    num_started: int
+    num_evaluated: int
+    """Evaluations that have scores, in one language each, of all runs together."""
+    failed: dict[str, str]
+    """Run -> what went wrong."""
+    tables: dict[str, str]
+    """Fingerprints of scores.parquet and runs.parquet."""
+
+    @property
+    def good(self) -> bool:
+        return not self.failed
+
+
+def run(ledger: Ledger, site: Site, *, site_file: Path | None = None, say: Say, watch: Watch) -> Outcome:
+    """Do what is missing of a study.
+
+    Raises:
+        StaleStep: finished work disagrees with the study; nothing has been touched.
+        CrossliftError: the study cannot be prepared, or workers refuse to work.
+    """
+    prepare(ledger, say=say)
+    store = ledger.store
+    states = ledger.states()
+    missing = [name for name, state in states.items() if not state.done]
+    if missing:
+        store.clear_errors(name for name in missing if holder(store.run_folder(name)) is None)
+        _finish(
+            ledger,
+            missing,
+            Job(
+                folder=ledger.study.folder,
+                site=site,
+                site_file=site_file,
+                num_runs=len(missing),
+                session=secrets.token_hex(8),
+                logs=store.logs_folder,
+            ),
+            watch(missing),
+        )
+        states = ledger.states()
+    failed = {}
+    for name, state in states.items():
+        if not state.done:
+            error = store.error(name)
+            failed[name] = error["message"] if error else "no worker finished it; run again"
+    return Outcome(
+        num_runs=len(states),
+        num_started=len(missing),
+        num_evaluated=sum(len(state.results) for state in states.values()),
+        failed=failed,
+        tables=rebuild(ledger, states),
+    )
+
+
+def _finish(ledger: Ledger, missing: Sequence[str], job: Job, tick: Callable[[], None]) -> None:
+    """Launch workers until every missing run is done or has failed, waiting for those that others work on."""
+    store = ledger.store
+    runs = [ledger.runs[name] for name in missing]
+    executor = member("executor", job.site.executor)
+    while True:
+        executor.launch(job, tick)
+        states = ledger.states(runs)
+        left = [name for name in missing if not states[name].done and store.error(name) is None]
+        elsewhere = [name for name in left if holder(store.run_folder(name)) is not None]
+        if not elsewhere:  # a run that no worker took although it could: the caller says so
+            return
+        while any(holder(store.run_folder(name)) is not None for name in elsewhere):
+            tick()
+            time.sleep(WAIT_SECONDS)

@@ -1,0 +1,286 @@
+"""A worker takes runs one after another and walks each along the line: train, generate, score.
+
+A worker takes many runs because importing the training libraries costs seconds, which a study of 200 small runs would
+otherwise pay 200 times. It knows nothing of other workers: a run belongs to whoever holds its claim, what is done is
+read from the folder, and two workers on one study share it by themselves.
+
+What goes wrong in one run is written into its folder and stops neither this worker nor the others. A worker that dies
+without a word leaves a dead claim; who takes it over counts the deaths, so that a run that fills the memory is not
+tried for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosslift.errors import Claimed, CrossliftError, EvaluationError, TrainingError, UnknownName, did_you_mean
+from crosslift.execution.folder.ledger import Ledger, RunState, RunSteps
+from crosslift.execution.folder.progress import Reporter
+from crosslift.execution.folder.provenance import environment
+from crosslift.execution.folder.reuse import take_predictions, take_training, twins
+from crosslift.execution.folder.store import Store
+from crosslift.execution.phases.evaluate import answered, evaluate, free_memory, load_generator, rescore
+from crosslift.execution.phases.train import train
+from crosslift.execution.workers.job import BEGINS, orderly_end
+from crosslift.files import HEARTBEAT_SECONDS, Claim, holder, write_json
+from crosslift.studies.study import Study
+
+MAX_DEATHS = 2
+"""A run whose workers died so often in one session is given up: the memory will not grow by trying."""
+
+log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+
+
+def work(
+    study: Study,
+    names: Sequence[str] = (),
+    *,
+    device: str = "auto",
+    keep_checkpoints: bool = True,
+    generators: Mapping[str, Mapping[str, Any]] | None = None,
+    session: str = "",
+    say: Say = lambda line: None,
+) -> bool:
+    """Take unclaimed, missing runs until there are none.
+
+    Args:
+        names: only these runs, also those that failed before; empty for all that have not failed.
+        session: who launched the worker; deaths are counted within it.
+
+    Returns:
+        Did every run that this worker took end well?
+
+    Raises:
+        StoreError: the study is not prepared.
+        UnknownName: no such run.
+        StaleStep: finished work disagrees with the study.
+    """
+    ledger = Ledger(study, Store(study.results_folder))
+    unknown = [name for name in names if name not in ledger.runs]
+    if unknown:
+        raise UnknownName(
+            f"'{unknown[0]}' is not a run of this study.{did_you_mean(unknown[0], ledger.runs)} See: crosslift status"
+        )
+    ledger.store.lock()
+    ledger.store.clear_errors(names)
+    worker = _Worker(
+        ledger=ledger,
+        device=device,
+        keep_checkpoints=keep_checkpoints,
+        generators=generators or {},
+        session=session,
+        say=say,
+        twins=twins(ledger),
+        patient=not names,
+    )
+    runs = [ledger.runs[name] for name in names or ledger.runs]
+    missing = [name for name, state in ledger.states(runs).items() if not state.done]
+    # A twin comes last: by then the run that it equals is finished and there is nothing to compute.
+    waiting = sorted(missing, key=lambda name: _is_later_twin(worker, name))
+    good = True
+    with orderly_end():
+        while waiting:
+            claimed = []
+            for name in waiting:
+                try:
+                    good &= worker.take(name)
+                except Claimed:
+                    claimed.append(name)  # looked at once more at the end: its owner may have died
+            if claimed == waiting:
+                break
+            waiting = claimed
+    return good
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Worker:
+    ledger: Ledger
+    device: str
+    keep_checkpoints: bool
+    generators: Mapping[str, Mapping[str, Any]]
+    """The site's settings of each generator."""
+    session: str
+    say: Say
+    twins: dict[str, tuple[str, ...]]
+    patient: bool
+    """Leave a run alone while somebody works on its twin. Not where just this run was asked for."""
+
+    def take(self, name: str) -> bool:
+        """Do what is missing of a run. False if it did not end well.
+
+        Raises:
+            Claimed: somebody else is at it.
+        """
+        store = self.ledger.store
+        for twin in self.twins.get(name, ()) if self.patient else ():
+            if holder(store.run_folder(twin)) is not None:
+                raise Claimed(f"{name} waits for {twin}, which is the same training. Somebody works on it.")
+        claim = Claim(store.run_folder(name), session=self.session)
+        claim.acquire()
+        finished = False
+        try:
+            # Read only now: somebody else may have finished it before the claim was taken.
+            if store.error(name) is not None:
+                return True
+            if not self.ledger.state(self.ledger.runs[name]).done:
+                self.say(f"{BEGINS} {name}")
+                with _log_to(store.run_folder(name) / "log.txt"):
+                    finished = self._try(name, claim)
+                return finished
+            finished = True
+        finally:
+            claim.release(finished=finished)
+        return True
+
+    def _try(self, name: str, claim: Claim) -> bool:
+        store = self.ledger.store
+        try:
+            self._walk(name, claim)
+        except CrossliftError as error:
+            log.error("%s", error)
+            store.write_error(name, error=type(error).__name__, message=str(error))
+        except Exception as error:
+            log.exception("not foreseen")
+            message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
+            store.write_error(name, error=type(error).__name__, message=message)
+        else:
+            return True
+        return False
+
+    def _walk(self, name: str, claim: Claim) -> None:
+        """Train, generate, score: what is missing of it.
+
+        Raises:
+            TrainingError, EvaluationError: and whatever else goes wrong.
+        """
+        if claim.deaths >= MAX_DEATHS:
+            raise TrainingError(
+                f"{claim.deaths} workers died on this run without a word, probably killed for memory. Lower "
+                "micro_batch_tokens, or give the machine more memory; log.txt holds what they said."
+            )
+        ledger, store, run = self.ledger, self.ledger.store, self.ledger.runs[name]
+        state = ledger.state(run)
+        log.info("begins: %s", name)
+        reporter = Reporter(
+            store.run_folder(name), num_evaluations=len(state.steps.evaluations), evaluations=state.num_evaluated
+        )
+        reporter.update(phase="loading")
+        checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
+        if checkpoint is not None and not (state.trained and checkpoint.is_dir()):
+            twin = take_training(ledger, state.steps, self.twins.get(name, ()))
+            if twin is not None:
+                log.info("is the same training as %s", twin)
+            else:
+                check = _every(HEARTBEAT_SECONDS, claim.check)
+                train(
+                    ledger,
+                    state.steps,
+                    device=self.device,
+                    generators=self.generators,
+                    reporter=reporter,
+                    check=check,
+                )
+            self._write_provenance(state.steps)
+            free_memory()
+        faults = self._evaluate(state, checkpoint, claim, reporter)
+        free_memory()
+        self._write_provenance(state.steps)
+        reporter.update(phase="done")
+        if faults:
+            raise EvaluationError("; ".join(faults) + ". They are tried again by: crosslift run")
+        if checkpoint is not None and not self.keep_checkpoints:
+            shutil.rmtree(checkpoint)
+        log.info("done: %s", name)
+
+    def _evaluate(self, state: RunState, checkpoint: Path | None, claim: Claim, reporter: Reporter) -> list[str]:
+        """Make the missing evaluations. Returns a phrase for each that has errors of our own."""
+        ledger, run = self.ledger, state.steps.run
+        model = ledger.models[run.model.name]
+        faults: list[str] = []
+        begun = time.monotonic()
+        answers: Any = None
+        loaded = ""
+        for number, one in enumerate(state.missing):
+            claim.check()
+            name = f"{one.evaluation.name}.{one.language}"
+            reporter.update(phase=f"evaluating {name}")
+            log.info("evaluates %s", name)
+            whole = answered(one)
+            seconds = whole["seconds"] if whole else take_predictions(ledger, one, self.twins.get(run.name, ()))
+            if seconds is not None:
+                num_errors = rescore(run.name, one, seconds=seconds)
+            else:
+                if loaded != one.evaluation.generator:
+                    loaded, answers = one.evaluation.generator, None
+                    free_memory()
+                    options = self.generators.get(loaded)
+                    answers = load_generator(loaded, checkpoint, model, ledger, device=self.device, options=options)
+                num_errors = evaluate(ledger, run.name, one, answers)
+            if num_errors:
+                faults.append(f"{num_errors} samples of {name} could not be answered or scored (see log.txt)")
+            done = state.num_evaluated + number + 1
+            reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - begun)
+        return faults
+
+    def _write_provenance(self, steps: RunSteps) -> None:
+        """From the done-markers, so that a run made in three sittings tells the time of all three."""
+        trained = steps.train.result() if steps.train is not None else None
+        results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
+        record = {
+            "seed": steps.run.seed,
+            "train": trained,
+            "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
+            "environment": environment(),
+        }
+        file = self.ledger.store.run_folder(steps.run.name) / "provenance.json"
+        write_json(file, record, durable=False)
+
+
+def _is_later_twin(worker: _Worker, name: str) -> bool:
+    order = list(worker.ledger.runs)
+    return any(order.index(twin) < order.index(name) for twin in worker.twins.get(name, ()))
+
+
+def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+    """The call, at most once in so many seconds."""
+    last = time.monotonic()
+
+    def check() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            call()
+            last = time.monotonic()
+
+    return check
+
+
+@contextlib.contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    """Everything that this process says goes into the run's log: also what libraries in C write, and a crash's last
+    words, which no logging handler sees."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(kept[0], 1)
+        os.dup2(kept[1], 2)
+        for descriptor in (file, *kept):
+            os.close(descriptor)

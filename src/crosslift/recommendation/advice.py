@@ -1,0 +1,295 @@
+"""From the finished runs of a study to a mixture that can be trained, with its reasons and how sure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from crosslift.discover import member
+from crosslift.errors import TransferError, did_you_mean
+from crosslift.recommendation.acquisition import next_batch
+from crosslift.recommendation.recommend import (
+    LEAST_MIXTURES,
+    Budget,
+    Objective,
+    Recommendation,
+    all_sorts,
+    recommend,
+)
+from crosslift.reporting.questions.page import Head, write_page
+from crosslift.transfer.claims import Analysed, Answer, Verdict, sign_verdict
+from crosslift.transfer.model.cross_validation import LEAST, Validation, validate
+from crosslift.transfer.model.gaussian_process import fit_transfer
+from crosslift.transfer.model.observations import Amounts, observe, sizes_of
+
+if TYPE_CHECKING:
+    from crosslift.execution.folder.store import Store
+    from crosslift.studies.study import Study
+
+POINTS = 100.0
+LITTLE = 0.0005
+"""An expected gain that is not worth a run."""
+NUM_SORTS = 60
+"""Random mixtures that a next run is chosen from, beside the leaders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is wanted. What is None or empty is taken from the study."""
+
+    evaluation: str | None = None
+    model: str | None = None
+    amount: float | None = None
+    """To spend; None: as much as the largest mixture holds."""
+    unit: Literal["items", "tokens"] = "items"
+    languages: Sequence[str] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
+    objective: Literal["mean", "worst", "weighted"] = "mean"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    english_at_least: float | None = None
+    num_next: int = 0
+    """Runs to propose for learning more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextRun:
+    """A run that would teach something."""
+
+    amounts: dict[str, float]
+    gain: float
+    """By how much it is expected to better the choice, in the unit of the objective."""
+    run: str | None
+    """Its name, where the study plans it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advised:
+    """A recommendation with everything that it stands on."""
+
+    evaluation: str
+    model: str
+    budget: Budget
+    objective: Objective
+    found: Recommendation | None
+    """None where fewer than two mixtures are finished: then there are only runs to begin with."""
+    validation: Validation | None
+    next_runs: list[NextRun]
+    runs: list[str]
+
+    @property
+    def worth_making(self) -> list[NextRun]:
+        """Next runs that are expected to teach something, and those that the study plans anyhow."""
+        return [one for one in self.next_runs if one.run or one.gain >= LITTLE]
+
+
+def advise(store: Store, study: Study, wish: Wish) -> Advised:
+    """Fit the transfer model to what is finished, validate it, and recommend.
+
+    Raises:
+        TransferError: no trained run is judged by the evaluation, too little is finished and no next runs are asked
+            for, or the wish names what the study does not have.
+        StoreError: the study has not been prepared.
+    """
+    evaluation = _chosen("evaluation", wish.evaluation, list(study.evaluations))
+    planned = _planned(store, evaluation, wish.unit)
+    if planned.is_empty():
+        raise TransferError(f"the study plans no trained run that '{evaluation}' judges. Name another: --evaluation")
+    cells = _cells(store, study, evaluation, planned)
+    # Sizes of models that are still to be trained tell something about them too.
+    observed = replace(observe(cells), sizes=sizes_of(planned))
+    model = _chosen("model", wish.model, list(dict.fromkeys(planned["model"])))
+    amounts = {
+        row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
+        for row in planned.iter_rows(named=True)
+    }
+    tags = tuple(wish.languages) or tuple(dict.fromkeys(tag for one in amounts.values() for tag in sorted(one)))
+    budget = Budget(
+        amount=wish.amount or max(sum(one.values()) for one in amounts.values()), languages=tags, costs=dict(wish.costs)
+    )
+    objective = Objective(
+        languages=tuple(sorted(set(cells["language"]))) or tuple(study.evaluations[evaluation].languages),
+        kind=wish.objective,
+        weights=wish.weights,
+        english_at_least=wish.english_at_least,
+    )
+    fitted = fit_transfer(observed)
+    num_mixtures = len(set(observed.mixtures))
+    if num_mixtures < LEAST_MIXTURES and not wish.num_next:
+        raise TransferError(
+            f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {LEAST_MIXTURES}. "
+            "Run: crosslift run, or ask which runs to begin with: crosslift recommend --next 4"
+        )
+    found = recommend(fitted, model, objective, budget) if num_mixtures >= LEAST_MIXTURES else None
+    done = set(observed.runs)
+    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in done}
+    candidates = _candidates(budget, found, waiting)
+    pool = [one for one, _ in candidates]
+    choice = [one for one in (*pool, *all_sorts(budget, NUM_SORTS)) if budget.allows(one)]
+    chosen = next_batch(fitted, model, objective, pool, size=wish.num_next, choice=choice)
+    return Advised(
+        evaluation=evaluation,
+        model=model,
+        budget=budget,
+        objective=objective,
+        found=found,
+        validation=validate(observed) if num_mixtures >= LEAST else None,
+        next_runs=[NextRun(amounts=dict(pool[place]), gain=gain, run=candidates[place][1]) for place, gain in chosen],
+        runs=sorted(set(observed.runs[observed.models == model])),
+    )
+
+
+def _candidates(
+    budget: Budget, found: Recommendation | None, waiting: Mapping[str, Amounts]
+) -> list[tuple[Amounts, str | None]]:
+    """For the next run: what the study still plans, by name; where nothing waits, what leads, and all sorts besides."""
+    if waiting:
+        return [(amounts, run) for run, amounts in waiting.items()]
+    leaders: list[Amounts] = []
+    if found is not None:
+        leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.against)]
+    return [(amounts, None) for amounts in (*leaders, *all_sorts(budget, NUM_SORTS))]
+
+
+def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
+    """The study's runs that this evaluation judges, finished or not, with `amounts`."""
+    judged = [run for run, record in store.lock()["runs"].items() if evaluation in record["evaluations"]]
+    amounts = pl.col("num_items" if unit == "items" else "num_tokens").alias("amounts")
+    runs = store.runs().filter(pl.col("run").is_in(judged), pl.col("mixture") != "base")
+    runs = runs.select("run", "model", "mixture", "languages", "num_parameters", "num_tokens", amounts)
+    return runs.drop("num_tokens") if unit == "tokens" else runs
+
+
+def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
+    """Means of what is finished, a row per run and language."""
+    metric = member("task", study.evaluations[evaluation].task).METRICS[0]
+    part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
+    means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
+    return means.join(planned, on="run", maintain_order="left", how="inner")
+
+
+def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
+    if wanted is None:
+        if len(known) != 1:
+            raise TransferError(f"there are several {kind}s: {', '.join(known)}. Name one: --{kind}")
+        return known[0]
+    if wanted not in known:
+        raise TransferError(f"'{wanted}' is no {kind} here.{did_you_mean(wanted, known)} Known: {', '.join(known)}.")
+    return wanted
+
+
+def in_words(advised: Advised) -> list[str]:
+    """For the terminal."""
+    asked = (
+        f"{advised.model}, {advised.evaluation}, {advised.objective.kind} over {len(advised.objective.languages)} "
+        f"languages, {advised.budget.amount:,.0f} to spend:"
+    )
+    if (found := advised.found) is None:
+        return [asked, "  too little is finished to choose by", *_next_in_words(advised)]
+    lines = [
+        asked,
+        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in _sorted(found.amounts)),
+        f"  expected {POINTS * found.expected:.1f} [{POINTS * found.low:.1f}, {POINTS * found.high:.1f}], best or as "
+        f"good with probability {found.p_best:.2f}",
+    ]
+    for other in found.against:
+        interval = f"[{POINTS * other.low:.1f}, {POINTS * other.high:.1f}]"
+        lines.append(f"  against {other.name}: {POINTS * other.value:+.1f} {interval} -> {other.verdict}")
+    lines += [f"  {reason}" for reason in found.reasons]
+    if advised.validation is not None:
+        one = advised.validation
+        lines.append(
+            f"  mixtures left out one by one: error {POINTS * one.model:.1f} points, mean of the others "
+            f"{POINTS * one.mean:.1f}, nearest {POINTS * one.nearest:.1f}"
+        )
+    return [*lines, *_next_in_words(advised)]
+
+
+def _next_in_words(advised: Advised) -> list[str]:
+    lines = []
+    if advised.next_runs and advised.next_runs[0].gain < LITTLE:
+        lines.append(f"  no further run is expected to better the choice by more than {POINTS * LITTLE:g} points")
+    for number, one in enumerate(advised.worth_making, start=1):
+        planned = f", planned as {one.run}" if one.run else ""
+        lines.append(
+            f"  to learn most, train {number}: {_short(one.amounts)} (expected gain {POINTS * one.gain:.2f} "
+            f"points{planned})"
+        )
+    return lines
+
+
+def write(folder: Path, study: Study, advised: Advised) -> Path | None:
+    """recommendation/index.html and a [mixtures] table to paste into a study file; returns the page, None without."""
+    if (found := advised.found) is None:
+        return None
+    to_verdict: dict[str, Verdict] = {"better": "supported", "worse": "not supported"}
+    answers = [
+        Answer(
+            question=f"The recommended mixture beats {one.name}", about=_short(one.amounts),
+            measure="difference in points", value=POINTS * one.value, low=POINTS * one.low, high=POINTS * one.high,
+            verdict=to_verdict.get(one.verdict, "cannot tell"), runs=advised.runs,
+            note="as good, within two points" if one.verdict == "as good" else "",
+        )
+        for one in found.against
+    ]  # fmt: skip
+    answers += [
+        Answer(question=f"Expected score in {tag}", about=advised.model, measure="points", value=POINTS * value,
+               runs=advised.runs)
+        for tag, value in found.expected_by_language.items()
+    ]  # fmt: skip
+    answers.append(
+        Answer(question="Expected objective", about=advised.model, measure="points", value=POINTS * found.expected,
+               low=POINTS * found.low, high=POINTS * found.high, runs=advised.runs, note="; ".join(found.reasons))
+    )  # fmt: skip
+    if (one := advised.validation) is not None:
+        answers.append(
+            Answer(
+                question="Can this model be believed for mixtures that it has not seen?", about="mixtures left out",
+                measure="squared error saved, points squared", value=POINTS**2 * one.better[0],
+                low=POINTS**2 * one.better[1], high=POINTS**2 * one.better[2], runs=advised.runs,
+                verdict=sign_verdict(one.better[1], one.better[2]),
+                note=f"root mean squared error {POINTS * one.model:.1f}; mean of the others {POINTS * one.mean:.1f}, "
+                f"nearest mixture {POINTS * one.nearest:.1f}",
+            )
+        )  # fmt: skip
+    mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.against)]
+    mixtures += [(f"next best {n}", amounts) for n, (amounts, _) in enumerate(found.alternatives, start=1)]
+    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.worth_making, start=1)]
+    rows: list[dict[str, Any]] = [
+        {"mixture": name, "language": tag, "amount": amount}
+        for name, amounts in mixtures
+        for tag, amount in _sorted(amounts)
+    ]
+    head = Head(
+        eyebrow="Recommendation",
+        title=study.name,
+        question=f"Which mixture of {advised.budget.amount:,.0f} for {advised.model}, judged by {advised.evaluation}?",
+        facts=[
+            (f"{len(advised.runs)}", "runs behind it"),
+            (f"{found.p_best:.2f}", "probability of being best or as good"),
+        ],
+        files=[("../index.html", "the study's report"), ("mixture.toml", "the mixture, to paste into a study file")],
+        runs_file="../../runs.parquet",
+    )
+    counts = ", ".join(f"{tag} = {round(amount)}" for tag, amount in _sorted(found.amounts))
+    page = write_page(
+        folder, head, [Analysed(kind="recommendation", answers=answers, tables={"amounts": pl.DataFrame(rows)})]
+    )
+    corpus = next(iter(study.corpora))
+    text = (
+        f'[mixtures.recommended]\ncomponents = [{{ corpus = "{corpus}", counts = {{ {counts} }} }}]\n'
+        'pairing = "shared"\n'
+    )
+    (folder / "mixture.toml").write_text(text, encoding="utf-8")
+    return page
+
+
+def _sorted(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(((tag, amount) for tag, amount in amounts.items() if round(amount) > 0), key=lambda one: -one[1])
+
+
+def _short(amounts: Mapping[str, float]) -> str:
+    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in _sorted(amounts))

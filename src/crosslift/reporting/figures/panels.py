@@ -1,0 +1,174 @@
+"""What the figures have in common: the frame behind a figure, and small multiples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from crosslift.reporting.data import ReportData
+from crosslift.reporting.sentences import points
+from crosslift.transfer.estimates.language_groups import ENGLISH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    name: str
+    title: str
+    caption: str
+    """How to read it; why it is not drawn where `chart` is None."""
+    chart: Any = None
+    """An Altair chart over data by name: Altair copies what it is given many times over."""
+    datasets: dict[str, pl.DataFrame] = field(default_factory=dict)
+
+    def spec(self) -> dict[str, Any]:
+        """The Vega-Lite specification, with its data and without colours and type."""
+        spec: dict[str, Any] = self.chart.to_dict(validate=False)
+        spec.pop("config", None)
+        own = {name: table.to_dicts() for name, table in self.datasets.items()}
+        return spec | {"datasets": spec.get("datasets", {}) | own}
+
+
+def panel(data: ReportData) -> pl.Expr:
+    """The facet that a row belongs to: the model, and the evaluation where there are several."""
+    return pl.format("{} · {}", "model", "evaluation") if len(data.evaluations) > 1 else pl.col("model")
+
+
+def dose_panel(data: ReportData, scores: pl.DataFrame) -> pl.Expr:
+    """The same, and the family of doses where a panel would hold several: one curve per group and panel."""
+    counts = scores.group_by("model", "evaluation").agg(families=pl.col("family").n_unique())
+    crowded = counts.filter(pl.col("families") > 1).select(pl.format("{}·{}", "model", "evaluation")).to_series()
+    is_crowded = pl.format("{}·{}", "model", "evaluation").is_in(crowded.implode())
+    return pl.when(is_crowded).then(pl.format("{} · {}", panel(data), "family")).otherwise(panel(data))
+
+
+def dose_scale(doses: list[int]) -> Any:
+    """Doses from nothing upwards: linear below the smallest, logarithmic above."""
+    import altair as alt
+
+    smallest = min([dose for dose in doses if dose], default=1)
+    return alt.Scale(type="symlog", nice=False, padding=14, constant=max(1, smallest))
+
+
+def hundredfold(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(
+        (pl.col("value", "low", "high") * 100).round(2),
+        interval=pl.struct("low", "high").map_elements(
+            lambda row: f"[{points(row['low'])}, {points(row['high'])}]" if row["low"] is not None else "none",
+            return_dtype=pl.String,
+            skip_nulls=False,
+        ),
+    )
+
+
+def facets(chart: Any, table: pl.DataFrame, order: list[str] | None = None, *, columns: int = 2) -> Any:
+    import altair as alt
+
+    panels = order or table["panel"].unique(maintain_order=True).to_list()
+    facet = alt.Facet("panel:N", sort=panels, title=None, header=alt.Header(labelAnchor="start"))
+    return chart.facet(facet, columns=columns, data=alt.NamedData(name="rows"), spacing=34)
+
+
+def conditions(data: ReportData) -> pl.DataFrame:
+    """model, mixture, family, dose, num_languages, trained (as text), examples."""
+    return data.runs.unique(["model", "mixture"], keep="first", maintain_order=True).select(
+        "model",
+        "mixture",
+        "family",
+        "dose",
+        num_languages=pl.col("languages").list.len().cast(pl.Int64),
+        trained=pl.col("languages").list.join(", "),
+        examples=pl.col("num_items").list.sum(),
+    )
+
+
+def start_of_doses(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
+    """Seen and unseen at dose 0, by the languages that the largest dose of the family trains on; without intervals."""
+    rows = []
+    trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
+    by_family = scores.group_by("model", "evaluation", "family", maintain_order=True)
+    for (model, evaluation, family), part in by_family:
+        largest = part.sort("dose")["mixture"][-1]
+        tags = [one.tag for one in data.languages if one.tag != ENGLISH]
+        zero = part.filter(pl.col("dose") == 0, pl.col("languages").is_in(tags), pl.col("value").is_not_null())
+        for group, members in (
+            ("seen", [tag for tag in tags if tag in trained[largest]]),
+            ("unseen", [tag for tag in tags if tag not in trained[largest]]),
+        ):
+            values = zero.filter(pl.col("languages").is_in(members))
+            if members and values.height == len(members):
+                row = {"model": model, "evaluation": evaluation, "family": family, "group": group, "dose": 0}
+                rows.append(row | {"mixture": values["mixture"][0], "value": values["value"].mean()})
+    return pl.DataFrame(rows, schema_overrides={"dose": pl.Int64}) if rows else scores.clear()
+
+
+def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: int = 1) -> Any:
+    """Mixtures x languages, one map per `panel`: a full tile where `clear`, a small one where not, an outline where
+    `seen`.
+
+    Args:
+        table: panel, mixture, languages, name, value (points), interval, seen, clear, text, note.
+        across: maps side by side.
+    """
+    import altair as alt
+
+    reach = float(max(5.0, table["value"].abs().max() or 0.0))  # type: ignore[arg-type]
+    step = max(24, min(52, 760 // len(tags)))
+    base = alt.Chart().encode(
+        x=alt.X(
+            "languages:N",
+            sort=tags,
+            title=None,
+            axis=alt.Axis(orient="top", labelAngle=0, domain=False, ticks=False, labelFontSize=11.5),
+        ),
+        y=alt.Y(
+            "mixture:N",
+            sort=order,
+            title=None,
+            axis=alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=extent(order)),
+        ),
+        tooltip=[
+            alt.Tooltip("mixture:N"),
+            alt.Tooltip("name:N", title="language"),
+            alt.Tooltip("value:Q", title="gain (points)", format="+.1f"),
+            alt.Tooltip("interval:N"),
+            alt.Tooltip("seen:N", title="trained on"),
+            alt.Tooltip("note:N"),
+        ],
+    )
+    colour = alt.Color(
+        "value:Q",
+        scale=alt.Scale(domain=[-reach, reach], domainMid=0, interpolate="rgb"),
+        legend=alt.Legend(title="gain (points)", orient="bottom", direction="horizontal", gradientLength=220),
+    )
+    full, small = alt.RelativeBandSize(band=0.94), alt.RelativeBandSize(band=0.36)
+    strong = abs(alt.datum.value) > 0.62 * reach
+    given = alt.expr.isValid(alt.datum.value)
+    layers = [
+        base.mark_rect(width=full, height=full, cornerRadius=3).encode(color=colour).transform_filter("datum.clear"),
+        base.mark_rect(width=small, height=small, cornerRadius=2)
+        .encode(color=colour)
+        .transform_filter(~alt.datum.clear & given),
+        base.mark_rect(
+            width=full, height=full, cornerRadius=3, filled=False, strokeWidth=1.2, style="outline"
+        ).transform_filter("datum.seen"),
+        base.mark_text(style="on-strong").encode(text="text:N").transform_filter(alt.datum.clear & strong),
+        base.mark_text(style="on-weak").encode(text="text:N").transform_filter(alt.datum.clear & ~strong),
+        base.mark_text(text="·", style="note", fontSize=14).transform_filter(~given),
+    ]
+    charts = [
+        alt.layer(*layers, data=alt.NamedData(name=name)).properties(
+            title=name, width=alt.Step(step), height=alt.Step(28)
+        )
+        for name in table["panel"].unique(maintain_order=True)
+    ]
+    rows: list[Any] = charts
+    if across > 1:
+        rows = [alt.hconcat(*charts[start : start + across], spacing=26) for start in range(0, len(charts), across)]
+    return alt.vconcat(*rows, spacing=26).resolve_scale(color="shared")
+
+
+def extent(labels: list[str]) -> int:
+    """Width in pixels that the longest label takes, so that the panels of a column stand flush."""
+    return min(260, 12 + 6 * max(map(len, labels), default=0))

@@ -1,0 +1,56 @@
+"""Where the differences between answers lie, as a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from crosslift.reporting.data import ReportData
+from crosslift.reporting.figures.panels import Figure
+
+WIDTH = 560
+
+
+def variance(data: ReportData) -> Figure:
+    """Shares of the variance of single answers."""
+    import altair as alt
+
+    about: dict[str, Any] = {"name": "variance", "title": "Where the differences lie"}
+    shares = data.variance
+    if shares.is_empty():
+        return Figure(**about, caption="Not drawn: fewer than two trained runs are evaluated.")
+    order = shares["part"].unique(maintain_order=True).to_list()
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar(height=20)
+        .encode(
+            x=alt.X(
+                "share:Q", title="share of the variance of single answers", axis=alt.Axis(format="%"), stack="zero"
+            ),
+            y=alt.Y("evaluation:N", title=None),
+            color=alt.Color(
+                "part:N",
+                sort=order,
+                scale=alt.Scale(scheme="tableau10"),
+                legend=alt.Legend(title=None, columns=5, orient="top"),
+            ),
+            order=alt.Order("place:Q"),
+            tooltip=[
+                "evaluation:N",
+                "part:N",
+                alt.Tooltip("share:Q", format=".1%"),
+                alt.Tooltip("deviation:Q", format=".3f"),
+            ],
+        )
+        .properties(width=WIDTH)
+    )
+    rows = shares.with_columns(place=pl.col("part").replace_strict({part: n for n, part in enumerate(order)}))
+    return Figure(
+        **about,
+        chart=chart,
+        datasets={"rows": rows},
+        caption="A mixed model of all answers of trained runs: which item, which language, which model and mixture, "
+        "how these go together, which run; the residual is chance and items that one run happens to get right. Where "
+        "it and the items lead, more items tell more; where runs do, more seeds.",
+    )

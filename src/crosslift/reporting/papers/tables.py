@@ -1,0 +1,234 @@
+"""Tables of the two studies beside our own reading, and what of their findings a study shows.
+
+P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. The frames are written as CSV; the grids are what the page shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isnan
+from typing import Any
+
+import polars as pl
+
+from crosslift.reporting.data import ReportData
+from crosslift.reporting.sentences import points
+from crosslift.reporting.tables.grids import Cell, Grid
+from crosslift.transfer.grid import paper_claims as claims
+from crosslift.transfer.grid import readings
+from crosslift.transfer.variance.between_seeds import replicates as between_runs
+
+
+def findings(data: ReportData) -> pl.DataFrame:
+    """Each finding of the papers, asked of this study."""
+    return pl.DataFrame(
+        [
+            {
+                "claim": found.claim,
+                "about": found.about,
+                "measure": found.measure,
+                "value": found.spread.value,
+                "low": found.spread.low,
+                "high": found.spread.high,
+                "verdict": found.verdict,
+            }
+            for found in claims.findings(data.cells)
+        ]
+    )
+
+
+def bilingual_wins(data: ReportData) -> pl.DataFrame:
+    """P1, Table 2 and Figure 3."""
+    return readings.bilingual(data.cells)
+
+
+def zero_shot(data: ReportData) -> pl.DataFrame:
+    """P1, Figures 4 and 9, cell by cell."""
+    return readings.zero_shot(data.cells)
+
+
+def regression(data: ReportData) -> pl.DataFrame:
+    """P1, Table 3."""
+    return readings.regression(data.cells)
+
+
+def dose_statistics(data: ReportData) -> pl.DataFrame:
+    """P2, Table 2, and its gains."""
+    return readings.dose_statistics(data.cells)
+
+
+def replicates(data: ReportData) -> pl.DataFrame:
+    """Run-to-run standard deviation per evaluation and language."""
+    return between_runs(data.scores, data.runs, data.primary_metrics)
+
+
+PAPER_TABLES: tuple[Callable[[ReportData], pl.DataFrame], ...] = (
+    findings,
+    bilingual_wins,
+    zero_shot,
+    regression,
+    dose_statistics,
+    replicates,
+)
+
+
+def grids(data: ReportData) -> dict[str, Grid]:
+    """The tables that this study has something to say in, by name."""
+    made = {
+        make.__name__.strip("_"): make(data)
+        for make in (_findings, _wins, _not_worse, _regression, _doses, _replicates)
+    }
+    return {name: grid for name, grid in made.items() if grid.rows}
+
+
+def _range(low: float | None, high: float | None, *, signed: bool = True) -> str:
+    return "" if low is None or high is None else f"[{points(low, signed=signed)}, {points(high, signed=signed)}]"
+
+
+def _number(text: str, css: str = "") -> Cell:
+    return Cell(text=text, css=f"number {css}".strip())
+
+
+def _head(*names: str) -> list[Cell]:
+    return [Cell(text=name, css="number" if place else "name") for place, name in enumerate(names)]
+
+
+def _findings(data: ReportData) -> Grid:
+    css = {"shown": "supports", "not shown": "contradicts", "cannot tell": "cannot-tell"}
+    rows = [
+        [
+            Cell(text=row["claim"], note=row["measure"], css="name wrap"),
+            Cell(text=row["about"]),
+            _number(points(row["value"], signed=True), "strong"),
+            _number(_range(row["low"], row["high"])),
+            Cell(text=row["verdict"], css=f"verdict {css[row['verdict']]}"),
+        ]
+        for row in findings(data).iter_rows(named=True)
+    ]
+    head = [
+        Cell(text="finding", css="name"),
+        Cell(text="in"),
+        *(_number(text) for text in ("points", "95% interval")),
+        Cell(text="here"),
+    ]
+    return Grid(title="The papers' findings, asked of this study", head=head, rows=rows, csv="findings.csv")
+
+
+def _wins(data: ReportData) -> Grid:
+    rows = [
+        [
+            Cell(
+                text=row["group"],
+                note=row["evaluation"] if row["evaluation"] != "all" else "all evaluations",
+                css="name",
+            ),
+            _number(f"{row['num_wins']}/{row['num_cells']}"),
+            _number(f"{100 * row['share']:.1f} %"),
+            _number(_range(row["share_low"], row["share_high"], signed=False)),
+            _number(points(row["median"], signed=True)),
+            _number(_range(row["median_low"], row["median_high"])),
+            _number(points(row["mean"], signed=True), "strong"),
+            _number(_range(row["low"], row["high"]), "strong"),
+        ]
+        for row in bilingual_wins(data).iter_rows(named=True)
+    ]
+    head = _head(
+        "bilingual beats English-only",
+        "wins",
+        "share",
+        "Wilson",
+        "median",
+        "cells resampled",
+        "ours: mean",
+        "items resampled",
+    )
+    return Grid(title="Bilingual against English-only (P1, Table 2)", head=head, rows=rows, csv="bilingual_wins.csv")
+
+
+def _not_worse(data: ReportData) -> Grid:
+    rows = [
+        [
+            Cell(text=row["group"] if row["group"] == "English" else f"{row['group']}-resource", css="name"),
+            _number(str(row["num_languages"])),
+            _number(str(row["num_cases"])),
+            _number(f"{row['not_worse'] / row['num_cases']:.0%}"),
+            _number(f"{row['better'] / row['num_cases']:.0%}"),
+        ]
+        for row in readings.not_worse(zero_shot(data)).iter_rows(named=True)
+    ]
+    head = _head("evaluated languages", "languages trained on", "cases", "not worse", "better")
+    return Grid(
+        title="Zero-shot against direct: not significantly worse (P1, section 4.3)",
+        head=head,
+        rows=rows,
+        csv="zero_shot.csv",
+    )
+
+
+def _regression(data: ReportData) -> Grid:
+    rows = []
+    for row in regression(data).iter_rows(named=True):
+
+        def pair(low: float | None, high: float | None) -> str:
+            return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+
+        rows.append(
+            [
+                Cell(text=row["term"], css="name"),
+                _number("–" if isnan(row["mean"]) else f"{row['mean']:.3f}".replace("-", "−"), "strong"),
+                _number(pair(row["printed_low"], row["printed_high"]).replace("-", "−")),
+                _number(pair(row["low"], row["high"]).replace("-", "−"), "strong"),
+            ]
+        )
+    head = _head("term", "coefficient", "as printed: rows resampled", "ours: items resampled")
+    return Grid(title="Pooled regression of the scores (P1, Table 3)", head=head, rows=rows, csv="regression.csv")
+
+
+def _doses(data: ReportData) -> Grid:
+    rows = [
+        [
+            Cell(text=f"{row['model']} · {row['evaluation']}", note=row["family"], css="name"),
+            _number("–" if isnan(row["spearman"]) else f"{row['spearman']:.2f}".replace("-", "−")),
+            _number(f"[{row['spearman_low']:.2f}, {row['spearman_high']:.2f}]".replace("-", "−")),
+            _number(points(row.get("gain"), signed=True)),
+            _number(points(row["mean"], signed=True), "strong"),
+            _number(_range(row["low"], row["high"]), "strong"),
+            _number(points(row["gap_mean"], signed=True)),
+            _number(_range(row["gap_low"], row["gap_high"])),
+            _number(_plateau(row), "strong"),
+        ]
+        for row in dose_statistics(data).iter_rows(named=True)
+    ]
+    head = _head(
+        "dose series", "Spearman, seen and unseen", "items resampled", "best relative gain, as printed",
+        "ours: largest dose minus none", "items resampled", "change of the gap", "items resampled",
+        "flat from",
+    )  # fmt: skip
+    return Grid(title="Dose series (P2, Table 2 and gains)", head=head, rows=rows, csv="dose_statistics.csv")
+
+
+def _plateau(row: dict[str, Any]) -> str:
+    if row["plateau"] is None:
+        return "–"
+    within = f"[{row['plateau_low']:g}, {row['plateau_high']:g}]"
+    return f"{row['plateau']:g} {within}" if row["plateau_told"] else f"cannot tell {within}"
+
+
+def _replicates(data: ReportData) -> Grid:
+    table = replicates(data)
+    rows = []
+    if not table.is_empty():
+        names = {one.tag: one.name for one in data.languages}
+        for row in table.iter_rows(named=True):
+            rows.append(
+                [
+                    Cell(text=row["evaluation"], note=names.get(row["language"], "mean over languages"), css="name"),
+                    _number(points(row["raw"])),
+                    _number(points(row["net"]), "strong"),
+                    _number(f"{row['num_conditions']} × {1 + row['df'] / row['num_conditions']:.0f}"),
+                ]
+            )
+    head = _head("standard deviation between runs", "as they spread", "without item noise", "conditions × seeds")
+    return Grid(
+        title="Replicates: how much a run differs from itself, in points", head=head, rows=rows, csv="replicates.csv"
+    )

@@ -1,0 +1,344 @@
+"""Tables as the page shows them: rows of formatted cells. What is written to disk is in `tables`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from crosslift.reporting.data import ReportData
+from crosslift.reporting.sentences import p_text, points, within
+from crosslift.reporting.tables import frames as tables
+from crosslift.scores import MODEL_FAILURES
+from crosslift.transfer.estimates.language_groups import ENGLISH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    text: str
+    note: str = ""
+    """Small, below the text."""
+    tint: float | None = None
+    """Depth of the background, 0 to 1."""
+    css: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """`csv`: the file that holds the same numbers and more."""
+
+    title: str
+    head: Sequence[Cell]
+    rows: Sequence[Sequence[Cell]]
+    csv: str
+    css: str = ""
+
+
+def contrasts(data: ReportData) -> Grid:
+    rows = []
+    for row in tables.contrasts(data).iter_rows(named=True):
+        mean = row["mixture"].startswith("mean of ")
+        note = (row["note"] or "").replace("one seed: run-to-run noise is not in the interval", "one seed")
+        rows.append(
+            [
+                Cell(text=row["declared"], note="primary" if row["primary"] else "", css="name"),
+                Cell(text=row["model"], note=row["evaluation"] or ""),
+                Cell(text=row["mixture"], note=f"minus {row['control']}", css="strong" if mean else ""),
+                Cell(text=points(row["value"], signed=True), css="number strong"),
+                Cell(text=within(row, signed=True), css="number"),
+                Cell(text=p_text(row["p"]).removeprefix("p = ").removeprefix("p "), css="number"),
+                Cell(text=p_text(row["p_adjusted"]).removeprefix("p = ").removeprefix("p "), css="number"),
+                Cell(
+                    text=row["verdict"], note=note, css=f"verdict {row['verdict'].replace(' ', '-')}", title=row["note"]
+                ),
+            ]
+        )
+    head = _head("contrast", "model", "treatment", "gain", f"{data.level:.0%} interval", "p", "adjusted p", "verdict")
+    return Grid(title="Declared contrasts, all languages", head=head, rows=rows, csv="contrasts.csv")
+
+
+def retention(data: ReportData) -> Grid | None:
+    """What is kept of English and of the high-resource languages, a row per contrast, model and evaluation: the mean
+    over its treatments where there are several. None without contrasts."""
+    kept: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
+    means_last = tables.retention(data).sort(pl.col("mixture").str.starts_with("mean of "), maintain_order=True)
+    for row in means_last.iter_rows(named=True):  # a mean takes the place of its treatments
+        key = tuple(row[column] for column in ("declared", "model", "evaluation"))
+        kept.setdefault(key, {})[row["languages"]] = row
+    if not kept:
+        return None
+    rows = []
+    for (declared, model, evaluation), by_label in kept.items():
+        first = next(iter(by_label.values()))
+        cells = [Cell(text=declared, css="name"), Cell(text=model, note=evaluation)]
+        cells.append(Cell(text=first["mixture"], note=f"over {first['control']}"))
+        for label in (ENGLISH, "high"):
+            found = by_label.get(label, {"value": None, "low": None, "note": "not evaluated"})
+            cells.append(Cell(text=points(found["value"]), css="number strong", title=found["note"]))
+            cells.append(Cell(text=within(found), css="number"))
+        rows.append(cells)
+    names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
+    return Grid(title="Kept of the control's score", head=_head(*names, numbers=[3, 5]), rows=rows, csv="retention.csv")
+
+
+def scores_by_language(data: ReportData) -> list[Grid]:
+    """One grid per evaluation: conditions x languages, between groups and languages a line."""
+    estimates = data.primary.filter(pl.col("estimand") == "score")
+    trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
+    grids = []
+    for evaluation in data.evaluations:
+        part = estimates.filter(evaluation=evaluation)
+        cells = {(row["model"], row["mixture"], row["languages"]): row for row in part.iter_rows(named=True)}
+        tags = [one for one in data.languages if one.tag in set(part["languages"])]
+        deepest = max((row["value"] for row in cells.values() if row["value"] is not None), default=1.0) or 1.0
+        head = [Cell(text="model · mixture", css="name")]
+        head += [Cell(text=group, css="number group") for group in ("all", "high", "low")]
+        head += [Cell(text=one.tag, note=one.name, css="number") for one in tags]
+        rows = []
+        for model, mixture in part.select("model", "mixture").unique(maintain_order=True).iter_rows():
+            row = [Cell(text=mixture, note=model, css="name")]
+            for label in ["all", "high", "low", *(one.tag for one in tags)]:
+                found = cells.get((model, mixture, label))
+                css = "number" + (" group" if label in {"all", "high", "low"} else "")
+                css += " seen" if label in trained.get(mixture, []) else ""
+                row.append(_score(found, css, deepest))
+            rows.append(row)
+        title = f"{evaluation}: {data.metric(evaluation)} in points"
+        grids.append(Grid(title=title, head=head, rows=rows, csv="languages.csv", css="matrix"))
+    return grids
+
+
+def _score(row: dict[str, Any] | None, css: str, deepest: float) -> Cell:
+    if row is None or row["value"] is None:
+        return Cell(text="–", css=css, title=row["note"] if row else "not evaluated")
+    note = f"{100 * row['low']:.0f}–{100 * row['high']:.0f}" if row["low"] is not None else ""
+    title = " ".join([points(row["value"]), within(row), row["note"]])
+    return Cell(text=points(row["value"]), note=note, css=css, title=title, tint=row["value"] / deepest)
+
+
+def failures(data: ReportData) -> Grid:
+    """Run x status, then run x language: the share of answers that could not be scored."""
+    table = tables.failures(data)
+    tags = [one.tag for one in data.languages]
+    head = [
+        Cell(text="run", css="name"),
+        *(Cell(text=status.replace("_", " "), css="number group") for status in MODEL_FAILURES),
+    ]
+    head += [
+        Cell(text="error", css="number group"),
+        *(Cell(text=one.tag, note=one.name, css="number") for one in data.languages),
+    ]
+    by_status = {
+        (run, status): (count, num)
+        for run, status, count, num in table.group_by("run", "status")
+        .agg(pl.col("count").sum(), pl.col("num_samples").sum())
+        .iter_rows()
+    }
+    by_language: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in table.filter(pl.col("status") != "scored").iter_rows(named=True):
+        by_language.setdefault((row["run"], row["language"]), []).append(row)
+    rows = []
+    for run in [run for run in data.runs["run"] if (run, "error") in by_status]:
+        cells = [Cell(text=run, css="name")]
+        for status in MODEL_FAILURES:
+            count, num = by_status[run, status]
+            cells.append(
+                Cell(text=_percent(count / num), css="number group", tint=count / num, title=f"{count} of {num}")
+            )
+        errors = by_status[run, "error"][0]
+        cells.append(Cell(text=str(errors) if errors else "–", css="number group" + (" alarm" if errors else "")))
+        for tag in tags:
+            kinds = by_language.get((run, tag), [])
+            count = sum(row["count"] for row in kinds if row["status"] != "error")
+            num = sum(row["num_samples"] for row in kinds if row["status"] == "error")
+            text = ", ".join(f"{row['count']} {row['status'].replace('_', ' ')}" for row in kinds if row["count"])
+            share = count / num if num else None
+            cells.append(Cell(text=_percent(share), css="number", tint=share, title=text or "all scored"))
+        rows.append(cells)
+    return Grid(
+        title="Answers that could not be scored, %", head=head, rows=rows, csv="failures.csv", css="matrix warm"
+    )
+
+
+def mixtures(data: ReportData) -> Grid:
+    """Mixture x language: examples, and tokens below."""
+    table = tables.mixtures(data)
+    model = next(iter(table["model"].drop_nulls().to_list()), None)
+    table = table.filter(pl.col("model").is_null() | (pl.col("model") == (model or "")))
+    tags = [one.tag for one in data.languages if one.tag in set(table["language"])]
+    tags += sorted(set(table["language"]) - set(tags))
+    names = {one.tag: one.name for one in data.languages}
+    sums = table.group_by("mixture", "language").agg(pl.col("num_examples", "num_tokens").sum())
+    cells = {(mixture, tag): (count, tokens) for mixture, tag, count, tokens in sums.iter_rows()}
+    rows = []
+    for mixture, manifest in data.manifests.items():
+        own = [cells[mixture, tag] for tag in tags if (mixture, tag) in cells]
+        row = [
+            Cell(text=mixture, note=f"{manifest.get('pairing', '')} items", css="name"),
+            Cell(
+                text=f"{sum(count for count, _ in own):,}",
+                note=_tokens(sum(t or 0 for _, t in own)),
+                css="number group",
+            ),
+            Cell(text=f"{manifest['num_items']:,}" if manifest.get("num_items") else "–", css="number group"),
+        ]
+        for tag in tags:
+            count, tokens = cells.get((mixture, tag), (0, 0))
+            row.append(Cell(text=f"{count:,}" if count else "·", note=_tokens(tokens), css="number"))
+        rows.append(row)
+    head = [Cell(text="mixture", css="name"), Cell(text="examples", css="number group")]
+    head += [Cell(text="different items", css="number group")]
+    head += [Cell(text=tag, note=names.get(tag, ""), css="number") for tag in tags]
+    title = "Training examples per language" + (f", tokens of {model} below" if model else "")
+    return Grid(title=title, head=head, rows=rows, csv="mixtures.csv", css="matrix")
+
+
+def fertility(data: ReportData) -> Grid:
+    table = tables.fertility(data)
+    tags = table["language"].unique(maintain_order=True).to_list()
+    names = {one.tag: one.name for one in data.languages}
+    cells = {(model, tag): value for model, tag, value in table.iter_rows()}
+    rows = [
+        [Cell(text=model, css="name"), *(_ratio(cells.get((model, tag))) for tag in tags)]
+        for model in table["model"].unique(maintain_order=True)
+    ]
+    head = [
+        Cell(text="tokenizer of", css="name"),
+        *(Cell(text=tag, note=names.get(tag, ""), css="number") for tag in tags),
+    ]
+    title = "Fertility: tokens per item, relative to the same items in English"
+    return Grid(title=title, head=head, rows=rows, csv="fertility.csv", css="matrix")
+
+
+def _ratio(value: float | None) -> Cell:
+    if value is None:
+        return Cell(text="–", css="number")
+    return Cell(text=f"{value:.2f}", css="number", tint=min(1.0, max(0.0, (value - 1) / 3)))
+
+
+def held_fixed(data: ReportData) -> Grid:
+    rows = [
+        [Cell(text=factor, css="name"), Cell(text=held, css=f"held {held}"), Cell(text=values, css="wrap")]
+        for factor, held, values in tables.held_fixed(data).iter_rows()
+    ]
+    head = _head("factor", "in all runs", "values")
+    return Grid(title="What was held fixed, and what varies", head=head, rows=rows, csv="held_fixed.csv")
+
+
+def cost(data: ReportData) -> Grid:
+    table = tables.cost(data)
+    rows = [
+        [
+            Cell(text=row["run"], css="name"),
+            Cell(text=_seconds(row["train_seconds"]), css="number"),
+            Cell(text=f"{row['train_tokens']:,}" if row["train_tokens"] else "–", css="number"),
+            Cell(text=f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "–", css="number"),
+            Cell(text=_seconds(row["evaluate_seconds"]), css="number"),
+            Cell(text=row["precision"] or "–"),
+            Cell(text=row["device"] or "–", css="wrap"),
+        ]
+        for row in table.iter_rows(named=True)
+    ]
+    seconds = [float(table[column].fill_null(0.0).sum()) for column in ("train_seconds", "evaluate_seconds")]
+    whole = ["all runs", _seconds(seconds[0]), f"{int(table['train_tokens'].fill_null(0).sum()):,}", ""]
+    whole += [_seconds(seconds[1]), "", ""]
+    rows.append(
+        [Cell(text=text, css="name total" if place == 0 else "number total") for place, text in enumerate(whole)]
+    )
+    head = _head(
+        "run", "training", "tokens trained", "tokens / s", "evaluation", "precision", "device", numbers=range(1, 5)
+    )
+    return Grid(title="Cost", head=head, rows=rows, csv="cost.csv")
+
+
+def corpora(data: ReportData) -> Grid:
+    table = tables.corpora(data)
+    rows = [
+        [
+            Cell(text=row["corpus"], note=row["split"], css="name"),
+            Cell(text=row["task"], note=row["reader"]),
+            Cell(text=row["languages"], css="wrap"),
+            Cell(text=row["licence"] or "not read yet", css="wrap"),
+            Cell(text=row["revision"] or "–", note=row["fingerprint"] or "", css="wrap mono"),
+        ]
+        for row in table.iter_rows(named=True)
+    ]
+    head = _head("corpus", "task, reader", "languages", "licence", "revision, fingerprint")
+    return Grid(title="Corpora", head=head, rows=rows, csv="corpora.csv")
+
+
+def checks(data: ReportData) -> Grid:
+    """One line per corpus and check, the languages in it."""
+    rows = []
+    table = tables.checks(data)
+    for (corpus, check, severity), group in table.group_by("corpus", "check", "severity", maintain_order=True):
+        where = ", ".join(f"{tag} {count}" for tag, count in group.select("language", "rows").iter_rows())
+        rows.append(
+            [
+                Cell(text=str(corpus), css="name"),
+                Cell(text=str(check), note=str(severity)),
+                Cell(text=where, css="wrap"),
+                Cell(text=group["example"][0], css="wrap"),
+            ]
+        )
+    head = _head("corpus", "check", "rows by language", "example")
+    return Grid(title="What checks of the corpora found", head=head, rows=rows, csv="checks.csv")
+
+
+def models(data: ReportData) -> Grid:
+    rows = [
+        [
+            Cell(text=row["model"], css="name"),
+            Cell(text=row["path"], css="wrap mono"),
+            Cell(text=_size(row["num_parameters"]), css="number"),
+            Cell(text=row["template"], css="wrap"),
+            Cell(text=row["revision"] or "–", note=row["content"] or "", css="wrap mono"),
+        ]
+        for row in tables.models(data).iter_rows(named=True)
+    ]
+    head = _head("model", "path", "parameters", "chat template", "revision, fingerprint", numbers=[2])
+    return Grid(title="Base models", head=head, rows=rows, csv="models.csv")
+
+
+def _head(*names: str, numbers: Iterable[int] = ()) -> list[Cell]:
+    numeric = {"gain", "p", "adjusted p"}
+    places = set(numbers)
+    return [
+        Cell(
+            text=name,
+            css="name" if place == 0 else "number" if place in places or name in numeric or "interval" in name else "",
+        )
+        for place, name in enumerate(names)
+    ]
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "–"
+    return "0" if share == 0 else f"{100 * share:.1f}" if share < 0.0995 else f"{100 * share:.0f}"
+
+
+def _tokens(count: int | None) -> str:
+    if not count:
+        return ""
+    if count < 1000:
+        return f"{count} tokens"
+    return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
+
+
+def _seconds(value: float | None) -> str:
+    if not value:
+        return "–"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def _size(count: int | None) -> str:
+    """`6.1M`, `0.6B`."""
+    if count is None:
+        return "–"
+    return f"{count / 1e9:.1f}B" if count >= 1e8 else f"{count / 1e6:.1f}M" if count >= 1e5 else f"{count:,}"

@@ -1,0 +1,170 @@
+"""study.toml -> Study, or every mistake in it at once.
+
+No corpus and no model is opened here (`crosslift check` reads the corpora next); files and folders must exist.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from crosslift.corpora.corpus import Source
+from crosslift.discover import member
+from crosslift.errors import StudyError
+from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.rules import check
+from crosslift.studies.parsing.tables import Tables, read, treatments
+from crosslift.studies.run import Model
+from crosslift.studies.study import Block, Contrast, Evaluation, Shots, Study, Validation
+from crosslift.training.trainer import LoRAConfig, SFTConfig
+
+FILE = "study.toml"
+
+
+def load(path: Path, *, data: Literal["required", "optional"] = "required") -> Study:
+    """Read a study from its folder, or from the file itself.
+
+    Args:
+        data: "optional": corpora that are not here yet are named in `Study.absent`, for a study that is planned before
+            its data are bought.
+
+    Raises:
+        StudyError: with every problem found; nothing has been written.
+    """
+    file = path / FILE if path.is_dir() else path
+    raw = read_toml(file, remedy=f"Write one with: crosslift new demo {file.parent}")
+    problems = Problems(file.name)
+    tables = read(raw, file.parent, problems)
+    check(tables, problems)
+    if data == "required":
+        problems += problems.absent
+    if problems:
+        raise StudyError(problems)
+    return replace(_study(tables), absent=tuple(problems.absent))
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of the study file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema.StudyFile.model_json_schema()}
+
+
+def _study(tables: Tables) -> Study:
+    """Everything has been checked."""
+    head, grid, training = tables.head, tables.grid, tables.training
+    assert head is not None and grid is not None and training is not None
+    models = {name: Model(name=name, **dict(table)) for name, table in tables.models.items() if table is not None}
+    corpora = {
+        name: source_of(name, table, tables.folder) for name, table in tables.corpora.items() if table is not None
+    }
+    prompts = {
+        name: table.prompt or str(member("task", table.task).PROMPTS[0])
+        for name, table in tables.corpora.items()
+        if table is not None
+    }
+    blocks = _blocks(tables, grid)
+    enabled = [block for block in blocks if block.enabled]
+    used = {name for block in enabled for name in (*block.mixtures, *(["base"] if block.base else []))}
+    mixtures = {one.name: one for group in tables.expanded.values() for one in group}
+    contrasts = [_contrast(table, tables) for table in tables.contrasts if table is not None]
+    waiting = {corpus for name, one in mixtures.items() if name not in used for corpus in one.corpora}
+    at_work = {corpus for name in used & mixtures.keys() for corpus in mixtures[name].corpora}
+    active = [active for contrast in contrasts if (active := contrast.within(used)) is not None]
+    values = dict(training)
+    validation = values.pop("validation")
+    lora = values.pop("lora")
+    if training.method == "lora":
+        lora = lora or schema.LoRATable()
+        targets = lora.target_modules
+        lora = LoRAConfig(
+            rank=lora.rank,
+            alpha=lora.alpha,
+            dropout=lora.dropout,
+            target_modules="all-linear" if targets == "all-linear" else tuple(targets),
+        )
+    return Study(
+        **dict(head),
+        folder=tables.folder,
+        models={name: models[name] for block in enabled for name in block.models},
+        corpora={name: one for name, one in corpora.items() if name in at_work or name not in waiting},
+        prompts=prompts,
+        mixtures={name: mixtures[name] for block in enabled for name in block.mixtures},
+        blocks=blocks,
+        training=SFTConfig(**values, lora=lora),
+        validation=validation and Validation(corpora=tuple(validation.corpora), max_items=validation.max_items),
+        evaluations={
+            name: _evaluation(name, table, corpora[table.corpus])
+            for name, table in tables.evaluations.items()
+            if table is not None
+        },
+        contrasts=tuple(active),
+        inactive=tuple(one.name for one in contrasts if one.name not in {other.name for other in active}),
+        paths={name: table.path for name, table in tables.corpora.items() if table is not None and table.path},
+        tokenizers=models,
+    )
+
+
+def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
+    """The grid and the arms, as they stand in the file."""
+
+    def members(names: list[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(mixture.name for name in names for mixture in tables.members(name)))
+
+    first = Block(
+        name="grid",
+        models=tuple(grid.models or tables.models),
+        mixtures=members(tables.grid_mixtures()),
+        seeds=tuple(grid.seeds),
+        base=grid.base,
+    )
+    arms = [
+        Block(
+            name=name,
+            models=tuple(arm.models or first.models),
+            mixtures=members(arm.mixtures) if arm.mixtures else first.mixtures,
+            seeds=tuple(arm.seeds or first.seeds),
+            base=arm.base,
+            enabled=arm.enabled,
+            separates=arm.separates,
+        )
+        for name, arm in tables.arms.items()
+        if arm is not None
+    ]
+    return (first, *arms)
+
+
+def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
+    """A corpus table as what its reader is given."""
+    return Source(
+        name=name,
+        reader=table.reader,
+        task=table.task,
+        languages=tuple(table.languages),
+        split=table.split,
+        path=None if table.path is None else folder / Path(table.path).expanduser(),
+        revision=table.revision,
+        max_items=table.max_items,
+        incomplete=table.incomplete,
+        options=dict(table.model_extra or {}),
+        checks={name: policy for name, policy in table.checks.items() if policy != "report"},
+    )
+
+
+def _evaluation(name: str, table: schema.EvaluationTable, source: Source) -> Evaluation:
+    return Evaluation(
+        name=name,
+        corpus=table.corpus,
+        task=source.task,
+        languages=tuple(table.languages or source.languages),
+        max_tokens=table.max_tokens or int(member("task", source.task).MAX_TOKENS),
+        generator=table.generator,
+        require_language=table.require_language,
+        shots=None if table.shots is None else Shots(corpus=table.shots.corpus, number=table.shots.number),
+    )
+
+
+def _contrast(table: schema.ContrastTable, tables: Tables) -> Contrast:
+    return Contrast(
+        name=table.name, control=table.control, treatments=treatments(table, tables.expanded), primary=table.primary
+    )

@@ -1,0 +1,218 @@
+"""What mixtures and families must fulfil: languages that exist, sums that come out, enough items."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from crosslift.mixtures.mixture import Mixture
+from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.problems import Problems
+from crosslift.studies.parsing.tables import Tables
+
+SHARES_TOLERANCE = 1e-5
+
+
+def check_mixtures(tables: Tables, problems: Problems) -> None:
+    """Note every problem of every mixture and family that could be read."""
+    for name, mixture in tables.mixtures.items():
+        if mixture is not None and _mixture(f"mixtures.{name}", mixture, tables, problems):
+            _enough(f"mixtures.{name}", tables.expanded[name], tables, problems)
+    for name, family in tables.families.items():
+        if family is not None and _family(f"families.{name}", family, tables, problems):
+            _enough(f"families.{name}", tables.expanded.get(name, ()), tables, problems)
+
+
+def _mixture(place: str, table: schema.MixtureTable, tables: Tables, problems: Problems) -> bool:
+    before = len(problems)
+    for i, part in enumerate(table.components):
+        here = f"{place}.components[{i}]"
+        if part.corpus in [other.corpus for other in table.components[:i]]:
+            problems.add(here, f"corpus '{part.corpus}' stands twice. Put its languages into one component.")
+        if (part.shares is None) == (part.counts is None):
+            problems.add(here, "needs shares or counts, and not both. Remove one or add one.")
+        known = _trained_on(f"{here}.corpus", part.corpus, tables, problems)
+        for kind, given in (("shares", part.shares), ("counts", part.counts)):
+            if given is not None and known is not None:
+                problems.languages(f"{here}.{kind}", given, among=known, owner=f"corpus '{part.corpus}'")
+    if len(problems) > before:
+        return False
+    shares = [part.shares for part in table.components if part.shares is not None]
+    if shares and len(shares) < len(table.components):
+        problems.add(place, "some components have shares and some counts. Write all of them one way.")
+    elif shares:
+        if table.budget is None:
+            problems.add(place, "'budget' is missing: shares are shares of something. Add budget = { amount = ... }.")
+        else:
+            _sums(place, shares, table.budget, problems)
+    else:
+        _counts(place, table, problems)
+    _budget(f"{place}.budget", table.budget, tables, problems)
+    return len(problems) == before
+
+
+def _trained_on(place: str, corpus: str, tables: Tables, problems: Problems) -> tuple[str, ...] | None:
+    """The languages of a corpus that is trained on; None where that is not known."""
+    if not problems.reference(place, "corpus", corpus, tables.corpora):
+        return None
+    table = tables.corpora[corpus]
+    if table is None:
+        return None
+    if table.split != "train":
+        problems.add(place, f"'{corpus}' is the {table.split} split. Train on a corpus with split = \"train\".")
+    return tuple(table.languages)
+
+
+def _sums(place: str, shares: Sequence[Mapping[str, float]], budget: schema.BudgetTable, problems: Problems) -> None:
+    advice = (
+        "Change one of them."
+        if budget.per == "total"
+        else 'Change one of them: with per = "language" they say how a language divides over corpora.'
+    )
+    groups = [""] if budget.per == "total" else list(dict.fromkeys(tag for part in shares for tag in part))
+    for group in groups:
+        total = math.fsum(share for part in shares for tag, share in part.items() if group in ("", tag))
+        if abs(total - 1) > SHARES_TOLERANCE:
+            of = f" of '{group}'" if group else ""
+            problems.add(place, f"shares{of} sum to {total:.6g} and must sum to 1. {advice}")
+
+
+def _counts(place: str, table: schema.MixtureTable, problems: Problems) -> None:
+    total = sum(sum((part.counts or {}).values()) for part in table.components)
+    if total == 0:
+        problems.add(place, "all counts are 0, so there is nothing to train on. Raise one.")
+    if table.budget is not None and table.budget.amount != total:
+        problems.add(
+            f"{place}.budget.amount", f"is {table.budget.amount} and the counts sum to {total}. Correct one of them."
+        )
+
+
+def _budget(place: str, budget: schema.BudgetTable | None, tables: Tables, problems: Problems) -> None:
+    if budget is None:
+        return
+    if budget.unit == "tokens" and budget.tokenizer is None:
+        problems.add(place, "'tokenizer' is missing: tokens are counted by the tokenizer of a model. Name one.")
+    if budget.tokenizer is not None:
+        problems.reference(f"{place}.tokenizer", "model", budget.tokenizer, tables.models)
+        if budget.unit != "tokens":
+            problems.add(f"{place}.tokenizer", f'has no meaning with unit = "{budget.unit}". Remove it.')
+
+
+def _family(place: str, table: schema.Family, tables: Tables, problems: Problems) -> bool:
+    before = len(problems)
+    known: tuple[str, ...] | None = None
+    owner = ""
+    for i, corpus in enumerate(table.corpora):
+        if corpus in table.corpora[:i]:
+            problems.add(f"{place}.corpora[{i}]", f"'{corpus}' stands twice. Remove one.")
+        here = _trained_on(f"{place}.corpora[{i}]", corpus, tables, problems)
+        if here is not None:
+            known = here if known is None else tuple(tag for tag in known if tag in here)
+            owner = (
+                f"corpus '{corpus}'" if len(table.corpora) == 1 else f"one of the corpora {', '.join(table.corpora)}"
+            )
+    for inner, tags in _tags_of(table):
+        problems.languages(f"{place}.{inner}", tags, among=known, owner=owner)
+    match table:
+        case schema.CoverageTable():
+            _coverage(place, table, problems)
+        case schema.DoseTable():
+            _dose(place, table, tables, problems)
+        case schema.DonorsTable():
+            if table.pivot in table.donors:
+                problems.add(f"{place}.donors", f"'{table.pivot}' is the pivot. Remove it from the donors.")
+            if table.budget.per == "language":
+                problems.add(f"{place}.budget.per", 'must be "total": donor_share divides a total. Change it.')
+        case _:
+            pass
+    _budget(f"{place}.budget", getattr(table, "budget", None), tables, problems)
+    return len(problems) == before
+
+
+def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problems) -> None:
+    for tag in table.languages:
+        if tag in table.fixed:
+            problems.add(f"{place}.languages", f"'{tag}' is fixed and gets a dose too. Remove it from one of them.")
+    no_doubles(f"{place}.doses", table.doses, problems)
+    for corpus in table.fixed_from:
+        problems.reference(f"{place}.fixed_from", "corpus of the family", corpus, table.corpora)
+    for corpus in table.corpora:
+        home = table.fixed_from.get(corpus, corpus)
+        known = _trained_on(f"{place}.fixed_from", home, tables, problems)
+        if known is None:
+            continue
+        problems.languages(f"{place}.fixed", table.fixed, among=known, owner=f"corpus '{home}'")
+        here, there = tables.corpora.get(corpus), tables.corpora[home]
+        if here is not None and there is not None and here.task != there.task:
+            problems.add(
+                f"{place}.fixed_from", f"'{home}' is of task {there.task} and '{corpus}' of {here.task}. Name another."
+            )
+
+
+def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict[str, int]]]:
+    """Every list of languages in a family, with its key."""
+    match table:
+        case schema.CoverageTable():
+            listed: list[tuple[str, list[str]]] = [
+                (f"languages[{i}]", tags) for i, tags in enumerate(table.languages or [])
+            ]
+            return listed + ([("nested", table.nested)] if table.nested else [])
+        case schema.DoseTable():
+            return [("languages", table.languages)]
+        case schema.DonorsTable():
+            return [("pivot", table.pivot), ("donors", table.donors)]
+        case schema.LeaveOneOutTable():
+            return [("languages", table.languages)]
+    return []
+
+
+def _coverage(place: str, table: schema.CoverageTable, problems: Problems) -> None:
+    if (table.languages is None) == (table.nested is None):
+        problems.add(
+            place, "needs languages (one list per mixture) or nested (one list), and not both. Remove one or add one."
+        )
+    if table.languages is not None:
+        no_doubles(f"{place}.languages", ["-".join(tags) for tags in table.languages], problems)
+        if table.sizes is not None:
+            problems.add(f"{place}.sizes", "belongs to nested. Remove it.")
+    if table.nested is not None:
+        no_doubles(f"{place}.sizes", table.sizes or [], problems)
+        for size in table.sizes or []:
+            if size > len(table.nested):
+                problems.add(
+                    f"{place}.sizes", f"{size} is more than the {len(table.nested)} languages of nested. Lower it."
+                )
+
+
+def no_doubles(place: str, values: Sequence[Any], problems: Problems) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            problems.add(place, f"{value} stands {count} times. Remove the others.")
+
+
+def _enough(place: str, mixtures: Iterable[Mixture], tables: Tables, problems: Problems) -> None:
+    """Too few items, as far as max_items tells it; the draw counts again."""
+    for mixture in mixtures:
+        amounts = mixture.amounts()
+        if mixture.family and not any(amounts.values()):
+            problems.add(place, f"mixture {mixture.name} is empty. Raise the amounts.")
+        if mixture.unit != "items" or mixture.repeat:
+            continue
+        for corpus in mixture.corpora:
+            table = tables.corpora[corpus]
+            if table is None or table.max_items is None:
+                continue
+            inside = {tag: amount for (name, tag), amount in amounts.items() if name == corpus}
+            together = mixture.pairing == "disjoint"
+            need = sum(inside.values()) if together else max(inside.values())
+            if need > table.max_items:
+                whom = "in all languages together" if together else f"in '{max(inside, key=lambda tag: inside[tag])}'"
+                problems.add(
+                    place,
+                    f"mixture {mixture.name} asks for {need} items of corpus '{corpus}' {whom} and max_items is "
+                    f"{table.max_items}: {need - table.max_items} too few. Raise max_items, ask for less, or say "
+                    "repeat = true.",
+                )
+                break

@@ -1,0 +1,337 @@
+"""What the tables of a study file say together: references, sums, and what can be known before a corpus is read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from crosslift.discover import member, members
+from crosslift.mixtures.mixture import Mixture
+from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.mixture_rules import check_mixtures, no_doubles
+from crosslift.studies.parsing.problems import Problems, some
+from crosslift.studies.parsing.tables import Tables, treatments
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+MAX_NAME = 120
+"""Characters of a run's name: file systems allow 255 bytes, and suffixes need some of them."""
+
+
+def check(tables: Tables, problems: Problems) -> None:
+    """Note every problem; look only into tables that could be read."""
+    _names(tables, problems)
+    for name, model in tables.models.items():
+        if model is not None:
+            _model(f"models.{name}", model, tables.folder, problems)
+    for name, corpus in tables.corpora.items():
+        if corpus is not None:
+            _corpus(f"corpora.{name}", corpus, tables.folder, problems)
+    check_mixtures(tables, problems)
+    for name, evaluation in tables.evaluations.items():
+        if evaluation is not None:
+            _evaluation(f"evaluations.{name}", evaluation, tables, problems)
+    if tables.grid is not None:
+        _grid(tables.grid, tables, problems)
+    for name, arm in tables.arms.items():
+        if arm is not None:
+            _block(f"arms.{name}", arm, tables, problems)
+    if tables.training is not None:
+        _training(tables.training, tables, problems)
+    for i, contrast in enumerate(tables.contrasts):
+        if contrast is not None:
+            _contrast(f"contrasts[{i}]", contrast, tables, problems)
+
+
+def _names(tables: Tables, problems: Problems) -> None:
+    """Names become folders: no separators, and none that differ by case alone."""
+    places = [("name", tables.head.name)] if tables.head is not None else []
+    for kind in ("corpora", "mixtures", "families", "evaluations", "arms"):
+        places += [(f"{kind}.{name}", name) for name in getattr(tables, kind)]
+    for place, name in places:
+        if not NAME.fullmatch(name):
+            problems.add(place, f"'{name}' is not a usable name: letters, digits, '_', '+' and '-' only. Rename it.")
+    for name in tables.models:
+        if not MODEL_NAME.fullmatch(name):
+            problems.add(
+                f"models.{name}",
+                f"'{name}' is not a usable name: letters, digits, '_', '.', '+' and '-' only. Rename it.",
+            )
+    for name in tables.families:
+        if name in tables.mixtures:
+            problems.add(f"families.{name}", "a mixture has the same name. Rename one of them.")
+    if "base" in (*tables.mixtures, *tables.families):
+        problems.add("mixtures.base", "'base' is the name of the untouched base model. Rename the mixture.")
+    mixtures = [mixture.name for group in tables.expanded.values() for mixture in group]
+    _unique("mixtures", mixtures, problems)
+    _unique("models", tables.models, problems)
+    _unique("corpora", tables.corpora, problems)
+    _unique("evaluations", tables.evaluations, problems)
+    longest = max((f"{model}.{mixture}" for model in tables.models for mixture in mixtures), key=len, default="")
+    if len(longest) > MAX_NAME:
+        problems.add(
+            "", f"the run name '{longest}' is longer than {MAX_NAME} characters. Shorten names of models or families."
+        )
+
+
+def _unique(kind: str, names: Iterable[str], problems: Problems) -> None:
+    for name, count in Counter(name.lower() for name in names).items():
+        if count > 1:
+            problems.add(
+                kind, f"{count} are called '{name}' (case does not count): runs would have the same name. Rename one."
+            )
+
+
+def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problems) -> None:
+    if table.path.startswith("pocket:"):
+        from crosslift.pocket import checkpoints
+
+        problems.reference(f"{place}.path", "pocket model", table.path.removeprefix("pocket:"), checkpoints.names())
+    else:
+        local = _there(folder, table.path)
+        if local is not None:
+            if not (local / "config.json").is_file():
+                problems.add(
+                    f"{place}.path", f"{table.path} has no config.json, so it is not a model folder. Correct the path."
+                )
+        elif table.path.startswith((".", "/", "~")):
+            problems.add(
+                f"{place}.path",
+                f"the folder {table.path} does not exist. Correct the path (it is relative to the study file).",
+            )
+        elif table.path.count("/") != 1:
+            problems.add(
+                f"{place}.path",
+                f"'{table.path}' is no folder and no hub name of the form owner/name. Correct it; pocket models are "
+                f"written pocket:{table.path.split('/')[0]}.",
+            )
+    template = table.template if table.template != "plain" else None
+    if template is not None and not (_there(folder, template) or folder).is_file():
+        problems.add(f"{place}.template", f'there is no file {template}. Correct the path, or say "plain".')
+
+
+def _there(folder: Path, written: str) -> Path | None:
+    """Where a path of the file leads; None if nowhere, as names do that are too long or begin with an unknown ~user."""
+    try:
+        path = folder / Path(written).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Problems) -> None:
+    problems.languages(f"{place}.languages", table.languages)
+    if _member(f"{place}.task", "task", table.task, problems) and table.prompt is not None:
+        prompts = member("task", table.task).PROMPTS
+        problems.reference(f"{place}.prompt", f"prompt of task '{table.task}' called", table.prompt, prompts)
+    for name in table.checks:
+        _member(f"{place}.checks", "check", name, problems)
+    if not _member(f"{place}.reader", "reader", table.reader, problems):
+        return
+    reader = member("reader", table.reader)
+    options = getattr(reader, "OPTIONS", {})
+    problems.options(place, table.model_extra or {}, options, schema.CorpusTable.model_fields)
+    needs_path = getattr(reader, "NEEDS_PATH", None)
+    if table.path is None:
+        if needs_path:
+            problems.add(place, f"'path' is missing: reader '{table.reader}' reads a file. Add it.")
+        return
+    if needs_path is False:
+        problems.add(f"{place}.path", f"reader '{table.reader}' makes its items and takes no path. Remove it.")
+        return
+    path = _there(folder, table.path)
+    if path is None:
+        problems.add_absent(
+            f"{place}.path", f"{table.path} does not exist. Correct the path (it is relative to the study file)."
+        )
+    elif not os.access(path, os.R_OK):
+        problems.add(f"{place}.path", f"{table.path} cannot be read. Give yourself read permission.")
+
+
+def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
+    return problems.reference(place, kind, name, members(kind))
+
+
+def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, problems: Problems) -> None:
+    _member(f"{place}.generator", "generator", table.generator, problems)
+    if not problems.reference(f"{place}.corpus", "corpus", table.corpus, tables.corpora):
+        return
+    corpus = tables.corpora[table.corpus]
+    if table.languages is not None:
+        among = None if corpus is None else corpus.languages
+        problems.languages(f"{place}.languages", table.languages, among=among, owner=f"corpus '{table.corpus}'")
+    if table.shots is not None:
+        _shots(f"{place}.shots", table, table.shots, tables, problems)
+
+
+def _shots(
+    place: str, table: schema.EvaluationTable, shots: schema.ShotsTable, tables: Tables, problems: Problems
+) -> None:
+    asked = tables.corpora[table.corpus]
+    if not problems.reference(f"{place}.corpus", "corpus", shots.corpus, tables.corpora):
+        return
+    shown = tables.corpora[shots.corpus]
+    if shown is None or asked is None:
+        return
+    if shown.task != asked.task:
+        problems.add(
+            f"{place}.corpus",
+            f"'{shots.corpus}' is of task {shown.task} and the evaluation of {asked.task}. Name another.",
+        )
+    if shots.corpus == table.corpus:
+        problems.add(f"{place}.corpus", "shows the items that are asked. Name a corpus of another split.")
+    if shown.max_items is not None and shots.number > shown.max_items:
+        problems.add(
+            f"{place}.number", f"is {shots.number} and '{shots.corpus}' is read to {shown.max_items} items. Lower it."
+        )
+    lacking = [tag for tag in table.languages or asked.languages if tag not in shown.languages]
+    if lacking:
+        problems.add(
+            f"{place}.corpus", f"'{shots.corpus}' has no {', '.join(lacking)}, which is asked. Ask in fewer languages."
+        )
+
+
+def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
+    _block("grid", table, tables, problems)
+    if not tables.mixtures and not tables.families and not table.base:
+        problems.add(
+            "", "there is nothing to run. Add [mixtures.<name>] or [families.<name>], or say base = true under [grid]."
+        )
+    _asked(tables, problems)
+
+
+def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables, problems: Problems) -> None:
+    for i, name in enumerate(table.models or []):
+        problems.reference(f"{place}.models[{i}]", "model", name, tables.models)
+    hidden = _hidden(tables)
+    for i, name in enumerate(table.mixtures or []):
+        if not name.startswith(hidden):
+            problems.reference(f"{place}.mixtures[{i}]", "mixture or family", name, tables.mixture_names())
+    no_doubles(f"{place}.models", table.models or [], problems)
+    no_doubles(f"{place}.mixtures", table.mixtures or [], problems)
+    no_doubles(f"{place}.seeds", table.seeds or [], problems)
+
+
+def _hidden(tables: Tables) -> tuple[str, ...]:
+    """Names of mixtures and families that are wrong themselves: names that begin so are not looked into."""
+    return tuple(name for kind in (tables.mixtures, tables.families) for name, entry in kind.items() if entry is None)
+
+
+def _asked(tables: Tables, problems: Problems) -> None:
+    """A run whose task nothing evaluates is a mistake, not a wish."""
+    tables_of = [tables.corpora.get(table.corpus) for table in tables.evaluations.values() if table is not None]
+    asked = {corpus.task for corpus in tables_of if corpus is not None}
+    if None in tables_of or None in tables.evaluations.values():
+        return
+    idle: dict[str, list[str]] = {}
+    for mixture in _of_blocks(tables):
+        tasks = _tasks(tables, mixture)
+        if tasks and not tasks & asked:
+            idle.setdefault(" and ".join(sorted(tasks)), []).append(mixture.name)
+    for words, names in idle.items():
+        problems.add("evaluations", f"no evaluation asks for {words}, which is trained by {some(names)}. Add one.")
+
+
+def _tasks(tables: Tables, mixture: Mixture) -> set[str]:
+    """The tasks that a mixture trains on; empty where a corpus or its task is wrong, which has been said already."""
+    corpora = [tables.corpora.get(name) for name in mixture.corpora]
+    tasks = {"" if corpus is None else corpus.task for corpus in corpora}
+    return tasks if tasks <= {*members("task")} else set()
+
+
+def _of_blocks(tables: Tables) -> list[Mixture]:
+    """The mixtures of the grid and of all arms."""
+    return [mixture for name in tables.named_mixtures() for mixture in tables.members(name)]
+
+
+def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -> None:
+    _member("training.trainer", "trainer", table.trainer, problems)
+    for first, second in (("epochs", "steps"), ("batch_examples", "batch_tokens")):
+        if (getattr(table, first) is None) == (getattr(table, second) is None):
+            problems.add("training", f"needs {first} or {second}, and not both. Remove one or add one.")
+    if table.lora is not None and table.method != "lora":
+        problems.add("training.lora", 'has no meaning with method = "full". Remove it, or say method = "lora".')
+    validation = table.validation
+    if validation is None:
+        if table.select_by != "last":
+            problems.add(
+                "training.select_by",
+                f'"{table.select_by}" needs held-out items. Add validation = {{ corpora = [...] }}.',
+            )
+        if table.validate_every is not None:
+            problems.add("training.validate_every", "has nothing to validate on. Add validation = { corpora = [...] }.")
+        return
+    for i, name in enumerate(validation.corpora):
+        here = f"training.validation.corpora[{i}]"
+        if problems.reference(here, "corpus", name, tables.corpora):
+            corpus = tables.corpora[name]
+            if corpus is not None and corpus.split == "train":
+                problems.add(here, f"'{name}' is the train split. Validate on items that are held out.")
+    if table.select_by == "last" or any(tables.corpora.get(name) is None for name in validation.corpora):
+        return
+    mixtures = [mixture for mixture in _of_blocks(tables) if _tasks(tables, mixture)]
+    blind = [mix.name for mix in mixtures if not any(_validates(tables, name, mix) for name in validation.corpora)]
+    if blind:
+        problems.add(
+            "training.validation",
+            f"has no item in a language and task of {some(blind)}, whose checkpoints cannot be selected by "
+            f'{table.select_by}. Add a corpus, or say select_by = "last".',
+        )
+
+
+def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:
+    corpus = tables.corpora[name]
+    if corpus is None or corpus.task not in _tasks(tables, mixture):
+        return False
+    return any(tag in corpus.languages for tag in mixture.languages)
+
+
+def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems: Problems) -> None:
+    mixtures = {mixture.name: mixture for group in tables.expanded.values() for mixture in group}
+    asked = tables.named_mixtures()
+    grid = {*asked, *(mixture.name for mixture in _of_blocks(tables))}
+    if any(not tables.members(name) for name in asked):
+        grid |= {*mixtures, *tables.families}  # said already: the list itself is wrong
+    hidden = _hidden(tables)
+    others = [other for other in tables.contrasts if other is not None and other is not table]
+    if any(other.name == table.name for other in others):
+        problems.add(place, f"another contrast is called '{table.name}' too. Rename one.")
+
+    control = mixtures.get(table.control)
+    if table.control == "base":
+        blocks = [tables.grid, *tables.arms.values()]
+        if None not in blocks and not any(block.base for block in blocks if block is not None):
+            problems.add(f"{place}.control", "the base models are not in the grid. Say base = true under [grid].")
+    elif table.control in tables.families:
+        first = [mixture.name for mixture in tables.expanded.get(table.control, ())]
+        problems.add(
+            f"{place}.control", f"'{table.control}' is a family. Name one of its mixtures: {', '.join(first)}."
+        )
+    elif not table.control.startswith(hidden) and problems.reference(
+        f"{place}.control", "mixture", table.control, mixtures
+    ):
+        _in_grid(f"{place}.control", table.control, grid, problems)
+
+    for i, name in enumerate(table.treatments):
+        here = f"{place}.treatments[{i}]"
+        if name.startswith(hidden) or not problems.reference(
+            here, "mixture or family", name, [*mixtures, *tables.families]
+        ):
+            continue
+        _in_grid(here, name, grid, problems)
+        treatment = mixtures.get(name)
+        if treatment is None:
+            if not treatments(table, tables.expanded):
+                problems.add(here, f"family '{name}' has no mixture to compare with '{table.control}'. Name another.")
+        elif treatment is control:
+            problems.add(here, f"'{name}' is compared with itself. Remove it.")
+        elif control is not None and not _tasks(tables, control) & _tasks(tables, treatment):
+            problems.add(here, f"'{name}' and '{control.name}' have no task in common. Compare mixtures of one task.")
+
+
+def _in_grid(place: str, name: str, grid: set[str], problems: Problems) -> None:
+    if name not in grid:
+        problems.add(place, f"'{name}' is not in grid.mixtures, so no run has it. Add it there, or to an arm.")

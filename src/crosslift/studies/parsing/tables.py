@@ -1,0 +1,137 @@
+"""The tables of a study file, read one by one.
+
+Each entry of each table is validated by itself, so that one wrong type does not hide an unknown language three tables
+further down. What they say together is checked in `check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from crosslift.mixtures.mixture import Component, Mixture
+from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.families import budget, expand
+from crosslift.studies.parsing.problems import Problems, unknown_key
+from crosslift.studies.parsing.schema import StudyFile
+
+
+@dataclass(kw_only=True)
+class Tables:
+    """The file, read. None stands for what is there and wrong: it may be referred to, and is not looked into."""
+
+    folder: Path
+    head: schema.Head | None = None
+    models: dict[str, schema.ModelTable | None] = field(default_factory=dict)
+    corpora: dict[str, schema.CorpusTable | None] = field(default_factory=dict)
+    mixtures: dict[str, schema.MixtureTable | None] = field(default_factory=dict)
+    families: dict[str, schema.Family | None] = field(default_factory=dict)
+    evaluations: dict[str, schema.EvaluationTable | None] = field(default_factory=dict)
+    grid: schema.GridTable | None = None
+    arms: dict[str, schema.ArmTable | None] = field(default_factory=dict)
+    training: schema.TrainingTable | None = None
+    contrasts: list[schema.ContrastTable | None] = field(default_factory=list)
+    expanded: dict[str, tuple[Mixture, ...]] = field(default_factory=dict)
+    """Family or mixture -> its mixtures; only of what is right so far."""
+
+    def grid_mixtures(self) -> list[str]:
+        """Mixtures and families of the grid: those it names, or all that no arm names."""
+        if self.grid is not None and self.grid.mixtures:
+            return self.grid.mixtures
+        of_arms = {name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()}
+        return [name for name in (*self.mixtures, *self.families) if name not in of_arms]
+
+    def members(self, name: str) -> tuple[Mixture, ...]:
+        """The mixtures behind a name: a family's, or the one mixture, which may be one of a family."""
+        if name in self.expanded:
+            return self.expanded[name]
+        return tuple(mixture for group in self.expanded.values() for mixture in group if mixture.name == name)
+
+    def mixture_names(self) -> list[str]:
+        """What a block may name: mixtures, families, and the mixtures of families."""
+        inside = [mixture.name for group in self.expanded.values() for mixture in group]
+        return list(dict.fromkeys([*self.mixtures, *self.families, *inside]))
+
+    def named_mixtures(self) -> list[str]:
+        """Those of the grid and of all arms, also of arms that are not enabled."""
+        of_arms = [name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()]
+        return list(dict.fromkeys([*self.grid_mixtures(), *of_arms]))
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
+    """Read the tables one by one and note what is wrong with each."""
+    fields = StudyFile.model_fields
+    for key in raw:
+        if key not in fields:
+            problems.add("", unknown_key(key, fields))
+    for key in ("models", "corpora", "training", "evaluations"):
+        if not raw.get(key):
+            table = "[training]" if key == "training" else f"[{key}.<name>]"
+            problems.add("", f"there is no table {table}. Add one.")
+    tables = Tables(folder=folder)
+    tables.head = _entry(schema.Head, {key: raw[key] for key in schema.Head.model_fields if key in raw}, "", problems)
+    for key, kind in schema.TABLES.items():
+        entries = raw.get(key, {})
+        if not isinstance(entries, dict):
+            problems.add(key, f"must be tables of the form [{key}.<name>]. Change it.")
+            continue
+        setattr(tables, key, {name: _entry(kind, value, f"{key}.{name}", problems) for name, value in entries.items()})
+    tables.grid = _entry(schema.GridTable, raw.get("grid", {}), "grid", problems)
+    if raw.get("training"):
+        tables.training = _entry(schema.TrainingTable, raw["training"], "training", problems)
+    contrasts = raw.get("contrasts", [])
+    if not isinstance(contrasts, list):
+        problems.add("contrasts", "must be tables of the form [[contrasts]]. Double the brackets.")
+        contrasts = []
+    tables.contrasts = [
+        _entry(schema.ContrastTable, value, f"contrasts[{i}]", problems) for i, value in enumerate(contrasts)
+    ]
+    for name, mixture in tables.mixtures.items():
+        if mixture is not None:
+            tables.expanded[name] = (_mixture(name, mixture),)
+    for name, family in tables.families.items():
+        if family is not None and name not in tables.expanded:
+            tables.expanded[name] = expand(name, family)
+    return tables
+
+
+def _entry(kind: Any, value: Any, place: str, problems: Problems) -> Any | None:
+    return problems.read(kind, value, place, _adapter(kind))
+
+
+def _mixture(name: str, table: schema.MixtureTable) -> Mixture:
+    return Mixture(
+        name=name,
+        components=tuple(
+            Component(corpus=part.corpus, shares=part.shares, counts=part.counts) for part in table.components
+        ),
+        pairing=table.pairing,
+        budget=None if table.budget is None else budget(table.budget),
+        order=table.order,
+        repeat=table.repeat,
+    )
+
+
+def treatments(table: schema.ContrastTable, expanded: Mapping[str, tuple[Mixture, ...]]) -> tuple[str, ...]:
+    """The mixtures compared with the control. Of a family: those on the control's corpora, without the control."""
+    mixtures = {mixture.name: mixture for members in expanded.values() for mixture in members}
+    control = mixtures.get(table.control)
+    names: dict[str, None] = {}
+    for name in table.treatments:
+        if name in mixtures:
+            names[name] = None
+            continue
+        for mixture in expanded.get(name, ()):
+            if mixture is not control and (control is None or set(mixture.corpora) == set(control.corpora)):
+                names[mixture.name] = None
+    return tuple(names)

@@ -1,0 +1,203 @@
+"""What a study will cost and what it will not be able to tell, before anything is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from crosslift.fingerprint import fingerprint
+from crosslift.mixtures.mixture import Mixture
+from crosslift.studies.parsing.problems import some
+from crosslift.studies.planning.confounds import confounds
+from crosslift.studies.planning.volume import checkpoint_bytes, training_flops
+from crosslift.studies.run import Run
+from crosslift.studies.study import Block, Study
+from crosslift.training.trainer import num_steps
+from crosslift.transfer.design.power import Design, smallest_difference, what_buys_what
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """None where it is not known before `crosslift prepare`."""
+
+    name: str
+    num_examples: int | None
+    """In one epoch; 0 for base models."""
+    num_tokens: int | None
+    """In one epoch, under the run's own tokenizer."""
+    num_steps: int | None
+    evaluations: tuple[str, ...]
+    """`<evaluation>.<language>`, one step each."""
+    checkpoint_bytes: int | None
+    tasks: tuple[str, ...] = ()
+    num_languages: int = 0
+    """Trained on; 0 for base models."""
+    flops: float | None = None
+    """Of training, in floating-point operations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedArm:
+    name: str
+    enabled: bool
+    num_runs: int
+    """That neither the grid nor an earlier enabled arm has."""
+    separates: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    runs: tuple[PlannedRun, ...]
+    arms: tuple[PlannedArm, ...]
+    same: dict[str, str]
+    """Run -> an earlier one that is the same training; computed once."""
+    differences: dict[str, float | None]
+    """Evaluation -> smallest difference between two runs that it can show in one language; None: items are unknown."""
+    buys: dict[str, dict[str, float]]
+    """Evaluation -> what is planned, and twice of each thing -> smallest difference between two mixtures, mean over
+    languages, that one model's runs can show; evaluations whose items are unknown are left out."""
+    warnings: tuple[str, ...]
+    """What the study will not be able to tell apart, in words."""
+
+    @property
+    def num_evaluations(self) -> int:
+        return sum(len(run.evaluations) for run in self.runs)
+
+    @property
+    def num_steps(self) -> int | None:
+        """Optimiser steps of all runs together."""
+        return _total([run.num_steps for run in self.runs])
+
+    @property
+    def flops(self) -> float | None:
+        """Training of all runs together."""
+        known = [run.flops for run in self.runs if run.flops is not None]
+        return sum(known) if len(known) == len(self.runs) else None
+
+    @property
+    def steps_by_languages(self) -> dict[str, dict[int, tuple[int, ...]]]:
+        """Tasks -> number of languages -> the different numbers of steps of its runs."""
+        found: dict[str, dict[int, set[int]]] = {}
+        for run in self.runs:
+            if run.tasks and run.num_steps is not None:
+                row = found.setdefault(" + ".join(run.tasks), {})
+                row.setdefault(run.num_languages, set()).add(run.num_steps)
+        return {task: {n: tuple(sorted(steps)) for n, steps in sorted(row.items())} for task, row in found.items()}
+
+    @property
+    def disk_bytes(self) -> int | None:
+        """Checkpoints that stay; predictions and scores are small beside them."""
+        return _total([run.checkpoint_bytes for run in self.runs])
+
+
+def plan(
+    study: Study,
+    *,
+    manifests: Mapping[str, Mapping[str, Any]] | None = None,
+    num_items: Mapping[str, int] | None = None,
+) -> Plan:
+    """What will run.
+
+    Args:
+        manifests: mixture -> its manifest, where it has been prepared. Without it the examples of budgets in tokens or
+            bytes and all tokens are unknown (None).
+        num_items: corpus -> its items, where it has been read; else max_items is believed.
+    """
+    manifests = manifests or {}
+    items = {name: source.max_items for name, source in study.corpora.items()} | dict(num_items or {})
+    return Plan(
+        runs=tuple(_run(study, run, manifests) for run in study.runs()),
+        arms=tuple(_arms(study)),
+        same=_same(study),
+        differences={
+            one.name: None if (number := items[one.corpus]) is None else smallest_difference(number)
+            for one in study.evaluations.values()
+        },
+        buys={
+            one.name: what_buys_what(Design(items=number, languages=len(one.languages), seeds=len(study.seeds)))
+            for one in study.evaluations.values()
+            if (number := items[one.corpus]) is not None
+        },
+        warnings=(*confounds(study), *_waiting(study)),
+    )
+
+
+def _same(study: Study) -> dict[str, str]:
+    first: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for run in study.runs():
+        if run.mixture is not None:
+            key = fingerprint(study.identity_of(run))
+            if first.setdefault(key, run.name) != run.name:
+                found[run.name] = first[key]
+    return found
+
+
+def _arms(study: Study) -> Iterator[PlannedArm]:
+    there = {run.name for run in study.runs_of(study.blocks[0])}
+    for arm in study.blocks[1:]:
+        names = _names(arm)
+        yield PlannedArm(name=arm.name, enabled=arm.enabled, num_runs=len(names - there), separates=arm.separates)
+        if arm.enabled:
+            there |= names
+
+
+def _names(block: Block) -> set[str]:
+    """Names of the runs, known also where the block is not enabled."""
+    trained = {f"{m}.{mixture}.s{seed}" for m in block.models for mixture in block.mixtures for seed in block.seeds}
+    return trained | ({f"{m}.base" for m in block.models} if block.base else set())
+
+
+def _waiting(study: Study) -> tuple[str, ...]:
+    if not study.inactive:
+        return ()
+    names = some([f"'{name}'" for name in study.inactive])
+    return (f"contrasts {names}: need an arm that is off, and are not estimated.",)
+
+
+def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> PlannedRun:
+    evaluations = tuple(f"{one.name}.{tag}" for one in study.evaluations_of(run) for tag in one.languages)
+    if run.mixture is None:
+        return PlannedRun(
+            name=run.name,
+            num_examples=0,
+            num_tokens=0,
+            num_steps=0,
+            evaluations=evaluations,
+            checkpoint_bytes=0,
+            flops=0.0,
+        )
+    manifest = manifests.get(run.mixture.name)
+    examples = num_examples(run.mixture) if manifest is None else int(manifest["num_examples"])
+    tokens = None
+    if manifest is not None and run.model.name in manifest["tokens"]:
+        tokens = sum(sum(parts.values()) for parts in manifest["tokens"][run.model.name].values())
+    config = study.training
+    steps = config.steps
+    if steps is None and examples is not None and (config.batch_tokens is None or tokens is not None):
+        steps = num_steps(examples, config, num_tokens=tokens)
+    flops = None
+    if examples is not None and steps is not None:
+        flops = training_flops(study, run.model, examples=examples, tokens=tokens, steps=steps)
+    return PlannedRun(
+        tasks=study.tasks_of(run.mixture),
+        num_languages=len(run.mixture.languages),
+        flops=flops,
+        name=run.name,
+        num_examples=examples,
+        num_tokens=tokens,
+        num_steps=steps,
+        evaluations=evaluations,
+        checkpoint_bytes=checkpoint_bytes(study, run.model),
+    )
+
+
+def num_examples(mixture: Mixture) -> int | None:
+    """Examples of a mixture whose budget counts items; None for tokens and bytes."""
+    return sum(mixture.amounts().values()) if mixture.unit == "items" else None
+
+
+def _total(parts: list[int | None]) -> int | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None

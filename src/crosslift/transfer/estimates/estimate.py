@@ -1,0 +1,289 @@
+"""Statements about cross-lingual transfer, with their uncertainty: every estimand for every condition and contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from crosslift.transfer.estimates.conditions import Condition, Resampled, conditions
+from crosslift.transfer.estimates.estimands import (
+    COMPARISONS,
+    ESTIMANDS,
+    GAIN,
+    SEEN_UNSEEN_GAP,
+    Comparison,
+    Estimand,
+    Groups,
+)
+from crosslift.transfer.estimates.language_groups import groups
+from crosslift.transfer.estimates.multiplicity import adjust
+from crosslift.transfer.estimates.number import Number, combine, number
+from crosslift.transfer.estimates.panel import panels
+from crosslift.transfer.estimates.statement import Statement, conclude
+
+ESTIMATES = pl.Schema(
+    {
+        "estimand": pl.String,  # of estimands.py: "score", "gain", "relative_to_english", "seen_unseen_gap" ...
+        "contrast": pl.String,  # readable: "pocket-m: cov-en-sw - en"
+        "declared": pl.String,  # name of the declared contrast; "" where the estimand has no control
+        "primary": pl.Boolean,  # is this the one number that its declared contrast was declared for?
+        "model": pl.String,
+        "mixture": pl.String,  # or "mean of 5" for the mean over the treatments of a contrast
+        "control": pl.String,  # mixture compared with; "" where the estimand has none
+        "setting": pl.String,
+        "evaluation": pl.String,
+        "task": pl.String,
+        "metric": pl.String,
+        "languages": pl.String,  # a tag, or a named group: "all", "non-English", "seen", "unseen", "high", "low"
+        "value": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "level": pl.Float64,
+        "num_items": pl.Int64,
+        "num_clusters": pl.Int64,
+        "num_seeds": pl.Int64,  # the fewest of the conditions compared; untrained base models do not count
+        "p": pl.Float64,
+        "p_adjusted": pl.Float64,
+        "method": pl.String,
+        "note": pl.String,  # why null where value is null: "unseen: no such language", "3 errors: run again"
+    }
+)
+
+
+class Contrast(Protocol):
+    """A declared comparison: treatments (mixtures) against one control (a mixture, or "base").
+
+    It makes one statement per model and evaluation: the mean over its treatments minus the control. Who wants separate
+    statements declares separate contrasts.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def control(self) -> str: ...
+    @property
+    def treatments(self) -> Sequence[str]: ...
+    @property
+    def primary(self) -> bool: ...
+
+
+def estimate(
+    scores: pl.DataFrame,
+    runs: pl.DataFrame,
+    contrasts: Sequence[Contrast],
+    *,
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
+    primary_metrics: Mapping[str, str] | None = None,
+) -> pl.DataFrame:
+    """Everything that can be estimated, with intervals, p-values, and reasons where a number cannot be given.
+
+    Every estimand for every condition, metric and group of languages; then the same against the control of every
+    declared contrast, for each treatment and for the mean over a contrast's treatments. What a contrast was declared
+    for is one number per model and evaluation: the gain over all languages in the task's primary metric, mean over
+    its treatments.
+
+    Args:
+        scores: `crosslift.scores.SCORES`, in any order.
+        runs: `crosslift.scores.RUNS`; runs of one model and mixture are its training seeds.
+        contrasts: a control among its own treatments is left out; a treatment and a control that were trained for
+            different evaluations are compared where both were evaluated.
+        level: of the intervals, each by itself.
+        num_resamples: of the bootstrap.
+        seed: of the resampling. Equal arguments give equal bytes.
+        primary_metrics: task -> metric; for a task that is not in it, the first metric that stands in `scores`.
+
+    Returns:
+        ESTIMATES, in an order that depends on the arguments' content only.
+
+    Raises:
+        TransferError: the tables contradict themselves, see `panel.panels`.
+    """
+    metrics = scores.select("task", "metric").unique(maintain_order=True)
+    primary = dict(reversed(metrics.rows())) | dict(primary_metrics or {})
+    known = conditions(runs)
+    rows: list[dict[str, Any]] = []
+    for panel in panels(scores, runs):
+        resampled = Resampled(panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed)
+        rows += conclude(resampled, _of_conditions(resampled), level=level)
+        is_primary = primary[panel.task] == panel.metric
+        for contrast in contrasts:
+            rows += conclude(resampled, _of_contrast(resampled, contrast, is_primary=is_primary), level=level)
+    rows += _without_common_ground(known, contrasts, rows)
+    return adjust(pl.DataFrame(rows, schema=ESTIMATES, infer_schema_length=None))
+
+
+def _of_conditions(resampled: Resampled) -> Iterator[Statement]:
+    for condition in resampled.present:
+        for estimand in ESTIMANDS:
+            for label in estimand.labels(groups(resampled.panel.languages, condition.trained)):
+                yield _statement(resampled, estimand, label, condition)
+
+
+def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
+    """Each treatment minus the control, then the mean over treatments minus the control, per model."""
+    present = {condition.key: condition for condition in resampled.present}
+    for model in sorted({condition.model for condition in present.values()}):
+        control = present.get((model, contrast.control))
+        keys = [(model, name) for name in dict.fromkeys(contrast.treatments) if name != contrast.control]
+        treatments = [present[key] for key in keys if key in present]
+        if control is None or not treatments:
+            continue
+        for comparison in COMPARISONS:
+            for label in comparison.labels(groups(resampled.panel.languages, ())):
+                declared = contrast.primary and is_primary and comparison is GAIN and label == "all"
+                single = declared and len(treatments) == 1
+                each = [
+                    _compared(resampled, comparison, label, treatment, control, contrast=contrast, primary=single)
+                    for treatment in treatments
+                ]
+                yield from each
+                if len(each) > 1:
+                    yield _mean_of(each, contrast, primary=declared)
+
+
+def _statement(resampled: Resampled, estimand: Estimand, label: str, condition: Condition) -> Statement:
+    """One estimand of one condition."""
+    languages = groups(resampled.panel.languages, condition.trained)
+    positions, problem = _common_ground(resampled, estimand, label, languages, [condition])
+    made: Number | None = None
+    if not problem:
+        made = number(
+            resampled, condition.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
+        )
+    return Statement(
+        columns=_columns(condition, label)
+        | {
+            "estimand": estimand.name,
+            "contrast": f"{condition.model}: {condition.mixture}",
+            "num_seeds": _num_seeds([condition]),
+        },
+        number=made,
+        problem=problem,
+        positions=positions,
+        bounds=estimand.bounds,
+        tested=estimand is SEEN_UNSEEN_GAP,
+    )
+
+
+def _compared(
+    resampled: Resampled,
+    comparison: Comparison,
+    label: str,
+    treatment: Condition,
+    control: Condition,
+    *,
+    contrast: Contrast,
+    primary: bool,
+) -> Statement:
+    """One comparison of a treatment with its control; both sides by the treatment's groups."""
+    languages = groups(resampled.panel.languages, treatment.trained)
+    estimand = comparison.of
+    positions, problem = _common_ground(resampled, estimand, label, languages, [treatment, control])
+    made: Number | None = None
+    if not problem:
+        one, other = (
+            number(
+                resampled, side.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
+            )
+            for side in (treatment, control)
+        )
+        made = comparison.by(one, other)
+    return Statement(
+        columns=_columns(treatment, label)
+        | {
+            "estimand": comparison.name,
+            "contrast": f"{treatment.model}: {treatment.mixture} - {control.mixture}",
+            "declared": contrast.name,
+            "primary": primary,
+            "control": control.mixture,
+            "num_seeds": _num_seeds([treatment, control]),
+        },
+        number=made,
+        problem=problem,
+        positions=positions,
+        bounds=comparison.bounds,
+        tested=comparison.tested,
+    )
+
+
+def _common_ground(
+    resampled: Resampled, estimand: Estimand, label: str, languages: Groups, sides: Sequence[Condition]
+) -> tuple[np.ndarray, str]:
+    """Positions of the languages that the estimand needs, and why it cannot be given, or ""."""
+    needed = estimand.needs(label)
+    positions = np.unique(np.concatenate([languages[group] for group in needed]))
+    if empty := [group for group in needed if len(languages[group]) == 0]:
+        return positions, f"{empty[0]}: no such language"
+    runs = [run for side in sides for run in resampled.run_positions[side.key]]
+    return positions, resampled.panel.problem(runs, positions)
+
+
+def _columns(condition: Condition, label: str) -> dict[str, Any]:
+    """What is the same with a control and without."""
+    return {
+        "declared": "",
+        "primary": False,
+        "model": condition.model,
+        "mixture": condition.mixture,
+        "control": "",
+        "setting": condition.setting,
+        "languages": label,
+    }
+
+
+def _num_seeds(sides: Sequence[Condition]) -> int:
+    return min((len(side.runs) for side in sides if not side.is_base), default=1)
+
+
+def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bool) -> Statement:
+    """The mean over the treatments of a contrast; null as soon as one of them is."""
+    first = statements[0]
+    problems = [f"{part.columns['mixture']}: {part.problem}" for part in statements if part.problem]
+    numbers = [part.number for part in statements if part.number is not None]
+    complete = len(numbers) == len(statements)
+    settings = {part.columns["setting"] for part in statements}
+    return Statement(
+        columns=first.columns
+        | {
+            "contrast": f"{first.columns['model']}: {contrast.name}",
+            "primary": primary,
+            "mixture": f"mean of {len(statements)}",
+            "setting": settings.pop() if len(settings) == 1 else "",
+            "num_seeds": min(part.columns["num_seeds"] for part in statements),
+        },
+        number=combine((1 / len(numbers), part) for part in numbers) if complete else None,
+        problem="; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
+        positions=np.unique(np.concatenate([part.positions for part in statements])),
+        bounds=first.bounds,
+        tested=first.tested,
+    )
+
+
+def _without_common_ground(
+    known: Mapping[tuple[str, str], Condition], contrasts: Sequence[Contrast], rows: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """A null row for every declared contrast of a model of which nothing could be said, so that it is not forgotten."""
+    stated = {(row["model"], row["declared"]) for row in rows}
+    for contrast in contrasts:
+        for model in sorted({model for model, _ in known}):
+            if (model, contrast.name) in stated:
+                continue
+            lacking = [name for name in (contrast.control, *contrast.treatments) if (model, name) not in known]
+            why = f"no run of {', '.join(lacking)}" if lacking else "no evaluation that treatment and control share"
+            yield {
+                "estimand": "gain",
+                "contrast": f"{model}: {contrast.name}",
+                "declared": contrast.name,
+                "primary": contrast.primary,
+                "model": model,
+                "mixture": ", ".join(contrast.treatments),
+                "control": contrast.control,
+                "languages": "all",
+                "method": "",
+                "note": why,
+            }

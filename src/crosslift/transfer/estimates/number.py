@@ -1,0 +1,107 @@
+"""A number with everything that its interval and p-value need, linear combinations and ratios of such numbers.
+
+Differences and means of numbers are formed resample by resample, so whatever two numbers share (items, the control of a
+contrast) cancels or adds up as it should, and no formula for covariances is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from crosslift.transfer.estimates import resampling as resample
+from crosslift.transfer.estimates.conditions import Resampled
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """All numbers that are combined are of one model, which run-to-run noise is pooled over."""
+
+    draws: np.ndarray
+    """(1 + resamples,): observed, then under resampled items."""
+    contributions: np.ndarray | None
+    """(clusters,): sums to the observed number; None for numbers that are not linear in the scores."""
+    raw: dict[Key, float] = field(default_factory=dict)
+    """Per condition with two seeds or more, the standard deviation of the number by run-to-run noise of its mean ..."""
+    net: dict[Key, float] = field(default_factory=dict)
+    """... and the same without item x run noise."""
+    df_runs: int = 0
+    single: frozenset[Key] = field(default_factory=frozenset)
+    """Trained conditions with one seed: their run-to-run noise is not in the interval."""
+
+    @property
+    def value(self) -> float:
+        return float(self.draws[0])
+
+    def interval(self, resampled: Resampled, *, num_clusters: int, level: float) -> resample.Interval:
+        shakes = [
+            resample.Shake(raw=self.raw[key], net=self.net[key], normals=resampled.normals[key])
+            for key in sorted(self.raw)
+        ]
+        return resample.interval(self.draws, shakes, df_runs=self.df_runs, num_clusters=num_clusters, level=level)
+
+
+def number(resampled: Resampled, key: Key, function: Callable[[np.ndarray], np.ndarray], *, linear: bool) -> Number:
+    """The number that `function` makes of one condition's means, shape (languages, columns) -> (columns,)."""
+    draws = function(resampled.condition_means(key))
+    contributions = function(resampled.contributions(key)) if linear else None
+    num_seeds = len(resampled.run_positions[key])
+    if num_seeds == 1:
+        single = frozenset([key] if key[1] != "base" else [])
+        return Number(draws=draws, contributions=contributions, single=single)
+    noise = resampled.run_noise(key[0], function)
+    return Number(
+        draws=draws,
+        contributions=contributions,
+        raw={key: math.sqrt(noise.raw / num_seeds)},
+        net={key: math.sqrt(noise.net / num_seeds)},
+        df_runs=noise.df,
+    )
+
+
+def combine(terms: Iterable[tuple[float, Number]]) -> Number:
+    """sum_i weight_i number_i. Noise of a condition in several terms (a control) is the same noise in each."""
+    draws: np.ndarray | float = 0.0
+    contributions: np.ndarray | float | None = 0.0
+    raw: dict[Key, float] = {}
+    net: dict[Key, float] = {}
+    single: frozenset[Key] = frozenset()
+    df_runs = 0
+    for weight, term in terms:
+        draws = draws + weight * term.draws
+        if contributions is not None:
+            contributions = None if term.contributions is None else contributions + weight * term.contributions
+        for total, part in ((raw, term.raw), (net, term.net)):
+            for key, deviation in part.items():
+                total[key] = total.get(key, 0.0) + weight * deviation
+        single |= term.single
+        df_runs = max(df_runs, term.df_runs)
+    return Number(
+        draws=np.asarray(draws),
+        contributions=None if contributions is None else np.asarray(contributions),
+        raw=raw,
+        net=net,
+        df_runs=df_runs,
+        single=single,
+    )
+
+
+def difference(one: Number, other: Number) -> Number:
+    """One minus the other."""
+    return combine(((1.0, one), (-1.0, other)))
+
+
+def ratio(one: Number, other: Number) -> Number:
+    """One divided by the other, resample by resample, noise between runs to first order; NaN where the other is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = np.where(other.draws != 0, one.draws / other.draws, np.nan)
+    base = other.value or math.nan
+    slopes = combine(((1 / base, one), (-one.value / base**2, other)))
+    return Number(
+        draws=draws, contributions=None, raw=slopes.raw, net=slopes.net, df_runs=slopes.df_runs, single=slopes.single
+    )

@@ -1,0 +1,150 @@
+"""Every condition in every language as one number with its resamples: what statistics over a whole grid are made from.
+
+A statistic over cells (a median of gains, a share of wins, a regression) is a function of their values. Given the
+resampled values instead, in which all cells of an evaluation share the items that were drawn, the same function gives
+the spread of the statistic: cells that share a baseline or an item then stay as dependent as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from crosslift.transfer.estimates.conditions import Resampled, conditions
+from crosslift.transfer.estimates.panel import panels
+from crosslift.transfer.estimates.resampling import interval
+
+NUM_RESAMPLES = 1000
+
+CELLS = pl.Schema(
+    {
+        "evaluation": pl.String(),
+        "task": pl.String(),
+        "model": pl.String(),
+        "mixture": pl.String(),  # "base" for the untouched model
+        "family": pl.String(),
+        "setting": pl.String(),  # the tasks trained on, joined by "+"
+        "languages": pl.List(pl.String()),  # trained on
+        "dose": pl.Int64(),
+        "num_parameters": pl.Int64(),
+        "num_seeds": pl.Int64(),
+        "language": pl.String(),  # evaluated
+        "value": pl.Float64(),  # mean over items and seeds; null where it cannot be given
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A number with the interval that resampled items give it. Run-to-run noise is not in it."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def clear(self) -> bool:
+        """Does the interval leave 0 out?"""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    table: pl.DataFrame  # CELLS
+    draws: np.ndarray  # (cells, 1 + resamples), entry 0 as observed; NaN in rows whose value is null
+    num_clusters: Mapping[str, int]  # by evaluation
+    level: float = 0.95
+
+    def where(self, *conditions: pl.Expr, **equal: object) -> Cells:
+        """The cells that fulfil all conditions and have a value."""
+        chosen = self.table.with_row_index("_row").filter(pl.col("value").is_not_null(), *conditions, **equal)
+        return Cells(
+            table=chosen.drop("_row"),
+            draws=self.draws[chosen["_row"].to_numpy()],
+            num_clusters=self.num_clusters,
+            level=self.level,
+        )
+
+    def mean(self) -> np.ndarray:
+        """Over all cells, (1 + resamples,)."""
+        return np.asarray(self.draws.mean(axis=0))
+
+    def spread(self, draws: np.ndarray) -> Spread:
+        """The interval of a statistic of these cells, from its values under each resample, (1 + resamples,)."""
+        fewest = min(self.num_clusters[name] for name in self.table["evaluation"].unique())
+        found = interval(draws, num_clusters=fewest, level=self.level)
+        return Spread(value=float(draws[0]), low=found.low, high=found.high)
+
+    def index(self, *columns: str) -> dict[tuple[object, ...], int]:
+        """Values of columns -> row, for pairing cells. Later rows win; ask for columns that tell cells apart."""
+        return {key: row for row, key in enumerate(self.table.select(columns).iter_rows())}
+
+
+def cells(
+    scores: pl.DataFrame,
+    runs: pl.DataFrame,
+    primary_metrics: Mapping[str, str],
+    *,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Cells:
+    """All conditions in all languages, in the primary metric of each task.
+
+    Args:
+        primary_metrics: task -> metric.
+
+    Raises:
+        TransferError: the tables contradict themselves.
+    """
+    wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
+    primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+    facts = {
+        (row["model"], row["mixture"]): row
+        for row in runs.unique(["model", "mixture"], keep="first", maintain_order=True).iter_rows(named=True)
+    }
+    rows: list[dict[str, object]] = []
+    draws: list[np.ndarray] = [np.empty((0, 1 + num_resamples))]
+    num_clusters: dict[str, int] = {}
+    for panel in panels(primary, runs):
+        num_clusters[panel.evaluation] = panel.num_clusters
+        resampled = Resampled(
+            panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=num_resamples, seed=seed
+        )
+        for condition in resampled.present:
+            positions = resampled.run_positions[condition.key]
+            fact = facts[condition.key]
+            means = resampled.condition_means(condition.key).copy()
+            for place, tag in enumerate(panel.languages):
+                given = not panel.problem(positions, np.array([place]))
+                means[place] = means[place] if given else np.nan
+                rows.append(
+                    {name: fact[name] for name in ("family", "setting", "languages", "dose", "num_parameters")}
+                    | {
+                        "evaluation": panel.evaluation,
+                        "task": panel.task,
+                        "model": condition.model,
+                        "mixture": condition.mixture,
+                        "num_seeds": len(positions),
+                        "language": tag,
+                        "value": float(means[place, 0]) if given else None,
+                    }
+                )
+            draws.append(means)
+    table = pl.DataFrame(rows, schema=CELLS)
+    # In the order of the runs, whatever order panels have: figures and tables follow the study file.
+    order_of = {key: number for number, key in enumerate(facts)}
+    number = pl.struct("model", "mixture").map_elements(
+        lambda row: order_of[row["model"], row["mixture"]], return_dtype=pl.Int64
+    )
+    order = (
+        table.select(pl.arg_sort_by(number, maintain_order=True)).to_series()
+        if rows
+        else pl.Series([], dtype=pl.UInt32)
+    )
+    return Cells(
+        table=table[order], draws=np.concatenate(draws)[order.to_numpy()], num_clusters=num_clusters, level=level
+    )

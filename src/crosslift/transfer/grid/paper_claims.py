@@ -1,0 +1,240 @@
+"""The two studies' findings as claims that any study of the same form can be asked: shown, not shown, or cannot tell.
+
+A claim is a number that is above 0 where the finding holds, with the interval that resampled items give it. Shown: the
+whole interval lies above 0. Not shown: below. Otherwise these items cannot tell. Means are over models and mixtures of
+the grid; P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from crosslift.languages.language import language
+from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.grid.cells import Cells, Spread
+from crosslift.transfer.grid.readings import by_dose, coverage, doses
+
+Verdict = Literal["shown", "not shown", "cannot tell"]
+
+MARGIN = 0.05
+"""Zero-shot counts as good as direct where it is not more than 5 points worse."""
+EARLY = 0.1
+"""A dose of a tenth of the largest one: where P2's plateaus stand (400 of 5,000)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    claim: str
+    measure: str
+    """What the number is."""
+    about: str
+    """Evaluation, and model where the claim is about one."""
+    spread: Spread
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.spread.low > 0:
+            return "shown"
+        return "not shown" if self.spread.high < 0 else "cannot tell"
+
+
+def findings(cells: Cells) -> list[Finding]:
+    """All claims that the cells have what it takes for, in the order of the papers."""
+    return [found for ask in CLAIMS for found in ask(cells)]
+
+
+def _size() -> pl.Expr:
+    return pl.col("languages").list.len()
+
+
+def _evaluations(cells: Cells) -> list[str]:
+    return cells.table["evaluation"].unique(maintain_order=True).to_list()
+
+
+def _tags(cells: Cells, resource: str) -> list[str]:
+    return [tag for tag in cells.table["language"].unique() if language(tag).resource == resource]
+
+
+def more_languages_help(cells: Cells) -> Iterator[Finding]:
+    """P1, section 4.1."""
+    for evaluation in _evaluations(grid := coverage(cells)):
+        part = grid.where(evaluation=evaluation)
+        most = int(part.table.select(_size().max()).item())
+        if most < 3:
+            continue
+        gain = part.where(_size() == most).mean() - part.where(_size() == 1).mean()
+        yield Finding(
+            claim="More languages help",
+            measure=f"mean score with {most} languages minus English-only",
+            about=evaluation,
+            spread=part.spread(gain),
+        )
+
+
+def low_resource_gain_most(cells: Cells) -> Iterator[Finding]:
+    """P1, section 4.1."""
+    for evaluation in _evaluations(grid := coverage(cells)):
+        part = grid.where(evaluation=evaluation)
+        most = int(part.table.select(_size().max()).item())
+        groups = [part.where(pl.col("language").is_in(_tags(part, resource))) for resource in ("low", "high")]
+        if most < 3 or any(group.table.is_empty() for group in groups):
+            continue
+        low, high = (g.where(_size() == most).mean() - g.where(_size() == 1).mean() for g in groups)
+        yield Finding(
+            claim="Low-resource languages gain most",
+            measure=f"gain of low- minus gain of high-resource languages, {most} languages against English-only",
+            about=evaluation,
+            spread=part.spread(low - high),
+        )
+
+
+def two_languages_beat_english(cells: Cells) -> Iterator[Finding]:
+    """P1, section 4.2, over all evaluated languages; an arm with a fixed total asks it again without the volume."""
+    for evaluation, family, part in _with_bilingual(cells):
+        yield Finding(
+            claim="Two languages beat English alone",
+            measure=f"all languages, bilingual minus English-only ({family})",
+            about=evaluation,
+            spread=part.spread(_bilingual_gain(part)),
+        )
+
+
+def one_language_helps_english(cells: Cells) -> Iterator[Finding]:
+    """P1, section 4.2."""
+    for evaluation, family, part in _with_bilingual(cells):
+        english = part.where(language=ENGLISH)
+        if not english.table.is_empty():
+            yield Finding(
+                claim="One more language helps English",
+                measure=f"English, bilingual minus English-only ({family})",
+                about=evaluation,
+                spread=english.spread(_bilingual_gain(english)),
+            )
+
+
+def _with_bilingual(cells: Cells) -> Iterator[tuple[str, str, Cells]]:
+    """Evaluation, family and cells of every family with English-only and bilingual mixtures: the grid's, and arms'."""
+    table = cells.table.filter(pl.col("family") != "")
+    for evaluation, family in table.select("evaluation", "family").unique(maintain_order=True).iter_rows():
+        part = cells.where(pl.col("languages").list.contains(ENGLISH), evaluation=evaluation, family=family)
+        if {1, 2} <= set(part.table["languages"].list.len()) and part.table["dose"].is_null().all():
+            yield evaluation, family, part
+
+
+def _bilingual_gain(part: Cells) -> np.ndarray:
+    return np.asarray(part.where(_size() == 2).mean() - part.where(_size() == 1).mean())
+
+
+def zero_shot_reaches_direct(cells: Cells) -> Iterator[Finding]:
+    """P1, section 4.3, as a question of equivalence: "not significantly worse" also describes a small test set."""
+    for evaluation in _evaluations(grid := coverage(cells)):
+        part = grid.where(evaluation=evaluation)
+        for resource in ("high", "low"):
+            differences = []
+            for tag in _tags(part, resource):
+                here = part.where(language=tag)
+                direct = here.where(_size() == 2, pl.col("languages").list.contains(tag))
+                without = here.where(_size() > 2, ~pl.col("languages").list.contains(tag))
+                if tag == ENGLISH or direct.table.is_empty() or without.table.is_empty():
+                    continue
+                most = int(without.table.select(_size().max()).item())
+                differences.append(without.where(_size() == most).mean() - direct.mean())
+            if differences:
+                yield Finding(
+                    claim=f"At high diversity, zero-shot reaches direct training ({resource}-resource)",
+                    measure=f"zero-shot minus direct, plus a margin of {100 * MARGIN:.0f} points",
+                    about=evaluation,
+                    spread=part.spread(np.mean(differences, axis=0) + MARGIN),
+                )
+
+
+def plateaus_differ(cells: Cells) -> Iterator[Finding]:
+    """P2, section 4: math still gains where the other tasks have stopped to."""
+    late: dict[tuple[str, str], list[tuple[str, np.ndarray]]] = {}
+    for about, part, seen, unseen in doses(cells):
+        found, means = by_dose(part, [*seen, *unseen])
+        early = [dose for dose in found if 0 < dose <= EARLY * found[-1]]
+        if not early or len(set(part.table["setting"])) != 1 or "+" in part.table["setting"][0]:
+            continue
+        late.setdefault((about["model"], about["family"]), []).append(
+            (about["evaluation"], means[-1] - means[found.index(early[-1])])
+        )
+    for (model, family), gains in late.items():
+        math = [gain for evaluation, gain in gains if _task(cells, evaluation) == "math"]
+        others = [gain for evaluation, gain in gains if _task(cells, evaluation) != "math"]
+        if len(math) == 1 and others:
+            yield Finding(
+                claim="Math gains for longer than the other tasks",
+                measure=f"gain beyond a tenth of the largest dose, math minus the other tasks ({family})",
+                about=model,
+                spread=cells.spread(math[0] - np.mean(others, axis=0)),
+            )
+
+
+def _task(cells: Cells, evaluation: str) -> str:
+    return str(cells.table.filter(evaluation=evaluation)["task"][0])
+
+
+def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Finding]:
+    """P2, section 5: the gap between seen and unseen languages, smaller model of a family minus larger one."""
+    gaps: dict[tuple[str, str, str], list[tuple[int, str, np.ndarray]]] = {}
+    for about, part, seen, unseen in doses(cells):
+        if not seen or not unseen:
+            continue
+        trained = part.where(pl.col("dose") > 0)
+        gap = (
+            trained.where(pl.col("language").is_in(seen)).mean()
+            - trained.where(pl.col("language").is_in(unseen)).mean()
+        )
+        key = about["evaluation"], about["family"], about["model"].split("-")[0]
+        gaps.setdefault(key, []).append((part.table["num_parameters"][0] or 0, about["model"], gap))
+    for (evaluation, family, _), found in gaps.items():
+        if len(found) < 2:
+            continue
+        (_, small, wide), *_, (_, large, narrow) = sorted(found, key=lambda one: one[:2])
+        yield Finding(
+            claim="A larger model has a smaller seen-unseen gap",
+            measure=f"gap of {small} minus gap of {large}, mean over doses ({family})",
+            about=evaluation,
+            spread=cells.where(evaluation=evaluation).spread(wide - narrow),
+        )
+
+
+def multi_task_hurts_math(cells: Cells) -> Iterator[Finding]:
+    """P2, section 4: math alone minus math among other tasks, mean over the doses that both have."""
+    math = cells.where(pl.col("dose") > 0, task="math")
+    several = pl.col("setting").str.contains("+", literal=True)
+    for evaluation, model in math.table.select("evaluation", "model").unique(maintain_order=True).iter_rows():
+        part = math.where(evaluation=evaluation, model=model)
+        together = part.where(several)
+        if together.table.is_empty():
+            continue
+        trained = set(together.table["languages"].list.sort().list.join(" "))
+        single = part.where(~several, pl.col("languages").list.sort().list.join(" ").is_in(list(trained)))
+        shared = sorted(set(together.table["dose"]) & set(single.table["dose"]))
+        if not shared:
+            continue
+        loss = [single.where(dose=dose).mean() - together.where(dose=dose).mean() for dose in shared]
+        yield Finding(
+            claim="Training on several tasks hurts math",
+            measure=f"math alone minus math with other tasks, doses {', '.join(map(str, shared))}",
+            about=f"{evaluation}, {model}",
+            spread=part.spread(np.mean(loss, axis=0)),
+        )
+
+
+CLAIMS: tuple[Callable[[Cells], Iterator[Finding]], ...] = (
+    more_languages_help,
+    low_resource_gain_most,
+    two_languages_beat_english,
+    one_language_helps_english,
+    zero_shot_reaches_direct,
+    plateaus_differ,
+    larger_models_have_smaller_gaps,
+    multi_task_hurts_math,
+)

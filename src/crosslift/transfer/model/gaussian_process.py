@@ -1,0 +1,333 @@
+"""Predict a score from what was trained on: amounts in the language itself and in languages like it.
+
+A Gaussian process over cells (model x mixture x language) whose covariance is a sum of parts, each with a variance that
+the data choose by marginal likelihood:
+
+    level(model, language)      how good a model is in a language whatever it is trained on; part of it by its relatives
+                                and by its resource class (Joshi et al. 2020)
+    size, fertility             the log of a model's parameters; tokens per item of a language under a model's tokenizer
+    response                    to the amounts, shared by all models and languages
+    response(model), (language), (size)     and how models and languages differ in it
+    mixture                     what a mixture does to all languages and models that its features do not tell
+    run                         what happens to all languages of one run alike: seed, order
+    noise                       what is left: items, and all that the features do not tell
+
+A response is linear in few features of the mixture as a language sees it: the log of its own amount, of the amounts
+of others weighted by genetic, syntactic and script similarity, and of the total; all are 0 where nothing was trained
+on. A linear response with a normal prior is a kernel (C. E. Rasmussen and C. K. I. Williams 2006, Gaussian Processes
+for Machine Learning, chapters 2 and 5), so predictions come with an uncertainty that grows where nothing was tried.
+
+What the parts typically explain (TYPICAL) is known from a study that is over, so that one run, or none, is enough to
+say what should be tried next; many runs say it better themselves.
+
+Whether such a model may be believed is tested by leaving out whole mixtures or whole languages, never random rows:
+rows of one run share its fate, and a random split lets a model read the answer off its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import linalg, optimize
+
+from crosslift.languages.similarity import KINDS, facts, similarity
+from crosslift.transfer.model.observations import Amounts, Observed
+
+SIMILAR = ("own", *KINDS, "total")
+PLAIN = ("own", "total")
+"""The features without similarity: what similarity adds is the difference to these."""
+UNIT = 100.0
+"""Amounts enter as log(1 + amount / UNIT): the first hundred items count about as much as each later doubling."""
+
+
+def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = SIMILAR) -> np.ndarray:
+    """What a mixture offers each language, shape (languages, features).
+
+    Raises:
+        UnknownName: a language that nothing is known of.
+    """
+    trained = [tag for tag, amount in amounts.items() if amount > 0]
+    given = np.array([amounts[tag] for tag in trained], dtype=float)
+    others = np.array([[tag != other for other in trained] for tag in languages], dtype=float).reshape(
+        len(languages), len(trained)
+    )
+    columns = []
+    for name in names:
+        if name == "own":
+            amount = (1 - others) @ given
+        elif name == "total":
+            amount = np.full(len(languages), given.sum())
+        else:
+            amount = (others * similarity(name, languages, trained).reshape(others.shape)) @ given
+        columns.append(np.log1p(amount / UNIT))
+    return np.stack(columns, axis=1)
+
+
+PARTS = (
+    "level",
+    "model",
+    "language",
+    "resource",
+    "size",
+    "fertility",
+    "response",
+    "response(model)",
+    "response(language)",
+    "response(size)",
+    "mixture",
+    "run",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferModel:
+    """A fitted model."""
+
+    observed: Observed
+    features: tuple[str, ...]
+    centre: float
+    scale: float
+    usual: np.ndarray
+    """Means of the features over the observed cells: responses are told from there, so that they differ from levels."""
+    log_variances: np.ndarray  # (parts + 1,), the last is the noise's; of standardised values
+    log_likelihood: float
+
+    def predict(
+        self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Expected scores and their covariance for new runs, without the noise of items.
+
+        Returns:
+            mean (mixtures * languages,) with languages fastest, covariance of the same size; in the unit of the scores.
+            The runs' own noise is not in the covariance: it is about the mean over runs of the mixture.
+        """
+        new = self._new(mixtures, model, languages)
+        across = self._between(new, self._rows)
+        half = linalg.solve_triangular(self._lower, across.T, lower=True)
+        covariance = self._between(new, new) - half.T @ half
+        return self.centre + self.scale * (across @ self._weights), self.scale**2 * covariance
+
+    def expected(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
+        """The means of `predict` alone, (mixtures, languages): what a search asks for."""
+        across = self._between(self._new(mixtures, model, languages), self._rows)
+        return np.asarray(self.centre + self.scale * (across @ self._weights)).reshape(len(mixtures), len(languages))
+
+    def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _Rows:
+        rows = [features_of(amounts, languages, self.features) for amounts in mixtures]
+        return _Rows(
+            features=np.concatenate(rows) - self.usual,
+            models=np.repeat(model, len(mixtures) * len(languages)),
+            languages=np.tile(np.asarray(languages), len(mixtures)),
+            mixtures=np.repeat(
+                [self._label(number, amounts) for number, amounts in enumerate(mixtures)], len(languages)
+            ),
+            runs=np.repeat([f"new {number}" for number in range(len(mixtures))], len(languages)),
+            sizes=_sizes(self.observed, np.repeat(model, len(mixtures) * len(languages))),
+            fertility=np.tile(
+                _fertility(self.observed, np.repeat(model, len(languages)), np.asarray(languages)), len(mixtures)
+            ),
+        )
+
+    def _between(self, one: _Rows, other: _Rows) -> np.ndarray:
+        """Covariance without runs' own effects and noise."""
+        total: np.ndarray = np.zeros((len(one.models), len(other.models)))
+        for value, part in zip(np.exp(self.log_variances[:-2]), _parts(one, other)[:-1], strict=True):
+            total += value * part
+        return total
+
+    def _label(self, number: int, amounts: Amounts) -> str:
+        """The observed mixture with these amounts, whose own effect is then known, or a new one."""
+        key = _key(amounts)
+        return next((name for name, known in self.observed.amounts.items() if _key(known) == key), f"new {number}")
+
+    @cached_property
+    def _rows(self) -> _Rows:
+        return _rows(self.observed, self.features, self.usual)
+
+    @cached_property
+    def _lower(self) -> np.ndarray:
+        return np.asarray(linalg.cholesky(_covariance(_parts(self._rows, self._rows), self.log_variances), lower=True))
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        y = (self.observed.values - self.centre) / self.scale
+        return np.asarray(linalg.cho_solve((self._lower, True), y))
+
+    def without(self, left_out: np.ndarray) -> np.ndarray:
+        """Predictions of rows from all others, at this fit's variances: K_aa^-1 from the blocks of K^-1.
+
+        Args:
+            left_out: (n,), a label per row; rows of one label are predicted together.
+        """
+        inverse = linalg.cho_solve((self._lower, True), np.eye(len(self.observed.values)))
+        weighted = self._weights
+        y = (self.observed.values - self.centre) / self.scale
+        predicted = np.empty_like(y)
+        for label in np.unique(left_out):
+            rows = np.flatnonzero(left_out == label)
+            predicted[rows] = y[rows] - np.linalg.solve(inverse[np.ix_(rows, rows)], weighted[rows])
+        return np.asarray(self.centre + self.scale * predicted)
+
+    def in_words(self) -> dict[str, float]:
+        """Standard deviation that each part of the model explains, in the unit of the scores."""
+        return {
+            name: float(self.scale * np.exp(value / 2))
+            for name, value in zip((*PARTS, "noise"), self.log_variances, strict=True)
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    features: np.ndarray
+    models: np.ndarray
+    languages: np.ndarray
+    mixtures: np.ndarray
+    runs: np.ndarray
+    sizes: np.ndarray
+    fertility: np.ndarray
+
+
+def _rows(observed: Observed, names: tuple[str, ...], usual: np.ndarray) -> _Rows:
+    return _Rows(
+        features=_all_features(observed, names) - usual,
+        models=observed.models,
+        languages=observed.languages,
+        mixtures=observed.mixtures,
+        runs=observed.runs,
+        sizes=_sizes(observed, observed.models),
+        fertility=_fertility(observed, observed.models, observed.languages),
+    )
+
+
+def _sizes(observed: Observed, models: np.ndarray) -> np.ndarray:
+    """About 0 and of size 1 over the observed models; 0 where nothing is known."""
+    return _standard(observed.sizes, [str(model) for model in models])
+
+
+def _fertility(observed: Observed, models: np.ndarray, languages: np.ndarray) -> np.ndarray:
+    keys = [(str(model), str(tag)) for model, tag in zip(models, languages, strict=True)]
+    return _standard(observed.fertility, keys)
+
+
+def _standard(known: Mapping[Any, float], keys: Sequence[Any]) -> np.ndarray:
+    values = np.array(list(known.values()))
+    if len(values) < 2 or values.std() == 0:
+        return np.zeros(len(keys))
+    return np.array([(known[key] - values.mean()) / values.std() if key in known else 0.0 for key in keys])
+
+
+def _key(amounts: Amounts) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted((tag, round(amount)) for tag, amount in amounts.items() if amount > 0))
+
+
+def _all_features(observed: Observed, names: Sequence[str]) -> np.ndarray:
+    tags = sorted(set(observed.languages))
+    place = {tag: number for number, tag in enumerate(tags)}
+    table = {mixture: features_of(observed.amounts[mixture], tags, names) for mixture in set(observed.mixtures)}
+    found = [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
+    return np.reshape(found, (len(found), len(names)))
+
+
+def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
+    """The covariance of each part with variance 1, in the order of PARTS; similar languages have similar levels."""
+    tags, others = sorted(set(one.languages)), sorted(set(other.languages))
+    alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))
+    language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
+    same_language = (one.languages[:, None] == other.languages[None, :]).astype(float)
+    same_model = (one.models[:, None] == other.models[None, :]).astype(float)
+    sizes = np.outer(one.sizes, other.sizes)
+    response = one.features @ other.features.T / one.features.shape[1]
+    return [
+        same_model * same_language,
+        same_model,
+        language * 0.5 + same_language * 0.5,
+        np.outer(_resource(one.languages), _resource(other.languages)),
+        sizes,
+        np.outer(one.fertility, other.fertility),
+        response,
+        response * same_model,
+        response * same_language,
+        response * sizes,
+        (one.mixtures[:, None] == other.mixtures[None, :]).astype(float),
+        (one.runs[:, None] == other.runs[None, :]).astype(float),
+    ]
+
+
+def _resource(languages: np.ndarray) -> np.ndarray:
+    """The class of each row's language, 0 to 5, about 0 and of size 1."""
+    return np.array([(facts(tag).resource_class - 2.5) / 2 for tag in languages.tolist()], dtype=float)
+
+
+def _covariance(parts: Sequence[np.ndarray], log_variances: np.ndarray) -> np.ndarray:
+    total: np.ndarray = np.exp(log_variances[-1]) * np.eye(len(parts[0]))
+    for value, part in zip(np.exp(log_variances[:-1]), parts, strict=True):
+        total += value * part
+    return total
+
+
+LOWEST = -14.0
+"""Of a log variance: a part that is this small is not there."""
+TYPICAL = np.array([-4.0, -3.2, -3.5, -4.8, -2.0, -2.0, 1.2, -3.4, -0.7, -2.0, -3.6, -5.9, -2.2])
+"""Log variances that are expected before anything is seen, of PARTS and noise, for scores about 0 and of size 1: means
+over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2 for sizes and fertility."""
+PRECISION = 0.2
+"""Of that expectation: a standard deviation is held to be within a factor of three either way."""
+TYPICAL_SCALE = 0.15
+"""Standard deviation of scores over cells, where there are none."""
+LEAST_SCALE = 0.03
+
+
+def fit_transfer(
+    observed: Observed,
+    *,
+    features: tuple[str, ...] = SIMILAR,
+    typical: np.ndarray = TYPICAL,
+    precision: float = PRECISION,
+    start: np.ndarray | None = None,
+    max_steps: int = 60,
+) -> TransferModel:
+    """Choose the variances by marginal likelihood and what is typical.
+
+    Args:
+        observed: any number of cells; without any, what is typical is all that is known.
+        typical: log variances that are expected.
+        precision: of them.
+        start: log variances to begin with, of an earlier fit.
+    """
+    num = len(observed.values)
+    centre = float(observed.values.mean()) if num else 0.5
+    scale = max(float(observed.values.std()), LEAST_SCALE) if num else TYPICAL_SCALE
+    usual = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
+    rows = _rows(observed, features, usual)
+    parts = _parts(rows, rows)
+    y = (observed.values - centre) / scale
+
+    def loss(log_variances: np.ndarray) -> tuple[float, np.ndarray]:
+        covariance = _covariance(parts, log_variances)
+        lower = linalg.cholesky(covariance, lower=True, overwrite_a=True)
+        weights = linalg.cho_solve((lower, True), y)
+        inverse = linalg.cho_solve((lower, True), np.eye(len(y)))
+        value = 0.5 * float(y @ weights) + float(np.log(np.diag(lower)).sum())
+        slope = [0.5 * np.exp(v) * (float((inverse * part).sum()) - float(weights @ part @ weights))
+                 for v, part in zip(log_variances[:-1], parts, strict=True)]  # fmt: skip
+        slope.append(0.5 * np.exp(log_variances[-1]) * (float(np.trace(inverse)) - float(weights @ weights)))
+        away = precision * (log_variances - typical)
+        return value + 0.5 * float(away @ (log_variances - typical)), np.array(slope) + away
+
+    begin = typical if start is None else start
+    found = optimize.minimize(
+        loss, begin, jac=True, method="L-BFGS-B", bounds=[(LOWEST, 4.0)] * len(begin), options={"maxiter": max_steps}
+    )
+    return TransferModel(
+        observed=observed,
+        features=features,
+        centre=centre,
+        scale=scale,
+        usual=usual,
+        log_variances=np.asarray(found.x),
+        log_likelihood=-float(found.fun),
+    )

@@ -1,0 +1,52 @@
+"""How much a run differs from itself: conditions that were trained with several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+
+from crosslift.transfer.estimates.conditions import Resampled, conditions
+from crosslift.transfer.estimates.panel import panels
+
+NUM_RESAMPLES = 200
+
+
+def replicates(scores: pl.DataFrame, runs: pl.DataFrame, primary_metrics: Mapping[str, str]) -> pl.DataFrame:
+    """Standard deviation between runs that differ in the training seed alone, pooled over conditions of all models.
+
+    Returns:
+        evaluation, language ("all": the mean over languages), raw, net (without what item x run noise explains), df
+        (runs minus conditions), num_conditions; in the unit of the scores. Empty where no condition has two seeds.
+    """
+    wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
+    primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+    rows = []
+    for panel in panels(primary, runs):
+        resampled = Resampled(
+            panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=NUM_RESAMPLES, seed=0
+        )
+        models = list(resampled.run_means)
+        num_conditions = sum(len(resampled.run_means[model][1]) for model in models)
+        if not models or panel.missing.any() or panel.num_errors.any():
+            continue
+        for place, label in enumerate(["all", *panel.languages]):
+            picked = np.arange(len(panel.languages)) if label == "all" else np.array([place - 1])
+
+            def mean(means: np.ndarray, picked: np.ndarray = picked) -> np.ndarray:
+                return np.asarray(means[picked].mean(axis=0))
+
+            found = [resampled.run_noise(model, mean) for model in models]
+            df = sum(one.df for one in found)
+            rows.append(
+                {
+                    "evaluation": panel.evaluation,
+                    "language": label,
+                    "raw": float(np.sqrt(sum(one.raw * one.df for one in found) / df)),
+                    "net": float(np.sqrt(sum(one.net * one.df for one in found) / df)),
+                    "df": df,
+                    "num_conditions": num_conditions,
+                }
+            )
+    return pl.DataFrame(rows)
