@@ -3,7 +3,8 @@
     python benchmarks/calibration.py [STUDIES]        # writes docs/calibration.md and docs/figures/calibration.svg
 
 Studies of six mixtures on eleven languages x 250 items with one to three seeds are simulated with known truth
-(`crosslift.transfer.design.simulation`); the gain over the control is estimated as in every report. Beside it what notebooks do:
+(`crosslift.transfer.design.simulation`); the gain over the control is estimated as in every report. Beside it what
+notebooks do:
 every answer an independent coin (two shares), and every pair of answers independent (paired, not clustered).
 """
 

@@ -19,7 +19,7 @@ from crosslift.streams import stream
 from crosslift.studies.parsing.load import load
 from crosslift.studies.presets import preset_text
 from crosslift.transfer.grid.cells import CELLS, Cells
-from crosslift.transfer.grid.readings import regression
+from crosslift.transfer.grid.regression import regression
 from crosslift.transfer.grid.win_shares import shared_share
 
 SIZES = (0.6e9, 1.7e9, 8e9, 1.2e9, 4e9)

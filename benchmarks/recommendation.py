@@ -19,7 +19,8 @@ import numpy as np
 import polars as pl
 
 from crosslift.recommendation.acquisition import next_batch
-from crosslift.recommendation.recommend import Budget, Objective, recommend
+from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.recommend import recommend
 from crosslift.streams import stream
 from crosslift.transfer.model.cross_validation import validate
 from crosslift.transfer.model.gaussian_process import fit_transfer

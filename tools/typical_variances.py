@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.model.gaussian_process import PARTS, fit_transfer
+from crosslift.transfer.model.gaussian_process import fit_transfer
+from crosslift.transfer.model.kernels import PARTS
 from crosslift.transfer.model.observations import observe
 
 REFERENCE = Path(__file__).parents[1] / "references" / "post-trainers-guide"

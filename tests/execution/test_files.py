@@ -13,7 +13,8 @@ import time
 import pytest
 
 from crosslift.errors import Claimed, StoreError
-from crosslift.files import Claim, holder, read_json, replacing, sweep, write_json
+from crosslift.files import read_json, replacing, sweep, write_json
+from crosslift.leases import Claim, holder
 
 HOLD = """
 import sys, time

@@ -10,7 +10,7 @@ from fake_study import open_ledger
 from crosslift.execution.folder.reuse import twins
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.worker import work
-from crosslift.files import Claim
+from crosslift.leases import Claim
 from crosslift.studies.parsing.load import load
 
 DOSES = """

@@ -14,7 +14,7 @@ from crosslift.execution.folder.result_tables import rebuild
 from crosslift.execution.phases.rescore import rescore_all
 from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
-from crosslift.files import Claim
+from crosslift.leases import Claim
 from crosslift.scores import RUNS, SCORES
 from crosslift.studies.parsing.load import load
 

@@ -10,7 +10,7 @@ import pytest
 from crosslift.importing.ask import ask
 from crosslift.importing.mapping import load_import
 from crosslift.importing.results import read
-from crosslift.transfer.claims import Answer
+from crosslift.transfer.answers import Answer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "results"

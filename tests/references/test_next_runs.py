@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import recommendation as benchmark
 
-from crosslift.recommendation.recommend import Objective
+from crosslift.recommendation.objective import Objective
 from crosslift.streams import stream
 
 NUM_ORDERS = 4

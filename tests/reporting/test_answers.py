@@ -19,19 +19,19 @@ def test_interval_above_zero_supports_below_contradicts_and_across_cannot_tell()
 
 
 def test_cannot_tell_names_both_ends(data):
-    found = answers.answers(forced(data, value=0.01, low=-0.021, high=0.043))
+    found = answers.conclusions(forced(data, value=0.01, low=-0.021, high=0.043))
     assert {answer.verdict for answer in found} == {"cannot tell"}
     assert "A loss of 2.1 and a gain of 4.3 points" in found[0].finding
     assert "left open: the study cannot tell" in answers.headline(found)
 
 
 def test_claim_that_correction_takes_away_says_so(data):
-    found = answers.answers(forced(data, value=0.03, low=0.001, high=0.06, p_adjusted=0.2))
+    found = answers.conclusions(forced(data, value=0.03, low=0.001, high=0.06, p_adjusted=0.2))
     assert not any(answer.survives for answer in found) and "do not survive correction" in answers.headline(found)
 
 
 def test_error_is_told_and_leaves_the_statement_open(broken):
-    found = answers.answers(broken)
+    found = answers.conclusions(broken)
     assert found[0].verdict == "not estimated" and "3 errors: run again" in found[0].finding
     assert "3 failed by an error of the program" in answers.failures(broken)
 

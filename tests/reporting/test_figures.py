@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from crosslift.reporting.figures import study as figures
-from crosslift.reporting.report import draw
+from crosslift.reporting.html.embed import draw
 
 
 @pytest.mark.parametrize("make", figures.FIGURES, ids=lambda make: make.__name__)

@@ -9,7 +9,7 @@ import pytest
 from crosslift.transfer.design.power import Design, detectable, standard_error, what_buys_what
 from crosslift.transfer.design.simulation import Truth, discordance, simulate
 from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
-from crosslift.transfer.grid.as_published import wilson_of
+from crosslift.transfer.estimates.wilson import wilson_of
 from crosslift.transfer.grid.plateau import best, isotonic, plateau, rise, statistic
 from crosslift.transfer.grid.win_shares import shared_share
 from crosslift.transfer.variance.agreement import consistency, mcnemar

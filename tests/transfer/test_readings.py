@@ -7,9 +7,11 @@ import polars as pl
 import pytest
 from grid import CORE, EVALUATED, Made, cells_of, coverage_runs, dose_runs, make
 
-from crosslift.transfer.grid import readings
+from crosslift.transfer.grid import bilingual
 from crosslift.transfer.grid.cells import cells
-from crosslift.transfer.grid.paper_claims import findings
+from crosslift.transfer.grid.doses import dose_statistics
+from crosslift.transfer.grid.paper_claims import paper_claims
+from crosslift.transfer.grid.regression import regression
 from crosslift.transfer.variance.between_seeds import replicates
 
 LOW = {"bn", "sw", "te"}
@@ -39,7 +41,7 @@ def test_cells_follow_the_runs_and_share_their_resamples():
 
 
 def test_bilingual_gains_are_told_apart_by_setting_and_both_readings_agree_on_the_number():
-    found = readings.bilingual(cells_of(coverage_runs(), helpful)).filter(evaluation="math")
+    found = bilingual.bilingual(cells_of(coverage_runs(), helpful)).filter(evaluation="math")
     gains = dict(found.select("group", "mean").iter_rows())
     assert gains["English"] == pytest.approx(0.03)
     assert gains["direct"] == pytest.approx(0.2 + (0.03 * 2 + 0.05 * 2) / 4)
@@ -50,19 +52,19 @@ def test_bilingual_gains_are_told_apart_by_setting_and_both_readings_agree_on_th
 
 def test_an_arm_with_other_mixtures_changes_nothing():
     arm = [Made("a-s", f"fixed-{'-'.join(tags)}", "fixed-items", "math", tags) for tags in (("en",), ("en", "es"))]
-    alone = readings.bilingual(cells_of(coverage_runs(), helpful))
-    beside = readings.bilingual(cells_of([*coverage_runs(), *arm], helpful))
+    alone = bilingual.bilingual(cells_of(coverage_runs(), helpful))
+    beside = bilingual.bilingual(cells_of([*coverage_runs(), *arm], helpful))
     assert alone.equals(beside)
 
 
 def test_zero_shot_is_compared_with_the_bilingual_mixture_of_the_same_language():
-    found = readings.zero_shot(cells_of(coverage_runs(), helpful))
+    found = bilingual.zero_shot(cells_of(coverage_runs(), helpful))
     row = found.filter(model="a-s", language="bn", num_languages=4).row(0, named=True)
     assert row["direct"] == pytest.approx(0.2 + 2 * 0.05 + 0.2)
     assert row["zero_shot"] == pytest.approx(0.2 + 4 * 0.05)
     assert row["mean"] == pytest.approx(row["zero_shot"] - row["direct"]) and row["high"] > row["mean"] > row["low"]
     assert "te" not in set(found["language"])  # in no mixture, so there is no direct
-    counts = readings.not_worse(found)
+    counts = bilingual.not_worse(found)
     assert counts["group"].to_list() == ["English", "high", "low"]
     assert counts["num_cases"].to_list() == [2, 4, 4]
 
@@ -78,7 +80,7 @@ def test_the_regression_recovers_what_the_cells_were_made_of():
             + 0.2 * np.sqrt(len(run.languages) / 5)
         )
 
-    found = readings.regression(cells_of(coverage_runs(), linear, num_items=1000))
+    found = regression(cells_of(coverage_runs(), linear, num_items=1000))
     terms = dict(found.select("term", "mean").iter_rows())
     assert terms["log10 size"] == pytest.approx(0.1, abs=0.005)
     assert terms["base model"] == pytest.approx(-0.15, abs=0.005)
@@ -89,23 +91,23 @@ def test_the_regression_recovers_what_the_cells_were_made_of():
 
 def test_where_every_model_fails_at_everything_nothing_breaks():
     made = cells_of(coverage_runs(), lambda run, task, tag: 0.0)
-    found = readings.regression(made)
+    found = regression(made)
     assert found.filter(term="log10 size")["mean"][0] == pytest.approx(0, abs=1e-9)
     assert found.filter(pl.col("term").str.starts_with("R2"))["mean"].is_nan().all()
-    assert {one.verdict for one in findings(made) if "zero-shot" not in one.claim} == {"cannot tell"}
-    assert readings.bilingual(made)["num_wins"].sum() == 0
+    assert {one.verdict for one in paper_claims(made) if "zero-shot" not in one.question} == {"cannot tell"}
+    assert bilingual.bilingual(made)["num_wins"].sum() == 0
 
 
 def test_findings_are_shown_where_the_world_is_made_so_and_not_where_it_is_the_other_way_round():
-    shown = {(one.claim, one.verdict) for one in findings(cells_of(coverage_runs(), helpful))}
-    assert ("More languages help", "shown") in shown
-    assert ("Low-resource languages gain most", "shown") in shown
+    shown = {(one.question, one.verdict) for one in paper_claims(cells_of(coverage_runs(), helpful))}
+    assert ("More languages help", "supported") in shown
+    assert ("Low-resource languages gain most", "supported") in shown
     assert ("One more language helps English", "cannot tell") in shown or (
-        "One more language helps English", "shown",
+        "One more language helps English", "supported",
     ) in shown  # fmt: skip
-    other = {one.claim: one.verdict for one in findings(cells_of(coverage_runs(), harmful))}
-    assert other["More languages help"] == "not shown"
-    assert other["One more language helps English"] == "not shown"
+    other = {one.question: one.verdict for one in paper_claims(cells_of(coverage_runs(), harmful))}
+    assert other["More languages help"] == "not supported"
+    assert other["One more language helps English"] == "not supported"
 
 
 def test_a_difference_of_nothing_is_rarely_told():
@@ -115,7 +117,7 @@ def test_a_difference_of_nothing_is_rarely_told():
     for seed in range(20):
         coins = np.random.default_rng(seed).integers(0, 2, scores.height).astype(float)
         made = cells(scores.with_columns(value=pl.Series(coins)), runs, {"math": "accuracy"}, num_resamples=200)
-        verdicts = [one.verdict for one in findings(made) if "zero-shot" not in one.claim]
+        verdicts = [one.verdict for one in paper_claims(made) if "zero-shot" not in one.question]
         told += sum(verdict != "cannot tell" for verdict in verdicts)
         asked += len(verdicts)
     assert asked == 80
@@ -133,21 +135,21 @@ def dosed(run: Made, task: str, tag: str) -> float:
     return 0.4 + gain - gap - 0.15 * ("+" in run.setting and task == "math")
 
 
-def test_dose_findings():
+def test_dose_paper_claims():
     runs = [
         *dose_runs(("es", "ja"), DOSES, setting="math", models=("a-s", "a-l")),
         *dose_runs(("es", "ja"), DOSES, setting="summaries", models=("a-s", "a-l")),
         *dose_runs(("es", "ja"), DOSES, family="together", setting="math+summaries"),
     ]
     made = cells_of(runs, dosed, tasks=TASKS, evaluated=("en", "es", "ja", "ko", "pt"))
-    found = {(one.claim, one.about): one for one in findings(made)}
-    assert found["Math gains for longer than the other tasks", "a-s"].verdict == "shown"
+    found = {(one.question, one.about): one for one in paper_claims(made)}
+    assert found["Math gains for longer than the other tasks", "a-s"].verdict == "supported"
     gap = found["A larger model has a smaller seen-unseen gap", "math"]
-    assert (gap.verdict, round(gap.spread.value, 2)) == ("shown", 0.2)
+    assert (gap.verdict, round(gap.value, 2)) == ("supported", 0.2)
     hurt = found["Training on several tasks hurts math", "math, a-s"]
-    assert (hurt.verdict, round(hurt.spread.value, 2)) == ("shown", 0.15)
+    assert (hurt.verdict, round(hurt.value, 2)) == ("supported", 0.15)
 
-    table = readings.dose_statistics(made)
+    table = dose_statistics(made)
     row = table.filter(evaluation="math", model="a-s", family="dose").row(0, named=True)
     assert row["spearman"] == pytest.approx(1.0)
     assert row["mean"] == pytest.approx(0.3)
@@ -159,7 +161,7 @@ def test_where_dose_curves_are_flat():
     doses = (0, 5, 10, 50, 100, 200)
     runs = [one for task in TASKS for one in dose_runs(("es", "ja"), doses, setting=task, models=("a-s",))]
     made = cells_of(runs, dosed, tasks=TASKS, evaluated=("en", "es", "ja", "ko", "pt"))
-    table = readings.dose_statistics(made)
+    table = dose_statistics(made)
     found = {row["evaluation"]: row for row in table.iter_rows(named=True)}
     assert found["math"]["plateau"] == found["math"]["plateau_high"] == 200  # it rises to the end
     assert found["summaries"]["plateau"] == 5 and found["summaries"]["plateau_told"]
@@ -182,6 +184,6 @@ def test_replicates_tell_the_noise_between_seeds():
 
 def test_a_study_without_these_designs_has_nothing_to_say():
     made = cells_of([Made("a-s", "only", "", "math", CORE)], helpful)
-    assert findings(made) == []
-    for reading in (readings.bilingual, readings.zero_shot, readings.regression, readings.dose_statistics):
+    assert paper_claims(made) == []
+    for reading in (bilingual.bilingual, bilingual.zero_shot, regression, dose_statistics):
         assert reading(made).is_empty()

@@ -10,9 +10,11 @@ import pytest
 
 from crosslift.errors import TransferError
 from crosslift.recommendation.acquisition import next_batch
-from crosslift.recommendation.recommend import Budget, Objective, recommend
+from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.recommend import recommend
 from crosslift.transfer.model.cross_validation import validate
-from crosslift.transfer.model.gaussian_process import SIMILAR, features_of, fit_transfer
+from crosslift.transfer.model.features import SIMILAR, features_of
+from crosslift.transfer.model.gaussian_process import fit_transfer
 from crosslift.transfer.model.observations import Observed, observe
 
 LANGUAGES = ("de", "en", "es", "sw")

@@ -9,10 +9,10 @@ from crosslift.errors import StudyError
 from crosslift.importing.mapping import Import
 from crosslift.importing.results import Results
 from crosslift.studies.parsing.problems import Problems
-from crosslift.transfer.claims import Analysed, Answer
+from crosslift.transfer.answers import Analysis, Answer
 
 
-def ask(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysed]:
+def ask(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysis]:
     """Run every analysis and say each answer in a line.
 
     Raises:
@@ -31,7 +31,7 @@ def ask(mapping: Import, results: Results, *, say: Callable[[str], None]) -> lis
         options = {key: value for key, value in one.items() if key != "kind"}
         if "published" in options:
             options["published"] = str(mapping.root / options["published"])
-        found: Analysed = module.analyse(results, options)
+        found: Analysis = module.analyse(results, options)
         for answer in found.answers:
             say(in_words(answer))
         analysed.append(found)

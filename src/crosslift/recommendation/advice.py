@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.acquisition import next_batch
-from crosslift.recommendation.recommend import (
-    LEAST_MIXTURES,
-    Budget,
-    Objective,
-    Recommendation,
-    all_sorts,
-    recommend,
-)
-from crosslift.reporting.questions.page import Head, write_page
-from crosslift.transfer.claims import Analysed, Answer, Verdict, sign_verdict
+from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.recommend import LEAST_MIXTURES, Recommendation, recommend
+from crosslift.recommendation.search import all_sorts
 from crosslift.transfer.model.cross_validation import LEAST, Validation, validate
 from crosslift.transfer.model.gaussian_process import fit_transfer
 from crosslift.transfer.model.observations import Amounts, observe, sizes_of
@@ -191,7 +183,7 @@ def in_words(advised: Advised) -> list[str]:
         return [asked, "  too little is finished to choose by", *_next_in_words(advised)]
     lines = [
         asked,
-        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in _sorted(found.amounts)),
+        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in largest_first(found.amounts)),
         f"  expected {POINTS * found.expected:.1f} [{POINTS * found.low:.1f}, {POINTS * found.high:.1f}], best or as "
         f"good with probability {found.p_best:.2f}",
     ]
@@ -215,81 +207,17 @@ def _next_in_words(advised: Advised) -> list[str]:
     for number, one in enumerate(advised.worth_making, start=1):
         planned = f", planned as {one.run}" if one.run else ""
         lines.append(
-            f"  to learn most, train {number}: {_short(one.amounts)} (expected gain {POINTS * one.gain:.2f} "
+            f"  to learn most, train {number}: {amounts_in_words(one.amounts)} (expected gain {POINTS * one.gain:.2f} "
             f"points{planned})"
         )
     return lines
 
 
-def write(folder: Path, study: Study, advised: Advised) -> Path | None:
-    """recommendation/index.html and a [mixtures] table to paste into a study file; returns the page, None without."""
-    if (found := advised.found) is None:
-        return None
-    to_verdict: dict[str, Verdict] = {"better": "supported", "worse": "not supported"}
-    answers = [
-        Answer(
-            question=f"The recommended mixture beats {one.name}", about=_short(one.amounts),
-            measure="difference in points", value=POINTS * one.value, low=POINTS * one.low, high=POINTS * one.high,
-            verdict=to_verdict.get(one.verdict, "cannot tell"), runs=advised.runs,
-            note="as good, within two points" if one.verdict == "as good" else "",
-        )
-        for one in found.against
-    ]  # fmt: skip
-    answers += [
-        Answer(question=f"Expected score in {tag}", about=advised.model, measure="points", value=POINTS * value,
-               runs=advised.runs)
-        for tag, value in found.expected_by_language.items()
-    ]  # fmt: skip
-    answers.append(
-        Answer(question="Expected objective", about=advised.model, measure="points", value=POINTS * found.expected,
-               low=POINTS * found.low, high=POINTS * found.high, runs=advised.runs, note="; ".join(found.reasons))
-    )  # fmt: skip
-    if (one := advised.validation) is not None:
-        answers.append(
-            Answer(
-                question="Can this model be believed for mixtures that it has not seen?", about="mixtures left out",
-                measure="squared error saved, points squared", value=POINTS**2 * one.better[0],
-                low=POINTS**2 * one.better[1], high=POINTS**2 * one.better[2], runs=advised.runs,
-                verdict=sign_verdict(one.better[1], one.better[2]),
-                note=f"root mean squared error {POINTS * one.model:.1f}; mean of the others {POINTS * one.mean:.1f}, "
-                f"nearest mixture {POINTS * one.nearest:.1f}",
-            )
-        )  # fmt: skip
-    mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.against)]
-    mixtures += [(f"next best {n}", amounts) for n, (amounts, _) in enumerate(found.alternatives, start=1)]
-    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.worth_making, start=1)]
-    rows: list[dict[str, Any]] = [
-        {"mixture": name, "language": tag, "amount": amount}
-        for name, amounts in mixtures
-        for tag, amount in _sorted(amounts)
-    ]
-    head = Head(
-        eyebrow="Recommendation",
-        title=study.name,
-        question=f"Which mixture of {advised.budget.amount:,.0f} for {advised.model}, judged by {advised.evaluation}?",
-        facts=[
-            (f"{len(advised.runs)}", "runs behind it"),
-            (f"{found.p_best:.2f}", "probability of being best or as good"),
-        ],
-        files=[("../index.html", "the study's report"), ("mixture.toml", "the mixture, to paste into a study file")],
-        runs_file="../../runs.parquet",
-    )
-    counts = ", ".join(f"{tag} = {round(amount)}" for tag, amount in _sorted(found.amounts))
-    page = write_page(
-        folder, head, [Analysed(kind="recommendation", answers=answers, tables={"amounts": pl.DataFrame(rows)})]
-    )
-    corpus = next(iter(study.corpora))
-    text = (
-        f'[mixtures.recommended]\ncomponents = [{{ corpus = "{corpus}", counts = {{ {counts} }} }}]\n'
-        'pairing = "shared"\n'
-    )
-    (folder / "mixture.toml").write_text(text, encoding="utf-8")
-    return page
-
-
-def _sorted(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
+def largest_first(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Languages with their amounts, the largest first; those that round to nothing are left out."""
     return sorted(((tag, amount) for tag, amount in amounts.items() if round(amount) > 0), key=lambda one: -one[1])
 
 
-def _short(amounts: Mapping[str, float]) -> str:
-    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in _sorted(amounts))
+def amounts_in_words(amounts: Mapping[str, float]) -> str:
+    """`sw 1,200 en 800`."""
+    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in largest_first(amounts))

@@ -7,13 +7,15 @@ would make: the same amount of every language, and the best mixture that was tri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from crosslift.errors import TransferError
+from crosslift.recommendation.objective import SURE, Budget, Objective
+from crosslift.recommendation.search import MARGIN, search
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.gaussian_process import TransferModel
@@ -21,65 +23,7 @@ from crosslift.transfer.model.observations import Amounts
 
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
 NUM_DRAWS = 4000
-SURE = 0.95
 LEAST_MIXTURES = 2
-MARGIN = 0.02
-"""Two points: mixtures that differ by less are as good as each other."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """What is to be high."""
-
-    languages: tuple[str, ...]
-    """Evaluated."""
-    kind: Literal["mean", "worst", "weighted"] = "mean"
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Of "weighted": users per language, in any unit; languages that it lacks count nothing."""
-    english_at_least: float | None = None
-    """A mixture is allowed if English stays above with probability SURE."""
-
-    def value(self, scores: np.ndarray) -> np.ndarray:
-        """(..., languages) -> (...)."""
-        if self.kind == "worst":
-            return np.asarray(scores.min(axis=-1))
-        return np.asarray(scores @ self.linear(np.zeros(len(self.languages))))
-
-    def linear(self, means: np.ndarray) -> np.ndarray:
-        """Weights of the languages: of "worst" those at the means, all on the lowest."""
-        if self.kind == "worst":
-            return np.asarray(np.arange(len(self.languages)) == int(means.argmin()), dtype=float)
-        weights = [self.weights.get(tag, 0.0) if self.kind == "weighted" else 1.0 for tag in self.languages]
-        return np.asarray(weights) / sum(weights)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """What may be spent. One unit of a language costs `costs` of it, 1 where nothing is said."""
-
-    amount: float
-    languages: tuple[str, ...]
-    """Allowed to train on."""
-    costs: Mapping[str, float] = field(default_factory=dict)
-    most: Mapping[str, float] = field(default_factory=dict)
-    """As much as there is of a language."""
-
-    def spent(self, amounts: Amounts) -> float:
-        return sum(amount * self.costs.get(tag, 1.0) for tag, amount in amounts.items())
-
-    def allows(self, amounts: Amounts) -> bool:
-        within = all(amount <= self.most.get(tag, np.inf) * (1 + 1e-9) for tag, amount in amounts.items() if amount > 0)
-        known = {tag for tag, amount in amounts.items() if amount > 0} <= set(self.languages)
-        return within and known and self.spent(amounts) <= self.amount * (1 + 1e-9)
-
-    def share_out(self, shares: Mapping[str, float]) -> dict[str, float]:
-        """Amounts that spend the whole budget in these shares; what a language has no more of is left unspent."""
-        total = sum(shares.values())
-        return {
-            tag: min(share / total * self.amount / self.costs.get(tag, 1.0), self.most.get(tag, np.inf))
-            for tag, share in shares.items()
-            if share > 0
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,68 +163,6 @@ def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget:
         if best is None or value > best[0]:
             best = value, amounts
     return None if best is None else best[1]
-
-
-def search(
-    fitted: TransferModel, model: str, objective: Objective, budget: Budget, *, seed: int = 0, rounds: int = 4
-) -> list[dict[str, float]]:
-    """Shares of the allowed languages that promise much: random ones, then exchanges.
-
-    All candidates spend the whole budget. Shares are multiples of a twentieth.
-    """
-    tags = list(budget.languages)
-    pool = _all_sorts(tags, 150, seed)
-    for _ in range(rounds):
-        amounts = [budget.share_out(shares) for shares in pool]
-        values = _promise(fitted.expected(amounts, model, objective.languages), objective)
-        leaders = [pool[place] for place in np.argsort(-values)[:8]]
-        pool = [*leaders, *(one for leader in leaders for one in _exchanges(leader, tags))]
-    amounts = [budget.share_out(shares) for shares in pool]
-    values = _promise(fitted.expected(amounts, model, objective.languages), objective)
-    unique: dict[tuple[tuple[str, int], ...], dict[str, float]] = {}
-    for place in np.argsort(-values)[:60]:
-        one = amounts[place]
-        unique.setdefault(tuple(sorted((tag, round(value)) for tag, value in one.items())), one)
-    return list(unique.values())[:24]
-
-
-def all_sorts(budget: Budget, number: int, *, seed: int = 0) -> list[dict[str, float]]:
-    """Mixtures that spend the budget in all sorts of ways: what a next run may be chosen from."""
-    return [budget.share_out(shares) for shares in _all_sorts(list(budget.languages), number, seed)]
-
-
-def _all_sorts(tags: list[str], number: int, seed: int) -> list[dict[str, float]]:
-    """Shares: the same of all, each language alone, and random ones in twentieths."""
-    generator = stream(seed, "recommend", "search")
-    pool: list[dict[str, float]] = [dict.fromkeys(tags, 1.0), *({tag: 1.0} for tag in tags)]
-    for _ in range(number):
-        size = int(generator.integers(1, len(tags) + 1))
-        chosen = generator.choice(len(tags), size=size, replace=False)
-        weights = generator.dirichlet(np.ones(size))
-        pool.append({tags[place]: max(round(20 * float(w)), 1) for place, w in zip(chosen, weights, strict=True)})
-    return pool
-
-
-def _promise(expected: np.ndarray, objective: Objective) -> np.ndarray:
-    """The objective, less ten times what English lacks to its bound with a little room above."""
-    values = objective.value(expected)
-    if objective.english_at_least is None or ENGLISH not in objective.languages:
-        return values
-    english = expected[:, objective.languages.index(ENGLISH)]
-    return np.asarray(values - 10 * np.clip(objective.english_at_least + MARGIN / 2 - english, 0.0, None))
-
-
-def _exchanges(shares: Mapping[str, float], tags: Sequence[str]) -> list[dict[str, float]]:
-    """A tenth of the whole moved from one language to another, for all pairs that have it to give."""
-    total = sum(shares.values())
-    found = []
-    for giver, share in shares.items():
-        for taker in tags:
-            if taker != giver:
-                moved = min(0.1 * total, share)
-                one = dict(shares) | {giver: share - moved, taker: shares.get(taker, 0.0) + moved}
-                found.append({tag: value for tag, value in one.items() if value > 1e-9})
-    return found
 
 
 def _reasons(fitted: TransferModel, model: str, amounts: Amounts, objective: Objective) -> list[str]:

@@ -11,24 +11,18 @@ replaced by the same chart that answers the pointer and follows the reader's the
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.files import replacing, write_text
-from crosslift.reporting import sentences as answers
+from crosslift.reporting import sentences
 from crosslift.reporting.data import ReportData, collect
-from crosslift.reporting.figures.panels import Figure
-from crosslift.reporting.figures.study import FIGURES
+from crosslift.reporting.figures.registry import FIGURES
 from crosslift.reporting.html import theme
-from crosslift.reporting.papers import tables as papers
-from crosslift.reporting.papers.figures import PAPER_FIGURES
-from crosslift.reporting.tables import frames as tables
-from crosslift.reporting.tables import grids as views
+from crosslift.reporting.html.embed import Drawn, bundle, draw, for_script, on_white
+from crosslift.reporting.papers import tables as paper_tables
+from crosslift.reporting.papers.registry import PAPER_FIGURES
+from crosslift.reporting.tables import frames, grids
 from crosslift.studies.study import Study
 
 if TYPE_CHECKING:
@@ -37,20 +31,6 @@ if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
 
 PNG_SCALE = 1.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A figure as files and as a specification for the page; all None where it is not drawn."""
-
-    figure: Figure
-    spec: dict[str, Any] | None = None
-    svg: str | None = None
-
-    @property
-    def still(self) -> str:
-        """The picture as a data address: apart from the page, so that the ids inside cannot collide."""
-        return "data:image/svg+xml;base64," + base64.b64encode((self.svg or "").encode()).decode()
 
 
 def write(store: Store, study: Study) -> Path:
@@ -68,7 +48,7 @@ def publish(data: ReportData, folder: Path) -> Path:
     import vl_convert
 
     _write_parquet(folder / "estimates.parquet", data.estimates)
-    for make in (*tables.TABLES, *papers.PAPER_TABLES):
+    for make in (*frames.TABLES, *paper_tables.PAPER_TABLES):
         table, file = make(data), folder / "tables" / f"{make.__name__}.csv"
         if not table.columns:  # nothing that this study could say
             file.unlink(missing_ok=True)
@@ -84,30 +64,10 @@ def publish(data: ReportData, folder: Path) -> Path:
             continue
         write_text(picture, one.svg, durable=False)
         with replacing(picture.with_suffix(".png"), durable=False) as path:
-            path.write_bytes(vl_convert.svg_to_png(_on_white(one.svg), scale=PNG_SCALE))
+            path.write_bytes(vl_convert.svg_to_png(on_white(one.svg), scale=PNG_SCALE))
     page = folder / "index.html"
     write_text(page, render(data, drawn), durable=False)
     return page
-
-
-def draw(figure: Figure) -> Drawn:
-    """Compile a figure for paper: light colours, no descriptions for screen readers inside the picture."""
-    import vl_convert
-
-    if figure.chart is None:
-        return Drawn(figure=figure)
-    spec = figure.spec()
-    still = spec | {"config": theme.config(theme.LIGHT) | {"aria": False}}
-    return Drawn(figure=figure, spec=spec, svg=_renumbered(vl_convert.vegalite_to_svg(still)))
-
-
-def _renumbered(svg: str) -> str:
-    """Ids counted from 0 in every picture; the renderer counts over all that it drew, so the second report of a process
-    would differ from the first."""
-    order = list(dict.fromkeys(re.findall(r'id="([a-z]+_?)(\d+)"', svg)))
-    for number, (kind, old) in enumerate(order):
-        svg = re.sub(rf'(id="|url\(#){kind}{old}(?=["\)])', rf"\g<1>{kind}n{number}", svg)
-    return svg
 
 
 def render(data: ReportData, drawn: list[Drawn]) -> str:
@@ -121,20 +81,20 @@ def render(data: ReportData, drawn: list[Drawn]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    found = answers.answers(data)
+    conclusions = sentences.conclusions(data)
     return environment.get_template("report.html.jinja").render(
         data=data,
         study=data.study,
-        answers=found,
-        strip=_strip(found),
-        headline=answers.headline(found),
-        failures=answers.failures(data),
-        unfinished=answers.unfinished(data),
-        confounds=answers.confounds(data),
+        conclusions=conclusions,
+        strip=_strip(conclusions),
+        headline=sentences.headline(conclusions),
+        failures=sentences.failures(data),
+        unfinished=sentences.unfinished(data),
+        confounds=sentences.confounds(data),
         facts=_facts(data),
         figures={one.figure.name: one for one in drawn},
-        views=views,
-        papers=papers.grids(data),
+        grids=grids,
+        papers=paper_tables.grids(data),
         paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
         samples=_samples(data),
         light=theme.LIGHT,
@@ -167,7 +127,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     ]
 
 
-def _strip(found: list[answers.Answer]) -> dict[str, float]:
+def _strip(found: list[sentences.Conclusion]) -> dict[str, float]:
     """The common axis of the small intervals beside the answers, in shares of 1."""
     rows = [answer.row for answer in found if answer.row["low"] is not None]
     low = min([0.0, *(row["low"] for row in rows)])
@@ -185,26 +145,6 @@ def _samples(data: ReportData) -> dict[str, list[dict[str, Any]]]:
     for part in rows.values():
         part.sort(key=lambda row: (row["evaluation"], place[row["language"]][0]))
     return {run: rows[run] for run in data.runs["run"] if run in rows}
-
-
-def for_script(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-
-
-@cache
-def bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one module, from the library that also drew the still pictures."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle(None)).replace("</script", "<\\/script")  # type: ignore[arg-type]
-
-
-def _on_white(svg: str) -> str:
-    """A PNG is pasted anywhere; transparent ink-on-nothing would vanish on a dark slide."""
-    head, _, rest = svg.partition(">")
-    return f'{head}><rect width="100%" height="100%" fill="white"/>{rest}'
 
 
 def _write_parquet(path: Path, table: pl.DataFrame) -> None:

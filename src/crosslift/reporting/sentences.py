@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import polars as pl
 
 from crosslift.reporting.data import ReportData
+from crosslift.reporting.wording import p_text, points, within
 from crosslift.scores import MODEL_FAILURES
+from crosslift.transfer.answers import Side, side_of_zero
 
-Verdict = Literal["supports", "contradicts", "cannot tell", "not estimated"]
+GainVerdict = Literal["supports", "contradicts", "cannot tell", "not estimated"]
+GAIN_VERDICTS: Mapping[Side, GainVerdict] = {
+    "above": "supports",
+    "below": "contradicts",
+    "both": "cannot tell",
+    "unknown": "not estimated",
+}
 
 
-def verdict(low: float | None, high: float | None) -> Verdict:
+def gain_verdict(low: float | None, high: float | None) -> GainVerdict:
     """Does the interval lie above 0 (supports a gain), below 0 (contradicts it), or on both sides?"""
-    if low is None or high is None:
-        return "not estimated"
-    if low > 0:
-        return "supports"
-    return "contradicts" if high < 0 else "cannot tell"
-
-
-def points(value: float | None, *, signed: bool = False) -> str:
-    """A share in points with one decimal and a true minus sign: 0.0312 -> "3.1", signed "+3.1"."""
-    if value is None:
-        return "–"
-    text = f"{100 * value:{'+' if signed else ''}.1f}"
-    return text.replace("-", "−") if text not in {"-0.0", "+0.0"} else "0.0"
-
-
-def within(row: dict[str, Any], *, signed: bool = False) -> str:
-    """`[1.2, 4.0]`, in points."""
-    if row["low"] is None:
-        return ""
-    return f"[{points(row['low'], signed=signed)}, {points(row['high'], signed=signed)}]"
-
-
-def p_text(p: float | None) -> str:
-    """`p = .012`, `p < .001`."""
-    if p is None:
-        return ""
-    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)
+    return GAIN_VERDICTS[side_of_zero(low, high)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Conclusion:
     """One declared contrast for one model and evaluation."""
 
-    verdict: Verdict
+    verdict: GainVerdict
     claim: str
     finding: str
     caveats: tuple[str, ...]
@@ -57,7 +40,7 @@ class Answer:
     row: dict[str, Any]
 
 
-def answers(data: ReportData) -> list[Answer]:
+def conclusions(data: ReportData) -> list[Conclusion]:
     """The primary contrasts, in the order of their declaration."""
     order = {contrast.name: place for place, contrast in enumerate(data.study.contrasts)}
     rows = sorted(
@@ -68,12 +51,12 @@ def answers(data: ReportData) -> list[Answer]:
     return [_answer(data, row, num_tested=num_tested) for row in rows]
 
 
-def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Answer:
-    found = verdict(row["low"], row["high"])
+def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclusion:
+    found = gain_verdict(row["low"], row["high"])
     where = row["model"] + (f", {row['evaluation']}" if row["evaluation"] else "")
     claim = f"{row['declared']} ({where})"
     if found == "not estimated":
-        return Answer(
+        return Conclusion(
             verdict=found, claim=claim, finding=f"No estimate: {row['note']}.", caveats=(), survives=True, row=row
         )
     what = row["mixture"] if not row["mixture"].startswith("mean of ") else f"The {row['mixture']} mixtures"
@@ -94,10 +77,10 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Answer
     caveats.append(f"{row['num_items']} items in {num_languages} languages")
     if row["note"]:
         caveats.append(row["note"])
-    return Answer(verdict=found, claim=claim, finding=finding, caveats=tuple(caveats), survives=survives, row=row)
+    return Conclusion(verdict=found, claim=claim, finding=finding, caveats=tuple(caveats), survives=survives, row=row)
 
 
-def headline(found: list[Answer]) -> str:
+def headline(found: list[Conclusion]) -> str:
     """One sentence over all primary contrasts."""
     if not found:
         return (
@@ -128,12 +111,12 @@ def headline(found: list[Answer]) -> str:
 
 
 def failures(data: ReportData) -> str:
-    """How many answers could not be scored, by status, in one or two sentences."""
+    """How many conclusions could not be scored, by status, in one or two sentences."""
     samples = data.scores.unique(["run", "evaluation", "sample_id"], maintain_order=True)
     count = dict(samples["status"].value_counts().iter_rows())
     num_failed = sum(count.get(status, 0) for status in MODEL_FAILURES)
     kinds = ", ".join(f"{count[s]:,} {s.replace('_', ' ')}" for s in MODEL_FAILURES if count.get(s))
-    text = f"{num_failed:,} of {samples.height:,} answers ({num_failed / max(samples.height, 1):.1%}) "
+    text = f"{num_failed:,} of {samples.height:,} conclusions ({num_failed / max(samples.height, 1):.1%}) "
     text += f"could not be scored and count as wrong: {kinds}." if num_failed else "could not be scored."
     if errors := count.get("error", 0):
         text += f" {errors:,} failed by an error of the program; they block every estimate that they touch."

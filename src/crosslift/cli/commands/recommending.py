@@ -36,7 +36,8 @@ def recommend(
     from crosslift.errors import StudyError
     from crosslift.languages.similarity import known
     from crosslift.languages.tags import resolve_all
-    from crosslift.recommendation.advice import Wish, advise, in_words, write
+    from crosslift.recommendation.advice import Wish, advise, in_words
+    from crosslift.reporting.questions.recommendation import write_recommendation
 
     problems = []
     if unit not in ("items", "tokens"):
@@ -68,7 +69,7 @@ def recommend(
     )
     for line in in_words(advised):
         typer.echo(line)
-    if page := write(ledger.store.report_folder / "recommendation", ledger.study, advised):
+    if page := write_recommendation(ledger.store.report_folder / "recommendation", ledger.study, advised):
         typer.echo(str(page))
 
 

@@ -43,7 +43,7 @@ def update_report(ledger: Ledger, tables: Mapping[str, str], *, anew: bool = Fal
     """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one
     after the other."""
     from crosslift.execution.folder.result_tables import report_step
-    from crosslift.files import waiting_claim
+    from crosslift.leases import waiting_claim
 
     step = report_step(ledger.study, ledger.store, tables)
     page = ledger.store.report_folder / "index.html"

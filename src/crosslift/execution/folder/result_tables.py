@@ -9,8 +9,9 @@ from crosslift import __version__
 from crosslift.execution.folder.ledger import Ledger, RunState
 from crosslift.execution.folder.steps import Step
 from crosslift.execution.folder.store import JUDGED, Store, write_table
-from crosslift.files import read_json, sweep, waiting_claim, write_json
+from crosslift.files import read_json, sweep, write_json
 from crosslift.fingerprint import fingerprint, fingerprint_file
+from crosslift.leases import waiting_claim
 from crosslift.studies.study import Study
 
 _MARKER = ".rebuilt.json"

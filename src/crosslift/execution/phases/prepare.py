@@ -28,8 +28,9 @@ from crosslift.execution.folder.ledger import Ledger
 from crosslift.execution.folder.steps import Step
 from crosslift.execution.folder.store import read_table, write_table
 from crosslift.execution.phases import tokens
-from crosslift.files import read_json, waiting_claim, write_json
+from crosslift.files import read_json, write_json
 from crosslift.fingerprint import canonical, fingerprint, fingerprint_file
+from crosslift.leases import waiting_claim
 from crosslift.mixtures.draw import CorpusIndex, draw
 from crosslift.mixtures.manifest import CorpusRecord, items_of, manifest
 from crosslift.mixtures.mixture import Mixture

@@ -17,7 +17,7 @@ from crosslift.execution.folder.ledger import Ledger
 from crosslift.execution.folder.result_tables import rebuild
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
-from crosslift.files import holder
+from crosslift.leases import holder
 from crosslift.studies.site import Site
 
 WAIT_SECONDS = 1.0

@@ -9,7 +9,8 @@ from typing import Literal
 from crosslift.errors import StaleStep
 from crosslift.execution.folder.ledger import Ledger
 from crosslift.execution.folder.progress import Expected, Progress, Tally, read_progress, tally
-from crosslift.files import holder, read_json
+from crosslift.files import read_json
+from crosslift.leases import holder
 from crosslift.studies.run import Run
 from crosslift.training.trainer import num_steps
 

@@ -31,7 +31,8 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import answered, evaluate, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import BEGINS, orderly_end
-from crosslift.files import HEARTBEAT_SECONDS, Claim, holder, write_json
+from crosslift.files import write_json
+from crosslift.leases import HEARTBEAT_SECONDS, Claim, holder
 from crosslift.studies.study import Study
 
 MAX_DEATHS = 2

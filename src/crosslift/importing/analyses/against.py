@@ -20,7 +20,7 @@ import polars as pl
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.streams import stream
-from crosslift.transfer.claims import Analysed, Answer, sign_verdict
+from crosslift.transfer.answers import Analysis, Answer, verdict
 from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
 from crosslift.transfer.estimates.multiplicity import holm
 from crosslift.transfer.estimates.resampling import sign_flip_p, signs
@@ -29,7 +29,7 @@ OPTIONS: dict[str, type] = {"control": dict, "match": list, "unit": float}
 NUM_FLIPS = 9999
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     if results.scores.is_empty():
         raise TransferError("against: the source knows no items. Name their column: columns.item.")
     unit = float(options.get("unit", 1.0))
@@ -50,7 +50,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
                     question=f"{runs[treatment]} beats {runs[control]}", about=str(evaluation),
                     measure=f"{metric}, mean of {len(tags)} languages", value=unit * float(found.value[row, 0]),
                     low=float(low), high=float(high), runs=[runs[treatment], runs[control]],
-                    verdict=sign_verdict(float(low), float(high)) if adjusted[row] < 0.05 else "cannot tell",
+                    verdict=verdict(float(low), float(high)) if adjusted[row] < 0.05 else "cannot tell",
                     note=f"{values.shape[2]} items, p = {adjusted[row]:.2g} after Holm over {len(treatments)} runs",
                 )
             )  # fmt: skip
@@ -60,7 +60,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
                  "low": unit * float(found.low[row, place]), "high": unit * float(found.high[row, place])}
                 for place, label in enumerate(["all", *tags])
             ]  # fmt: skip
-    return Analysed(kind="against", answers=answers, tables={"differences": pl.DataFrame(rows)})
+    return Analysis(kind="against", answers=answers, tables={"differences": pl.DataFrame(rows)})
 
 
 def _dense(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[str], np.ndarray]:

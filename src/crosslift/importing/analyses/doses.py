@@ -29,7 +29,7 @@ from scipy.stats import rankdata
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.transfer.claims import Analysed, Answer, Verdict
+from crosslift.transfer.answers import Analysis, Answer, Verdict
 from crosslift.transfer.grid.plateau import best, isotonic, plateau, plateau_draws, rise, statistic
 from crosslift.transfer.variance.replicate_noise import Noise, noise_of_curves, noise_of_replicates, pooled
 
@@ -53,7 +53,7 @@ class _Curve:
         self.noise = _noise(table, where, measure)
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     table = results.table()
     unit = float(options.get("unit", 1.0))
     answers = [_answer(_among(table, claim), claim, unit, options) for claim in options["claims"]]
@@ -65,7 +65,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
         for found in [_noise(table, {"task": task, "model": model}, measure)]
     ]  # fmt: skip
     curves = _with_plateaus(_measured(table, {}), options["claims"], answers)
-    return Analysed(kind="doses", answers=answers, tables={"curves": curves, "noise": pl.DataFrame(noises)})
+    return Analysis(kind="doses", answers=answers, tables={"curves": curves, "noise": pl.DataFrame(noises)})
 
 
 def _among(table: pl.DataFrame, claim: Mapping[str, Any]) -> pl.DataFrame:

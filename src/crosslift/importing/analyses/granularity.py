@@ -14,12 +14,12 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.transfer.claims import Analysed, Answer
+from crosslift.transfer.answers import Analysis, Answer
 
 OPTIONS: dict[str, type] = {"items": int, "decimals": int, "unit": float}
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     unit, decimals = float(options.get("unit", 1.0)), int(options.get("decimals", 1))
     table = results.table()
     if "items" in options:
@@ -31,7 +31,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
     table = table.with_columns(printed=printed, nearest=nearest)
     impossible = table.filter((pl.col("printed") - pl.col("nearest")).abs() > 0.5 * 10.0**-decimals)
     shown = ", ".join(f"{row['run']} {row['language']} {row['printed']:g}" for row in impossible.head(4).to_dicts())
-    return Analysed(
+    return Analysis(
         kind="granularity",
         answers=[
             Answer(

@@ -19,17 +19,17 @@ import polars as pl
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.streams import stream
-from crosslift.transfer.claims import Analysed, Answer
+from crosslift.transfer.answers import Analysis, Answer
 from crosslift.transfer.estimates.multiplicity import holm
 from crosslift.transfer.estimates.resampling import cluster_weights
-from crosslift.transfer.grid.as_published import wilson
+from crosslift.transfer.estimates.wilson import wilson
 from crosslift.transfer.variance.agreement import consistency, mcnemar
 
 OPTIONS: dict[str, type] = {"unit": float}
 NUM_RESAMPLES = 4000
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     unit = float(options.get("unit", 1.0))
     if results.scores.is_empty():
         raise TransferError("items: the source knows no items. Name their column: columns.item.")
@@ -53,7 +53,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
                 value=float(sure), runs=[str(run)],
             )
         )  # fmt: skip
-    return Analysed(kind="items", answers=answers, tables={"pairs_of_languages": pl.concat(tables)})
+    return Analysis(kind="items", answers=answers, tables={"pairs_of_languages": pl.concat(tables)})
 
 
 def _of_run(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[Answer]:

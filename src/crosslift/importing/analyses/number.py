@@ -16,14 +16,14 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.transfer.claims import Analysed, Answer, Verdict
+from crosslift.transfer.answers import Analysis, Answer, Verdict
 from crosslift.transfer.grid.plateau import plateau, rise, statistic
 from crosslift.transfer.variance.replicate_noise import noise_of_replicates
 
 OPTIONS: dict[str, type] = {"unit": float, "margin": float}
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     unit, margin = float(options.get("unit", 1.0)), float(options.get("margin", 1.0))
     table = results.table().with_columns(number=pl.col("languages").list.len())
     # Languages count the same within a task, tasks the same within a run.
@@ -60,4 +60,4 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
         ),
     ]  # fmt: skip
     points = pl.DataFrame({"number": numbers, "mean": unit * curve, "runs": [part.height for _, part in groups]})
-    return Analysed(kind="number", answers=answers, tables={"curve": points})
+    return Analysis(kind="number", answers=answers, tables={"curve": points})

@@ -22,14 +22,14 @@ from scipy import stats
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.streams import stream
-from crosslift.transfer.claims import Analysed, Answer, sign_verdict
-from crosslift.transfer.grid.as_published import wilson
+from crosslift.transfer.answers import Analysis, Answer, verdict
+from crosslift.transfer.estimates.wilson import wilson
 
 OPTIONS: dict[str, type] = {"contrasts": list, "match": list, "cluster": list, "unit": float}
 NUM_RESAMPLES = 4000
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     match = list(options.get("match", ["model", "task", "language"]))
     cluster = list(options.get("cluster", [name for name in match if name != "model"]))
     unit = float(options.get("unit", 1.0))
@@ -38,7 +38,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
         pairs = paired(results.table(), contrast, [*match, "metric"])
         parts.append(pairs.with_columns(claim=pl.lit(contrast["claim"])))
         answers += _answers(pairs, contrast, cluster, unit)
-    return Analysed(kind="pairs", answers=answers, tables={"pairs": pl.concat(parts)})
+    return Analysis(kind="pairs", answers=answers, tables={"pairs": pl.concat(parts)})
 
 
 def paired(table: pl.DataFrame, contrast: Mapping[str, Any], match: list[str]) -> pl.DataFrame:
@@ -71,7 +71,7 @@ def _answers(pairs: pl.DataFrame, contrast: Mapping[str, Any], cluster: list[str
         half = float(stats.t.ppf(0.975, n - 1) * means.std(ddof=1) / np.sqrt(n))
         low, high = unit * (value - half), unit * (value + half)
     bound = float(contrast.get("above", 0.0))
-    verdict = sign_verdict(None if low is None else low - bound, None if high is None else high - bound)
+    found = verdict(None if low is None else low - bound, None if high is None else high - bound)
     about = f"{_shown(contrast['treatment'])} against {_shown(contrast['control'])}"
     won = int(groups["won"].sum())
     naive = wilson(won, pairs.height)
@@ -83,7 +83,7 @@ def _answers(pairs: pl.DataFrame, contrast: Mapping[str, Any], cluster: list[str
     return [
         Answer(
             question=contrast["claim"], about=about, measure="mean difference", value=unit * value, low=low, high=high,
-            verdict=verdict, runs=runs, printed=contrast.get("printed"), decimals=int(contrast.get("decimals", 1)),
+            verdict=found, runs=runs, printed=contrast.get("printed"), decimals=int(contrast.get("decimals", 1)),
             note=f"{pairs.height} pairs in {n} clusters, p = {p:.2g}",
         ),
         Answer(

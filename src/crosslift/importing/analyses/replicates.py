@@ -16,7 +16,7 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.transfer.claims import Analysed, Answer
+from crosslift.transfer.answers import Analysis, Answer
 from crosslift.transfer.variance.replicate_noise import over_replicates
 
 OPTIONS: dict[str, type] = {
@@ -30,7 +30,7 @@ OPTIONS: dict[str, type] = {
 }
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     by = [*options.get("by", ["model", "mixture"]), "task", "metric", "language"]
     table = over_replicates(results.table(), by)
     unit = float(options.get("printed_unit", 1.0))
@@ -49,7 +49,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
         answer, differing = _held_against(table, options, unit)
         answers.insert(0, answer)
         tables["published_that_differ"] = differing
-    return Analysed(kind="replicates", answers=answers, tables=tables)
+    return Analysis(kind="replicates", answers=answers, tables=tables)
 
 
 def _held_against(table: pl.DataFrame, options: Mapping[str, Any], unit: float) -> tuple[Answer, pl.DataFrame]:

@@ -18,13 +18,13 @@ from scipy import stats
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.transfer.claims import Analysed, Answer, sign_verdict
+from crosslift.transfer.answers import Analysis, Answer, verdict
 from crosslift.transfer.variance.mixed_model import codes_of, fit_mixed
 
 OPTIONS: dict[str, type] = {"unit": float, "where": dict}
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     unit = float(options.get("unit", 1.0))
     table = results.table().filter(pl.col("value").is_not_null())
     for column, value in dict(options.get("where", {})).items():
@@ -36,7 +36,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
         answer, share = _answer(part, str(task), unit)
         answers.append(answer)
         shares += [{"task": task, "part": name, "share": value} for name, value in share.items()]
-    return Analysed(kind="seen", answers=answers, tables={"variance_shares": pl.DataFrame(shares)})
+    return Analysis(kind="seen", answers=answers, tables={"variance_shares": pl.DataFrame(shares)})
 
 
 def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[str, float]]:
@@ -59,7 +59,7 @@ def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[st
         value=unit * value,
         low=unit * (value - half),
         high=unit * (value + half),
-        verdict=sign_verdict(value - half, value + half),
+        verdict=verdict(value - half, value + half),
         runs=sorted(set(part["run"])),
         note=f"{num_both} cells were both; mixed model, residual sd {unit * fit.residual:.2f}",
     )

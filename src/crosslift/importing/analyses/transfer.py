@@ -14,7 +14,7 @@ import polars as pl
 
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
-from crosslift.transfer.claims import Analysed, Answer, sign_verdict
+from crosslift.transfer.answers import Analysis, Answer, verdict
 from crosslift.transfer.model.cross_validation import validate
 from crosslift.transfer.model.gaussian_process import fit_transfer
 from crosslift.transfer.model.observations import observe
@@ -22,7 +22,7 @@ from crosslift.transfer.model.observations import observe
 OPTIONS: dict[str, type] = {"total": float, "tasks": list, "unit": float}
 
 
-def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
+def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     unit = float(options.get("unit", 1.0))
     table = results.table().filter(pl.col("value").is_not_null(), pl.col("languages").list.len() > 0)
     if "total" in options:
@@ -48,7 +48,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
                     about=str(task),
                     measure="squared error saved against the better baseline",
                     value=unit**2 * found.better[0], low=unit**2 * low, high=unit**2 * high,
-                    verdict=sign_verdict(low, high), runs=runs,
+                    verdict=verdict(low, high), runs=runs,
                     note=f"root mean squared error {unit * found.model:.2f}; mean of the others "
                     f"{unit * found.mean:.2f}, nearest {unit * found.nearest:.2f}; {found.num_groups} left out in turn",
                 )
@@ -60,10 +60,10 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysed:
                     about=str(task),
                     measure="squared error saved by similarity",
                     value=unit**2 * found.similarity[0], low=unit**2 * low, high=unit**2 * high,
-                    verdict=sign_verdict(low, high), runs=runs,
+                    verdict=verdict(low, high), runs=runs,
                     note=f"root mean squared error without it {unit * found.without_similarity:.2f}",
                 )
             )  # fmt: skip
         words = fit_transfer(observed).in_words()
         parts.append(pl.DataFrame([{"task": task, "part": name, "sd": unit * value} for name, value in words.items()]))
-    return Analysed(kind="transfer", answers=answers, tables={"parts": pl.concat(parts)})
+    return Analysis(kind="transfer", answers=answers, tables={"parts": pl.concat(parts)})

@@ -5,18 +5,22 @@ P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. The frames are written as CSV; t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isnan
 from typing import Any
 
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.sentences import points
-from crosslift.reporting.tables.grids import Cell, Grid
-from crosslift.transfer.grid import paper_claims as claims
-from crosslift.transfer.grid import readings
+from crosslift.reporting.tables.cells import Cell, Grid
+from crosslift.reporting.wording import points
+from crosslift.transfer.answers import Verdict
+from crosslift.transfer.grid import bilingual, doses
+from crosslift.transfer.grid.paper_claims import paper_claims
+from crosslift.transfer.grid.regression import regression as regression_table
 from crosslift.transfer.variance.between_seeds import replicates as between_runs
+
+SHOWN: Mapping[Verdict, str] = {"supported": "shown", "not supported": "not shown", "cannot tell": "cannot tell"}
 
 
 def findings(data: ReportData) -> pl.DataFrame:
@@ -24,37 +28,37 @@ def findings(data: ReportData) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {
-                "claim": found.claim,
+                "claim": found.question,
                 "about": found.about,
                 "measure": found.measure,
-                "value": found.spread.value,
-                "low": found.spread.low,
-                "high": found.spread.high,
-                "verdict": found.verdict,
+                "value": found.value,
+                "low": found.low,
+                "high": found.high,
+                "verdict": SHOWN[found.verdict],
             }
-            for found in claims.findings(data.cells)
+            for found in paper_claims(data.cells)
         ]
     )
 
 
 def bilingual_wins(data: ReportData) -> pl.DataFrame:
     """P1, Table 2 and Figure 3."""
-    return readings.bilingual(data.cells)
+    return bilingual.bilingual(data.cells)
 
 
 def zero_shot(data: ReportData) -> pl.DataFrame:
     """P1, Figures 4 and 9, cell by cell."""
-    return readings.zero_shot(data.cells)
+    return bilingual.zero_shot(data.cells)
 
 
 def regression(data: ReportData) -> pl.DataFrame:
     """P1, Table 3."""
-    return readings.regression(data.cells)
+    return regression_table(data.cells)
 
 
 def dose_statistics(data: ReportData) -> pl.DataFrame:
     """P2, Table 2, and its gains."""
-    return readings.dose_statistics(data.cells)
+    return doses.dose_statistics(data.cells)
 
 
 def replicates(data: ReportData) -> pl.DataFrame:
@@ -154,7 +158,7 @@ def _not_worse(data: ReportData) -> Grid:
             _number(f"{row['not_worse'] / row['num_cases']:.0%}"),
             _number(f"{row['better'] / row['num_cases']:.0%}"),
         ]
-        for row in readings.not_worse(zero_shot(data)).iter_rows(named=True)
+        for row in bilingual.not_worse(zero_shot(data)).iter_rows(named=True)
     ]
     head = _head("evaluated languages", "languages trained on", "cases", "not worse", "better")
     return Grid(

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.reporting.figures.panels import Figure
-from crosslift.transfer.claims import Analysed, as_table
+from crosslift.reporting.figures.figure import Figure
+from crosslift.transfer.answers import Analysis, as_table
 
 WIDTH = 400
 MAX_ROWS = 40
@@ -15,7 +15,7 @@ WORDS = {"supported": "supported", "not supported": "not supported", "cannot tel
 """In the order of the palette: blue, vermillion, grey, green."""
 
 
-def figures(analysed: list[Analysed]) -> list[Figure]:
+def figures(analysed: list[Analysis]) -> list[Figure]:
     """In the order of the analyses: their answers with intervals, then what is particular to each."""
     found = []
     for number, one in enumerate(analysed):
@@ -26,7 +26,7 @@ def figures(analysed: list[Analysed]) -> list[Figure]:
     return found
 
 
-def _forests(one: Analysed, name: str) -> list[Figure]:
+def _forests(one: Analysis, name: str) -> list[Figure]:
     """One forest per measure, for measures have different units."""
     table = as_table([one]).filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
     drawn = []
@@ -70,7 +70,7 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
     )
 
 
-def _curves(one: Analysed, name: str) -> Figure:
+def _curves(one: Analysis, name: str) -> Figure:
     import altair as alt
 
     table = one.tables["curves"].filter(pl.col("dose").is_not_null())
@@ -122,7 +122,7 @@ def _curves(one: Analysed, name: str) -> Figure:
     )
 
 
-def _number(one: Analysed, name: str) -> Figure:
+def _number(one: Analysis, name: str) -> Figure:
     import altair as alt
 
     chart = (
@@ -151,7 +151,7 @@ def _number(one: Analysed, name: str) -> Figure:
     )
 
 
-def _languages(one: Analysed, name: str) -> Figure:
+def _languages(one: Analysis, name: str) -> Figure:
     """Pairs of languages, neighbours alike."""
     import altair as alt
 
@@ -187,7 +187,7 @@ def _languages(one: Analysed, name: str) -> Figure:
     )
 
 
-def _parts(one: Analysed, name: str) -> Figure:
+def _parts(one: Analysis, name: str) -> Figure:
     import altair as alt
 
     chart = (
@@ -211,7 +211,7 @@ def _parts(one: Analysed, name: str) -> Figure:
     )
 
 
-def _shares(one: Analysed, name: str) -> Figure:
+def _shares(one: Analysis, name: str) -> Figure:
     import altair as alt
 
     chart = (
@@ -235,7 +235,7 @@ def _shares(one: Analysed, name: str) -> Figure:
     )
 
 
-def _amounts(one: Analysed, name: str) -> Figure:
+def _amounts(one: Analysis, name: str) -> Figure:
     import altair as alt
 
     rows = one.tables["amounts"]

@@ -11,9 +11,9 @@ import polars as pl
 
 from crosslift.files import replacing, write_text
 from crosslift.reporting.html import theme
+from crosslift.reporting.html.embed import bundle, draw, for_script
 from crosslift.reporting.questions.figures import figures
-from crosslift.reporting.report import bundle, draw, for_script
-from crosslift.transfer.claims import Analysed, as_table
+from crosslift.transfer.answers import Analysis, as_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Head:
     """Where the runs behind a number are told, beside the page."""
 
 
-def write_page(folder: Path, head: Head, analysed: list[Analysed]) -> Path:
+def write_page(folder: Path, head: Head, analysed: list[Analysis]) -> Path:
     """answers.csv, tables/*.csv, figures/*.svg and index.html, which is written last."""
     import jinja2
 
@@ -70,7 +70,7 @@ def write_page(folder: Path, head: Head, analysed: list[Analysed]) -> Path:
     return folder / "index.html"
 
 
-def _tables(folder: Path, analysed: list[Analysed]) -> list[dict[str, object]]:
+def _tables(folder: Path, analysed: list[Analysis]) -> list[dict[str, object]]:
     """Written, and what the page says of them."""
     said: list[dict[str, object]] = []
     for number, one in enumerate(analysed):

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.sentences import verdict
+from crosslift.reporting.sentences import gain_verdict
 from crosslift.scores import STATUSES
 
 NUMBERS = (
@@ -30,7 +30,9 @@ def contrasts(data: ReportData) -> pl.DataFrame:
     """Gains over all languages in the primary metric, of every declared contrast."""
     rows = data.primary.filter(estimand="gain", languages="all")
     nothing = data.estimates.filter(estimand="gain").filter(pl.col("evaluation").is_null())
-    found = pl.struct("low", "high").map_elements(lambda row: verdict(row["low"], row["high"]), return_dtype=pl.String)
+    found = pl.struct("low", "high").map_elements(
+        lambda row: gain_verdict(row["low"], row["high"]), return_dtype=pl.String
+    )
     declared = {contrast.name: place for place, contrast in enumerate(data.study.contrasts)}
     order = pl.col("declared").replace_strict(declared, return_dtype=pl.Int64)
     model = pl.col("model").replace_strict(

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.sentences import p_text, points, within
-from crosslift.reporting.tables import frames as tables
+from crosslift.reporting.tables import frames
+from crosslift.reporting.tables.cells import (
+    Cell,
+    Grid,
+    header,
+    percent_text,
+    ratio_cell,
+    seconds_text,
+    size_text,
+    tokens_text,
+)
+from crosslift.reporting.wording import p_text, points, within
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.estimates.language_groups import ENGLISH
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    text: str
-    note: str = ""
-    """Small, below the text."""
-    tint: float | None = None
-    """Depth of the background, 0 to 1."""
-    css: str = ""
-    title: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """`csv`: the file that holds the same numbers and more."""
-
-    title: str
-    head: Sequence[Cell]
-    rows: Sequence[Sequence[Cell]]
-    csv: str
-    css: str = ""
-
-
 def contrasts(data: ReportData) -> Grid:
     rows = []
-    for row in tables.contrasts(data).iter_rows(named=True):
+    for row in frames.contrasts(data).iter_rows(named=True):
         mean = row["mixture"].startswith("mean of ")
         note = (row["note"] or "").replace("one seed: run-to-run noise is not in the interval", "one seed")
         rows.append(
@@ -56,7 +42,7 @@ def contrasts(data: ReportData) -> Grid:
                 ),
             ]
         )
-    head = _head("contrast", "model", "treatment", "gain", f"{data.level:.0%} interval", "p", "adjusted p", "verdict")
+    head = header("contrast", "model", "treatment", "gain", f"{data.level:.0%} interval", "p", "adjusted p", "verdict")
     return Grid(title="Declared contrasts, all languages", head=head, rows=rows, csv="contrasts.csv")
 
 
@@ -64,7 +50,7 @@ def retention(data: ReportData) -> Grid | None:
     """What is kept of English and of the high-resource languages, a row per contrast, model and evaluation: the mean
     over its treatments where there are several. None without contrasts."""
     kept: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-    means_last = tables.retention(data).sort(pl.col("mixture").str.starts_with("mean of "), maintain_order=True)
+    means_last = frames.retention(data).sort(pl.col("mixture").str.starts_with("mean of "), maintain_order=True)
     for row in means_last.iter_rows(named=True):  # a mean takes the place of its treatments
         key = tuple(row[column] for column in ("declared", "model", "evaluation"))
         kept.setdefault(key, {})[row["languages"]] = row
@@ -81,7 +67,9 @@ def retention(data: ReportData) -> Grid | None:
             cells.append(Cell(text=within(found), css="number"))
         rows.append(cells)
     names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
-    return Grid(title="Kept of the control's score", head=_head(*names, numbers=[3, 5]), rows=rows, csv="retention.csv")
+    return Grid(
+        title="Kept of the control's score", head=header(*names, numbers=[3, 5]), rows=rows, csv="retention.csv"
+    )
 
 
 def scores_by_language(data: ReportData) -> list[Grid]:
@@ -121,7 +109,7 @@ def _score(row: dict[str, Any] | None, css: str, deepest: float) -> Cell:
 
 def failures(data: ReportData) -> Grid:
     """Run x status, then run x language: the share of answers that could not be scored."""
-    table = tables.failures(data)
+    table = frames.failures(data)
     tags = [one.tag for one in data.languages]
     head = [
         Cell(text="run", css="name"),
@@ -146,7 +134,7 @@ def failures(data: ReportData) -> Grid:
         for status in MODEL_FAILURES:
             count, num = by_status[run, status]
             cells.append(
-                Cell(text=_percent(count / num), css="number group", tint=count / num, title=f"{count} of {num}")
+                Cell(text=percent_text(count / num), css="number group", tint=count / num, title=f"{count} of {num}")
             )
         errors = by_status[run, "error"][0]
         cells.append(Cell(text=str(errors) if errors else "–", css="number group" + (" alarm" if errors else "")))
@@ -156,7 +144,7 @@ def failures(data: ReportData) -> Grid:
             num = sum(row["num_samples"] for row in kinds if row["status"] == "error")
             text = ", ".join(f"{row['count']} {row['status'].replace('_', ' ')}" for row in kinds if row["count"])
             share = count / num if num else None
-            cells.append(Cell(text=_percent(share), css="number", tint=share, title=text or "all scored"))
+            cells.append(Cell(text=percent_text(share), css="number", tint=share, title=text or "all scored"))
         rows.append(cells)
     return Grid(
         title="Answers that could not be scored, %", head=head, rows=rows, csv="failures.csv", css="matrix warm"
@@ -165,7 +153,7 @@ def failures(data: ReportData) -> Grid:
 
 def mixtures(data: ReportData) -> Grid:
     """Mixture x language: examples, and tokens below."""
-    table = tables.mixtures(data)
+    table = frames.mixtures(data)
     model = next(iter(table["model"].drop_nulls().to_list()), None)
     table = table.filter(pl.col("model").is_null() | (pl.col("model") == (model or "")))
     tags = [one.tag for one in data.languages if one.tag in set(table["language"])]
@@ -180,14 +168,14 @@ def mixtures(data: ReportData) -> Grid:
             Cell(text=mixture, note=f"{manifest.get('pairing', '')} items", css="name"),
             Cell(
                 text=f"{sum(count for count, _ in own):,}",
-                note=_tokens(sum(t or 0 for _, t in own)),
+                note=tokens_text(sum(t or 0 for _, t in own)),
                 css="number group",
             ),
             Cell(text=f"{manifest['num_items']:,}" if manifest.get("num_items") else "–", css="number group"),
         ]
         for tag in tags:
             count, tokens = cells.get((mixture, tag), (0, 0))
-            row.append(Cell(text=f"{count:,}" if count else "·", note=_tokens(tokens), css="number"))
+            row.append(Cell(text=f"{count:,}" if count else "·", note=tokens_text(tokens), css="number"))
         rows.append(row)
     head = [Cell(text="mixture", css="name"), Cell(text="examples", css="number group")]
     head += [Cell(text="different items", css="number group")]
@@ -197,12 +185,12 @@ def mixtures(data: ReportData) -> Grid:
 
 
 def fertility(data: ReportData) -> Grid:
-    table = tables.fertility(data)
+    table = frames.fertility(data)
     tags = table["language"].unique(maintain_order=True).to_list()
     names = {one.tag: one.name for one in data.languages}
     cells = {(model, tag): value for model, tag, value in table.iter_rows()}
     rows = [
-        [Cell(text=model, css="name"), *(_ratio(cells.get((model, tag))) for tag in tags)]
+        [Cell(text=model, css="name"), *(ratio_cell(cells.get((model, tag))) for tag in tags)]
         for model in table["model"].unique(maintain_order=True)
     ]
     head = [
@@ -213,49 +201,43 @@ def fertility(data: ReportData) -> Grid:
     return Grid(title=title, head=head, rows=rows, csv="fertility.csv", css="matrix")
 
 
-def _ratio(value: float | None) -> Cell:
-    if value is None:
-        return Cell(text="–", css="number")
-    return Cell(text=f"{value:.2f}", css="number", tint=min(1.0, max(0.0, (value - 1) / 3)))
-
-
 def held_fixed(data: ReportData) -> Grid:
     rows = [
         [Cell(text=factor, css="name"), Cell(text=held, css=f"held {held}"), Cell(text=values, css="wrap")]
-        for factor, held, values in tables.held_fixed(data).iter_rows()
+        for factor, held, values in frames.held_fixed(data).iter_rows()
     ]
-    head = _head("factor", "in all runs", "values")
+    head = header("factor", "in all runs", "values")
     return Grid(title="What was held fixed, and what varies", head=head, rows=rows, csv="held_fixed.csv")
 
 
 def cost(data: ReportData) -> Grid:
-    table = tables.cost(data)
+    table = frames.cost(data)
     rows = [
         [
             Cell(text=row["run"], css="name"),
-            Cell(text=_seconds(row["train_seconds"]), css="number"),
+            Cell(text=seconds_text(row["train_seconds"]), css="number"),
             Cell(text=f"{row['train_tokens']:,}" if row["train_tokens"] else "–", css="number"),
             Cell(text=f"{row['tokens_per_second']:,.0f}" if row["tokens_per_second"] else "–", css="number"),
-            Cell(text=_seconds(row["evaluate_seconds"]), css="number"),
+            Cell(text=seconds_text(row["evaluate_seconds"]), css="number"),
             Cell(text=row["precision"] or "–"),
             Cell(text=row["device"] or "–", css="wrap"),
         ]
         for row in table.iter_rows(named=True)
     ]
     seconds = [float(table[column].fill_null(0.0).sum()) for column in ("train_seconds", "evaluate_seconds")]
-    whole = ["all runs", _seconds(seconds[0]), f"{int(table['train_tokens'].fill_null(0).sum()):,}", ""]
-    whole += [_seconds(seconds[1]), "", ""]
+    whole = ["all runs", seconds_text(seconds[0]), f"{int(table['train_tokens'].fill_null(0).sum()):,}", ""]
+    whole += [seconds_text(seconds[1]), "", ""]
     rows.append(
         [Cell(text=text, css="name total" if place == 0 else "number total") for place, text in enumerate(whole)]
     )
-    head = _head(
+    head = header(
         "run", "training", "tokens trained", "tokens / s", "evaluation", "precision", "device", numbers=range(1, 5)
     )
     return Grid(title="Cost", head=head, rows=rows, csv="cost.csv")
 
 
 def corpora(data: ReportData) -> Grid:
-    table = tables.corpora(data)
+    table = frames.corpora(data)
     rows = [
         [
             Cell(text=row["corpus"], note=row["split"], css="name"),
@@ -266,14 +248,14 @@ def corpora(data: ReportData) -> Grid:
         ]
         for row in table.iter_rows(named=True)
     ]
-    head = _head("corpus", "task, reader", "languages", "licence", "revision, fingerprint")
+    head = header("corpus", "task, reader", "languages", "licence", "revision, fingerprint")
     return Grid(title="Corpora", head=head, rows=rows, csv="corpora.csv")
 
 
 def checks(data: ReportData) -> Grid:
     """One line per corpus and check, the languages in it."""
     rows = []
-    table = tables.checks(data)
+    table = frames.checks(data)
     for (corpus, check, severity), group in table.group_by("corpus", "check", "severity", maintain_order=True):
         where = ", ".join(f"{tag} {count}" for tag, count in group.select("language", "rows").iter_rows())
         rows.append(
@@ -284,7 +266,7 @@ def checks(data: ReportData) -> Grid:
                 Cell(text=group["example"][0], css="wrap"),
             ]
         )
-    head = _head("corpus", "check", "rows by language", "example")
+    head = header("corpus", "check", "rows by language", "example")
     return Grid(title="What checks of the corpora found", head=head, rows=rows, csv="checks.csv")
 
 
@@ -293,52 +275,11 @@ def models(data: ReportData) -> Grid:
         [
             Cell(text=row["model"], css="name"),
             Cell(text=row["path"], css="wrap mono"),
-            Cell(text=_size(row["num_parameters"]), css="number"),
+            Cell(text=size_text(row["num_parameters"]), css="number"),
             Cell(text=row["template"], css="wrap"),
             Cell(text=row["revision"] or "–", note=row["content"] or "", css="wrap mono"),
         ]
-        for row in tables.models(data).iter_rows(named=True)
+        for row in frames.models(data).iter_rows(named=True)
     ]
-    head = _head("model", "path", "parameters", "chat template", "revision, fingerprint", numbers=[2])
+    head = header("model", "path", "parameters", "chat template", "revision, fingerprint", numbers=[2])
     return Grid(title="Base models", head=head, rows=rows, csv="models.csv")
-
-
-def _head(*names: str, numbers: Iterable[int] = ()) -> list[Cell]:
-    numeric = {"gain", "p", "adjusted p"}
-    places = set(numbers)
-    return [
-        Cell(
-            text=name,
-            css="name" if place == 0 else "number" if place in places or name in numeric or "interval" in name else "",
-        )
-        for place, name in enumerate(names)
-    ]
-
-
-def _percent(share: float | None) -> str:
-    if share is None:
-        return "–"
-    return "0" if share == 0 else f"{100 * share:.1f}" if share < 0.0995 else f"{100 * share:.0f}"
-
-
-def _tokens(count: int | None) -> str:
-    if not count:
-        return ""
-    if count < 1000:
-        return f"{count} tokens"
-    return f"{count / 1000:.1f}k" if count < 1_000_000 else f"{count / 1e6:.1f}M"
-
-
-def _seconds(value: float | None) -> str:
-    if not value:
-        return "–"
-    if value < 120:
-        return f"{value:.0f} s"
-    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
-
-
-def _size(count: int | None) -> str:
-    """`6.1M`, `0.6B`."""
-    if count is None:
-        return "–"
-    return f"{count / 1e9:.1f}B" if count >= 1e8 else f"{count / 1e6:.1f}M" if count >= 1e5 else f"{count:,}"

@@ -137,16 +137,6 @@ def interval(
     return Interval(low=float(low), high=float(high), standard_error=math.sqrt(total), df=df)
 
 
-def no_spread(num_clusters: int, level: float) -> float:
-    """Half-width where every cluster says the same, so that there is nothing to resample: z^2 / (n + z^2).
-
-    The upper limit of 0 successes in n of E. B. Wilson (1927), JASA 22, 209-212. A model that answered 0 of 250 items
-    is not known to score exactly 0.
-    """
-    z = float(special.ndtri((1 + level) / 2))
-    return z**2 / (num_clusters + z**2)
-
-
 def signs(num_clusters: int, num_flips: int, generator: np.random.Generator) -> np.ndarray:
     """+1 or -1 per cluster and flip, shape (num_clusters, num_flips)."""
     return (2 * generator.integers(0, 2, size=(num_clusters, num_flips), dtype=np.int8) - 1).astype(np.int8)

@@ -12,6 +12,7 @@ from crosslift.streams import stream
 from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.conditions import Resampled
 from crosslift.transfer.estimates.number import Number
+from crosslift.transfer.estimates.wilson import half_width_without_spread
 
 MIN_FLIPS = 9999
 
@@ -80,7 +81,7 @@ def _conclude(resampled: Resampled, statement: Statement, level: float) -> tuple
     interval = number.interval(resampled, num_clusters=num_clusters, level=level)
     low, high = interval.low, interval.high
     if interval.standard_error == 0 and number.contributions is not None:
-        reach = resample.no_spread(num_clusters, level)
+        reach = half_width_without_spread(num_clusters, level)
         low, high = number.value - reach, number.value + reach
         notes.insert(0, "all items alike: Wilson's bound instead of resampling")
     lowest, highest = statement.bounds

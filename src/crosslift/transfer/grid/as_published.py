@@ -17,9 +17,10 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy.stats import norm, spearmanr
+from scipy.stats import spearmanr
 
 from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.estimates.wilson import wilson
 
 Group = Literal["English", "direct", "transfer"]
 """Where a bilingual mixture is evaluated: in English, in its other language, in a language it does not train on."""
@@ -38,25 +39,6 @@ class Wins:
     high: float
     median: float
     """Of the differences, in the unit of the scores."""
-
-
-def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927), for independent trials.
-
-    Raises:
-        ValueError: no trials, or more successes than trials.
-    """
-    if not 0 <= successes <= trials or trials == 0:
-        raise ValueError(f"{successes} of {trials} is not a share")
-    return wilson_of(successes / trials, trials, level=level)
-
-
-def wilson_of(share: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share in so many trials, which need not be whole."""
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = math.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
-    return middle - half, middle + half
 
 
 def bilingual_gains(cells: pl.DataFrame) -> pl.DataFrame:

@@ -50,6 +50,10 @@ class Spread:
         """Does the interval leave 0 out?"""
         return self.low > 0 or self.high < 0
 
+    def columns(self, prefix: str = "") -> dict[str, float]:
+        """As columns of a table: mean, low and high, each behind the prefix."""
+        return {f"{prefix}mean": self.value, f"{prefix}low": self.low, f"{prefix}high": self.high}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:

@@ -1,25 +1,22 @@
-"""The two studies' findings as claims that any study of the same form can be asked: shown, not shown, or cannot tell.
+"""The two studies' findings as claims that can be tested on any study of the same form.
 
-A claim is a number that is above 0 where the finding holds, with the interval that resampled items give it. Shown: the
-whole interval lies above 0. Not shown: below. Otherwise these items cannot tell. Means are over models and mixtures of
-the grid; P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
+A claim is a number that is above 0 where the finding holds, with the interval of resampled items; `answers.verdict`
+decides. Means are over models and mixtures of the grid; P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import polars as pl
 
 from crosslift.languages.language import language
+from crosslift.transfer.answers import Answer, verdict
 from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.grid.bilingual import coverage
 from crosslift.transfer.grid.cells import Cells, Spread
-from crosslift.transfer.grid.readings import by_dose, coverage, doses
-
-Verdict = Literal["shown", "not shown", "cannot tell"]
+from crosslift.transfer.grid.doses import by_dose, doses
 
 MARGIN = 0.05
 """Zero-shot counts as good as direct where it is not more than 5 points worse."""
@@ -27,25 +24,22 @@ EARLY = 0.1
 """A dose of a tenth of the largest one: where P2's plateaus stand (400 of 5,000)."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    claim: str
-    measure: str
-    """What the number is."""
-    about: str
-    """Evaluation, and model where the claim is about one."""
-    spread: Spread
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.spread.low > 0:
-            return "shown"
-        return "not shown" if self.spread.high < 0 else "cannot tell"
+def paper_claims(cells: Cells) -> list[Answer]:
+    """All claims that the cells have the mixtures and languages for, in the order of the papers."""
+    return [found for claim in CLAIMS for found in claim(cells)]
 
 
-def findings(cells: Cells) -> list[Finding]:
-    """All claims that the cells have what it takes for, in the order of the papers."""
-    return [found for ask in CLAIMS for found in ask(cells)]
+def _answer(*, claim: str, measure: str, about: str, spread: Spread) -> Answer:
+    """A claim with its number and verdict, in the unit of the scores."""
+    return Answer(
+        question=claim,
+        measure=measure,
+        about=about,
+        value=spread.value,
+        low=spread.low,
+        high=spread.high,
+        verdict=verdict(spread.low, spread.high),
+    )
 
 
 def _size() -> pl.Expr:
@@ -60,7 +54,7 @@ def _tags(cells: Cells, resource: str) -> list[str]:
     return [tag for tag in cells.table["language"].unique() if language(tag).resource == resource]
 
 
-def more_languages_help(cells: Cells) -> Iterator[Finding]:
+def more_languages_help(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.1."""
     for evaluation in _evaluations(grid := coverage(cells)):
         part = grid.where(evaluation=evaluation)
@@ -68,7 +62,7 @@ def more_languages_help(cells: Cells) -> Iterator[Finding]:
         if most < 3:
             continue
         gain = part.where(_size() == most).mean() - part.where(_size() == 1).mean()
-        yield Finding(
+        yield _answer(
             claim="More languages help",
             measure=f"mean score with {most} languages minus English-only",
             about=evaluation,
@@ -76,7 +70,7 @@ def more_languages_help(cells: Cells) -> Iterator[Finding]:
         )
 
 
-def low_resource_gain_most(cells: Cells) -> Iterator[Finding]:
+def low_resource_gain_most(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.1."""
     for evaluation in _evaluations(grid := coverage(cells)):
         part = grid.where(evaluation=evaluation)
@@ -85,7 +79,7 @@ def low_resource_gain_most(cells: Cells) -> Iterator[Finding]:
         if most < 3 or any(group.table.is_empty() for group in groups):
             continue
         low, high = (g.where(_size() == most).mean() - g.where(_size() == 1).mean() for g in groups)
-        yield Finding(
+        yield _answer(
             claim="Low-resource languages gain most",
             measure=f"gain of low- minus gain of high-resource languages, {most} languages against English-only",
             about=evaluation,
@@ -93,10 +87,10 @@ def low_resource_gain_most(cells: Cells) -> Iterator[Finding]:
         )
 
 
-def two_languages_beat_english(cells: Cells) -> Iterator[Finding]:
+def two_languages_beat_english(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.2, over all evaluated languages; an arm with a fixed total asks it again without the volume."""
     for evaluation, family, part in _with_bilingual(cells):
-        yield Finding(
+        yield _answer(
             claim="Two languages beat English alone",
             measure=f"all languages, bilingual minus English-only ({family})",
             about=evaluation,
@@ -104,12 +98,12 @@ def two_languages_beat_english(cells: Cells) -> Iterator[Finding]:
         )
 
 
-def one_language_helps_english(cells: Cells) -> Iterator[Finding]:
+def one_language_helps_english(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.2."""
     for evaluation, family, part in _with_bilingual(cells):
         english = part.where(language=ENGLISH)
         if not english.table.is_empty():
-            yield Finding(
+            yield _answer(
                 claim="One more language helps English",
                 measure=f"English, bilingual minus English-only ({family})",
                 about=evaluation,
@@ -130,7 +124,7 @@ def _bilingual_gain(part: Cells) -> np.ndarray:
     return np.asarray(part.where(_size() == 2).mean() - part.where(_size() == 1).mean())
 
 
-def zero_shot_reaches_direct(cells: Cells) -> Iterator[Finding]:
+def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.3, as a question of equivalence: "not significantly worse" also describes a small test set."""
     for evaluation in _evaluations(grid := coverage(cells)):
         part = grid.where(evaluation=evaluation)
@@ -145,7 +139,7 @@ def zero_shot_reaches_direct(cells: Cells) -> Iterator[Finding]:
                 most = int(without.table.select(_size().max()).item())
                 differences.append(without.where(_size() == most).mean() - direct.mean())
             if differences:
-                yield Finding(
+                yield _answer(
                     claim=f"At high diversity, zero-shot reaches direct training ({resource}-resource)",
                     measure=f"zero-shot minus direct, plus a margin of {100 * MARGIN:.0f} points",
                     about=evaluation,
@@ -153,7 +147,7 @@ def zero_shot_reaches_direct(cells: Cells) -> Iterator[Finding]:
                 )
 
 
-def plateaus_differ(cells: Cells) -> Iterator[Finding]:
+def plateaus_differ(cells: Cells) -> Iterator[Answer]:
     """P2, section 4: math still gains where the other tasks have stopped to."""
     late: dict[tuple[str, str], list[tuple[str, np.ndarray]]] = {}
     for about, part, seen, unseen in doses(cells):
@@ -168,7 +162,7 @@ def plateaus_differ(cells: Cells) -> Iterator[Finding]:
         math = [gain for evaluation, gain in gains if _task(cells, evaluation) == "math"]
         others = [gain for evaluation, gain in gains if _task(cells, evaluation) != "math"]
         if len(math) == 1 and others:
-            yield Finding(
+            yield _answer(
                 claim="Math gains for longer than the other tasks",
                 measure=f"gain beyond a tenth of the largest dose, math minus the other tasks ({family})",
                 about=model,
@@ -180,7 +174,7 @@ def _task(cells: Cells, evaluation: str) -> str:
     return str(cells.table.filter(evaluation=evaluation)["task"][0])
 
 
-def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Finding]:
+def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Answer]:
     """P2, section 5: the gap between seen and unseen languages, smaller model of a family minus larger one."""
     gaps: dict[tuple[str, str, str], list[tuple[int, str, np.ndarray]]] = {}
     for about, part, seen, unseen in doses(cells):
@@ -197,7 +191,7 @@ def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Finding]:
         if len(found) < 2:
             continue
         (_, small, wide), *_, (_, large, narrow) = sorted(found, key=lambda one: one[:2])
-        yield Finding(
+        yield _answer(
             claim="A larger model has a smaller seen-unseen gap",
             measure=f"gap of {small} minus gap of {large}, mean over doses ({family})",
             about=evaluation,
@@ -205,7 +199,7 @@ def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Finding]:
         )
 
 
-def multi_task_hurts_math(cells: Cells) -> Iterator[Finding]:
+def multi_task_hurts_math(cells: Cells) -> Iterator[Answer]:
     """P2, section 4: math alone minus math among other tasks, mean over the doses that both have."""
     math = cells.where(pl.col("dose") > 0, task="math")
     several = pl.col("setting").str.contains("+", literal=True)
@@ -220,7 +214,7 @@ def multi_task_hurts_math(cells: Cells) -> Iterator[Finding]:
         if not shared:
             continue
         loss = [single.where(dose=dose).mean() - together.where(dose=dose).mean() for dose in shared]
-        yield Finding(
+        yield _answer(
             claim="Training on several tasks hurts math",
             measure=f"math alone minus math with other tasks, doses {', '.join(map(str, shared))}",
             about=f"{evaluation}, {model}",
@@ -228,7 +222,7 @@ def multi_task_hurts_math(cells: Cells) -> Iterator[Finding]:
         )
 
 
-CLAIMS: tuple[Callable[[Cells], Iterator[Finding]], ...] = (
+CLAIMS: tuple[Callable[[Cells], Iterator[Answer]], ...] = (
     more_languages_help,
     low_resource_gain_most,
     two_languages_beat_english,

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from crosslift.streams import stream
-from crosslift.transfer.grid.as_published import wilson, wilson_of
+from crosslift.transfer.estimates.wilson import wilson, wilson_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from scipy import stats
 
 from crosslift.errors import TransferError
 from crosslift.languages.similarity import KINDS, similarity
-from crosslift.transfer.model.gaussian_process import PLAIN, SIMILAR, UNIT, fit_transfer
+from crosslift.transfer.model.features import PLAIN, SIMILAR, UNIT
+from crosslift.transfer.model.gaussian_process import fit_transfer
 from crosslift.transfer.model.observations import Amounts, Observed
 
 LEAST = 4

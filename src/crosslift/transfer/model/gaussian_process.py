@@ -26,61 +26,16 @@ rows of one run share its fate, and a random split lets a model read the answer 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from scipy import linalg, optimize
 
-from crosslift.languages.similarity import KINDS, facts, similarity
+from crosslift.transfer.model.features import SIMILAR, features_of
+from crosslift.transfer.model.kernels import PARTS, _all_features, _covariance, _fertility, _parts, _Rows, _rows, _sizes
 from crosslift.transfer.model.observations import Amounts, Observed
-
-SIMILAR = ("own", *KINDS, "total")
-PLAIN = ("own", "total")
-"""The features without similarity: what similarity adds is the difference to these."""
-UNIT = 100.0
-"""Amounts enter as log(1 + amount / UNIT): the first hundred items count about as much as each later doubling."""
-
-
-def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = SIMILAR) -> np.ndarray:
-    """What a mixture offers each language, shape (languages, features).
-
-    Raises:
-        UnknownName: a language that nothing is known of.
-    """
-    trained = [tag for tag, amount in amounts.items() if amount > 0]
-    given = np.array([amounts[tag] for tag in trained], dtype=float)
-    others = np.array([[tag != other for other in trained] for tag in languages], dtype=float).reshape(
-        len(languages), len(trained)
-    )
-    columns = []
-    for name in names:
-        if name == "own":
-            amount = (1 - others) @ given
-        elif name == "total":
-            amount = np.full(len(languages), given.sum())
-        else:
-            amount = (others * similarity(name, languages, trained).reshape(others.shape)) @ given
-        columns.append(np.log1p(amount / UNIT))
-    return np.stack(columns, axis=1)
-
-
-PARTS = (
-    "level",
-    "model",
-    "language",
-    "resource",
-    "size",
-    "fertility",
-    "response",
-    "response(model)",
-    "response(language)",
-    "response(size)",
-    "mixture",
-    "run",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,93 +135,8 @@ class TransferModel:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rows:
-    features: np.ndarray
-    models: np.ndarray
-    languages: np.ndarray
-    mixtures: np.ndarray
-    runs: np.ndarray
-    sizes: np.ndarray
-    fertility: np.ndarray
-
-
-def _rows(observed: Observed, names: tuple[str, ...], usual: np.ndarray) -> _Rows:
-    return _Rows(
-        features=_all_features(observed, names) - usual,
-        models=observed.models,
-        languages=observed.languages,
-        mixtures=observed.mixtures,
-        runs=observed.runs,
-        sizes=_sizes(observed, observed.models),
-        fertility=_fertility(observed, observed.models, observed.languages),
-    )
-
-
-def _sizes(observed: Observed, models: np.ndarray) -> np.ndarray:
-    """About 0 and of size 1 over the observed models; 0 where nothing is known."""
-    return _standard(observed.sizes, [str(model) for model in models])
-
-
-def _fertility(observed: Observed, models: np.ndarray, languages: np.ndarray) -> np.ndarray:
-    keys = [(str(model), str(tag)) for model, tag in zip(models, languages, strict=True)]
-    return _standard(observed.fertility, keys)
-
-
-def _standard(known: Mapping[Any, float], keys: Sequence[Any]) -> np.ndarray:
-    values = np.array(list(known.values()))
-    if len(values) < 2 or values.std() == 0:
-        return np.zeros(len(keys))
-    return np.array([(known[key] - values.mean()) / values.std() if key in known else 0.0 for key in keys])
-
-
 def _key(amounts: Amounts) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((tag, round(amount)) for tag, amount in amounts.items() if amount > 0))
-
-
-def _all_features(observed: Observed, names: Sequence[str]) -> np.ndarray:
-    tags = sorted(set(observed.languages))
-    place = {tag: number for number, tag in enumerate(tags)}
-    table = {mixture: features_of(observed.amounts[mixture], tags, names) for mixture in set(observed.mixtures)}
-    found = [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
-    return np.reshape(found, (len(found), len(names)))
-
-
-def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
-    """The covariance of each part with variance 1, in the order of PARTS; similar languages have similar levels."""
-    tags, others = sorted(set(one.languages)), sorted(set(other.languages))
-    alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))
-    language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
-    same_language = (one.languages[:, None] == other.languages[None, :]).astype(float)
-    same_model = (one.models[:, None] == other.models[None, :]).astype(float)
-    sizes = np.outer(one.sizes, other.sizes)
-    response = one.features @ other.features.T / one.features.shape[1]
-    return [
-        same_model * same_language,
-        same_model,
-        language * 0.5 + same_language * 0.5,
-        np.outer(_resource(one.languages), _resource(other.languages)),
-        sizes,
-        np.outer(one.fertility, other.fertility),
-        response,
-        response * same_model,
-        response * same_language,
-        response * sizes,
-        (one.mixtures[:, None] == other.mixtures[None, :]).astype(float),
-        (one.runs[:, None] == other.runs[None, :]).astype(float),
-    ]
-
-
-def _resource(languages: np.ndarray) -> np.ndarray:
-    """The class of each row's language, 0 to 5, about 0 and of size 1."""
-    return np.array([(facts(tag).resource_class - 2.5) / 2 for tag in languages.tolist()], dtype=float)
-
-
-def _covariance(parts: Sequence[np.ndarray], log_variances: np.ndarray) -> np.ndarray:
-    total: np.ndarray = np.exp(log_variances[-1]) * np.eye(len(parts[0]))
-    for value, part in zip(np.exp(log_variances[:-1]), parts, strict=True):
-        total += value * part
-    return total
 
 
 LOWEST = -14.0

@@ -1,6 +1,6 @@
-"""Figures of the two studies that any study of the same form can draw, each with our own reading beside or inside it.
+"""Figures of the first study (arXiv 2604.13286, P1), each with our own estimate beside or inside it.
 
-P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. Intervals resample items over all cells at once (`transfer.cells`).
+Any study of the same form can draw them. Intervals resample items over all cells at once (`transfer.grid.cells`).
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.languages.language import language
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.figures.panels import Figure, dose_scale, facets, heat_map
+from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figures.panels import SMALL_WIDTH, facets, heat_map
 from crosslift.transfer.estimates.language_groups import ENGLISH
-from crosslift.transfer.grid import readings
-from crosslift.transfer.grid.cells import Cells
+from crosslift.transfer.grid import bilingual
 
-WIDTH, HEIGHT = 250, 190
 NO_BILINGUAL = "Not drawn: the study has no English-only and bilingual mixtures in one family."
-NO_DOSES = "Not drawn: the study has no family of kind “dose”."
 PRINTED, OURS = "as printed: median, cells resampled", "ours: mean, items resampled"
 
 
@@ -35,7 +32,7 @@ def bilingual_gains(data: ReportData) -> Figure:
     import altair as alt
 
     about: dict[str, Any] = {"name": "bilingual-gains", "title": "One language beside English (P1, Figure 3)"}
-    found = readings.bilingual(data.cells)
+    found = bilingual.bilingual(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
     if found["evaluation"].n_unique() == 2:  # one and "all", which say the same
@@ -50,9 +47,9 @@ def bilingual_gains(data: ReportData) -> Figure:
     table = table.with_columns(_interval())
     readings_scale = alt.Scale(domain=[OURS, PRINTED])
     y = alt.Y(
-        "group:N", sort=list(readings.SETTINGS), title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=8)
+        "group:N", sort=list(bilingual.SETTINGS), title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=8)
     )
-    base = alt.Chart(width=WIDTH, height=150).encode(
+    base = alt.Chart(width=SMALL_WIDTH, height=150).encode(
         y=y,
         yOffset=alt.YOffset("reading:N", scale=alt.Scale(domain=[OURS, PRINTED], paddingOuter=0.6)),
         color=alt.Color("reading:N", scale=readings_scale, legend=alt.Legend(title=None, orient="top", labelLimit=320)),
@@ -84,7 +81,7 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         "name": "zero-shot",
         "title": "Zero-shot at high diversity against direct at low (P1, Figures 4 and 9)",
     }
-    found = readings.zero_shot(data.cells)
+    found = bilingual.zero_shot(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
     group = (
@@ -99,7 +96,7 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         .otherwise(pl.lit("cannot tell")),
     ).with_columns(_interval())
     ends = alt.Scale(domain=[0, 100])
-    base = alt.Chart(width=WIDTH, height=WIDTH).encode(
+    base = alt.Chart(width=SMALL_WIDTH, height=SMALL_WIDTH).encode(
         x=alt.X("direct:Q", title="direct: English and this language", scale=ends, axis=alt.Axis(grid=False)),
         y=alt.Y("zero_shot:Q", title="zero-shot: without this language", scale=ends),
         color=alt.Color(
@@ -140,7 +137,7 @@ def gain_over_base(data: ReportData) -> Figure:
         "name": "gain-over-base",
         "title": "English-only and bilingual minus the base model (P1, Figure 7)",
     }
-    grid = readings.coverage(data.cells).where(
+    grid = bilingual.coverage(data.cells).where(
         pl.col("languages").list.len() <= 2, pl.col("languages").list.contains(ENGLISH)
     )
     base = data.cells.where(mixture="base")
@@ -201,7 +198,7 @@ def by_language(data: ReportData) -> Figure:
     )  # fmt: skip
     order = [f"{name} · {one.name}" for name in data.evaluations for one in data.languages]
     pick = alt.selection_point(fields=["model"], bind="legend", name="pick_model")
-    base = alt.Chart(width=WIDTH, height=150).encode(
+    base = alt.Chart(width=SMALL_WIDTH, height=150).encode(
         x=alt.X("num_languages:Q", title="languages trained on (0: base model)", axis=alt.Axis(grid=False, format="d")),
         color=alt.Color("model:N", sort=list(data.models), legend=alt.Legend(title=None, orient="top")),
         opacity=alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.1)),
@@ -223,132 +220,3 @@ def by_language(data: ReportData) -> Figure:
         caption="Points are mixtures (crosses: without the language), lines their means. Click the legend to single "
         "out a model.",
     )
-
-
-def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: str, caption: str) -> Figure:
-    """Lines over doses with intervals, one panel each, coloured by a column."""
-    import altair as alt
-
-    ticks = sorted(table["dose"].unique())
-    base = alt.Chart(width=WIDTH, height=HEIGHT).encode(
-        x=alt.X(
-            "dose:Q",
-            title="examples per language",
-            scale=dose_scale(ticks),
-            axis=alt.Axis(values=ticks, grid=False, labelOverlap=True),
-        ),
-        color=alt.Color(
-            f"{colour}:N",
-            sort=table[colour].unique(maintain_order=True).to_list(),
-            legend=alt.Legend(title=None, orient="top"),
-        ),
-        tooltip=[f"{colour}:N", "dose:Q", alt.Tooltip("value:Q", title=unit), "interval:N"],
-    )
-    y = alt.Y("value:Q", title=unit)
-    chart = alt.layer(
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=unit), y2="high:Q"),
-        base.mark_line(strokeWidth=2).encode(y=y),
-        base.mark_point(filled=True, size=46).encode(y=y, shape=alt.Shape(f"{colour}:N", legend=None)),
-    )
-    return Figure(**about, datasets={"rows": table}, chart=facets(chart, table, columns=3), caption=caption)
-
-
-def _spread_rows(part: Cells, about: dict[str, Any], doses: list[int], draws: Any) -> list[dict[str, Any]]:
-    rows = []
-    for dose, line in zip(doses, draws, strict=True):
-        spread = part.spread(line)
-        low, high = 100 * spread.low, 100 * spread.high
-        rows.append(
-            about
-            | {"dose": dose, "value": round(100 * spread.value, 2), "low": round(low, 2), "high": round(high, 2)}
-            | {"interval": f"[{low:.1f}, {high:.1f}]"}
-        )
-    return rows
-
-
-def gap_by_dose(data: ReportData) -> Figure:
-    """P2: seen minus unseen languages against examples per language."""
-    about: dict[str, Any] = {"name": "gap-by-dose", "title": "Gap between seen and unseen languages (P2)"}
-    rows = []
-    for what, part, seen, unseen in readings.doses(data.cells):
-        if seen and unseen:
-            found, of_seen = readings.by_dose(part, seen)
-            _, of_unseen = readings.by_dose(part, unseen)
-            panel = f"{what['evaluation']} · {what['family']}"
-            rows += _spread_rows(part, {"panel": panel, "model": what["model"]}, found, of_seen - of_unseen)
-    if not rows:
-        return Figure(**about, caption=NO_DOSES)
-    caption = (
-        "Mean over the languages that the largest dose trains on minus mean over the others, English in neither. A gap "
-        "is there before any dose: languages differ."
-    )
-    return _dose_lines(about, pl.DataFrame(rows), "model", "seen minus unseen (points)", caption)
-
-
-def by_setting(data: ReportData) -> Figure:
-    """P2: one task against several, mean over the languages other than English."""
-    about: dict[str, Any] = {"name": "by-setting", "title": "One task against several (P2)"}
-    rows, several = [], set()
-    for what, part, seen, unseen in readings.doses(data.cells):
-        setting = "several tasks" if "+" in part.table["setting"][0] else "one task"
-        panel = f"{what['model']} · {what['evaluation']}"
-        if setting == "several tasks":
-            several.add(panel)
-        if what["family"] in _widest_families(data):
-            found, others = readings.by_dose(part, [*seen, *unseen])
-            rows += _spread_rows(part, {"panel": panel, "setting": setting}, found, others)
-    rows = [row for row in rows if row["panel"] in several]
-    if not rows:
-        return Figure(**about, caption="Not drawn: no dose family trains on several tasks.")
-    caption = "Mean over the evaluated languages but English. English has another fixed amount in the two settings."
-    return _dose_lines(about, pl.DataFrame(rows), "setting", "score (points)", caption)
-
-
-def _widest_families(data: ReportData) -> set[str]:
-    """Dose families that train on the most languages: series of one script are another figure."""
-    table = data.cells.table.filter(pl.col("dose").is_not_null())
-    sizes = table.group_by("family").agg(pl.col("languages").list.len().max().alias("size"))
-    return set(sizes.filter(pl.col("size") == pl.col("size").max())["family"])
-
-
-def by_script(data: ReportData) -> Figure:
-    """P2: languages in Latin script and in others, by what the mixtures train on."""
-    about: dict[str, Any] = {"name": "by-script", "title": "Scripts: what the mixtures train on, and what it does (P2)"}
-    rows = []
-    trained = set()
-    for what, part, seen, unseen in readings.doses(data.cells):
-        if "+" in part.table["setting"][0]:
-            continue
-        trained.add(tuple(sorted(seen)))
-        for script, tags in _by_script([*seen, *unseen]).items():
-            found, means = readings.by_dose(part, tags)
-            panel = f"{what['model']} · {what['evaluation']} · {script}"
-            rows += _spread_rows(part, {"panel": panel, "trained on": ", ".join(seen)}, found, means)
-    models: dict[str, set[str]] = {row["panel"]: set() for row in rows}
-    for row in rows:
-        models[row["panel"]].add(row["trained on"])
-    rows = [row for row in rows if len(models[row["panel"]]) > 1]
-    if not rows:
-        return Figure(**about, caption="Not drawn: no two dose families differ in their languages.")
-    caption = (
-        "Mean over the evaluated languages of a script, English in none; lines are what is trained on beside English."
-    )
-    return _dose_lines(about, pl.DataFrame(rows), "trained on", "score (points)", caption)
-
-
-def _by_script(tags: list[str]) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for tag in tags:
-        groups.setdefault("Latin script" if language(tag).script == "Latn" else "other scripts", []).append(tag)
-    return groups
-
-
-PAPER_FIGURES = (
-    bilingual_gains,
-    zero_shot_against_direct,
-    gain_over_base,
-    by_language,
-    gap_by_dose,
-    by_setting,
-    by_script,
-)

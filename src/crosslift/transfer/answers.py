@@ -1,14 +1,27 @@
-"""What an analysis of results says."""
+"""Answers: numbers with intervals, and what they say about a question. Verdicts are decided here and nowhere else.
+
+A claim is stated as a number that is above 0 where the claim holds. Its verdict then follows from where the interval
+lies, for the papers' claims, for analyses of imported results, for declared contrasts and for recommendations alike.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
 
+Side = Literal["above", "below", "both", "unknown"]
 Verdict = Literal["supported", "not supported", "cannot tell", ""]
+"""Empty where nothing is claimed."""
+
+VERDICTS: Mapping[Side, Verdict] = {
+    "above": "supported",
+    "below": "not supported",
+    "both": "cannot tell",
+    "unknown": "cannot tell",
+}
 
 ANSWERS = pl.Schema(
     {
@@ -54,7 +67,7 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Analysed:
+class Analysis:
     """The answers of one analysis, and a table of its own where it made one."""
 
     kind: str
@@ -62,16 +75,21 @@ class Analysed:
     tables: dict[str, pl.DataFrame]
 
 
-def sign_verdict(low: float | None, high: float | None) -> Verdict:
-    """Of a claim that a number is above 0."""
+def side_of_zero(low: float | None, high: float | None) -> Side:
+    """On which side of 0 an interval lies: "unknown" where there is no interval."""
     if low is None or high is None:
-        return "cannot tell"
+        return "unknown"
     if low > 0:
-        return "supported"
-    return "not supported" if high < 0 else "cannot tell"
+        return "above"
+    return "below" if high < 0 else "both"
 
 
-def as_table(analysed: Sequence[Analysed]) -> pl.DataFrame:
+def verdict(low: float | None, high: float | None) -> Verdict:
+    """Of a claim that a number is above 0."""
+    return VERDICTS[side_of_zero(low, high)]
+
+
+def as_table(analysed: Sequence[Analysis]) -> pl.DataFrame:
     """All answers; columns as in ANSWERS."""
     rows = [
         {

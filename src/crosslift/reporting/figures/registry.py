@@ -1,0 +1,27 @@
+"""The figures of every study, in the order of the page.
+
+A figure is a function of the report's data. It is drawn wherever the data allow it and otherwise says why not. All are
+in the primary metric of their task, in points (hundredths), and name no colour: see `html.theme`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crosslift.reporting.data import ReportData
+from crosslift.reporting.figures.by_amount import relative_by_dose, score_by_dose, score_by_num_languages
+from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figures.forest import forest
+from crosslift.reporting.figures.training import training_curves
+from crosslift.reporting.figures.transfer_matrix import transfer_heat_map
+from crosslift.reporting.figures.variance import variance
+
+FIGURES: tuple[Callable[[ReportData], Figure], ...] = (
+    forest,
+    score_by_num_languages,
+    score_by_dose,
+    relative_by_dose,
+    transfer_heat_map,
+    variance,
+    training_curves,
+)

@@ -1,0 +1,134 @@
+"""Figures of the second study (arXiv 2504.16677, P2), with intervals that resample items over all cells at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from crosslift.languages.language import language
+from crosslift.reporting.data import ReportData
+from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figures.panels import SMALL_HEIGHT, SMALL_WIDTH, dose_scale, facets
+from crosslift.transfer.grid.cells import Cells
+from crosslift.transfer.grid.doses import by_dose, doses
+
+NO_DOSES = "Not drawn: the study has no family of kind “dose”."
+
+
+def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: str, caption: str) -> Figure:
+    """Lines over doses with intervals, one panel each, coloured by a column."""
+    import altair as alt
+
+    ticks = sorted(table["dose"].unique())
+    base = alt.Chart(width=SMALL_WIDTH, height=SMALL_HEIGHT).encode(
+        x=alt.X(
+            "dose:Q",
+            title="examples per language",
+            scale=dose_scale(ticks),
+            axis=alt.Axis(values=ticks, grid=False, labelOverlap=True),
+        ),
+        color=alt.Color(
+            f"{colour}:N",
+            sort=table[colour].unique(maintain_order=True).to_list(),
+            legend=alt.Legend(title=None, orient="top"),
+        ),
+        tooltip=[f"{colour}:N", "dose:Q", alt.Tooltip("value:Q", title=unit), "interval:N"],
+    )
+    y = alt.Y("value:Q", title=unit)
+    chart = alt.layer(
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", title=unit), y2="high:Q"),
+        base.mark_line(strokeWidth=2).encode(y=y),
+        base.mark_point(filled=True, size=46).encode(y=y, shape=alt.Shape(f"{colour}:N", legend=None)),
+    )
+    return Figure(**about, datasets={"rows": table}, chart=facets(chart, table, columns=3), caption=caption)
+
+
+def _spread_rows(part: Cells, about: dict[str, Any], doses: list[int], draws: Any) -> list[dict[str, Any]]:
+    rows = []
+    for dose, line in zip(doses, draws, strict=True):
+        spread = part.spread(line)
+        low, high = 100 * spread.low, 100 * spread.high
+        rows.append(
+            about
+            | {"dose": dose, "value": round(100 * spread.value, 2), "low": round(low, 2), "high": round(high, 2)}
+            | {"interval": f"[{low:.1f}, {high:.1f}]"}
+        )
+    return rows
+
+
+def gap_by_dose(data: ReportData) -> Figure:
+    """P2: seen minus unseen languages against examples per language."""
+    about: dict[str, Any] = {"name": "gap-by-dose", "title": "Gap between seen and unseen languages (P2)"}
+    rows = []
+    for what, part, seen, unseen in doses(data.cells):
+        if seen and unseen:
+            found, of_seen = by_dose(part, seen)
+            _, of_unseen = by_dose(part, unseen)
+            panel = f"{what['evaluation']} · {what['family']}"
+            rows += _spread_rows(part, {"panel": panel, "model": what["model"]}, found, of_seen - of_unseen)
+    if not rows:
+        return Figure(**about, caption=NO_DOSES)
+    caption = (
+        "Mean over the languages that the largest dose trains on minus mean over the others, English in neither. A gap "
+        "is there before any dose: languages differ."
+    )
+    return _dose_lines(about, pl.DataFrame(rows), "model", "seen minus unseen (points)", caption)
+
+
+def by_setting(data: ReportData) -> Figure:
+    """P2: one task against several, mean over the languages other than English."""
+    about: dict[str, Any] = {"name": "by-setting", "title": "One task against several (P2)"}
+    rows, several = [], set()
+    for what, part, seen, unseen in doses(data.cells):
+        setting = "several tasks" if "+" in part.table["setting"][0] else "one task"
+        panel = f"{what['model']} · {what['evaluation']}"
+        if setting == "several tasks":
+            several.add(panel)
+        if what["family"] in _widest_families(data):
+            found, others = by_dose(part, [*seen, *unseen])
+            rows += _spread_rows(part, {"panel": panel, "setting": setting}, found, others)
+    rows = [row for row in rows if row["panel"] in several]
+    if not rows:
+        return Figure(**about, caption="Not drawn: no dose family trains on several tasks.")
+    caption = "Mean over the evaluated languages but English. English has another fixed amount in the two settings."
+    return _dose_lines(about, pl.DataFrame(rows), "setting", "score (points)", caption)
+
+
+def _widest_families(data: ReportData) -> set[str]:
+    """Dose families that train on the most languages: series of one script are another figure."""
+    table = data.cells.table.filter(pl.col("dose").is_not_null())
+    sizes = table.group_by("family").agg(pl.col("languages").list.len().max().alias("size"))
+    return set(sizes.filter(pl.col("size") == pl.col("size").max())["family"])
+
+
+def by_script(data: ReportData) -> Figure:
+    """P2: languages in Latin script and in others, by what the mixtures train on."""
+    about: dict[str, Any] = {"name": "by-script", "title": "Scripts: what the mixtures train on, and what it does (P2)"}
+    rows = []
+    trained = set()
+    for what, part, seen, unseen in doses(data.cells):
+        if "+" in part.table["setting"][0]:
+            continue
+        trained.add(tuple(sorted(seen)))
+        for script, tags in _by_script([*seen, *unseen]).items():
+            found, means = by_dose(part, tags)
+            panel = f"{what['model']} · {what['evaluation']} · {script}"
+            rows += _spread_rows(part, {"panel": panel, "trained on": ", ".join(seen)}, found, means)
+    models: dict[str, set[str]] = {row["panel"]: set() for row in rows}
+    for row in rows:
+        models[row["panel"]].add(row["trained on"])
+    rows = [row for row in rows if len(models[row["panel"]]) > 1]
+    if not rows:
+        return Figure(**about, caption="Not drawn: no two dose families differ in their languages.")
+    caption = (
+        "Mean over the evaluated languages of a script, English in none; lines are what is trained on beside English."
+    )
+    return _dose_lines(about, pl.DataFrame(rows), "trained on", "score (points)", caption)
+
+
+def _by_script(tags: list[str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for tag in tags:
+        groups.setdefault("Latin script" if language(tag).script == "Latn" else "other scripts", []).append(tag)
+    return groups

@@ -1,0 +1,27 @@
+"""Numbers as the report writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def points(value: float | None, *, signed: bool = False) -> str:
+    """A share in points with one decimal and a true minus sign: 0.0312 -> "3.1", signed "+3.1"."""
+    if value is None:
+        return "–"
+    text = f"{100 * value:{'+' if signed else ''}.1f}"
+    return text.replace("-", "−") if text not in {"-0.0", "+0.0"} else "0.0"
+
+
+def within(row: dict[str, Any], *, signed: bool = False) -> str:
+    """`[1.2, 4.0]`, in points."""
+    if row["low"] is None:
+        return ""
+    return f"[{points(row['low'], signed=signed)}, {points(row['high'], signed=signed)}]"
+
+
+def p_text(p: float | None) -> str:
+    """`p = .012`, `p < .001`."""
+    if p is None:
+        return ""
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".", 1)

@@ -1,0 +1,106 @@
+"""The second study's dose series and their statistics (arXiv 2504.16677, Table 2), printed and resampled.
+
+Run-to-run noise is in no interval but that of plateaus, where the roughness of the curves estimates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.grid import as_published
+from crosslift.transfer.grid.cells import Cells
+from crosslift.transfer.grid.plateau import plateau
+from crosslift.transfer.variance.replicate_noise import noise_of_curves
+
+PLATEAU_MARGIN = 0.02
+"""Two points below the best a curve is held to be flat."""
+
+
+def doses(cells: Cells) -> Iterator[tuple[dict[str, str], Cells, tuple[str, ...], tuple[str, ...]]]:
+    """Each dose series: its evaluation, model and family, its cells, and its seen and unseen languages (of the largest
+    dose, English in neither)."""
+    series = cells.where(pl.col("dose").is_not_null())
+    for evaluation, model, family in (
+        series.table.select("evaluation", "model", "family").unique(maintain_order=True).iter_rows()
+    ):
+        part = series.where(evaluation=evaluation, model=model, family=family)
+        largest = part.table.sort("dose")["languages"][-1].to_list()
+        tags = [tag for tag in part.table["language"].unique(maintain_order=True) if tag != ENGLISH]
+        seen = tuple(tag for tag in tags if tag in largest)
+        yield (
+            {"evaluation": evaluation, "model": model, "family": family},
+            part,
+            seen,
+            tuple(tag for tag in tags if tag not in seen),
+        )
+
+
+def by_dose(part: Cells, tags: Sequence[str]) -> tuple[list[int], np.ndarray]:
+    """Doses and the mean over languages at each, (doses, 1 + resamples)."""
+    found = sorted(part.table["dose"].unique())
+    return found, np.stack([part.where(pl.col("language").is_in(tags), dose=dose).mean() for dose in found])
+
+
+def dose_statistics(cells: Cells) -> pl.DataFrame:
+    """P2's Table 2 and its gains, one row per dose series.
+
+    Returns:
+        evaluation, model, family, spearman (seen and unseen over doses, as printed) with its interval, gain (best
+        relative performance minus that without any, as printed), mean, low, high (ours: non-English at the largest dose
+        minus none), gap_change with its interval (seen minus unseen, largest dose minus none), plateau with its
+        interval (smallest dose that is within PLATEAU_MARGIN of the best, mean over non-English), plateau_told (false
+        where the interval holds all doses; null where too few doses say how rough the curve is).
+    """
+    rows: list[dict[str, Any]] = []
+    series = []
+    for about, part, seen, unseen in doses(cells):
+        found, others = by_dose(part, [*seen, *unseen])
+        if len(found) >= 3 and 0 in found and seen and unseen:
+            series.append((about, part, seen, unseen, found, others))
+    for about, part, seen, unseen, found, others in series:
+        _, of_seen = by_dose(part, seen)
+        _, of_unseen = by_dose(part, unseen)
+        row = about | {
+            "spearman": as_published.seen_unseen_correlation(of_seen[:, 0].tolist(), of_unseen[:, 0].tolist())
+        }
+        ranks = [stats.rankdata(side, axis=0) for side in (of_seen, of_unseen)]
+        correlation = part.spread(_correlation(*ranks))
+        row |= {"spearman_low": max(-1.0, correlation.low), "spearman_high": min(1.0, correlation.high)}
+        if ENGLISH in set(part.table["language"]):
+            _, english = by_dose(part, [ENGLISH])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                row["gain"] = as_published.gain_of_dose((others / english)[:, 0].tolist(), found)
+        start, end = found.index(0), len(found) - 1
+        row |= part.spread(others[end] - others[start]).columns()
+        gap = of_seen - of_unseen
+        row |= part.spread(gap[end] - gap[start]).columns("gap_")
+        alike = [one for other, *_, one in series if _of(other) == _of(about)]
+        rows.append(row | _plateau(found, others[:, 0], [one[1:, 0] for one in alike]))
+    kinds = dict.fromkeys(("plateau", "plateau_low", "plateau_high"), pl.Float64) | {"plateau_told": pl.Boolean}
+    return pl.DataFrame(rows, schema_overrides=kinds)
+
+
+def _of(about: dict[str, str]) -> tuple[str, str]:
+    return about["evaluation"], about["model"]
+
+
+def _plateau(found: list[int], curve: np.ndarray, alike: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Where a curve may begin to be flat, by the roughness of all curves of its model and evaluation."""
+    noise = noise_of_curves(alike)
+    if noise is None:
+        return {"plateau": None, "plateau_low": None, "plateau_high": None, "plateau_told": None}
+    flat = plateau(curve, found, noise, margin=PLATEAU_MARGIN)
+    return {"plateau": flat.dose, "plateau_low": flat.low, "plateau_high": flat.high, "plateau_told": flat.told}
+
+
+def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson's, column by column; 0 where a column does not vary."""
+    one, two = first - first.mean(axis=0), second - second.mean(axis=0)
+    scale = np.sqrt((one**2).sum(axis=0) * (two**2).sum(axis=0))
+    return np.asarray(np.divide((one * two).sum(axis=0), scale, out=np.zeros_like(scale), where=scale > 0))
