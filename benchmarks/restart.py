@@ -3,7 +3,7 @@
     python benchmarks/restart.py
 
 200 runs, each evaluated in six languages: 20 mixtures of 10 seeds, and 200 mixtures of one seed. The results are made
-up (tests/execution/finished_study.py), the study and all its done-markers are as real ones. The time is that of the
+up (tests/support/finished_study.py), the study and all its done-markers are as real ones. The time is that of the
 whole process, start of Python and imports included. Target: 1.5 seconds.
 """
 
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "execution"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from finished_study import TAGS, write_finished_study
 

@@ -25,7 +25,10 @@ import numpy as np
 import polars as pl
 from openai import OpenAI
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from endpoints import FaultyServer, serving
+from served import transformers_serving
 
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.corpus import ROWS, ParallelCorpus, Source
@@ -39,8 +42,6 @@ from crosslift.pocket.checkpoints import folder as checkpoint
 from crosslift.training.trainer import SFTConfig, TrainingRequest
 from crosslift.translation import translate as work
 from crosslift.translation.recipe import PROMPT, Recipe
-from endpoints import FaultyServer, serving
-from served import transformers_serving
 
 LANGUAGES = ("de", "sw")
 OWN = 50

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from endpoints import FAULTS, serving
 
 from crosslift import endpoint
 from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
 from crosslift.errors import EndpointError
-from endpoints import FAULTS, serving
 
 pytest.importorskip("openai")
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "execution"))
 from finished_study import write_finished_study
+from typer.testing import CliRunner
 
 from crosslift.cli import app
 from crosslift.errors import StudyError, TransferError

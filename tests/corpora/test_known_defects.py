@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
+import places
 import polars as pl
 import pytest
 
@@ -15,7 +15,7 @@ from crosslift.discover import member, members
 from crosslift.evaluation.tasks import api_calling
 from crosslift.languages.language import language
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = places.DATA
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="needs the real data")
 
 

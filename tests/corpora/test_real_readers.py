@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import places
 import pytest
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
@@ -12,7 +13,7 @@ from crosslift.discover import member
 from crosslift.evaluation.task import task
 from crosslift.languages.language import language
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = places.DATA
 real = pytest.mark.skipif(not DATA.exists(), reason="needs the real data")
 
 ELEVEN = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
+import places
 import polars as pl
 import pytest
 
@@ -16,8 +16,8 @@ from crosslift.evaluation.task import task
 from crosslift.scores import STATUSES
 from crosslift.studies.parsing.load import load
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "real-data"
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+EXAMPLE = places.REPOSITORY / "examples" / "real-data"
+DATA = places.DATA
 LINKS = {
     "gsm8k-parallel/gsm8k": "gsm8k",
     "gsm8k-parallel/gsm8k_translated_questions": "gsm8k_translated_questions",

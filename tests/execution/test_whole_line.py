@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import places
 import polars as pl
 import pytest
 from finished_study import write_finished_study
@@ -19,7 +20,7 @@ from tiny_study import STUDY, write_study
 from crosslift.scores import SCORES
 from crosslift.transfer.estimates.estimate import ESTIMATES
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.insert(0, str(places.REPOSITORY / "benchmarks"))
 
 from kills import kill_and_compare
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 
+import places
 import pytest
 
 from crosslift.importing.ask import ask
@@ -12,8 +12,8 @@ from crosslift.importing.mapping import load_import
 from crosslift.importing.results import read
 from crosslift.transfer.answers import Answer
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "results"
+EXAMPLES = places.REPOSITORY / "examples"
+DATA = places.DATA / "results"
 pytestmark = pytest.mark.skipif(not DATA.exists(), reason="needs the published results")
 
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
-
+import places
 import pytest
 
 from crosslift.errors import CrossliftError
@@ -73,7 +72,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     identify._classifier.cache_clear()
 
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "mgsm"
+DATA = places.DATA / "mgsm"
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="needs the real data")

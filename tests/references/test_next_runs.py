@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
+import places
 import polars as pl
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import recommendation as benchmark
+sys.path.insert(0, str(places.REPOSITORY / "benchmarks"))
 
+import recommendation as benchmark
 from crosslift.recommendation.objective import Objective
 from crosslift.streams import stream
 

@@ -12,12 +12,13 @@ import time
 import warnings
 from pathlib import Path
 
+import places
 import polars as pl
 import pytest
 
 from crosslift.execution.folder.provenance import environment
 
-REFERENCES = Path(__file__).parents[2] / "references"
+REFERENCES = places.REPOSITORY / "references"
 STUDIES = sorted(file.parent.name for file in REFERENCES.glob("*/scores.parquet"))
 NUM_CELLS = 4
 MOST_EXAMPLES = 750

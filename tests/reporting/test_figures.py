@@ -3,7 +3,9 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from crosslift.reporting.figures import study as figures
+from crosslift.reporting.figures import registry as figures
+from crosslift.reporting.figures.by_amount import score_by_dose
+from crosslift.reporting.figures.transfer_matrix import transfer_heat_map
 from crosslift.reporting.html.embed import draw
 
 
@@ -25,11 +27,11 @@ def test_every_figure_says_why_it_is_not_drawn_when_nothing_is_finished(data, ma
 
 def test_dose_figure_says_that_the_study_has_no_doses(data):
     without = replace(data, runs=data.runs.with_columns(dose=pl.lit(None, pl.Int64)))
-    assert "no family of kind" in figures.score_by_dose(without).caption
+    assert "no family of kind" in score_by_dose(without).caption
 
 
 def test_dose_curves_begin_at_zero_with_the_languages_that_later_doses_see(data):
-    rows = figures.score_by_dose(data).datasets["rows"]
+    rows = score_by_dose(data).datasets["rows"]
     start = rows.filter(dose=0, group="seen")
     by_hand = data.estimates.filter(
         pl.col("languages").is_in(["es", "ja", "sw"]), mixture="dose-0", estimand="score", metric="accuracy", control=""
@@ -38,7 +40,7 @@ def test_dose_curves_begin_at_zero_with_the_languages_that_later_doses_see(data)
 
 
 def test_heat_map_marks_cells_whose_interval_holds_zero(data):
-    rows = pl.concat(figures.transfer_heat_map(data).datasets.values())
+    rows = pl.concat(transfer_heat_map(data).datasets.values())
     gains = data.estimates.filter(estimand="gain", mixture="cov-7", control="en", languages="es", metric="accuracy")
     cell = rows.filter(mixture="cov-7", control="en", languages="es").row(0, named=True)
     assert cell["clear"] == (gains["low"][0] > 0 or gains["high"][0] < 0) and cell["seen"]
@@ -46,7 +48,7 @@ def test_heat_map_marks_cells_whose_interval_holds_zero(data):
 
 
 def test_heat_map_keeps_cells_without_an_estimate(broken):
-    rows = pl.concat(figures.transfer_heat_map(broken).datasets.values())
+    rows = pl.concat(transfer_heat_map(broken).datasets.values())
     assert rows.filter(control="en", languages="sw")["value"].is_null().all()
 
 

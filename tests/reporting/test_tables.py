@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from crosslift.reporting.tables import frames as tables
-from crosslift.reporting.tables import grids as views
+from crosslift.reporting.tables import grids
 from crosslift.scores import STATUSES
 
 
@@ -56,7 +56,7 @@ def test_what_is_kept_of_english_is_the_ratio_of_the_scores(data):
         here = row["model"], row["evaluation"]
         assert row["value"] == pytest.approx(scores[*here, row["mixture"]] / scores[*here, row["control"]])
         assert row["low"] is None or row["low"] <= row["value"] <= row["high"]
-    grid = views.retention(data)
+    grid = grids.retention(data)
     assert grid is not None and len(grid.rows) == table.select("declared", "model", "evaluation").n_unique()
     means = table.filter(pl.col("mixture").str.starts_with("mean of "))["mixture"].unique().to_list()
     assert means and set(means) <= {cells[2].text for cells in grid.rows}
@@ -74,7 +74,7 @@ def test_fertility_is_relative_to_english(data):
 
 
 def test_score_cells_show_a_dash_and_the_reason_where_the_program_failed(broken):
-    grid = views.scores_by_language(broken)[0]
+    grid = grids.scores_by_language(broken)[0]
     tags = [cell.text for cell in grid.head]
     row = next(row for row in grid.rows if row[0].text == "en")
     cell = row[tags.index("sw")]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import places
 import polars as pl
 import pytest
+from endpoints import FaultyServer, serving
 from typer.testing import CliRunner
 
 from crosslift import endpoint
@@ -19,7 +21,6 @@ from crosslift.evaluation.calls import parse_calls
 from crosslift.translation import translate as work
 from crosslift.translation.recipe import load_recipe, load_service
 from crosslift.translation.rows import kind_of
-from endpoints import FaultyServer, serving
 
 pytest.importorskip("openai")
 
@@ -229,7 +230,7 @@ def test_a_server_that_refuses_stops_and_keeps_what_there_is(tmp_path: Path, ref
 
 
 def test_the_shipped_recipes_read_api_bank_and_tell_what_it_would_cost(tmp_path: Path):
-    folder = Path(__file__).parents[2].parent / "shared" / "data" / "api_bank"
+    folder = places.DATA / "api_bank"
     if not folder.exists():
         pytest.skip("needs API-Bank")
     site = tmp_path / "site.toml"

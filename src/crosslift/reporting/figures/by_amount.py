@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import (
     CROWDED_HEIGHT,
     CROWDED_WIDTH,

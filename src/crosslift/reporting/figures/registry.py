@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crosslift.reporting.data import ReportData
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.by_amount import relative_by_dose, score_by_dose, score_by_num_languages
-from crosslift.reporting.figures.figure import Figure
 from crosslift.reporting.figures.forest import forest
 from crosslift.reporting.figures.training import training_curves
 from crosslift.reporting.figures.transfer_matrix import transfer_heat_map

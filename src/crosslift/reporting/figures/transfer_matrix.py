@@ -8,7 +8,7 @@ import polars as pl
 
 from crosslift.languages.similarity import order_by_similarity
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import heat_map, hundredfold, panel
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.html import theme
 
 

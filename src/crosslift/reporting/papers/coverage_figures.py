@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import SMALL_WIDTH, facets, heat_map
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import bilingual

@@ -8,7 +8,7 @@ import polars as pl
 
 from crosslift.languages.language import language
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import SMALL_HEIGHT, SMALL_WIDTH, dose_scale, facets
 from crosslift.transfer.grid.cells import Cells
 from crosslift.transfer.grid.doses import by_dose, doses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.papers.coverage_figures import (
     bilingual_gains,
     by_language,

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.reporting.figures.figure import Figure
+from crosslift.reporting.figure import Figure
 from crosslift.transfer.answers import Analysis, as_table
 
 WIDTH = 400

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from crosslift.reporting import sentences as answers
+from crosslift.reporting import sentences
 
 
 def forced(data, **limits):
@@ -12,42 +12,42 @@ def forced(data, **limits):
 
 
 def test_interval_above_zero_supports_below_contradicts_and_across_cannot_tell():
-    assert answers.verdict(0.01, 0.2) == "supports"
-    assert answers.verdict(-0.2, -0.01) == "contradicts"
-    assert answers.verdict(-0.1, 0.1) == "cannot tell" == answers.verdict(0.0, 0.0)
-    assert answers.verdict(None, None) == "not estimated"
+    assert sentences.verdict(0.01, 0.2) == "supports"
+    assert sentences.verdict(-0.2, -0.01) == "contradicts"
+    assert sentences.verdict(-0.1, 0.1) == "cannot tell" == sentences.verdict(0.0, 0.0)
+    assert sentences.verdict(None, None) == "not estimated"
 
 
 def test_cannot_tell_names_both_ends(data):
-    found = answers.conclusions(forced(data, value=0.01, low=-0.021, high=0.043))
+    found = sentences.conclusions(forced(data, value=0.01, low=-0.021, high=0.043))
     assert {answer.verdict for answer in found} == {"cannot tell"}
     assert "A loss of 2.1 and a gain of 4.3 points" in found[0].finding
-    assert "left open: the study cannot tell" in answers.headline(found)
+    assert "left open: the study cannot tell" in sentences.headline(found)
 
 
 def test_claim_that_correction_takes_away_says_so(data):
-    found = answers.conclusions(forced(data, value=0.03, low=0.001, high=0.06, p_adjusted=0.2))
-    assert not any(answer.survives for answer in found) and "do not survive correction" in answers.headline(found)
+    found = sentences.conclusions(forced(data, value=0.03, low=0.001, high=0.06, p_adjusted=0.2))
+    assert not any(answer.survives for answer in found) and "do not survive correction" in sentences.headline(found)
 
 
 def test_error_is_told_and_leaves_the_statement_open(broken):
-    found = answers.conclusions(broken)
+    found = sentences.conclusions(broken)
     assert found[0].verdict == "not estimated" and "3 errors: run again" in found[0].finding
-    assert "3 failed by an error of the program" in answers.failures(broken)
+    assert "3 failed by an error of the program" in sentences.failures(broken)
 
 
 def test_study_without_primary_contrast_says_that_nothing_was_asked_in_advance(data):
-    assert "suggestion" in answers.headline([])
+    assert "suggestion" in sentences.headline([])
 
 
 def test_confounds_name_the_volume_that_is_not_held_fixed(data):
-    told = " ".join(answers.confounds(data))
+    told = " ".join(sentences.confounds(data))
     assert "times the training tokens" in told and "times the English examples" in told
     assert "untrained base model" in told and "One training seed" in told
     assert "times the training examples" not in told  # 497 to 500 in all arms
 
 
 def test_points_have_a_true_minus_sign_and_no_negative_zero():
-    assert answers.points(-0.0312, signed=True) == "−3.1"
-    assert answers.points(-0.0001, signed=True) == "0.0" == answers.points(0.0, signed=True)
-    assert answers.points(0.5, signed=True) == "+50.0"
+    assert sentences.points(-0.0312, signed=True) == "−3.1"
+    assert sentences.points(-0.0001, signed=True) == "0.0" == sentences.points(0.0, signed=True)
+    assert sentences.points(0.5, signed=True) == "+50.0"

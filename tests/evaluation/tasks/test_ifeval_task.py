@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+import places
 import pytest
 
 from crosslift.corpora.corpus import Source
@@ -170,7 +170,7 @@ def test_parts_of_a_prompt_are_counted():
         task.score("a", "{}", language("en"))
 
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "m_ifeval"
+DATA = places.DATA / "m_ifeval"
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="needs the real data")

@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import places
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -236,7 +237,7 @@ def test_a_gold_answer_that_is_neither_call_nor_possible_answers_is_our_error():
             api_calling.score("x", broken, language("en"))
 
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data" / "api_bank"
+DATA = places.DATA / "api_bank"
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="needs the real data")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+import places
 import polars as pl
 import pytest
 
 from crosslift.transfer.estimates.wilson import wilson
 from crosslift.transfer.grid import as_published
 
-TABLES = Path(__file__).parents[3] / "shared" / "data" / "results" / "post_trainers_guide" / "tables_3_to_23.csv"
+TABLES = places.DATA / "results" / "post_trainers_guide" / "tables_3_to_23.csv"
 LATIN, NON_LATIN, ALL = "es,fr", "ja,zh", "es,fr,ja,zh"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from endpoints import FaultyServer, serving
 from finished_study import write_finished_study
 from typer.testing import CliRunner
 
@@ -21,7 +22,6 @@ from crosslift.judging import forms
 from crosslift.judging.judge import load_judge
 from crosslift.judging.study import judge_study
 from crosslift.studies.parsing.load import load
-from endpoints import FaultyServer, serving
 
 pytest.importorskip("openai")
 ENGLISH = "This is an answer of some length, and it is number {number} of them all, written by the model {run}."

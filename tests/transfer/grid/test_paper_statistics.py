@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from grid import CORE, EVALUATED, Made, cells_of, coverage_runs, dose_runs, make
+from transfer_grid import CORE, EVALUATED, Made, cells_of, coverage_runs, dose_runs, make
 
 from crosslift.transfer.grid import bilingual
 from crosslift.transfer.grid.cells import cells

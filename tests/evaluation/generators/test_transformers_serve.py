@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from served import transformers_serving
 
 from crosslift.corpora.corpus import Source
 from crosslift.corpora.readers.general import pocket
@@ -11,7 +12,6 @@ from crosslift.evaluation.generators.hf.generator import Generator
 from crosslift.evaluation.scoring import predict
 from crosslift.evaluation.task import task
 from crosslift.pocket.checkpoints import folder as checkpoint
-from served import transformers_serving
 
 
 @pytest.mark.slow
