@@ -111,12 +111,12 @@ def headline(found: list[Conclusion]) -> str:
 
 
 def failures(data: ReportData) -> str:
-    """How many conclusions could not be scored, by status, in one or two sentences."""
+    """How many answers could not be scored, by status, in one or two sentences."""
     samples = data.scores.unique(["run", "evaluation", "sample_id"], maintain_order=True)
     count = dict(samples["status"].value_counts().iter_rows())
     num_failed = sum(count.get(status, 0) for status in MODEL_FAILURES)
     kinds = ", ".join(f"{count[s]:,} {s.replace('_', ' ')}" for s in MODEL_FAILURES if count.get(s))
-    text = f"{num_failed:,} of {samples.height:,} conclusions ({num_failed / max(samples.height, 1):.1%}) "
+    text = f"{num_failed:,} of {samples.height:,} answers ({num_failed / max(samples.height, 1):.1%}) "
     text += f"could not be scored and count as wrong: {kinds}." if num_failed else "could not be scored."
     if errors := count.get("error", 0):
         text += f" {errors:,} failed by an error of the program; they block every estimate that they touch."
