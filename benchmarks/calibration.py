@@ -21,19 +21,19 @@ from scipy import stats
 
 from crosslift.reporting.html import theme
 from crosslift.streams import stream
-from crosslift.transfer.design.simulation import Truth, discordance, simulate
+from crosslift.transfer.design.simulation import SimulationTruth, discordance, simulate
 from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.conditions import Condition, Resampled
-from crosslift.transfer.estimates.number import combine, number
+from crosslift.transfer.estimates.number import combine, resampled_statistic
 from crosslift.transfer.estimates.panel import Panel
 
 ITEMS, NUM_LANGUAGES, CONDITIONS = 250, 11, 6
 LEVELS = np.linspace(-0.5, 0.5, NUM_LANGUAGES)
 EFFECT = 0.12
 TRUTHS = {
-    "low": Truth(noise=0.28, item_run=0.12, item_mixture=0.1, item_language=0.2),
-    "middle": Truth(),
-    "high": Truth(noise=0.75, item_run=0.3, item_mixture=0.2),
+    "low": SimulationTruth(noise=0.28, item_run=0.12, item_mixture=0.1, item_language=0.2),
+    "middle": SimulationTruth(),
+    "high": SimulationTruth(noise=0.75, item_run=0.3, item_mixture=0.2),
 }
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -53,7 +53,7 @@ one run.
 """
 
 
-def study(truth: Truth, effect: float, seeds: int, number_of: int) -> dict[str, float]:
+def study(truth: SimulationTruth, effect: float, seeds: int, number_of: int) -> dict[str, float]:
     """One simulated study: what was covered and rejected."""
     generator = stream(number_of, "calibration", f"{truth}", f"{seeds}", f"{effect}")
     effects = np.zeros(CONDITIONS)
@@ -75,18 +75,21 @@ def study(truth: Truth, effect: float, seeds: int, number_of: int) -> dict[str, 
         for condition in range(CONDITIONS)
     )  # fmt: skip
     resampled = Resampled(panel=panel, conditions=known, num_resamples=1000, seed=number_of)
-    sides = [number(resampled, ("model", f"m{c}"), lambda means: means.mean(axis=0), linear=True) for c in (1, 0)]
+    sides = [
+        resampled_statistic(resampled, ("model", f"m{c}"), lambda means: means.mean(axis=0), linear=True)
+        for c in (1, 0)
+    ]
     gain = combine(zip((1.0, -1.0), sides, strict=True))
     found = gain.interval(resampled, num_clusters=ITEMS, level=0.95)
     if seeds == 1:  # the runs are held: the truth is about these runs
         wanted = truth.accuracy_of_runs(effect, LEVELS, made.runs[1]) - truth.accuracy_of_runs(
             0.0, LEVELS, made.runs[0]
         )
-        flips = resample.signs(ITEMS, 4999, generator)
-        p = float(resample.sign_flip_p(gain.contributions[None, :], flips)[0])
+        flips = resample.random_signs(ITEMS, 4999, generator)
+        p = float(resample.sign_flip_p_value(gain.contributions[None, :], flips)[0])
     else:
         wanted = truth.accuracy(effect, LEVELS) - truth.accuracy(0.0, LEVELS)
-        p = float(resample.t_p(gain.value, found.standard_error, found.df))
+        p = float(resample.t_test_p_value(gain.value, found.standard_error, found.df))
     one, other = made.right[1].ravel(), made.right[0].ravel()
     coins = np.sqrt(one.var() / one.size + other.var() / other.size)
     pairs = (made.right[1] - made.right[0]).ravel()

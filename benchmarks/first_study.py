@@ -20,7 +20,7 @@ from crosslift.studies.parsing.load import load
 from crosslift.studies.presets import preset_text
 from crosslift.transfer.grid.cells import CELLS, Cells
 from crosslift.transfer.grid.regression import regression
-from crosslift.transfer.grid.win_shares import shared_share
+from crosslift.transfer.grid.win_shares import win_share
 
 SIZES = (0.6e9, 1.7e9, 8e9, 1.2e9, 4e9)
 PRINTED = {
@@ -47,7 +47,7 @@ def wins() -> None:
             for place in range(per_pair)
         ]
         baseline, treatment, where = (np.array(column) for column in zip(*rows, strict=True))
-        found = shared_share(num_wins, baseline, treatment, where, cell_noise=noise, run_noise=1.5, effect_spread=2.0)
+        found = win_share(num_wins, baseline, treatment, where, cell_noise=noise, run_noise=1.5, effect_spread=2.0)
         low, high = (100 * side for side in found.independent)
         mine = [100 * side for side in found.dependent]
         print(f"  {name}: {num_wins}/{len(rows)} = {100 * num_wins / len(rows):.1f} % [{low:.1f}, {high:.1f}]  "

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from crosslift.evaluation.constraints import followed
+from crosslift.evaluation.constraints import is_followed
 
 TAGS = ("en", "es", "fr")
 TEXTS = 6
@@ -209,7 +209,7 @@ def _french(name: str, given: dict[str, Any], response: str, english: Callable[.
     return bool(response.strip()) and own[kind]() if kind in own else english(name, given, response)
 
 
-class Tally:
+class TotalProgress:
     """How often two checkers agree, by instruction, with the last answer that they did not agree on."""
 
     def __init__(self) -> None:
@@ -238,7 +238,7 @@ class Tally:
 def side_by_side(data: Path, seed: int = 0) -> None:
     judges = lm_eval()
     for tag in TAGS:
-        tally = Tally()
+        tally = TotalProgress()
         everyone = texts(data, tag)
         draw = random.Random(seed)
         for row in prompts(data, tag):
@@ -250,7 +250,7 @@ def side_by_side(data: Path, seed: int = 0) -> None:
                     continue  # the published checker looks for another letter instead, drawn at random
                 for text in draw.sample(everyone, TEXTS):
                     for response in guises(text, given, everyone):
-                        theirs, ours = judges[tag](name, given, response), followed(name, given, response)
+                        theirs, ours = judges[tag](name, given, response), is_followed(name, given, response)
                         tally.add(name, given, response, theirs=theirs, ours=ours)
         tally.report(f"{tag}: published checker")
     if WITHOUT_MODELS:
@@ -261,14 +261,14 @@ def with_outcomes(data: Path, folder: Path) -> None:
     """Published outcomes of responses beside ours; strict and loose."""
     for tag in TAGS:
         arguments = {row["prompt"]: row["kwargs"] for row in prompts(data, tag)}
-        tally = Tally()
+        tally = TotalProgress()
         for file in sorted(folder.glob(f"{tag}_*/eval_results_*.jsonl")):
             loose = file.stem.endswith("loose")
             for line in file.read_text(encoding="utf-8").splitlines():
                 row = json.loads(line)
                 names, outcomes = row["instruction_id_list"], row["follow_instruction_list"]
                 for name, given, theirs in zip(names, arguments[row["prompt"]], outcomes, strict=True):
-                    ours = followed(name, given, row["response"], loose=loose)
+                    ours = is_followed(name, given, row["response"], loose=loose)
                     tally.add(name, given, row["response"], theirs=theirs, ours=ours)
         tally.report(f"{tag}: published outcomes")
 

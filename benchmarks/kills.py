@@ -154,8 +154,8 @@ def doing(study: Path) -> str:
     """What a study was doing when it was killed, by the traces in its folder."""
     if not (study / "lock.json").is_file():
         return "preparing"
-    claimed = [path.parent for path in study.glob("runs/*/claim.*.json")]
-    phases = [run for run in claimed if not all_evaluated(run)]
+    leased = [path.parent for path in study.glob("runs/*/lease.*.json")]
+    phases = [run for run in leased if not all_evaluated(run)]
     if not phases:
         done = [run for run in (study / "runs").iterdir() if all_evaluated(run)]
         return "report" if len(done) == len(list((study / "runs").iterdir())) else "starting"

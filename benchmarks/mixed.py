@@ -21,7 +21,7 @@ import statsmodels.formula.api as smf
 from crosslift.importing.mapping import load_import
 from crosslift.importing.results import read
 from crosslift.streams import stream
-from crosslift.transfer.variance.mixed_model import Mixed, codes_of, fit_mixed
+from crosslift.transfer.variance.mixed_model import MixedModelFit, fit_mixed_model, level_codes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -52,7 +52,7 @@ def languages_of_runs(data: Path) -> pl.DataFrame:
     )
 
 
-def _least_squares(x: np.ndarray, first: np.ndarray, second: np.ndarray, fit: Mixed) -> np.ndarray:
+def _least_squares(x: np.ndarray, first: np.ndarray, second: np.ndarray, fit: MixedModelFit) -> np.ndarray:
     """Standard errors sqrt(diag((X' V^-1 X)^-1)) with V as a whole matrix."""
     design = np.column_stack([np.ones(len(x)), x])
     covariance = fit.residual**2 * np.eye(len(x))
@@ -68,10 +68,10 @@ def main() -> None:
         ("mCoT items", items_of_languages(data)),
         ("51 runs", languages_of_runs(data)),
     ):
-        first, second = codes_of(table["first"].to_numpy()), codes_of(table["second"].to_numpy())
+        first, second = level_codes(table["first"].to_numpy()), level_codes(table["second"].to_numpy())
         x = table["x"].to_numpy()
         begun = time.perf_counter()
-        ours = fit_mixed(
+        ours = fit_mixed_model(
             table["y"].to_numpy(), np.column_stack([np.ones(len(x)), x]), {"first": first, "second": second}
         )
         our_seconds = time.perf_counter() - begun

@@ -5,8 +5,8 @@
 Truth is what the full grid of `references/english-is-not-all-you-need` measured. (1) From a random quarter of the runs,
 the proposed mixture per model and task: how often is it within one standard error (items and run-to-run noise) of the
 best? (2) The same grid for one model and task at a time, runs added one by one from none, chosen by expected gain or at
-random; the same model of transfer recommends after each. What it expects before it has seen anything (`TYPICAL`) is
-taken from the other study. (3) Mixtures that differ by little: 120 of one total, true scores drawn from the model that
+random; the same transfer model recommends after each. Its prior variances (`PRIOR_LOG_VARIANCES`) are taken from the
+other study. (3) Mixtures that differ by little: 120 of one total, true scores drawn from the model that
 the whole grid fitted, each run measured once with the noise that was found.
 """
 
@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crosslift.recommendation.acquisition import next_batch
+from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.recommend import recommend
 from crosslift.streams import stream
-from crosslift.transfer.model.cross_validation import validate
-from crosslift.transfer.model.gaussian_process import fit_transfer
-from crosslift.transfer.model.observations import Observed
-from crosslift.transfer.variance.between_seeds import replicates
+from crosslift.transfer.model.cross_validation import cross_validate
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.observations import Observations
+from crosslift.transfer.variance.between_seeds import between_seed_deviations
 
 REFERENCE = Path(__file__).parents[1] / "references" / "english-is-not-all-you-need"
 METRICS = {"math": "accuracy", "api_calling": "exact"}
@@ -44,9 +44,9 @@ def cells_of(task: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     ), scores
 
 
-def observed_of(cells: pl.DataFrame) -> Observed:
+def observed_of(cells: pl.DataFrame) -> Observations:
     facts = cells.unique("mixture")
-    return Observed(
+    return Observations(
         values=cells["value"].to_numpy(),
         runs=cells["run"].to_numpy().astype(str),
         models=cells["model"].to_numpy().astype(str),
@@ -63,7 +63,7 @@ def standard_errors(scores: pl.DataFrame, task: str) -> dict[tuple[str, str], fl
     """Of a run's mean over languages: resampled items, and the noise between runs that the replicates show."""
     items = scores.group_by("model", "mixture", "cluster").agg(pl.col("value").mean())
     table = items.group_by("model", "mixture").agg(se=pl.col("value").std() / pl.len().sqrt())
-    noise = replicates(
+    noise = between_seed_deviations(
         pl.read_parquet(REFERENCE / "scores.parquet"), pl.read_parquet(REFERENCE / "runs.parquet"), METRICS
     )
     (between,) = noise.filter(evaluation={"math": "math", "api_calling": "calls"}[task], language="all")[
@@ -86,7 +86,7 @@ def main() -> None:
             for row in cells.group_by("model", "mixture").agg(pl.col("value").mean()).iter_rows(named=True)
         }
         whole = observed_of(cells)
-        left_out = validate(whole)
+        left_out = cross_validate(whole)
         print(f"(0) {task}, mixtures left out in turn: error {100 * left_out.model:.1f} points, without similarity "
               f"{100 * left_out.without_similarity:.1f}, mean of the others {100 * left_out.mean:.1f}, nearest mixture "
               f"{100 * left_out.nearest:.1f}")  # fmt: skip
@@ -101,7 +101,7 @@ def main() -> None:
             generator = stream(number, "benchmark", task)
             kept = generator.choice(len(names), size=len(names) // 4, replace=False)
             rows = np.flatnonzero(np.isin(whole.runs, [names[place] for place in kept]))
-            fitted = fit_transfer(whole.take(rows), start=start, max_steps=25)
+            fitted = fit_transfer_model(whole.take(rows), start=start, max_steps=25)
             start = fitted.log_variances
             for model in sorted(set(fitted.observed.models)):
                 found = recommend(fitted, model, objective, budget, candidates=amounts, seed=number)
@@ -138,7 +138,7 @@ def main() -> None:
 def harder(num_truths: int) -> None:
     """(3)"""
     cells, _ = cells_of("math")
-    fitted = fit_transfer(observed_of(cells))
+    fitted = fit_transfer_model(observed_of(cells))
     trained = sorted({tag for one in fitted.observed.amounts.values() for tag in one})
     languages = tuple(sorted(set(fitted.observed.languages)))
     objective = Objective(languages=languages)
@@ -158,7 +158,7 @@ def harder(num_truths: int) -> None:
         measured = truth + np.sqrt(noise[0]) * generator.standard_normal((NUM_CANDIDATES, 1))
         measured = measured + np.sqrt(noise[1]) * generator.standard_normal(measured.shape)
         names = [f"m{place}" for place in range(NUM_CANDIDATES)]
-        here = Observed(
+        here = Observations(
             values=measured.ravel(),
             runs=np.repeat(names, len(languages)),
             models=np.repeat("one", measured.size),
@@ -188,7 +188,7 @@ def _compare(curves: dict[str, list[np.ndarray]]) -> None:
 
 
 def regrets_of(
-    here: Observed, mixtures: list[str], amounts: list, truth: dict, model: str, objective: Objective,
+    here: Observations, mixtures: list[str], amounts: list, truth: dict, model: str, objective: Objective,
     order: list[int], rule: str, length: int = NUM_STEPS,
 ) -> np.ndarray:  # fmt: skip
     """Regret of the mixture with the highest expectation, after 1, 2, ... runs of this model."""
@@ -197,7 +197,7 @@ def regrets_of(
     regrets, start = [], None
     while True:
         rows = np.flatnonzero(np.isin(here.mixtures, [mixtures[place] for place in done]))
-        fitted = fit_transfer(here.take(rows), start=start, max_steps=15)
+        fitted = fit_transfer_model(here.take(rows), start=start, max_steps=15)
         if done:
             start = fitted.log_variances
             value = objective.value(fitted.expected(amounts, model, objective.languages))
@@ -206,7 +206,9 @@ def regrets_of(
             return np.array(regrets)
         rest = [place for place in order if place not in done]
         if rule == "chosen":
-            ((place, _),) = next_batch(fitted, model, objective, [amounts[p] for p in rest], size=1, choice=amounts)
+            ((place, _),) = knowledge_gradient_batch(
+                fitted, model, objective, [amounts[p] for p in rest], size=1, choice=amounts
+            )
         else:
             place = 0
         done = [*done, rest[place]]

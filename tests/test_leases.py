@@ -1,4 +1,4 @@
-"""Files are whole or absent; a claim has one owner."""
+"""Files are whole or absent; a lease has one owner."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import time
 
 import pytest
 
-from crosslift.errors import Claimed, StoreError
-from crosslift.files import read_json, replacing, sweep, write_json
-from crosslift.leases import Claim, holder
+from crosslift.errors import LeaseHeld, StoreError
+from crosslift.files import atomic_write, read_json, remove_leftovers, write_json
+from crosslift.leases import Lease, lease_holder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from crosslift.files import Claim
-Claim(Path(sys.argv[1]), session=sys.argv[2]).acquire()
+from crosslift.files import Lease
+Lease(Path(sys.argv[1]), session=sys.argv[2]).acquire()
 print("held", flush=True)
 time.sleep(60)
 """
@@ -38,7 +38,7 @@ def names(folder):
 
 def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
     write_json(tmp_path / "a.json", 1)
-    with pytest.raises(RuntimeError), replacing(tmp_path / "a.json") as temporary:
+    with pytest.raises(RuntimeError), atomic_write(tmp_path / "a.json") as temporary:
         temporary.write_text("2")
         raise RuntimeError
     assert read_json(tmp_path / "a.json") == 1
@@ -48,7 +48,7 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
 def test_what_a_killed_writer_left_is_swept(tmp_path):
     (tmp_path / ".a.json.12ab.tmp").touch()
     (tmp_path / "a.json").touch()
-    sweep(tmp_path / "a.json")
+    remove_leftovers(tmp_path / "a.json")
     assert names(tmp_path) == ["a.json"]
 
 
@@ -59,91 +59,91 @@ def test_damaged_json_is_named(tmp_path):
     assert read_json(tmp_path / "none.json") is None
 
 
-def test_a_claim_has_one_owner(tmp_path):
-    with Claim(tmp_path):
-        assert holder(tmp_path).pid == os.getpid()
-        with pytest.raises(Claimed):
-            Claim(tmp_path).acquire()
-    assert holder(tmp_path) is None
-    with Claim(tmp_path):
-        assert len(list(tmp_path.glob("claim.*"))) == 1
+def test_a_lease_has_one_owner(tmp_path):
+    with Lease(tmp_path):
+        assert lease_holder(tmp_path).pid == os.getpid()
+        with pytest.raises(LeaseHeld):
+            Lease(tmp_path).acquire()
+    assert lease_holder(tmp_path) is None
+    with Lease(tmp_path):
+        assert len(list(tmp_path.glob("lease.*"))) == 1
 
 
-def test_a_finished_claim_leaves_nothing_behind(tmp_path):
-    claim = Claim(tmp_path)
-    claim.acquire()
-    claim.release(finished=True)
+def test_a_finished_lease_leaves_nothing_behind(tmp_path):
+    lease = Lease(tmp_path)
+    lease.acquire()
+    lease.release(finished=True)
     assert names(tmp_path) == []
 
 
-def test_the_claim_of_a_dead_process_is_free_at_once_and_its_death_is_counted(tmp_path):
+def test_the_lease_of_a_dead_process_is_free_at_once_and_its_death_is_counted(tmp_path):
     process = hold(tmp_path, "session")
-    with pytest.raises(Claimed):
-        Claim(tmp_path, session="session").acquire()
+    with pytest.raises(LeaseHeld):
+        Lease(tmp_path, session="session").acquire()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert holder(tmp_path) is None
+    assert lease_holder(tmp_path) is None
     for session, deaths in (("session", 1), ("session", 1), ("another", 0), ("", 0)):
-        claim = Claim(tmp_path, session=session)
-        claim.acquire()
-        assert claim.deaths == deaths
-        claim.release()
+        lease = Lease(tmp_path, session=session)
+        lease.acquire()
+        assert lease.deaths == deaths
+        lease.release()
 
 
 def test_without_a_session_no_deaths_are_counted(tmp_path):
     process = hold(tmp_path)
     process.kill()
     process.wait()
-    claim = Claim(tmp_path)
-    claim.acquire()
-    assert claim.deaths == 0
+    lease = Lease(tmp_path)
+    lease.acquire()
+    assert lease.deaths == 0
 
 
-def test_a_silent_claim_of_another_machine_is_taken_over_after_a_while_and_the_old_owner_learns_it(tmp_path):
-    old = Claim(tmp_path)
+def test_a_silent_lease_of_another_machine_is_taken_over_after_a_while_and_the_old_owner_learns_it(tmp_path):
+    old = Lease(tmp_path)
     old.acquire()
-    file = next(tmp_path.glob("claim.*.json"))
+    file = next(tmp_path.glob("lease.*.json"))
     file.write_text(json.dumps(json.loads(file.read_text()) | {"machine": "elsewhere"}))
-    with pytest.raises(Claimed):
-        Claim(tmp_path).acquire()
+    with pytest.raises(LeaseHeld):
+        Lease(tmp_path).acquire()
     os.utime(file, (time.time() - 1000, time.time() - 1000))
-    with Claim(tmp_path) as new:
+    with Lease(tmp_path) as new:
         new.check()
-        with pytest.raises(Claimed, match="taken over"):
+        with pytest.raises(LeaseHeld, match="taken over"):
             old.check()
         old.release()
         new.check()
 
 
-def test_a_claim_beats(tmp_path):
-    claim = Claim(tmp_path, stale_seconds=0.2)
-    claim.acquire()
-    file = next(tmp_path.glob("claim.*.json"))
+def test_a_lease_beats(tmp_path):
+    lease = Lease(tmp_path, stale_seconds=0.2)
+    lease.acquire()
+    file = next(tmp_path.glob("lease.*.json"))
     os.utime(file, (0, 0))
     time.sleep(0.2)
     assert file.stat().st_mtime > 0
-    claim.release()
+    lease.release()
 
 
 @pytest.mark.parametrize("dead", [False, True])
-def test_of_many_that_want_a_claim_exactly_one_gets_it(tmp_path, dead):
+def test_of_many_that_want_a_lease_exactly_one_gets_it(tmp_path, dead):
     for round_ in range(20):
         folder = tmp_path / str(round_)
         if dead:
-            claim = Claim(folder)
-            claim.acquire()
-            file = next(folder.glob("claim.*.json"))
+            lease = Lease(folder)
+            lease.acquire()
+            file = next(folder.glob("lease.*.json"))
             file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": 2**22 + 1}))
         barrier, owners = threading.Barrier(8), []
 
         def want(folder=folder, barrier=barrier, owners=owners):
-            claim = Claim(folder)
+            lease = Lease(folder)
             barrier.wait()
             try:
-                claim.acquire()
-            except Claimed:
+                lease.acquire()
+            except LeaseHeld:
                 return
-            owners.append(claim)
+            owners.append(lease)
 
         threads = [threading.Thread(target=want) for _ in range(8)]
         for thread in threads:

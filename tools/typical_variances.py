@@ -1,4 +1,4 @@
-"""What the parts of the transfer model typically explain: `TYPICAL` in `transfer/predict.py`.
+"""What the parts of the transfer model typically explain: `PRIOR_LOG_VARIANCES` in `transfer/predict.py`.
 
     python tools/typical_variances.py
 
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.model.gaussian_process import fit_transfer
-from crosslift.transfer.model.kernels import PARTS
-from crosslift.transfer.model.observations import observe
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.kernels import COMPONENTS
+from crosslift.transfer.model.observations import observations_of
 
 REFERENCE = Path(__file__).parents[1] / "references" / "post-trainers-guide"
 METRICS = {"math": "accuracy", "summarization": "rouge_l", "instruction_following": "constraints"}
@@ -34,7 +34,9 @@ def main() -> None:
     for task, metric in METRICS.items():
         cells = scores.filter(task=task, metric=metric).group_by("run", "language").agg(pl.col("value").mean())
         cells = cells.join(runs.filter(setting=task), on="run").sort("run", "language")
-        fitted = fit_transfer(observe(cells), typical=np.full(len(PARTS) + 1, FAINT), precision=UNBOUND)
+        fitted = fit_transfer_model(
+            observations_of(cells), typical=np.full(len(COMPONENTS) + 1, FAINT), precision=UNBOUND
+        )
         found.append(fitted.log_variances)
         sys.stdout.write(f"{task} {np.round(fitted.log_variances, 1).tolist()}\n")
     sys.stdout.write(f"typical {np.round(np.clip(found, LEAST, None).mean(axis=0), 1).tolist()}\n")

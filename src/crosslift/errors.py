@@ -11,7 +11,7 @@
     |-- EndpointError (ConnectionError)    an endpoint refuses to answer, whatever is asked
     |-- TransferError (ValueError)         a contrast is not estimable from the scores at hand
     |-- StaleStep (RuntimeError)           a finished step disagrees with what the study says now
-    |-- Claimed (RuntimeError)             somebody else is working on this step
+    |-- LeaseHeld (RuntimeError)           somebody else is working on this step
     `-- StoreError (OSError)               the folder of a study cannot be read or written
 
 A message says what is wrong, where, and what to do. The command line prints these without a traceback and exits with
@@ -72,7 +72,7 @@ class StaleStep(CrossliftError, RuntimeError):
     """A finished step disagrees with what the study says now."""
 
 
-class Claimed(CrossliftError, RuntimeError):
+class LeaseHeld(CrossliftError, RuntimeError):
     """Somebody else is working on this step."""
 
 

@@ -1,13 +1,7 @@
-"""Files that are whole or absent, and claims that end with their owner.
+"""Atomic files: a file is complete or absent, whenever the program is killed.
 
-A program that may be killed at any moment must not leave a file that looks finished and is not: everything is written
-beside its place and renamed into it. And two programs that were started by mistake must not do the same work: a claim
-is a small file that its owner touches while it lives.
-
-Why not one lock file that a newcomer deletes when it is old? Between reading an old lock and deleting it, somebody else
-may have taken it over, and the newcomer deletes the fresh one. Here a claim is never deleted to be taken: claims are
-numbered, the highest number counts, and taking over number n is the creation of number n + 1, which the file system
-grants to exactly one.
+Everything is written to a temporary file beside its place and renamed into it, because a program that may be killed at
+any moment must not leave a file that looks finished and is not.
 """
 
 from __future__ import annotations
@@ -25,7 +19,7 @@ from crosslift.errors import StoreError
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a path to write to; afterwards it takes the place of `path` in one step, or vanishes on an exception.
 
     `durable` waits until the content is on the disk before it takes its place: after a power cut there is the old file
@@ -65,7 +59,7 @@ _UNWRITABLE = {
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    with replacing(path, durable=durable) as temporary:
+    with atomic_write(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -98,7 +92,7 @@ def sync_folder(folder: Path) -> None:
     _sync(folder)
 
 
-def sweep(path: Path) -> None:
+def remove_leftovers(path: Path) -> None:
     """Remove what killed writers of this file left behind. Nobody may be writing it."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         leftover.unlink(missing_ok=True)
@@ -113,6 +107,3 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-# --------------------------------------------------------------------------------------------------------------- claims

@@ -1,4 +1,11 @@
-"""Leases: at most one process works in a folder, and a lease ends with its owner."""
+"""Leases: at most one process works in a folder, and a lease ends with its owner.
+
+Two programs that were started by mistake must not do the same work. A lease is a small file that its owner touches
+while it lives. Why not one lock file that a newcomer deletes when it is old? Between reading an old lock and deleting
+it, another process may have taken it over, and the newcomer would delete the fresh one. Here a lease is never deleted
+to be taken: leases are numbered, the highest number is valid, and taking over number n is the creation of number n + 1,
+which the file system grants to exactly one process.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +24,23 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from crosslift.errors import Claimed
+from crosslift.errors import LeaseHeld
 from crosslift.files import write_json
 
 HEARTBEAT_SECONDS = 5.0
 
 
-STALE_SECONDS = 60.0
-"""A claim untouched for so long belongs to nobody. Twelve heartbeats: a loaded machine or a slow network disk must not
+EXPIRY_SECONDS = 60.0
+"""A lease untouched for so long belongs to nobody. Twelve heartbeats: a loaded machine or a slow network disk must not
 look dead. An owner that died on this machine is noticed at once, whatever this number."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Owner:
-    """What a claim file says."""
+class LeaseOwner:
+    """What a lease file says."""
 
     token: str
-    machine: str
+    machine_id: str
     """A hash, so that no host name is written."""
     pid: int
     started: str
@@ -41,68 +48,68 @@ class Owner:
     session: str
     """Who launched the owner; deaths are counted within one session. Empty: nobody, and none are counted."""
     deaths: int
-    """Owners before this one that died in the same session without releasing the claim."""
+    """Owners before this one that died in the same session without releasing the lease."""
     released: bool = False
 
 
-class Claim:
+class Lease:
     """A right to work in a folder, held by at most one process.
 
-        with Claim(folder, session="...") as claim:
+        with Lease(folder, session="...") as lease:
             ...
 
     Raises:
-        Claimed: on entering, when somebody else holds it; on `check`, when it was lost.
+        LeaseHeld: on entering, when somebody else holds it; on `check`, when it was lost.
     """
 
-    def __init__(self, folder: Path, *, session: str = "", stale_seconds: float = STALE_SECONDS) -> None:
+    def __init__(self, folder: Path, *, session: str = "", stale_seconds: float = EXPIRY_SECONDS) -> None:
         self.folder = folder
         self.session = session
         self.stale_seconds = stale_seconds
         self.deaths = 0
         self._number = -1
-        self._owner: Owner | None = None
+        self._owner: LeaseOwner | None = None
         self._stop = threading.Event()
         self._heart: threading.Thread | None = None
 
     def acquire(self) -> None:
-        """Raises `Claimed` when somebody else holds the claim."""
+        """Raises `LeaseHeld` when somebody else holds the lease."""
         self.folder.mkdir(parents=True, exist_ok=True)
         number, previous = _highest(self.folder)
         if previous is not None and not previous.released and _alive(self.folder, number, previous, self.stale_seconds):
-            raise Claimed(f"{self.folder.name} is being worked on by another process. Let it finish, or end it.")
+            raise LeaseHeld(f"{self.folder.name} is being worked on by another process. Let it finish, or end it.")
         same = previous is not None and self.session != "" and previous.session == self.session
         self.deaths = previous.deaths + int(not previous.released) if same and previous is not None else 0
-        self._owner = Owner(
+        self._owner = LeaseOwner(
             token=secrets.token_hex(8),
-            machine=machine(),
+            machine_id=machine_id(),
             pid=os.getpid(),
-            started=process_start(os.getpid()),
+            started=process_start_ticks(os.getpid()),
             session=self.session,
             deaths=self.deaths,
         )
         self._number = number + 1
         if not _create(self._path, self._owner):
-            raise Claimed(f"{self.folder.name} has just been claimed by another process.")
-        # Who read the folder before an older claim was tidied away may have created a number below the highest.
+            raise LeaseHeld(f"{self.folder.name} has just been leased by another process.")
+        # Who read the folder before an older lease was tidied away may have created a number below the highest.
         if _highest(self.folder)[0] != self._number:
             self._path.unlink(missing_ok=True)
-            raise Claimed(f"{self.folder.name} has just been claimed by another process.")
+            raise LeaseHeld(f"{self.folder.name} has just been leased by another process.")
         for lower in _numbers(self.folder):
             if lower < self._number:
                 _path(self.folder, lower).unlink(missing_ok=True)
         self._stop.clear()
-        self._heart = threading.Thread(target=self._beat, name="claim", daemon=True)
+        self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._heart.start()
 
     def check(self) -> None:
-        """Raise `Claimed` if the claim was lost, e.g. because the machine slept for longer than claims live."""
+        """Raise `LeaseHeld` if the lease was lost, e.g. because the machine slept for longer than leases live."""
         if self._owner is None or _highest(self.folder)[0] != self._number:
-            raise Claimed(f"{self.folder.name} was taken over by another process while this one did not respond.")
+            raise LeaseHeld(f"{self.folder.name} was taken over by another process while this one did not respond.")
 
     def release(self, *, finished: bool = False) -> None:
-        """Give the claim back. `finished`: the work is done, so the file goes as well. Numbers then begin anew, so
-        whoever acquires a claim looks whether there is still something to do."""
+        """Give the lease back. `finished`: the work is done, so the file goes as well. Numbers then begin anew, so
+        whoever acquires a lease looks whether there is still something to do."""
         self._stop.set()
         if self._heart is not None:
             self._heart.join()
@@ -114,7 +121,7 @@ class Claim:
             write_json(self._path, asdict(self._owner) | {"released": True}, durable=False)
         self._owner = None
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> Lease:
         self.acquire()
         return self
 
@@ -131,7 +138,7 @@ class Claim:
                 os.utime(self._path)
 
 
-def holder(folder: Path, *, stale_seconds: float = STALE_SECONDS) -> Owner | None:
+def lease_holder(folder: Path, *, stale_seconds: float = EXPIRY_SECONDS) -> LeaseOwner | None:
     """Who works in the folder now; None when nobody does."""
     number, owner = _highest(folder)
     if owner is None or owner.released or not _alive(folder, number, owner, stale_seconds):
@@ -140,23 +147,23 @@ def holder(folder: Path, *, stale_seconds: float = STALE_SECONDS) -> Owner | Non
 
 
 @contextlib.contextmanager
-def waiting_claim(folder: Path, *, poll_seconds: float = 0.2) -> Iterator[Claim]:
-    """Hold the claim, after waiting for whoever holds it now. For short work that every starter needs done."""
-    claim = Claim(folder)
+def waiting_lease(folder: Path, *, poll_seconds: float = 0.2) -> Iterator[Lease]:
+    """Hold the lease, after waiting for whoever holds it now. For short work that every starter needs done."""
+    lease = Lease(folder)
     while True:
         try:
-            claim.acquire()
+            lease.acquire()
             break
-        except Claimed:
+        except LeaseHeld:
             time.sleep(poll_seconds)
     try:
-        yield claim
+        yield lease
     finally:
-        claim.release(finished=True)
+        lease.release(finished=True)
 
 
 @cache
-def machine() -> str:
+def machine_id() -> str:
     """A hash that is equal exactly where process ids may be compared: same host, same boot, same process namespace."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
@@ -166,7 +173,7 @@ def machine() -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]
 
 
-def process_start(pid: int) -> str:
+def process_start_ticks(pid: int) -> str:
     """Start of a process in clock ticks since boot; "" where the system does not tell or there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -176,11 +183,11 @@ def process_start(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19]
 
 
-_NAME = re.compile(r"claim\.(\d+)\.json")
+_NAME = re.compile(r"lease\.(\d+)\.json")
 
 
 def _path(folder: Path, number: int) -> Path:
-    return folder / f"claim.{number}.json"
+    return folder / f"lease.{number}.json"
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -192,19 +199,19 @@ def _numbers(folder: Path) -> list[int]:
     return sorted(int(match[1]) for match in map(_NAME.fullmatch, names) if match)
 
 
-def _highest(folder: Path) -> tuple[int, Owner | None]:
+def _highest(folder: Path) -> tuple[int, LeaseOwner | None]:
     for number in reversed(_numbers(folder)):
         with contextlib.suppress(FileNotFoundError):
             text = _path(folder, number).read_text(encoding="utf-8")
             try:
-                return number, Owner(**json.loads(text))
+                return number, LeaseOwner(**json.loads(text))
             except (ValueError, TypeError):  # half-written, on a file system without hard links: alive until it is old
-                return number, Owner(token="", machine="", pid=0, started="", session="", deaths=0)
+                return number, LeaseOwner(token="", machine_id="", pid=0, started="", session="", deaths=0)
     return -1, None
 
 
-def _alive(folder: Path, number: int, owner: Owner, stale_seconds: float) -> bool:
-    if owner.machine == machine() and not _running(owner):
+def _alive(folder: Path, number: int, owner: LeaseOwner, stale_seconds: float) -> bool:
+    if owner.machine_id == machine_id() and not _running(owner):
         return False
     try:
         touched = _path(folder, number).stat().st_mtime
@@ -213,9 +220,9 @@ def _alive(folder: Path, number: int, owner: Owner, stale_seconds: float) -> boo
     return _now(folder) - touched < stale_seconds
 
 
-def _running(owner: Owner) -> bool:
+def _running(owner: LeaseOwner) -> bool:
     if owner.started:
-        return process_start(owner.pid) == owner.started
+        return process_start_ticks(owner.pid) == owner.started
     try:
         os.kill(owner.pid, 0)
     except ProcessLookupError:
@@ -226,7 +233,7 @@ def _running(owner: Owner) -> bool:
 
 
 def _now(folder: Path) -> float:
-    """The time by the clock that stamps the claims, which on a network disk is not this machine's."""
+    """The time by the clock that stamps the leases, which on a network disk is not this machine's."""
     probe = folder / f".clock.{secrets.token_hex(4)}.tmp"
     try:
         probe.touch()
@@ -238,7 +245,7 @@ def _now(folder: Path) -> float:
             probe.unlink()
 
 
-def _create(path: Path, owner: Owner) -> bool:
+def _create(path: Path, owner: LeaseOwner) -> bool:
     """Create the file with its content, unless it exists. A link appears with its content or not at all."""
     text = json.dumps(asdict(owner)) + "\n"
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.quality import check, find, in_words, summarise
+from crosslift.corpora.quality import find, run_checks, summarise, summary_lines
 from crosslift.corpora.readers.general import pocket
 from crosslift.discover import members
 
@@ -55,8 +55,8 @@ def test_an_exactly_parallel_corpus_has_no_errors(task: str):
     findings = find(
         corpus_of(task, ("en", "ar", "bn", "de", "es", "ja", "ko", "sw", "te", "th", "zh")), members("check")
     )
-    assert findings.filter(severity="error").is_empty(), in_words(findings)
-    assert findings.filter(pl.col("check").is_in(["numbers", "lengths"])).is_empty(), in_words(findings)
+    assert findings.filter(severity="error").is_empty(), summary_lines(findings)
+    assert findings.filter(pl.col("check").is_in(["numbers", "lengths"])).is_empty(), summary_lines(findings)
 
 
 def test_a_missing_number_is_found_and_another_notation_is_not():
@@ -139,15 +139,15 @@ def test_lost_code_and_placeholders_are_found():
 
 def test_policies_report_drop_and_stop():
     corpus = spoilt(corpus_of(), 6, "sw", lambda _: "1000", answer=True)
-    reported = check(corpus, {})
+    reported = run_checks(corpus, {})
     assert reported.corpus is corpus and reported.findings.height >= 1
-    dropped = check(corpus, {"answers": "drop"}).corpus
+    dropped = run_checks(corpus, {"answers": "drop"}).corpus
     assert dropped.num_items == 59
     assert item(6) not in set(dropped.item_ids)
     assert "1 by 'answers'" in dropped.notes[-1]
     with pytest.raises(CorpusError, match="another answer than in en"):
-        check(corpus, {"answers": "stop"})
-    off = check(corpus, {"answers": "off"}).findings
+        run_checks(corpus, {"answers": "stop"})
+    off = run_checks(corpus, {"answers": "off"}).findings
     assert "answers" not in set(off["check"])
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fake_study import install_fakes, open_ledger, write_fake_study
+from fake_study import install_fakes, open_graph, write_fake_study
 
-from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.step_graph import StepGraph
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +25,5 @@ def study(prepared: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger_of() -> Callable[[Path], Ledger]:
-    return open_ledger
+def graph_of() -> Callable[[Path], StepGraph]:
+    return open_graph

@@ -7,7 +7,7 @@ from functools import cache
 import places
 import pytest
 
-from crosslift.importing.ask import ask
+from crosslift.importing.ask import run_analyses
 from crosslift.importing.mapping import load_import
 from crosslift.importing.results import read
 from crosslift.transfer.answers import Answer
@@ -24,7 +24,7 @@ def answers(name: str, *kinds: str) -> list[Answer]:
         from dataclasses import replace
 
         mapping = replace(mapping, analyses=tuple(one for one in mapping.analyses if one["kind"] in kinds))
-    return [answer for one in ask(mapping, read(mapping), say=lambda line: None) for answer in one.answers]
+    return [answer for one in run_analyses(mapping, read(mapping), say=lambda line: None) for answer in one.answers]
 
 
 def test_the_second_studys_tables_give_these_numbers_and_not_those():
@@ -94,4 +94,4 @@ def test_mixtures_are_compared_over_the_same_languages_or_not_at_all():
     del claim["languages"]
     wrong = replace(mapping, analyses=({"kind": "doses", "claims": [claim | {"measure": "unseen"}]},))
     with pytest.raises(TransferError, match="over other languages on the two sides"):
-        ask(wrong, read(mapping), say=lambda line: None)
+        run_analyses(wrong, read(mapping), say=lambda line: None)

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from crosslift import endpoint
 from crosslift.cli import app
 from crosslift.errors import StudyError
-from crosslift.execution.folder.ledger import Ledger
-from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store, read_table, write_table
 from crosslift.judging import forms
 from crosslift.judging.judge import load_judge
@@ -33,12 +33,12 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def graph(tmp_path: Path) -> StepGraph:
     """Two mixtures and the base model; m1's answers are longer, one is truncated, one empty, one Russian; all answers
     in Spanish are English."""
     write_finished_study(tmp_path / "study", num_mixtures=2, num_seeds=1, tags=("en", "es"))
-    ledger = Ledger(load(tmp_path / "study"), Store(tmp_path / "study"))
-    for name, state in ledger.states().items():
+    graph = StepGraph(load(tmp_path / "study"), Store(tmp_path / "study"))
+    for name, state in graph.states().items():
         for one in state.steps.evaluations:
             file = one.step.folder / "predictions.parquet"
             more = " It is a good one." if name.startswith("tiny.m1") else ""
@@ -48,7 +48,7 @@ def ledger(tmp_path: Path) -> Ledger:
                 finishes[0], texts[1], texts[2] = "length", " ", "Это ответ на русском языке, довольно длинный."
             table = read_table(file).with_columns(text=pl.Series(texts), finish=pl.Series(finishes))
             write_table(file, table)
-    return ledger
+    return graph
 
 
 def likes_good_answers(text: str) -> str:
@@ -66,10 +66,10 @@ def site_of(folder: Path, server: FaultyServer) -> Path:
     return path
 
 
-def run(ledger: Ledger, server: FaultyServer, rival: str | None = None) -> pl.DataFrame:
-    judge = load_judge(site_of(ledger.store.folder, server))
-    assert judge_study(ledger, "math", judge, rival=rival, say=lambda line: None) == 0
-    scores = ledger.store.scores()
+def run(graph: StepGraph, server: FaultyServer, rival: str | None = None) -> pl.DataFrame:
+    judge = load_judge(site_of(graph.store.folder, server))
+    assert judge_study(graph, "math", judge, rival=rival, say=lambda line: None) == 0
+    scores = graph.store.scores()
     assert set(scores.filter(pl.col("metric") == "judge", language="es")["status"]) <= {
         "wrong_language",
         "truncated",
@@ -78,27 +78,27 @@ def run(ledger: Ledger, server: FaultyServer, rival: str | None = None) -> pl.Da
     return scores.filter(language="en").filter(pl.col("metric") == ("judge" if rival is None else f"wins_over_{rival}"))
 
 
-def test_ratings_stand_beside_the_scores_and_failures_are_not_asked_about(ledger: Ledger):
-    before = rebuild(ledger, ledger.states())
+def test_ratings_stand_beside_the_scores_and_failures_are_not_asked_about(graph: StepGraph):
+    before = rebuild_result_tables(graph, graph.states())
     with serving(likes_good_answers, fault_every=7) as server:
-        found = run(ledger, server)
+        found = run(graph, server)
         asked = sum(server.asked.values())
-        again = run(ledger, server)
+        again = run(graph, server)
         assert sum(server.asked.values()) == asked and again.equals(found)
     m1, m0 = (found.filter(pl.col("run").str.starts_with(f"tiny.m{number}")) for number in (1, 0))
     assert m0["value"].to_list() == [0.25] * 50
     assert m1["value"].to_list() == [0.0] * 3 + [0.75] * 47
     assert m1["status"].to_list() == ["truncated", "unparsed", "wrong_language", *["scored"] * 47]
-    entries = (ledger.store.folder / "judgements" / "math.jsonl").read_text().splitlines()
+    entries = (graph.store.folder / "judgements" / "math.jsonl").read_text().splitlines()
     assert len(entries) == asked and all("Rating" in json.loads(line)["reply"] for line in entries)
-    assert rebuild(ledger, ledger.states()) != before  # the study's tables take them up
-    assert "judge" in read_table(ledger.store.scores_file)["metric"].unique().to_list()
+    assert rebuild_result_tables(graph, graph.states()) != before  # the study's tables take them up
+    assert "judge" in read_table(graph.store.scores_file)["metric"].unique().to_list()
 
 
-def test_a_win_is_what_both_orders_agree_on(ledger: Ledger):
-    rival = next(name for name in ledger.states() if name.startswith("tiny.m0"))
+def test_a_win_is_what_both_orders_agree_on(graph: StepGraph):
+    rival = next(name for name in graph.states() if name.startswith("tiny.m0"))
     with serving(likes_good_answers) as server:
-        found = run(ledger, server, rival)
+        found = run(graph, server, rival)
     assert rival not in found["run"].unique().to_list()
     m1 = found.filter(pl.col("run").str.starts_with("tiny.m1"))
     assert m1["value"].to_list() == [0.0] * 3 + [1.0] * 47
@@ -106,21 +106,21 @@ def test_a_win_is_what_both_orders_agree_on(ledger: Ledger):
     assert base["value"].to_list() == [0.5] * base.height
 
 
-def test_a_judge_without_verdicts_gives_no_score_and_is_reminded_first(ledger: Ledger):
+def test_a_judge_without_verdicts_gives_no_score_and_is_reminded_first(graph: StepGraph):
     with serving(
         lambda text: "Well.\nRating: 3" if "Reminder 2" in text and "number 7 " in text else "Well."
     ) as server:
-        judge = load_judge(site_of(ledger.store.folder, server))
-        missing = judge_study(ledger, "math", judge, rival=None, say=lambda line: None)
-    found = ledger.store.scores().filter(
+        judge = load_judge(site_of(graph.store.folder, server))
+        missing = judge_study(graph, "math", judge, rival=None, say=lambda line: None)
+    found = graph.store.scores().filter(
         pl.col("metric") == "judge", pl.col("language") == "en", pl.col("run").str.starts_with("tiny.m0")
     )
     assert missing > 90 and found["value"].drop_nulls().to_list() == [0.5]
     assert set(found.filter(pl.col("value").is_null())["status"]) == {"error"}
 
 
-def test_the_command_says_what_is_wrong(ledger: Ledger):
-    folder = ledger.store.folder
+def test_the_command_says_what_is_wrong(graph: StepGraph):
+    folder = graph.store.folder
     with serving(likes_good_answers) as server:
         site = site_of(folder, server)
         said = CliRunner().invoke(app, ["judge", str(folder), "maths", "--site", str(site)])

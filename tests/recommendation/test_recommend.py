@@ -9,20 +9,20 @@ import polars as pl
 import pytest
 
 from crosslift.errors import TransferError
-from crosslift.recommendation.acquisition import next_batch
+from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.recommend import recommend
-from crosslift.transfer.model.cross_validation import validate
-from crosslift.transfer.model.features import SIMILAR, features_of
-from crosslift.transfer.model.gaussian_process import fit_transfer
-from crosslift.transfer.model.observations import Observed, observe
+from crosslift.transfer.model.cross_validation import cross_validate
+from crosslift.transfer.model.features import FEATURES, features_of
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.observations import Observations, observations_of
 
 LANGUAGES = ("de", "en", "es", "sw")
 
 
 def planted(
     *, models: tuple[str, ...] = ("one", "two"), mixtures: int = 14, noise: float = 0.01, seed: int = 0
-) -> Observed:
+) -> Observations:
     """Scores that rise with the log of a language's own amount, Swahili's twice as much."""
     generator = np.random.default_rng(seed)
     amounts = {}
@@ -39,14 +39,14 @@ def planted(
                 )
                 rows.append((value, f"{model}.{name}", model, tag, name))
     values, runs, names, tags, labels = zip(*rows, strict=True)
-    return Observed(
+    return Observations(
         values=np.array(values), runs=np.array(runs), models=np.array(names), languages=np.array(tags),
         mixtures=np.array(labels), amounts=amounts,
     )  # fmt: skip
 
 
 def test_features_tell_own_related_and_total_amounts():
-    found = features_of({"en": 300, "es": 100}, ["en", "es", "th"], SIMILAR)
+    found = features_of({"en": 300, "es": 100}, ["en", "es", "th"], FEATURES)
     own, genetic, _, script, total = found.T
     assert own == pytest.approx(np.log1p([3, 1, 0]))
     assert total == pytest.approx(np.log1p([4, 4, 4]))
@@ -55,7 +55,7 @@ def test_features_tell_own_related_and_total_amounts():
 
 
 def test_the_model_predicts_what_it_has_not_seen_and_knows_where_it_does_not_know():
-    fitted = fit_transfer(planted())
+    fitted = fit_transfer_model(planted())
     mixture = {"en": 300.0, "sw": 300.0}
     mean, covariance = fitted.predict([mixture], "one", LANGUAGES)
     wanted = [0.3 + rise * np.log1p(amount / 100) for rise, amount in ((0.04, 0), (0.04, 300), (0.04, 0), (0.08, 300))]
@@ -66,19 +66,19 @@ def test_the_model_predicts_what_it_has_not_seen_and_knows_where_it_does_not_kno
 
 
 def test_whole_mixtures_left_out_are_predicted_better_than_by_plain_rules():
-    found = validate(planted())
+    found = cross_validate(planted())
     assert found.model < 0.5 * min(found.mean, found.nearest) and found.better[1] > 0
     assert found.similarity[1] < 0.0001  # nothing was planted for it to find
 
 
 def test_leaving_out_at_one_fit_is_leaving_out_with_fits_of_their_own():
     observed = planted(models=("one",), mixtures=9)
-    fitted = fit_transfer(observed)
+    fitted = fit_transfer_model(observed)
     together = fitted.without(observed.mixtures)
     apart = np.empty_like(together)
     for label in set(observed.mixtures):
         out = observed.mixtures == label
-        rest = fit_transfer(observed.take(np.flatnonzero(~out)), start=fitted.log_variances)
+        rest = fit_transfer_model(observed.take(np.flatnonzero(~out)), start=fitted.log_variances)
         tags = observed.languages[out]
         apart[out] = rest.expected([observed.amounts[label]], "one", list(tags))[0]
     errors = [np.sqrt(np.mean((one - observed.values) ** 2)) for one in (together, apart)]
@@ -86,7 +86,7 @@ def test_leaving_out_at_one_fit_is_leaving_out_with_fits_of_their_own():
 
 
 def test_the_recommended_mixture_puts_the_budget_where_it_gains_most():
-    fitted = fit_transfer(planted())
+    fitted = fit_transfer_model(planted())
     found = recommend(fitted, "one", Objective(languages=LANGUAGES), Budget(amount=1200, languages=LANGUAGES))
     assert sum(found.amounts.values()) == pytest.approx(1200)
     assert found.amounts["sw"] == max(found.amounts.values()) and len(found.amounts) == 4
@@ -95,7 +95,7 @@ def test_the_recommended_mixture_puts_the_budget_where_it_gains_most():
 
 
 def test_costs_bounds_and_weights_change_what_is_recommended():
-    fitted = fit_transfer(planted())
+    fitted = fit_transfer_model(planted())
     everywhere = Objective(languages=LANGUAGES)
     dear = recommend(fitted, "one", everywhere, Budget(amount=1200, languages=LANGUAGES, costs={"sw": 20.0}))
     cheap = recommend(fitted, "one", everywhere, Budget(amount=1200, languages=LANGUAGES))
@@ -116,32 +116,32 @@ def test_costs_bounds_and_weights_change_what_is_recommended():
 
 
 def test_noise_says_that_it_cannot_tell():
-    fitted = fit_transfer(planted(noise=0.4, mixtures=6, models=("one",)))
+    fitted = fit_transfer_model(planted(noise=0.4, mixtures=6, models=("one",)))
     found = recommend(fitted, "one", Objective(languages=LANGUAGES), Budget(amount=1200, languages=LANGUAGES))
     assert found.verdict in ("cannot tell", "as good")
 
 
 def test_the_next_run_is_the_one_that_can_change_the_choice():
-    fitted = fit_transfer(planted(models=("one",), mixtures=8))
+    fitted = fit_transfer_model(planted(models=("one",), mixtures=8))
     tried = list(fitted.observed.amounts.values())
     strange = {"th": 2000.0, "sw": 900.0, "de": 900.0, "en": 900.0}  # as good as the best, with a language never held
     dull = {"de": 110.0}  # never held either, and far from the best
     expected = fitted.expected(tried, "one", LANGUAGES).mean(axis=1)
-    order = next_batch(fitted, "one", Objective(languages=LANGUAGES), [*tried, strange, dull], size=10)
+    order = knowledge_gradient_batch(fitted, "one", Objective(languages=LANGUAGES), [*tried, strange, dull], size=10)
     places = [place for place, _ in order]
     assert places[0] == 8 and set(places[1:3]) == set(np.argsort(-expected)[:2].tolist())
     assert dict(order)[9] < 0.3 * order[0][1]
 
 
 def test_before_anything_is_known_the_first_run_is_broad_and_large():
-    nothing = fit_transfer(planted().take(np.zeros(0, dtype=int)))
+    nothing = fit_transfer_model(planted().take(np.zeros(0, dtype=int)))
     runs = [{"en": 100.0}, {"en": 900.0}, dict.fromkeys(LANGUAGES, 225.0), {"sw": 100.0}]
-    order = next_batch(nothing, "one", Objective(languages=LANGUAGES), runs, size=4)
+    order = knowledge_gradient_batch(nothing, "one", Objective(languages=LANGUAGES), runs, size=4)
     assert [place for place, _ in order[:2]] == [2, 1]
 
 
 def test_a_model_that_was_never_observed_is_told_from_the_others_and_less_surely():
-    fitted = fit_transfer(planted(models=("one", "two", "three")))
+    fitted = fit_transfer_model(planted(models=("one", "two", "three")))
     budget = Budget(amount=1200, languages=LANGUAGES)
     seen = recommend(fitted, "one", Objective(languages=LANGUAGES), budget)
     unseen = recommend(fitted, "four", Objective(languages=LANGUAGES), budget)
@@ -151,14 +151,14 @@ def test_a_model_that_was_never_observed_is_told_from_the_others_and_less_surely
 
 
 def test_too_little_to_learn_from_is_refused():
-    alone = fit_transfer(planted(models=("one",), mixtures=1))
+    alone = fit_transfer_model(planted(models=("one",), mixtures=1))
     with pytest.raises(TransferError, match="runs of 1 mixtures teach nothing"):
         recommend(alone, "one", Objective(languages=LANGUAGES), Budget(amount=600, languages=LANGUAGES))
     cells = pl.DataFrame(
         {"value": [0.1], "run": ["a"], "model": ["m"], "language": ["en"], "languages": [["en"]], "amounts": [None]}
     )
     with pytest.raises(TransferError, match="not known how much"):
-        observe(cells)
+        observations_of(cells)
 
 
 def test_size_and_fertility_are_taken_from_the_runs():
@@ -167,7 +167,7 @@ def test_size_and_fertility_are_taken_from_the_runs():
          "amounts": [100, 100 + number], "num_tokens": [1000, 3000 + 30 * number], "num_parameters": size}
         for model, size in (("s", 10**8), ("l", 10**9)) for number in range(4)
     ]  # fmt: skip
-    found = observe(pl.DataFrame(rows))
+    found = observations_of(pl.DataFrame(rows))
     assert found.sizes == {"s": 8.0, "l": 9.0}
     assert found.fertility["s", "sw"] == pytest.approx(np.log(30)) and found.fertility["l", "en"] == pytest.approx(
         np.log(10)
@@ -179,10 +179,10 @@ def test_levels_that_grow_with_size_are_found():
     observed = planted(models=models, mixtures=10, noise=0.005)
     sizes = {model: float(size) for size, model in enumerate(models)}
     grown = observed.values + np.array([0.05 * sizes[model] for model in observed.models])
-    fitted = fit_transfer(replace(observed, values=grown, sizes=sizes))
-    plain = fit_transfer(replace(observed, values=grown))
+    fitted = fit_transfer_model(replace(observed, values=grown, sizes=sizes))
+    plain = fit_transfer_model(replace(observed, values=grown))
     assert fitted.in_words()["size"] > 0.04
-    larger = fit_transfer(replace(observed, values=grown, sizes=sizes | {"m5": 5.0}))
+    larger = fit_transfer_model(replace(observed, values=grown, sizes=sizes | {"m5": 5.0}))
     levels = [larger.expected([{"en": 300.0}], model, LANGUAGES).mean() for model in ("m4", "m5")]
     assert levels[1] > levels[0] + 0.02  # a model that was never trained, by its size
     assert fitted.log_likelihood > plain.log_likelihood

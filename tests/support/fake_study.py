@@ -9,7 +9,7 @@ from tiny_study import STUDY, write_study
 import crosslift.evaluation.generators
 import crosslift.training.trainers
 from crosslift import discover
-from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.prepare import prepare
 from crosslift.studies.parsing.load import load
@@ -24,8 +24,8 @@ def install_fakes() -> None:
     discover.module_names.cache_clear()
 
 
-def open_ledger(folder: Path) -> Ledger:
-    return Ledger(load(folder), Store(folder))
+def open_graph(folder: Path) -> StepGraph:
+    return StepGraph(load(folder), Store(folder))
 
 
 def write_fake_study(folder: Path) -> Path:
@@ -33,5 +33,5 @@ def write_fake_study(folder: Path) -> Path:
     text = STUDY.replace("[training]", '[training]\ntrainer = "fake"')
     text = text.replace("max_tokens = 8", 'max_tokens = 8\ngenerator = "fake"')
     write_study(folder, seeds=(0, 1), text=text)
-    prepare(open_ledger(folder), say=lambda line: None)
+    prepare(open_graph(folder), say=lambda line: None)
     return folder

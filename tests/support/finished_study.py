@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from tiny_study import write_model
 
-from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store, write_table
 from crosslift.execution.phases.prepare import prepare
 from crosslift.fingerprint import fingerprint_file
@@ -82,14 +82,14 @@ def write_finished_study(folder: Path, *, num_mixtures: int, num_seeds: int, tag
         ]
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n", encoding="utf-8")
     write_model(folder / "model")
-    ledger = Ledger(load(folder), Store(folder))
-    prepare(ledger, say=lambda line: None)
-    for run in ledger.runs.values():
-        _finish(ledger, run)
+    graph = StepGraph(load(folder), Store(folder))
+    prepare(graph, say=lambda line: None)
+    for run in graph.runs.values():
+        _finish(graph, run)
 
 
-def _finish(ledger, run):
-    steps = ledger.steps(run)
+def _finish(graph, run):
+    steps = graph.steps(run)
     if steps.train is not None:
         steps.train.begin()
         write_table(steps.train.folder / "metrics.parquet", _metrics())

@@ -19,7 +19,7 @@ from crosslift.training.trainer import SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
 from crosslift.training.trainers.native.hardware import numerics
 from crosslift.training.trainers.native.loss import LossHead, token_losses
-from crosslift.training.trainers.native.passes import fewer_passes, rotate_both
+from crosslift.training.trainers.native.passes import fuse_modules, rotate_both
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -47,7 +47,7 @@ def packed_logits(model, one):
         input_ids=torch.from_numpy(one.ids),
         position_ids=torch.from_numpy(one.positions),
         use_cache=False,
-        borders=attention.Borders(one.lengths, one.ids.size, torch.device("cpu")),
+        borders=attention.SequenceBoundaries(one.lengths, one.ids.size, torch.device("cpu")),
     ).logits
 
 
@@ -89,10 +89,12 @@ def gradients(folder, examples, *, packed, rewritten=False):
     implementation = attention.NAME if packed else "sdpa"
     model = load(folder, implementation)
     head = LossHead(model)
-    with numerics(torch.device("cpu"), "float32"), fewer_passes(model) if rewritten else nullcontext():
+    with numerics(torch.device("cpu"), "float32"), fuse_modules(model) if rewritten else nullcontext():
         one = forward_pass(examples, np.arange(len(examples)), packed=packed)
         head.where = torch.from_numpy(one.where)
-        more = {"borders": attention.Borders(one.lengths, one.ids.size, torch.device("cpu"))} if packed else {}
+        more = (
+            {"borders": attention.SequenceBoundaries(one.lengths, one.ids.size, torch.device("cpu"))} if packed else {}
+        )
         logits = model(
             input_ids=torch.from_numpy(one.ids), position_ids=torch.from_numpy(one.positions), use_cache=False, **more
         ).logits
@@ -157,7 +159,7 @@ def test_only_what_computes_the_same_is_rewritten_and_all_is_put_back(tmp_path, 
                 weight.uniform_(0.5, 2)
     home = sys.modules[type(model).__module__]
     theirs = home.apply_rotary_pos_emb
-    with fewer_passes(model):
+    with fuse_modules(model):
         assert sum("forward" in vars(module) for module in model.modules()) == num_norms
         assert (home.apply_rotary_pos_emb is rotate_both) == (architecture != "cohere2")
     assert not any("forward" in vars(module) for module in model.modules())

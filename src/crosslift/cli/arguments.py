@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from crosslift.execution.folder.ledger import Ledger
+    from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.studies.site import Site
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study, with study.toml in it.")]
@@ -17,9 +17,11 @@ SiteFile = Annotated[
 ]
 
 
-def open_study(folder: Path, *, data: Literal["required", "optional"] = "required", site: Site | None = None) -> Ledger:
+def open_study(
+    folder: Path, *, data: Literal["required", "optional"] = "required", site: Site | None = None
+) -> StepGraph:
     """The study in a folder, with its steps; `data` as `studies.load.load` takes it. A site may ask for a rehearsal."""
-    from crosslift.execution.folder.ledger import Ledger
+    from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.execution.folder.store import Store
     from crosslift.studies.parsing.load import load
 
@@ -28,7 +30,7 @@ def open_study(folder: Path, *, data: Literal["required", "optional"] = "require
         from crosslift.studies.planning.rehearsal import rehearse
 
         study = rehearse(study, site.rehearsal)
-    return Ledger(study, Store(study.results_folder))
+    return StepGraph(study, Store(study.results_folder))
 
 
 def open_site(folder: Path, file: Path | None, *, executor: str | None = None) -> Site:

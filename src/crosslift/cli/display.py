@@ -16,9 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from crosslift.execution.folder.ledger import Ledger
-from crosslift.execution.folder.progress import Progress, Tally
-from crosslift.execution.workers.status import Status, Survey, status, total
+from crosslift.execution.folder.progress import Progress, TotalProgress
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.workers.status import Status, StatusPoller, overall_progress, status
 
 LINE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
@@ -28,8 +28,8 @@ COLOURS = {"done": "green", "running": "cyan", "failed": "red", "missing": "defa
 class Watcher:
     """Shows the missing runs of a study while it is entered."""
 
-    def __init__(self, ledger: Ledger, *, num_workers: int) -> None:
-        self._ledger = ledger
+    def __init__(self, graph: StepGraph, *, num_workers: int) -> None:
+        self._ledger = graph
         self._num_workers = num_workers
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
@@ -37,7 +37,7 @@ class Watcher:
 
     def watch(self, missing: Sequence[str]) -> Callable[[], None]:
         """What to call about twice a second."""
-        survey = Survey(self._ledger, [self._ledger.runs[name] for name in missing])
+        survey = StatusPoller(self._ledger, [self._ledger.runs[name] for name in missing])
         last = 0.0
 
         def tick() -> None:
@@ -48,10 +48,10 @@ class Watcher:
             found = survey.look()
             if self._console.is_terminal:
                 self._live.start()
-                self._live.update(_overall(found, total(found, num_workers=self._num_workers)), refresh=True)
+                self._live.update(_overall(found, overall_progress(found, num_workers=self._num_workers)), refresh=True)
             elif time.monotonic() - self._last_line >= LINE_SECONDS:
                 self._last_line = time.monotonic()
-                typer.echo(_line(found, total(found, num_workers=self._num_workers)))
+                typer.echo(_line(found, overall_progress(found, num_workers=self._num_workers)))
 
         return tick
 
@@ -62,20 +62,20 @@ class Watcher:
         self._live.stop()
 
 
-def print_status(ledger: Ledger) -> None:
+def print_status(graph: StepGraph) -> None:
     """A table of all runs."""
-    Console().print(_table(status(ledger)))
+    Console().print(_table(status(graph)))
 
 
-def watch_status(ledger: Ledger) -> None:
+def watch_status(graph: StepGraph) -> None:
     """The table, anew every two seconds, until interrupted."""
-    with Live(_table(status(ledger)), auto_refresh=False) as live:
+    with Live(_table(status(graph)), auto_refresh=False) as live:
         while True:
             time.sleep(2)
-            live.update(_table(status(ledger)), refresh=True)
+            live.update(_table(status(graph)), refresh=True)
 
 
-def _overall(found: Sequence[Status], summed: Tally) -> RenderableType:
+def _overall(found: Sequence[Status], summed: TotalProgress) -> RenderableType:
     head = Table.grid(padding=(0, 2))
     head.add_row(
         f"{_count(found, 'done')} of {len(found)} runs",
@@ -98,7 +98,7 @@ def _columns(progress: Progress) -> tuple[str, str, str]:
     return progress.phase, f"{progress.evaluations} of {progress.num_evaluations}", ""
 
 
-def _line(found: Sequence[Status], summed: Tally) -> str:
+def _line(found: Sequence[Status], summed: TotalProgress) -> str:
     left = f", {duration(summed.seconds_left)} left" if summed.seconds_left is not None else ""
     share = f"{summed.done / summed.total:.0%}" if summed.total else "0%"
     counts = f"{_count(found, 'done')} of {len(found)} runs done, {_count(found, 'failed')} failed"

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from crosslift.execution.folder.ledger import Ledger
+    from crosslift.execution.folder.step_graph import StepGraph
 
 
-def outcomes(ledger: Ledger) -> Iterator[str]:
+def outcomes(graph: StepGraph) -> Iterator[str]:
     """One line per evaluation: items x languages, answers by status, the range of the primary score over runs."""
     import polars as pl
 
     from crosslift.evaluation.task import task
     from crosslift.scores import STATUSES
 
-    scores = pl.read_parquet(ledger.store.scores_file)
-    for name, evaluation in ledger.study.evaluations.items():
+    scores = pl.read_parquet(graph.store.scores_file)
+    for name, evaluation in graph.study.evaluations.items():
         metric = task(evaluation.task).METRICS[0]
         found = scores.filter((pl.col("evaluation") == name) & (pl.col("metric") == metric))
         if found.is_empty():

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.workers.status import Status, status
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.plan import Plan
@@ -21,14 +21,14 @@ FEW_RUNS = 30
 """So many runs are shown without being asked for."""
 
 
-def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
-    prepared = ledger.store.lock_file.is_file()
+def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
+    prepared = graph.store.lock_file.is_file()
     planned = make_plan(
-        ledger.study,
-        manifests=ledger.store.manifests() if prepared else None,
-        num_items=_num_items(ledger) if prepared else None,
+        graph.study,
+        manifests=graph.store.manifests() if prepared else None,
+        num_items=_num_items(graph) if prepared else None,
     )
-    found = {one.run: one for one in status(ledger)}
+    found = {one.run: one for one in status(graph)}
     console = Console()
     if runs or len(planned.runs) <= FEW_RUNS:
         console.print(_every_run(planned, found))
@@ -39,7 +39,7 @@ def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
     typer.echo(f"{number}: " + ", ".join(f"{count} {what}" for what, count in states.items()))
     typer.echo(_evaluations(planned))
     typer.echo(_cost(planned))
-    typer.echo(_shared(ledger, planned))
+    typer.echo(_shared(graph, planned))
     if not prepared:
         typer.echo(f"Exact tokens, and items of corpora without max_items, are known after: crosslift prepare {folder}")
     for title, table in (
@@ -59,15 +59,15 @@ def show_plan(ledger: Ledger, *, folder: Path, runs: bool) -> None:
     for one in found.values():
         if one.what == "stale":
             typer.echo(f"stale: {one.message}")
-    for absent in ledger.study.absent:
+    for absent in graph.study.absent:
         typer.echo(f"missing: {absent}")
-    for warning in [*planned.warnings, *_left_behind(ledger, prepared)]:
+    for warning in [*planned.warnings, *_left_behind(graph, prepared)]:
         typer.echo(f"warning: {warning}")
 
 
-def _num_items(ledger: Ledger) -> dict[str, int]:
+def _num_items(graph: StepGraph) -> dict[str, int]:
     found = {}
-    for name, corpus in ledger.store.lock()["corpora"].items():
+    for name, corpus in graph.store.lock()["corpora"].items():
         if "num_items" in corpus:
             found[name] = int(corpus["num_items"])
     return found
@@ -109,8 +109,8 @@ def _rounded(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def _shared(ledger: Ledger, planned: Plan) -> str:
-    corpora = len(ledger.trained_on())
+def _shared(graph: StepGraph, planned: Plan) -> str:
+    corpora = len(graph.trained_on())
     shared = f"Computed once for all runs: tokens of {corpora} {'corpus' if corpora == 1 else 'corpora'} per tokenizer"
     if not planned.same:
         return shared
@@ -161,7 +161,7 @@ def _count(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
 
-def _left_behind(ledger: Ledger, prepared: bool) -> list[str]:
+def _left_behind(graph: StepGraph, prepared: bool) -> list[str]:
     """What the folder holds that the study does not ask for, and scores that a changed task would give otherwise."""
     from crosslift.execution.phases.prepare import task_revision
 
@@ -169,9 +169,9 @@ def _left_behind(ledger: Ledger, prepared: bool) -> list[str]:
         return []
     warnings = [
         f"runs/{name} is in no study any more; its results are not used. Move the folder, or bring the run back."
-        for name in ledger.store.unknown_runs()
+        for name in graph.store.unknown_runs()
     ]
-    for task, revision in ledger.store.lock()["tasks"].items():
+    for task, revision in graph.store.lock()["tasks"].items():
         if task_revision(task) != revision:
             warnings.append(f"task {task} has changed since its scores were made. Run: crosslift score")
     return warnings

@@ -63,13 +63,13 @@ class Check(Protocol):
     def finish(self) -> pl.DataFrame: ...
 
 
-def nothing() -> pl.DataFrame:
+def no_findings() -> pl.DataFrame:
     return pl.DataFrame(schema=FOUND)
 
 
-def gathered(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def as_findings(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Findings of several languages as one frame with the columns of FOUND."""
-    return pl.concat([nothing(), *(part.select(FOUND.names()).cast(FOUND) for part in parts)])
+    return pl.concat([no_findings(), *(part.select(FOUND.names()).cast(FOUND) for part in parts)])
 
 
 def found_in(frame: pl.DataFrame, tag: str, reason: str | pl.Expr) -> pl.DataFrame:

@@ -7,11 +7,11 @@ from typing import cast
 
 from crosslift.corpora.corpus import ParallelCorpus, Source
 from crosslift.corpora.findings import Policy
-from crosslift.corpora.quality import Checked, check
+from crosslift.corpora.quality import Checked, run_checks
 from crosslift.discover import member
 
 
-def read(source: Source) -> Checked:
+def read_checked(source: Source) -> Checked:
     """Read and check. Where a check drops items, `max_items` are taken of those that are left.
 
     Raises:
@@ -21,7 +21,7 @@ def read(source: Source) -> Checked:
     policies = cast(dict[str, Policy], source.checks)
     cut = "drop" in policies.values() and getattr(reader, "NEEDS_PATH", None) is not False
     corpus: ParallelCorpus = reader.read(replace(source, max_items=None) if cut else source)
-    checked = check(corpus, policies)
+    checked = run_checks(corpus, policies)
     if cut and source.max_items is not None:
         kept = checked.corpus.rows.head(source.max_items * len(source.languages)).rechunk()
         ids = kept["item_id"].unique()

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import polars as pl
 
 from crosslift.corpora.corpus import ParallelCorpus
-from crosslift.corpora.findings import FINDINGS, frame_of, gathered, texts_of
+from crosslift.corpora.findings import FINDINGS, as_findings, frame_of, texts_of
 
 MIN_LETTERS = 20
 """Shorter texts meet by accident."""
@@ -39,7 +39,7 @@ def find_leaks(trained: Iterable[ParallelCorpus], evaluated: ParallelCorpus) -> 
         parts.append(
             ids.select("item_id", "language", reason=pl.format("corpora.{} holds this id", pl.lit(corpus.name)))
         )
-    return gathered(parts).with_columns(check=pl.lit("leaks"), severity=pl.lit("error")).select(FINDINGS.names())
+    return as_findings(parts).with_columns(check=pl.lit("leaks"), severity=pl.lit("error")).select(FINDINGS.names())
 
 
 def _rows(corpus: ParallelCorpus) -> pl.DataFrame:

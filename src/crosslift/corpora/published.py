@@ -106,7 +106,7 @@ def read_objects(source: Source, file: Path, lines: Sequence[str], keys: Sequenc
         except ValueError as error:
             problems.add(number, f"is not JSON ({error}). Download the file again.")
             continue
-        if wrong := wrong_keys(found, keys):
+        if wrong := unknown_keys(found, keys):
             problems.add(number, wrong)
         else:
             objects.append({key: found[key] for key in keys})
@@ -114,7 +114,7 @@ def read_objects(source: Source, file: Path, lines: Sequence[str], keys: Sequenc
     return objects
 
 
-def wrong_keys(found: Any, keys: Sequence[str]) -> str:
+def unknown_keys(found: Any, keys: Sequence[str]) -> str:
     """Why this is not an object in which these keys are texts that are not empty; "" where it is."""
     if not isinstance(found, dict):
         return "is not an object in { }. Download the file again."
@@ -130,7 +130,7 @@ def plain_number(text: str) -> str | None:
         return None
 
 
-def turn(question: str, answer: str) -> list[dict[str, str]]:
+def message(question: str, answer: str) -> list[dict[str, str]]:
     """A conversation of one question and one answer."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 

@@ -27,7 +27,7 @@ class Checked:
     """Columns as in FINDINGS, in the order of the checks and then of the corpus."""
 
 
-def check(corpus: ParallelCorpus, policies: Mapping[str, Policy] | None = None) -> Checked:
+def run_checks(corpus: ParallelCorpus, policies: Mapping[str, Policy] | None = None) -> Checked:
     """Run every check that is not off.
 
     Raises:
@@ -78,7 +78,7 @@ def summarise(findings: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def in_words(findings: pl.DataFrame) -> list[str]:
+def summary_lines(findings: pl.DataFrame) -> list[str]:
     """One line per check: `numbers (warning): 12 rows in de 3, sw 9; ...`."""
     lines = []
     for (name, severity), group in findings.group_by("check", "severity", maintain_order=True):

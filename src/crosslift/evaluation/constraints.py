@@ -37,7 +37,7 @@ _ACCENTED = re.compile("[àáâãäåçèéêëìíîïñòóôõöùúûüýÿ]
 _INFORMAL = re.compile(r"\b(?:tu|te|toi|ton|ta|tes|t')\b", re.IGNORECASE)
 
 
-def followed(name: str, arguments: Arguments, response: str, *, loose: bool = False) -> bool:
+def is_followed(name: str, arguments: Arguments, response: str, *, loose: bool = False) -> bool:
     """Does a response follow an instruction?
 
     Args:

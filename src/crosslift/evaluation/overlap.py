@@ -21,7 +21,7 @@ from crosslift.languages.language import Language
 from crosslift.languages.words import words
 
 
-def against_reference(text: str, reference: str, language: Language, metrics: Sequence[str]) -> Outcome:
+def score_against_reference(text: str, reference: str, language: Language, metrics: Sequence[str]) -> Outcome:
     """The chosen measures of one text; "unparsed" where it holds no word.
 
     Raises:

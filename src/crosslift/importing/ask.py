@@ -12,7 +12,7 @@ from crosslift.studies.parsing.problems import Problems
 from crosslift.transfer.answers import Analysis, Answer
 
 
-def ask(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysis]:
+def run_analyses(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysis]:
     """Run every analysis and say each answer in a line.
 
     Raises:
@@ -33,12 +33,12 @@ def ask(mapping: Import, results: Results, *, say: Callable[[str], None]) -> lis
             options["published"] = str(mapping.root / options["published"])
         found: Analysis = module.analyse(results, options)
         for answer in found.answers:
-            say(in_words(answer))
+            say(summary_line(answer))
         analysed.append(found)
     return analysed
 
 
-def in_words(answer: Answer) -> str:
+def summary_line(answer: Answer) -> str:
     """One line for people."""
     if answer.value is None:
         number = "no number"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from crosslift.importing.mapping import Import
 from crosslift.importing.results import Results
-from crosslift.reporting.questions.page import Head
+from crosslift.reporting.questions.page import PageHeader
 
 
-def head_of(mapping: Import, results: Results) -> Head:
+def page_header(mapping: Import, results: Results) -> PageHeader:
     """Title, numbers and files."""
     facts = [
         (f"{results.runs.height:,}", "runs"),
@@ -23,7 +23,7 @@ def head_of(mapping: Import, results: Results) -> Head:
         files.append(("scores.parquet", "one score per sample"))
     licence = f" (licence: {mapping.licence})" if mapping.licence else ""
     files.append(("manifest.json", f"where they are from{licence}"))
-    return Head(
+    return PageHeader(
         eyebrow="Imported results",
         title=mapping.name,
         question=mapping.question,

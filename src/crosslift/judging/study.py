@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from crosslift.errors import StudyError, did_you_mean
-from crosslift.execution.folder.ledger import EvaluationStep, Ledger, RunState
+from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
 from crosslift.execution.folder.store import JUDGED, read_table, write_table
 from crosslift.journal import Journal
 from crosslift.judging.answers import RATING, WINS, Answer, compare, rate
@@ -18,7 +18,7 @@ from crosslift.scores import SCORES
 Say = Callable[[str], None]
 
 
-def judge_study(ledger: Ledger, evaluation: str, judge: Judge, *, rival: str | None, say: Say) -> int:
+def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, rival: str | None, say: Say) -> int:
     """Have every finished answer of an evaluation rated, or compared with the answers of one run.
 
     Every reply stands in `judgements/<evaluation>.jsonl` of the study before it counts. Results already judged are not
@@ -34,11 +34,11 @@ def judge_study(ledger: Ledger, evaluation: str, judge: Judge, *, rival: str | N
         StudyError: no such evaluation or run, or the rival has not been evaluated in a language.
         EndpointError: the endpoint refuses.
     """
-    if evaluation not in ledger.study.evaluations:
-        known = tuple(ledger.study.evaluations)
+    if evaluation not in graph.study.evaluations:
+        known = tuple(graph.study.evaluations)
         hint = did_you_mean(evaluation, known)
         raise StudyError([f"{evaluation}: is no evaluation of this study.{hint} Known: {', '.join(known)}."])
-    states = ledger.states()
+    states = graph.states()
     if rival is not None and rival not in states:
         raise StudyError([f"--against {rival}: is no run of this study.{did_you_mean(rival, tuple(states))}"])
     metric = RATING if rival is None else WINS.format(rival=rival)
@@ -48,13 +48,13 @@ def judge_study(ledger: Ledger, evaluation: str, judge: Judge, *, rival: str | N
     if lacking:
         raise StudyError([f"--against {rival}: has no answers in {', '.join(lacking)}. Run: crosslift run"])
     num_missing, begun = 0, time.monotonic()
-    with Journal(ledger.store.folder / "judgements" / f"{evaluation}.jsonl") as journal:
+    with Journal(graph.store.folder / "judgements" / f"{evaluation}.jsonl") as journal:
         for number, (name, one) in enumerate(work, start=1):
-            answers = _answers(ledger, name, one)
+            answers = _answers(graph, name, one)
             if rival is None:
                 table = rate(judge, answers, journal, evaluation=evaluation, task=one.evaluation.task)
             else:
-                others = {answer.sample_id: answer for answer in _answers(ledger, rival, rivals[one.language])}
+                others = {answer.sample_id: answer for answer in _answers(graph, rival, rivals[one.language])}
                 table = compare(
                     judge, answers, others, journal, rival=rival, evaluation=evaluation, task=one.evaluation.task
                 )
@@ -73,11 +73,11 @@ def _finished(state: RunState, evaluation: str) -> Iterator[EvaluationStep]:
             yield one
 
 
-def _answers(ledger: Ledger, run: str, one: EvaluationStep) -> list[Answer]:
+def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[Answer]:
     """The run's answers with the requests as the corpus holds them, without any model's template."""
     corpus = one.evaluation.corpus
-    languages = ledger.study.corpora[corpus].languages
-    rows = read_table(ledger.store.corpus_folder(corpus) / "rows.parquet")
+    languages = graph.study.corpora[corpus].languages
+    rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
     rows = rows.gather_every(len(languages), offset=languages.index(one.language))
     asked = dict(zip(rows["item_id"], rows["messages"].to_list(), strict=True))
     return [

@@ -12,7 +12,7 @@ from crosslift.transfer.model.gaussian_process import TransferModel
 from crosslift.transfer.model.observations import Amounts
 
 
-def next_batch(
+def knowledge_gradient_batch(
     fitted: TransferModel,
     model: str,
     objective: Objective,
@@ -26,7 +26,7 @@ def next_batch(
     The value of a run is by how much it is expected to raise the best expected objective: E max_i (mu_i + s_i Z) minus
     max_i mu_i with s_i = cov(f_i, y) / sd(y), the knowledge gradient (P. Frazier, W. Powell and S. Dayanik 2009,
     INFORMS Journal on Computing 21). Later ones of a batch are chosen as if the earlier had come out as expected.
-    Before anything was observed, what the model's parts typically explain (`predict.TYPICAL`) says where to begin.
+    Before any run is observed, the prior variances (`gaussian_process.PRIOR_LOG_VARIANCES`) decide.
 
     Args:
         candidates: runs that could be made.

@@ -10,27 +10,27 @@ import polars as pl
 
 from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
-from crosslift.recommendation.acquisition import next_batch
+from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.objective import Budget, Objective
-from crosslift.recommendation.recommend import LEAST_MIXTURES, Recommendation, recommend
-from crosslift.recommendation.search import all_sorts
-from crosslift.transfer.model.cross_validation import LEAST, Validation, validate
-from crosslift.transfer.model.gaussian_process import fit_transfer
-from crosslift.transfer.model.observations import Amounts, observe, sizes_of
+from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, recommend
+from crosslift.recommendation.search import random_mixtures
+from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.observations import Amounts, log_sizes, observations_of
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
     from crosslift.studies.study import Study
 
 POINTS = 100.0
-LITTLE = 0.0005
+MIN_GAIN = 0.0005
 """An expected gain that is not worth a run."""
-NUM_SORTS = 60
+NUM_RANDOM_MIXTURES = 60
 """Random mixtures that a next run is chosen from, beside the leaders."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class RecommendationRequest:
     """What is wanted. What is None or empty is taken from the study."""
 
     evaluation: str | None = None
@@ -59,7 +59,7 @@ class NextRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Advised:
+class Advice:
     """A recommendation with everything that it stands on."""
 
     evaluation: str
@@ -68,17 +68,17 @@ class Advised:
     objective: Objective
     found: Recommendation | None
     """None where fewer than two mixtures are finished: then there are only runs to begin with."""
-    validation: Validation | None
+    validation: CrossValidation | None
     next_runs: list[NextRun]
     runs: list[str]
 
     @property
-    def worth_making(self) -> list[NextRun]:
+    def worthwhile_runs(self) -> list[NextRun]:
         """Next runs that are expected to teach something, and those that the study plans anyhow."""
-        return [one for one in self.next_runs if one.run or one.gain >= LITTLE]
+        return [one for one in self.next_runs if one.run or one.gain >= MIN_GAIN]
 
 
-def advise(store: Store, study: Study, wish: Wish) -> Advised:
+def advise(store: Store, study: Study, wish: RecommendationRequest) -> Advice:
     """Fit the transfer model to what is finished, validate it, and recommend.
 
     Raises:
@@ -92,7 +92,7 @@ def advise(store: Store, study: Study, wish: Wish) -> Advised:
         raise TransferError(f"the study plans no trained run that '{evaluation}' judges. Name another: --evaluation")
     cells = _cells(store, study, evaluation, planned)
     # Sizes of models that are still to be trained tell something about them too.
-    observed = replace(observe(cells), sizes=sizes_of(planned))
+    observed = replace(observations_of(cells), sizes=log_sizes(planned))
     model = _chosen("model", wish.model, list(dict.fromkeys(planned["model"])))
     amounts = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
@@ -108,27 +108,27 @@ def advise(store: Store, study: Study, wish: Wish) -> Advised:
         weights=wish.weights,
         english_at_least=wish.english_at_least,
     )
-    fitted = fit_transfer(observed)
+    fitted = fit_transfer_model(observed)
     num_mixtures = len(set(observed.mixtures))
-    if num_mixtures < LEAST_MIXTURES and not wish.num_next:
+    if num_mixtures < MIN_MIXTURES and not wish.num_next:
         raise TransferError(
-            f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {LEAST_MIXTURES}. "
+            f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {MIN_MIXTURES}. "
             "Run: crosslift run, or ask which runs to begin with: crosslift recommend --next 4"
         )
-    found = recommend(fitted, model, objective, budget) if num_mixtures >= LEAST_MIXTURES else None
+    found = recommend(fitted, model, objective, budget) if num_mixtures >= MIN_MIXTURES else None
     done = set(observed.runs)
     waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in done}
     candidates = _candidates(budget, found, waiting)
     pool = [one for one, _ in candidates]
-    choice = [one for one in (*pool, *all_sorts(budget, NUM_SORTS)) if budget.allows(one)]
-    chosen = next_batch(fitted, model, objective, pool, size=wish.num_next, choice=choice)
-    return Advised(
+    choice = [one for one in (*pool, *random_mixtures(budget, NUM_RANDOM_MIXTURES)) if budget.allows(one)]
+    chosen = knowledge_gradient_batch(fitted, model, objective, pool, size=wish.num_next, choice=choice)
+    return Advice(
         evaluation=evaluation,
         model=model,
         budget=budget,
         objective=objective,
         found=found,
-        validation=validate(observed) if num_mixtures >= LEAST else None,
+        validation=cross_validate(observed) if num_mixtures >= MIN_GROUPS else None,
         next_runs=[NextRun(amounts=dict(pool[place]), gain=gain, run=candidates[place][1]) for place, gain in chosen],
         runs=sorted(set(observed.runs[observed.models == model])),
     )
@@ -143,7 +143,7 @@ def _candidates(
     leaders: list[Amounts] = []
     if found is not None:
         leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.against)]
-    return [(amounts, None) for amounts in (*leaders, *all_sorts(budget, NUM_SORTS))]
+    return [(amounts, None) for amounts in (*leaders, *random_mixtures(budget, NUM_RANDOM_MIXTURES))]
 
 
 def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
@@ -173,7 +173,7 @@ def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
     return wanted
 
 
-def in_words(advised: Advised) -> list[str]:
+def summary_lines(advised: Advice) -> list[str]:
     """For the terminal."""
     asked = (
         f"{advised.model}, {advised.evaluation}, {advised.objective.kind} over {len(advised.objective.languages)} "
@@ -200,11 +200,11 @@ def in_words(advised: Advised) -> list[str]:
     return [*lines, *_next_in_words(advised)]
 
 
-def _next_in_words(advised: Advised) -> list[str]:
+def _next_in_words(advised: Advice) -> list[str]:
     lines = []
-    if advised.next_runs and advised.next_runs[0].gain < LITTLE:
-        lines.append(f"  no further run is expected to better the choice by more than {POINTS * LITTLE:g} points")
-    for number, one in enumerate(advised.worth_making, start=1):
+    if advised.next_runs and advised.next_runs[0].gain < MIN_GAIN:
+        lines.append(f"  no further run is expected to better the choice by more than {POINTS * MIN_GAIN:g} points")
+    for number, one in enumerate(advised.worthwhile_runs, start=1):
         planned = f", planned as {one.run}" if one.run else ""
         lines.append(
             f"  to learn most, train {number}: {amounts_in_words(one.amounts)} (expected gain {POINTS * one.gain:.2f} "

@@ -10,7 +10,7 @@ import numpy as np
 
 from crosslift.transfer.model.observations import Amounts
 
-SURE = 0.95
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Budget:
         known = {tag for tag, amount in amounts.items() if amount > 0} <= set(self.languages)
         return within and known and self.spent(amounts) <= self.amount * (1 + 1e-9)
 
-    def share_out(self, shares: Mapping[str, float]) -> dict[str, float]:
+    def allocate(self, shares: Mapping[str, float]) -> dict[str, float]:
         """Amounts that spend the whole budget in these shares; what a language has no more of is left unspent."""
         total = sum(shares.values())
         return {

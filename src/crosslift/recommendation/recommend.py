@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 
 from crosslift.errors import TransferError
-from crosslift.recommendation.objective import SURE, Budget, Objective
-from crosslift.recommendation.search import MARGIN, search
+from crosslift.recommendation.objective import CONFIDENCE, Budget, Objective
+from crosslift.recommendation.search import MARGIN, search_mixtures
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.gaussian_process import TransferModel
@@ -23,11 +23,11 @@ from crosslift.transfer.model.observations import Amounts
 
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
 NUM_DRAWS = 4000
-LEAST_MIXTURES = 2
+MIN_MIXTURES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Against:
+class BaselineComparison:
     """The recommended mixture minus another, in the unit of the scores."""
 
     name: str
@@ -49,7 +49,7 @@ class Recommendation:
     expected_by_language: dict[str, float]
     p_best: float
     """Share of draws in which no other candidate is better by more than MARGIN."""
-    against: tuple[Against, ...]
+    against: tuple[BaselineComparison, ...]
     alternatives: tuple[tuple[dict[str, float], float], ...]
     """The next best candidates and their expected objective."""
     reasons: tuple[str, ...]
@@ -80,12 +80,15 @@ def recommend(
     Raises:
         TransferError: fewer than two mixtures were observed, no candidate is within the budget, or none keeps English.
     """
-    if (num := len(set(fitted.observed.mixtures))) < LEAST_MIXTURES:
+    if (num := len(set(fitted.observed.mixtures))) < MIN_MIXTURES:
         raise TransferError(f"runs of {num} mixtures teach nothing about what to choose. Two are the least.")
-    uniform = budget.share_out(dict.fromkeys(budget.languages, 1.0))
+    uniform = budget.allocate(dict.fromkeys(budget.languages, 1.0))
     tried = _best_tried(fitted, model, objective, budget)
     plain = [one for one in (uniform, tried) if one is not None]
-    pool = [*plain, *(search(fitted, model, objective, budget, seed=seed) if candidates is None else candidates)]
+    pool = [
+        *plain,
+        *(search_mixtures(fitted, model, objective, budget, seed=seed) if candidates is None else candidates),
+    ]
     within: list[dict[str, float]] = [dict(one) for one in pool if budget.allows(one)]
     if not within:
         raise TransferError(f"no candidate stays within {budget.amount:g}. Raise the budget or allow more languages.")
@@ -119,7 +122,7 @@ def _names(uniform: Amounts, tried: Amounts | None) -> list[str]:
     return ["the same of every language", *(["the best mixture tried"] if tried is not None else [])]
 
 
-def _against(name: str, amounts: Amounts, difference: np.ndarray) -> Against:
+def _against(name: str, amounts: Amounts, difference: np.ndarray) -> BaselineComparison:
     low, high = np.quantile(difference, [0.025, 0.975])
     verdict: Verdict = "cannot tell"
     if low > 0:
@@ -128,7 +131,7 @@ def _against(name: str, amounts: Amounts, difference: np.ndarray) -> Against:
         verdict = "as good"
     elif high < 0:
         verdict = "worse"
-    return Against(
+    return BaselineComparison(
         name=name, amounts=amounts, value=float(difference.mean()), low=float(low), high=float(high), verdict=verdict
     )
 
@@ -146,7 +149,7 @@ def _keeps_english(objective: Objective, draws: np.ndarray) -> np.ndarray:
     if objective.english_at_least is None or ENGLISH not in objective.languages:
         return np.ones(draws.shape[1], dtype=bool)
     english = draws[:, :, objective.languages.index(ENGLISH)]
-    return np.asarray((english >= objective.english_at_least).mean(axis=0) >= SURE)
+    return np.asarray((english >= objective.english_at_least).mean(axis=0) >= CONFIDENCE)
 
 
 def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget: Budget) -> Amounts | None:

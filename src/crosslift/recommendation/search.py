@@ -15,7 +15,7 @@ MARGIN = 0.02
 """Two points: mixtures that differ by less are as good as each other."""
 
 
-def search(
+def search_mixtures(
     fitted: TransferModel, model: str, objective: Objective, budget: Budget, *, seed: int = 0, rounds: int = 4
 ) -> list[dict[str, float]]:
     """Shares of the allowed languages that promise much: random ones, then exchanges.
@@ -23,13 +23,13 @@ def search(
     All candidates spend the whole budget. Shares are multiples of a twentieth.
     """
     tags = list(budget.languages)
-    pool = _all_sorts(tags, 150, seed)
+    pool = _random_shares(tags, 150, seed)
     for _ in range(rounds):
-        amounts = [budget.share_out(shares) for shares in pool]
+        amounts = [budget.allocate(shares) for shares in pool]
         values = _promise(fitted.expected(amounts, model, objective.languages), objective)
         leaders = [pool[place] for place in np.argsort(-values)[:8]]
         pool = [*leaders, *(one for leader in leaders for one in _exchanges(leader, tags))]
-    amounts = [budget.share_out(shares) for shares in pool]
+    amounts = [budget.allocate(shares) for shares in pool]
     values = _promise(fitted.expected(amounts, model, objective.languages), objective)
     unique: dict[tuple[tuple[str, int], ...], dict[str, float]] = {}
     for place in np.argsort(-values)[:60]:
@@ -38,12 +38,12 @@ def search(
     return list(unique.values())[:24]
 
 
-def all_sorts(budget: Budget, number: int, *, seed: int = 0) -> list[dict[str, float]]:
+def random_mixtures(budget: Budget, number: int, *, seed: int = 0) -> list[dict[str, float]]:
     """Mixtures that spend the budget in all sorts of ways: what a next run may be chosen from."""
-    return [budget.share_out(shares) for shares in _all_sorts(list(budget.languages), number, seed)]
+    return [budget.allocate(shares) for shares in _random_shares(list(budget.languages), number, seed)]
 
 
-def _all_sorts(tags: list[str], number: int, seed: int) -> list[dict[str, float]]:
+def _random_shares(tags: list[str], number: int, seed: int) -> list[dict[str, float]]:
     """Shares: the same of all, each language alone, and random ones in twentieths."""
     generator = stream(seed, "recommend", "search")
     pool: list[dict[str, float]] = [dict.fromkeys(tags, 1.0), *({tag: 1.0} for tag in tags)]

@@ -21,7 +21,7 @@ from crosslift.studies.study import Study
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid.cells import Cells, cells
-from crosslift.transfer.variance.components import variance_shares
+from crosslift.transfer.variance.components import variance_components
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -105,7 +105,7 @@ class ReportData:
         """Shares of the variance of single answers, see `transfer.variance`."""
         wanted = pl.DataFrame({"task": list(self.primary_metrics), "metric": list(self.primary_metrics.values())})
         primary = self.scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
-        return variance_shares(primary, self.runs)
+        return variance_components(primary, self.runs)
 
     @cached_property
     def grid_mixtures(self) -> tuple[str, ...]:

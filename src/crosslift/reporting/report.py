@@ -14,7 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosslift.files import replacing, write_text
+from crosslift.files import atomic_write, write_text
 from crosslift.reporting import sentences
 from crosslift.reporting.data import ReportData, collect
 from crosslift.reporting.figures.registry import FIGURES
@@ -53,7 +53,7 @@ def publish(data: ReportData, folder: Path) -> Path:
         if not table.columns:  # nothing that this study could say
             file.unlink(missing_ok=True)
             continue
-        with replacing(file, durable=False) as path:
+        with atomic_write(file, durable=False) as path:
             table.write_csv(path)
     drawn = [draw(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
     for one in drawn:
@@ -63,7 +63,7 @@ def publish(data: ReportData, folder: Path) -> Path:
             picture.with_suffix(".png").unlink(missing_ok=True)
             continue
         write_text(picture, one.svg, durable=False)
-        with replacing(picture.with_suffix(".png"), durable=False) as path:
+        with atomic_write(picture.with_suffix(".png"), durable=False) as path:
             path.write_bytes(vl_convert.svg_to_png(on_white(one.svg), scale=PNG_SCALE))
     page = folder / "index.html"
     write_text(page, render(data, drawn), durable=False)
@@ -148,5 +148,5 @@ def _samples(data: ReportData) -> dict[str, list[dict[str, Any]]]:
 
 
 def _write_parquet(path: Path, table: pl.DataFrame) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         table.rechunk().write_parquet(temporary, compression="zstd")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.wording import p_text, points, within
+from crosslift.reporting.wording import interval_text, p_value_text, points_text
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.answers import Side, side_of_zero
 
@@ -60,19 +60,21 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
             verdict=found, claim=claim, finding=f"No estimate: {row['note']}.", caveats=(), survives=True, row=row
         )
     what = row["mixture"] if not row["mixture"].startswith("mean of ") else f"The {row['mixture']} mixtures"
-    numbers = f"{points(row['value'], signed=True)} points, {data.level:.0%} interval {within(row, signed=True)}"
+    numbers = (
+        f"{points_text(row['value'], signed=True)} points, {data.level:.0%} interval {interval_text(row, signed=True)}"
+    )
     finding = {
         "supports": f"{what} scores higher than {row['control']}: {numbers}.",
         "contradicts": f"{what} scores lower than {row['control']}: {numbers}.",
-        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points(-row['low'])} and a gain "
-        f"of {points(row['high'])} points are both compatible with these items.",
+        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points_text(-row['low'])} and a gain "
+        f"of {points_text(row['high'])} points are both compatible with these items.",
     }[found]
     caveats, survives = [], True
     if row["p_adjusted"] is not None and num_tested > 1:
         survives = found == "cannot tell" or row["p_adjusted"] <= 1 - data.level
-        caveats.append(f"Holm-adjusted {p_text(row['p_adjusted'])}")
+        caveats.append(f"Holm-adjusted {p_value_text(row['p_adjusted'])}")
     elif row["p"] is not None:
-        caveats.append(p_text(row["p"]))
+        caveats.append(p_value_text(row["p"]))
     num_languages = data.scores.filter(evaluation=row["evaluation"])["language"].n_unique()
     caveats.append(f"{row['num_items']} items in {num_languages} languages")
     if row["note"]:

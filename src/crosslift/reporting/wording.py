@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def points(value: float | None, *, signed: bool = False) -> str:
+def points_text(value: float | None, *, signed: bool = False) -> str:
     """A share in points with one decimal and a true minus sign: 0.0312 -> "3.1", signed "+3.1"."""
     if value is None:
         return "–"
@@ -13,14 +13,14 @@ def points(value: float | None, *, signed: bool = False) -> str:
     return text.replace("-", "−") if text not in {"-0.0", "+0.0"} else "0.0"
 
 
-def within(row: dict[str, Any], *, signed: bool = False) -> str:
+def interval_text(row: dict[str, Any], *, signed: bool = False) -> str:
     """`[1.2, 4.0]`, in points."""
     if row["low"] is None:
         return ""
-    return f"[{points(row['low'], signed=signed)}, {points(row['high'], signed=signed)}]"
+    return f"[{points_text(row['low'], signed=signed)}, {points_text(row['high'], signed=signed)}]"
 
 
-def p_text(p: float | None) -> str:
+def p_value_text(p: float | None) -> str:
     """`p = .012`, `p < .001`."""
     if p is None:
         return ""

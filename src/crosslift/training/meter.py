@@ -16,7 +16,7 @@ from crosslift.errors import TrainingError
 from crosslift.training.trainer import METRICS, TokenTable
 
 
-class Sums:
+class LossSums:
     """Nats, tokens and bytes of completions per cell (language x task)."""
 
     def __init__(self, examples: TokenTable) -> None:
@@ -83,13 +83,13 @@ class Sums:
         self.nats[:], self.tokens[:], self.bytes[:] = state["nats"], state["tokens"], state["bytes"]
 
 
-class Meter:
+class LossMeter:
     """Collects the training losses between two rows of the metrics, step by step, and checks that they are finite."""
 
     def __init__(self, examples: TokenTable, *, num_steps: int) -> None:
         self._examples = examples
         self._num_steps = num_steps
-        self.window = Sums(examples)
+        self.window = LossSums(examples)
         self.cumulative = np.zeros(len(self.window.nats), np.int64)
         self.rows: list[dict[str, Any]] = []
 

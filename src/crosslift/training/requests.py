@@ -10,7 +10,7 @@ from crosslift.errors import TrainingError
 from crosslift.training.trainer import SFTConfig, TokenTable, TrainingRequest
 
 
-def checked(request: TrainingRequest) -> TrainingRequest:
+def validated(request: TrainingRequest) -> TrainingRequest:
     """The request itself.
 
     Raises:

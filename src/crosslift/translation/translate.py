@@ -29,7 +29,7 @@ from crosslift.translation.verify import verified
 
 BYTES_PER_TOKEN = 3.5
 """Of English, roughly; for the estimate before anything is spent."""
-LONGER_ABROAD = 2.0
+EXPANSION_FACTOR = 2.0
 """Tokens of a translation per token of English, roughly, over the world's languages."""
 
 Say = Callable[[str], None]
@@ -81,8 +81,8 @@ def estimate(recipe: Recipe, service: Service, items: Iterable[Item]) -> Estimat
     ways = 2 if recipe.back_translate else 1
     num_texts = len(texts) * len(recipe.languages) * ways
     inside = sum(texts.values()) * len(recipe.languages)
-    prompt = inside * (1 + (LONGER_ABROAD if ways == 2 else 0)) + overhead * num_texts
-    completion = inside * (LONGER_ABROAD + (1 if ways == 2 else 0))
+    prompt = inside * (1 + (EXPANSION_FACTOR if ways == 2 else 0)) + overhead * num_texts
+    completion = inside * (EXPANSION_FACTOR + (1 if ways == 2 else 0))
     cost = None
     if service.prices is not None:
         cost = (prompt * service.prices[0] + completion * service.prices[1]) / 1e6

@@ -35,7 +35,7 @@ def by_library(generator: hf.Generator, prompt: list[int], max_tokens: int) -> l
 def test_tokens_are_those_of_the_library_while_rows_leave_the_batch(tiny_model, architecture):
     generator = hf.Generator(tiny_model(architecture), device="cpu")
     generator.stop_ids = tuple(range(0, 250, 8))  # one token in eight ends an answer, so they end at many lengths
-    ours = hf.decode_greedily(generator.model, prompts(), [24] * len(PROMPT_LENGTHS), generator.stop_ids)
+    ours = hf.greedy_decode(generator.model, prompts(), [24] * len(PROMPT_LENGTHS), generator.stop_ids)
     assert len({len(answer) for answer in ours}) > 3
     assert ours == [by_library(generator, prompt, 24) for prompt in prompts()]
 
@@ -52,7 +52,7 @@ def test_an_answer_that_ends_itself_is_told_from_one_that_was_cut(tiny_model):
     generator = hf.Generator(tiny_model("qwen3"), device="cpu")
     cut = generator.generate(prompts()[:1], max_tokens=6)[0]
     assert (cut.finish, cut.num_tokens) == ("length", 6)
-    first = hf.decode_greedily(generator.model, prompts()[:1], [6], ())[0]
+    first = hf.greedy_decode(generator.model, prompts()[:1], [6], ())[0]
     generator.stop_ids = (first[3],)
     ended = generator.generate(prompts()[:1], max_tokens=6)[0]
     assert ended.finish == "stop"
@@ -70,7 +70,7 @@ def test_an_answer_never_leaves_the_models_context(tiny_model, caplog):
 def test_a_batch_that_does_not_fit_on_the_gpu_is_halved(tiny_model, monkeypatch):
     generator = hf.Generator(tiny_model("qwen3"), device="cpu")
     expected = generator.generate(prompts(), max_tokens=8)
-    decode, sizes = hf.decode_greedily, []
+    decode, sizes = hf.greedy_decode, []
 
     def small_gpu(model, batch, limits, stops):
         sizes.append(len(batch))

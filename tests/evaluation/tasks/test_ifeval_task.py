@@ -9,7 +9,7 @@ import pytest
 
 from crosslift.corpora.corpus import Source
 from crosslift.corpora.readers.instructions import m_ifeval
-from crosslift.evaluation.constraints import CHECKERS, followed
+from crosslift.evaluation.constraints import CHECKERS, is_followed
 from crosslift.evaluation.segments import num_sentences, num_words, words
 from crosslift.evaluation.tasks import ifeval as task
 from crosslift.languages.language import language
@@ -114,8 +114,8 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "arguments", "good", "bad"), CASES)
 def test_what_follows_an_instruction_and_what_does_not(name: str, arguments: dict, good: str, bad: str):
-    assert followed(name, arguments, good)
-    assert not followed(name, arguments, bad)
+    assert is_followed(name, arguments, good)
+    assert not is_followed(name, arguments, bad)
 
 
 def test_every_instruction_has_a_case():
@@ -129,8 +129,8 @@ def test_every_instruction_has_a_case():
 
 
 def test_loose_accuracy_forgives_an_opening_line():
-    assert not followed("en:startend:quotation", {}, 'Sure, here it is:\n"all"')
-    assert followed("en:startend:quotation", {}, 'Sure, here it is:\n"all"', loose=True)
+    assert not is_followed("en:startend:quotation", {}, 'Sure, here it is:\n"all"')
+    assert is_followed("en:startend:quotation", {}, 'Sure, here it is:\n"all"', loose=True)
 
 
 @pytest.mark.parametrize(

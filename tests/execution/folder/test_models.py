@@ -12,7 +12,7 @@ from tiny_study import write_model
 
 from crosslift.errors import StudyError, UnknownName
 from crosslift.execution.folder.base_models import identify
-from crosslift.execution.folder.content_hashes import Hashes
+from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.studies.run import Model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -26,7 +26,7 @@ def model(tmp_path_factory):
 
 
 def identified(folder, path, *, locked=None, **fields):
-    hashes = Hashes(folder / "hashes.json")
+    hashes = ContentHashes(folder / "hashes.json")
     found = identify(Model(name="m", path=path, **fields), study_folder=folder, hashes=hashes, locked=locked)
     hashes.save()
     return found

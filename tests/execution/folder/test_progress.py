@@ -6,17 +6,24 @@ import json
 
 import pytest
 
-from crosslift.execution.folder.progress import EVALUATION_STEPS, Expected, Progress, Reporter, read_progress, tally
-from crosslift.execution.workers.status import Survey, status
+from crosslift.execution.folder.progress import (
+    EVALUATION_STEPS,
+    ExpectedWork,
+    Progress,
+    ProgressWriter,
+    read_progress,
+    total_progress,
+)
+from crosslift.execution.workers.status import StatusPoller, status
 from crosslift.execution.workers.worker import work
 
 
 def expected(*, num_steps=100, num_evaluations=2, trained=False, evaluations=0):
-    return Expected(num_steps=num_steps, num_evaluations=num_evaluations, trained=trained, evaluations=evaluations)
+    return ExpectedWork(num_steps=num_steps, num_evaluations=num_evaluations, trained=trained, evaluations=evaluations)
 
 
 def test_progress_is_written_at_once_when_the_phase_changes_and_rarely_otherwise(tmp_path):
-    reporter = Reporter(tmp_path, num_evaluations=2)
+    reporter = ProgressWriter(tmp_path, num_evaluations=2)
     reporter.update(phase="training", step=1)
     assert read_progress(tmp_path).step == 1
     reporter.update(step=2)
@@ -30,7 +37,7 @@ def test_time_left_is_what_is_left_at_the_measured_pace_over_the_workers():
     ended = Progress(
         phase="done", step=100, train_seconds=200.0, evaluations=2, num_evaluations=2, evaluate_seconds=10.0
     )
-    found = tally(
+    found = total_progress(
         [("a", expected(), half, True), ("b", expected(trained=True, evaluations=2), ended, False)], num_workers=1
     )
     assert found.seconds_left == pytest.approx(50 * 2.0 + 2 * 5.0)
@@ -40,18 +47,18 @@ def test_time_left_is_what_is_left_at_the_measured_pace_over_the_workers():
 
 
 def test_nothing_measured_is_no_promise():
-    assert tally([("a", expected(), None, False)], num_workers=2).seconds_left is None
+    assert total_progress([("a", expected(), None, False)], num_workers=2).seconds_left is None
 
 
-def test_a_survey_sees_runs_end_and_fail(study, ledger_of):
-    ledger = ledger_of(study)
-    survey = Survey(ledger, ledger.runs.values())
+def test_a_survey_sees_runs_end_and_fail(study, graph_of):
+    graph = graph_of(study)
+    survey = StatusPoller(graph, graph.runs.values())
     assert {one.what for one in survey.look()} == {"missing"}
     (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "error"}))
-    work(ledger.study)
+    work(graph.study)
     assert [one.what for one in survey.look()] == ["done", "failed", "done", "done", "done"]
 
 
-def test_an_unprepared_study_is_missing_altogether(study, ledger_of):
+def test_an_unprepared_study_is_missing_altogether(study, graph_of):
     (study / "lock.json").unlink()
-    assert {one.what for one in status(ledger_of(study))} == {"missing"}
+    assert {one.what for one in status(graph_of(study))} == {"missing"}

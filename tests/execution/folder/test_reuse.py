@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from fake_study import open_ledger
+from fake_study import open_graph
 
-from crosslift.execution.folder.reuse import twins
+from crosslift.execution.folder.reuse import equal_runs
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.worker import work
-from crosslift.leases import Claim
+from crosslift.leases import Lease
 from crosslift.studies.parsing.load import load
 
 DOSES = """
@@ -39,17 +39,17 @@ def doses(study):
     folder = study
     file = folder / "study.toml"
     file.write_text(file.read_text().replace("[training]", DOSES, 1))
-    prepare(open_ledger(folder), say=lambda line: None)
+    prepare(open_graph(folder), say=lambda line: None)
     return folder
 
 
 def trained(folder, run):
     """Computed, not taken from a twin."""
-    return "same_as" not in open_ledger(folder).store.provenance(run)["train"]
+    return "same_as" not in open_graph(folder).store.provenance(run)["train"]
 
 
 def test_only_cells_of_the_same_examples_and_seed_are_twins(doses):
-    assert twins(open_ledger(doses)) == {
+    assert equal_runs(open_graph(doses)) == {
         "tiny.latin-0.s0": ("tiny.other-0.s0",),
         "tiny.other-0.s0": ("tiny.latin-0.s0",),
         "tiny.latin-0.s1": ("tiny.other-0.s1",),
@@ -61,7 +61,7 @@ def test_a_twin_is_trained_once_and_has_all_results(doses):
     assert work(load(doses))
     assert trained(doses, "tiny.latin-0.s0")
     assert not trained(doses, "tiny.other-0.s0")
-    store = open_ledger(doses).store
+    store = open_graph(doses).store
     scores = store.scores()
     one, other = (scores.filter(run=f"tiny.{name}-0.s1").drop("run") for name in ("latin", "other"))
     assert one.height > 0
@@ -73,23 +73,23 @@ def test_a_twin_outlives_the_run_it_was_taken_from(doses):
     work(load(doses))
     for name in ("tiny.latin-0.s0", "tiny.latin-0.s1"):
         shutil.rmtree(doses / "runs" / name)
-    states = open_ledger(doses).states()
+    states = open_graph(doses).states()
     assert states["tiny.other-0.s0"].done
     assert not states["tiny.latin-0.s0"].done
     assert work(load(doses))  # and gives back what it took
     assert not trained(doses, "tiny.latin-0.s0")
-    assert open_ledger(doses).states()["tiny.latin-0.s0"].done
+    assert open_graph(doses).states()["tiny.latin-0.s0"].done
 
 
 def test_a_twin_waits_while_somebody_trains_the_other(doses):
-    with Claim(doses / "runs" / "tiny.latin-0.s0", session="elsewhere"):
+    with Lease(doses / "runs" / "tiny.latin-0.s0", session="elsewhere"):
         assert work(load(doses))
         assert not (doses / "runs" / "tiny.other-0.s0" / "train").exists()
-        assert open_ledger(doses).states()["tiny.other-0.s1"].done
+        assert open_graph(doses).states()["tiny.other-0.s1"].done
 
 
 def test_a_run_that_is_asked_for_by_name_does_not_wait(doses):
-    with Claim(doses / "runs" / "tiny.latin-0.s0", session="elsewhere"):
+    with Lease(doses / "runs" / "tiny.latin-0.s0", session="elsewhere"):
         assert work(load(doses), ["tiny.other-0.s0"])
     assert trained(doses, "tiny.other-0.s0")
 
@@ -98,7 +98,7 @@ def test_a_twin_of_a_failed_run_is_trained(doses):
     (doses / "faults.json").write_text('{"tiny.latin-0.s0": "error"}')
     assert not work(load(doses))
     assert trained(doses, "tiny.other-0.s0")
-    assert open_ledger(doses).states()["tiny.other-0.s0"].done
+    assert open_graph(doses).states()["tiny.other-0.s0"].done
 
 
 def test_without_its_checkpoint_a_twin_gives_predictions_only(doses):

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from crosslift.errors import StaleStep, StudyError
-from crosslift.execution.phases.preflight import check
+from crosslift.execution.phases.preflight import preflight
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.phases.train import examples_of, validation_of
 from crosslift.execution.workers.worker import work
@@ -25,66 +25,66 @@ def quiet(line):
     pass
 
 
-def test_a_prepared_study_is_not_prepared_again(study, ledger_of):
+def test_a_prepared_study_is_not_prepared_again(study, graph_of):
     said = []
-    prepare(ledger_of(study), say=said.append)
+    prepare(graph_of(study), say=said.append)
     assert said == []
 
 
-def test_models_with_the_same_tokenizer_share_tokens(study, ledger_of):
+def test_models_with_the_same_tokenizer_share_tokens(study, graph_of):
     shutil.copytree(study / "model", study / "twin")
     change(study, "[corpora.train]", '[models.twin]\npath = "./twin"\n\n[corpora.train]')
-    prepare(ledger_of(study), say=quiet)
+    prepare(graph_of(study), say=quiet)
     assert len(list((study / "tokens").iterdir())) == 1
-    assert set(ledger_of(study).store.manifests()["en"]["tokens"]) == {"tiny", "twin"}
+    assert set(graph_of(study).store.manifests()["en"]["tokens"]) == {"tiny", "twin"}
 
 
-def test_another_template_is_another_tokenizer(study, ledger_of):
+def test_another_template_is_another_tokenizer(study, graph_of):
     change(study, 'path = "./model"', 'path = "./model"\ntemplate = "plain"')
-    prepare(ledger_of(study), say=quiet)
+    prepare(graph_of(study), say=quiet)
     assert len(list((study / "tokens").iterdir())) == 2
 
 
-def test_without_results_the_prepared_follows_the_study(study, ledger_of):
+def test_without_results_the_prepared_follows_the_study(study, graph_of):
     change(study, 'path = "train.jsonl"', 'path = "train.jsonl"\nmax_items = 35')
-    prepare(ledger_of(study), say=quiet)
-    assert ledger_of(study).corpus("train")["num_items"] == 35
+    prepare(graph_of(study), say=quiet)
+    assert graph_of(study).corpus("train")["num_items"] == 35
 
 
-def test_with_results_the_prepared_stops_the_program(study, ledger_of):
-    work(ledger_of(study).study, ["tiny.en.s0"])
+def test_with_results_the_prepared_stops_the_program(study, graph_of):
+    work(graph_of(study).study, ["tiny.en.s0"])
     change(study, 'path = "train.jsonl"', 'path = "train.jsonl"\nmax_items = 35')
     with pytest.raises(StaleStep, match=r"corpora/train is stale: max_items was none, the study says 35\. Move"):
-        prepare(ledger_of(study), say=quiet)
+        prepare(graph_of(study), say=quiet)
 
 
-def test_a_changed_file_stops_the_program_too(study, ledger_of):
-    work(ledger_of(study).study, ["tiny.base"])
+def test_a_changed_file_stops_the_program_too(study, graph_of):
+    work(graph_of(study).study, ["tiny.base"])
     lines = (study / "test.jsonl").read_text().splitlines()
     (study / "test.jsonl").write_text("\n".join(lines[:-3]) + "\n")
     with pytest.raises(StaleStep, match="corpora/test is stale: content was"):
-        prepare(ledger_of(study), say=quiet)
+        prepare(graph_of(study), say=quiet)
 
 
-def test_a_touched_file_with_the_same_content_is_the_same_file(study, ledger_of):
+def test_a_touched_file_with_the_same_content_is_the_same_file(study, graph_of):
     (study / "test.jsonl").write_text((study / "test.jsonl").read_text())
     said = []
-    prepare(ledger_of(study), say=said.append)
+    prepare(graph_of(study), say=said.append)
     assert said == []
 
 
-def test_a_language_more_leaves_the_other_languages_done(study, ledger_of):
-    work(ledger_of(study).study, ["tiny.base"])
+def test_a_language_more_leaves_the_other_languages_done(study, graph_of):
+    work(graph_of(study).study, ["tiny.base"])
     change(
         study, '[evaluations.math]\ncorpus = "test"', '[evaluations.math]\ncorpus = "test"\nlanguages = ["en", "es"]'
     )
-    ledger = ledger_of(study)
-    assert ledger.state(ledger.runs["tiny.base"]).done
+    graph = graph_of(study)
+    assert graph.state(graph.runs["tiny.base"]).done
 
 
-def test_examples_are_those_of_the_mixture_in_its_order(study, ledger_of):
-    ledger = ledger_of(study)
-    table = examples_of(ledger, ledger.runs["tiny.en-sw.s0"])
+def test_examples_are_those_of_the_mixture_in_its_order(study, graph_of):
+    graph = graph_of(study)
+    table = examples_of(graph, graph.runs["tiny.en-sw.s0"])
     examples = pl.read_parquet(study / "mixtures" / "en-sw" / "examples.parquet")
     rows = pl.read_parquet(study / "corpora" / "train" / "rows.parquet")
     assert [table.languages[i] for i in table.language] == examples["language"].to_list()
@@ -93,7 +93,7 @@ def test_examples_are_those_of_the_mixture_in_its_order(study, ledger_of):
     assert int(table.offsets[-1]) == len(table.ids)
 
 
-def test_examples_of_several_corpora_keep_the_mixtures_order(study, ledger_of):
+def test_examples_of_several_corpora_keep_the_mixtures_order(study, graph_of):
     shutil.copy(study / "test.jsonl", study / "more.jsonl")
     change(
         study,
@@ -102,9 +102,9 @@ def test_examples_of_several_corpora_keep_the_mixtures_order(study, ledger_of):
         "[mixtures.both]\ncomponents = [{ corpus = 'train', counts = { en = 9, es = 3 } }, "
         "{ corpus = 'more', counts = { sw = 5 } }]\npairing = 'shared'\n\n[mixtures.en]",
     )
-    prepare(ledger_of(study), say=quiet)
-    ledger = ledger_of(study)
-    table = examples_of(ledger, ledger.runs["tiny.both.s0"])
+    prepare(graph_of(study), say=quiet)
+    graph = graph_of(study)
+    table = examples_of(graph, graph.runs["tiny.both.s0"])
     examples = pl.read_parquet(study / "mixtures" / "both" / "examples.parquet")
     for number, (corpus, row) in enumerate(examples.select("corpus", "row").iter_rows()):
         rows = pl.read_parquet(study / "corpora" / corpus / "rows.parquet")
@@ -113,7 +113,7 @@ def test_examples_of_several_corpora_keep_the_mixtures_order(study, ledger_of):
         assert table.languages[table.language[number]] == rows[row, "language"]
 
 
-def test_validation_is_in_the_mixtures_own_languages(study, ledger_of):
+def test_validation_is_in_the_mixtures_own_languages(study, graph_of):
     shutil.copy(study / "test.jsonl", study / "dev.jsonl")
     change(
         study,
@@ -122,21 +122,21 @@ def test_validation_is_in_the_mixtures_own_languages(study, ledger_of):
         'languages = ["en", "es", "sw"]\n\n[mixtures.en]',
     )
     change(study, "[training]", '[training]\nvalidation = { corpora = ["dev"], max_items = 5 }')
-    prepare(ledger_of(study), say=quiet)
-    ledger = ledger_of(study)
-    table = validation_of(ledger, ledger.runs["tiny.en-sw.s0"])
+    prepare(graph_of(study), say=quiet)
+    graph = graph_of(study)
+    table = validation_of(graph, graph.runs["tiny.en-sw.s0"])
     assert [table.languages[i] for i in table.language] == ["en", "sw"] * 5
-    assert validation_of(ledger, ledger.runs["tiny.base"]) is None
+    assert validation_of(graph, graph.runs["tiny.base"]) is None
 
 
-def test_check_reports_all_problems_at_once_and_touches_nothing(study, ledger_of):
+def test_check_reports_all_problems_at_once_and_touches_nothing(study, graph_of):
     shutil.rmtree(study / "corpora")
     lines = [json.loads(line) for line in (study / "test.jsonl").read_text().splitlines()]
     (study / "test.jsonl").write_text("\n".join(json.dumps(line) for line in lines[1:]) + "\n")
     change(study, "budget = { amount = 32 }", "budget = { amount = 3200 }")
     before = sorted(study.rglob("*"))
     with pytest.raises(StudyError) as error:
-        check(ledger_of(study), say=quiet)
+        preflight(graph_of(study), say=quiet)
     assert len(error.value.problems) == 2
     assert "lack a language" in error.value.problems[0]
     assert "3160 too few" in error.value.problems[1]

@@ -29,10 +29,10 @@ def test_runs_that_failed_are_named_and_the_others_are_reported(study):
     assert "5 of 5 runs are done." in ended.stdout
 
 
-def test_where_nothing_could_be_evaluated_there_is_no_report(study, ledger_of):
+def test_where_nothing_could_be_evaluated_there_is_no_report(study, graph_of):
     (study / "unanswered").touch()
     (study / "study.toml").write_text((study / "study.toml").read_text().replace("base = true", "base = false"))
-    (study / "faults.json").write_text(json.dumps(dict.fromkeys(ledger_of(study).runs, "error")))
+    (study / "faults.json").write_text(json.dumps(dict.fromkeys(graph_of(study).runs, "error")))
     ended = crosslift("run", study)
     assert ended.returncode == 1
     assert "Nothing has been evaluated" in ended.stderr

@@ -21,29 +21,29 @@ def fakes_in_workers(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(FAKES))
 
 
-def run(ledger, **site):
-    return launch.run(ledger, Site(**site), say=print, watch=lambda missing: lambda: None)
+def run(graph, **site):
+    return launch.run(graph, Site(**site), say=print, watch=lambda missing: lambda: None)
 
 
 def faults(study, found):
     (study / "faults.json").write_text(json.dumps(found))
 
 
-def test_three_runs_one_killed_half_way_and_relaunched(study, ledger_of):
+def test_three_runs_one_killed_half_way_and_relaunched(study, graph_of):
     faults(study, {"tiny.en.s0": "die"})
-    outcome = run(ledger_of(study), num_workers=2)
+    outcome = run(graph_of(study), num_workers=2)
     assert outcome.num_started == 5
     assert set(outcome.failed) == {"tiny.en.s0"}
     assert "2 workers died on this run without a word" in outcome.failed["tiny.en.s0"]
     assert (study / "runs" / "tiny.en.s0" / "log.txt").read_text().count("trains tiny.en.s0") == 2
     faults(study, {})
-    outcome = run(ledger_of(study), num_workers=1)
+    outcome = run(graph_of(study), num_workers=1)
     assert (outcome.num_started, outcome.good) == (1, True)
-    assert run(ledger_of(study)).num_started == 0
+    assert run(graph_of(study)).num_started == 0
 
 
-def test_a_second_start_waits_for_the_first_and_does_nothing_twice(study, ledger_of):
-    faults(study, dict.fromkeys(ledger_of(study).runs, "slow"))
+def test_a_second_start_waits_for_the_first_and_does_nothing_twice(study, graph_of):
+    faults(study, dict.fromkeys(graph_of(study).runs, "slow"))
     code = (
         "import sys; from pathlib import Path; from fake_study import open_ledger; from test_local_executor import run;"
         "assert run(open_ledger(Path(sys.argv[1])), num_workers=1).good"
@@ -56,18 +56,18 @@ def test_a_second_start_waits_for_the_first_and_does_nothing_twice(study, ledger
     assert len(list(study.glob("runs/*.s*/log.txt"))) == 4
 
 
-def test_workers_that_refuse_to_work_stop_the_start_with_their_own_words(study, ledger_of, monkeypatch):
-    ledger = ledger_of(study)
+def test_workers_that_refuse_to_work_stop_the_start_with_their_own_words(study, graph_of, monkeypatch):
+    graph = graph_of(study)
     monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-m", "crosslift", "work", str(study / "none")])
     with pytest.raises(Exception, match=r"none.* does not exist"):
-        run(ledger, num_workers=1)
+        run(graph, num_workers=1)
 
 
-def test_workers_that_die_before_any_run_are_not_started_for_ever(study, ledger_of, monkeypatch):
-    ledger = ledger_of(study)
+def test_workers_that_die_before_any_run_are_not_started_for_ever(study, graph_of, monkeypatch):
+    graph = graph_of(study)
     monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", "import os; os.abort()"])
     with pytest.raises(Exception, match="3 workers in a row ended"):
-        run(ledger, num_workers=1)
+        run(graph, num_workers=1)
 
 
 def test_a_worker_has_the_threads_and_the_gpu_that_it_is_given(tmp_path, monkeypatch):
@@ -83,8 +83,8 @@ def test_a_worker_has_the_threads_and_the_gpu_that_it_is_given(tmp_path, monkeyp
     assert local.visible_gpus() == []
 
 
-def test_a_worker_over_its_time_is_ended(study, ledger_of, monkeypatch):
-    ledger = ledger_of(study)
+def test_a_worker_over_its_time_is_ended(study, graph_of, monkeypatch):
+    graph = graph_of(study)
     monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", "import time; time.sleep(60)"])
     with pytest.raises(Exception, match=r"exit code -15"):
-        run(ledger, num_workers=1, timeout_seconds=0.3)
+        run(graph, num_workers=1, timeout_seconds=0.3)

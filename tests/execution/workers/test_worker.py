@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from crosslift.errors import StaleStep, StoreError, UnknownName
-from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.folder.result_tables import rebuild_result_tables
 from crosslift.execution.phases.rescore import rescore_all
 from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
-from crosslift.leases import Claim
+from crosslift.leases import Lease
 from crosslift.scores import RUNS, SCORES
 from crosslift.studies.parsing.load import load
 
@@ -23,8 +23,8 @@ def do(folder, *names, **options):
     return work(load(folder), names, **options)
 
 
-def states(ledger):
-    return {one.run: one.what for one in status(ledger)}
+def states(graph):
+    return {one.run: one.what for one in status(graph)}
 
 
 def change(folder, old, new):
@@ -33,20 +33,20 @@ def change(folder, old, new):
     (folder / "study.toml").write_text(text.replace(old, new))
 
 
-def test_a_worker_takes_all_runs_and_then_none(study, ledger_of):
+def test_a_worker_takes_all_runs_and_then_none(study, graph_of):
     taken = []
     assert do(study, say=taken.append)
-    assert taken == [f"begins {name}" for name in ledger_of(study).runs]
-    assert set(states(ledger_of(study)).values()) == {"done"}
+    assert taken == [f"begins {name}" for name in graph_of(study).runs]
+    assert set(states(graph_of(study)).values()) == {"done"}
     taken.clear()
     assert do(study, say=taken.append)
     assert taken == []
-    assert not list(study.glob("runs/*/claim.*"))
+    assert not list(study.glob("runs/*/lease.*"))
 
 
-def test_the_store_gives_what_workers_made(study, ledger_of):
+def test_the_store_gives_what_workers_made(study, graph_of):
     do(study)
-    store = ledger_of(study).store
+    store = graph_of(study).store
     runs, scores = store.runs(), store.scores()
     assert runs.schema == RUNS
     assert scores.schema == SCORES
@@ -74,47 +74,47 @@ def test_the_store_gives_what_workers_made(study, ledger_of):
     assert str(study) not in json.dumps(provenance)
 
 
-def test_an_error_stays_in_its_run_and_is_told(study, ledger_of):
+def test_an_error_stays_in_its_run_and_is_told(study, graph_of):
     (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "error", "tiny.en-sw.s1": "bug"}))
     assert not do(study)
-    found = {one.run: one for one in status(ledger_of(study))}
+    found = {one.run: one for one in status(graph_of(study))}
     assert found["tiny.en.s0"].message == "TrainingError: the loss is not a number"
     assert [one.what for one in found.values()] == ["done", "failed", "done", "done", "failed"]
     assert found["tiny.en-sw.s1"].message.startswith("ZeroDivisionError: a bug (the traceback is in")
 
 
-def test_a_failed_run_is_tried_again_when_it_is_named(study, ledger_of):
+def test_a_failed_run_is_tried_again_when_it_is_named(study, graph_of):
     (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "error"}))
     do(study)
     (study / "faults.json").unlink()
     assert do(study)
-    assert states(ledger_of(study))["tiny.en.s0"] == "failed"
+    assert states(graph_of(study))["tiny.en.s0"] == "failed"
     assert do(study, "tiny.en.s0")
-    assert states(ledger_of(study))["tiny.en.s0"] == "done"
+    assert states(graph_of(study))["tiny.en.s0"] == "done"
 
 
-def test_a_claimed_run_is_left_alone(study, ledger_of):
-    with Claim(study / "runs" / "tiny.base"):
+def test_a_leaseed_run_is_left_alone(study, graph_of):
+    with Lease(study / "runs" / "tiny.base"):
         assert do(study)
-        assert states(ledger_of(study))["tiny.base"] == "running"
-    assert states(ledger_of(study))["tiny.base"] == "missing"
+        assert states(graph_of(study))["tiny.base"] == "running"
+    assert states(graph_of(study))["tiny.base"] == "missing"
 
 
-def test_two_workers_do_every_run_once(study, ledger_of, monkeypatch):
+def test_two_workers_do_every_run_once(study, graph_of, monkeypatch):
     monkeypatch.setattr(
         "crosslift.execution.workers.worker._log_to", lambda path: __import__("contextlib").nullcontext()
     )
     monkeypatch.setattr(
         "crosslift.execution.workers.worker.orderly_end", lambda: __import__("contextlib").nullcontext()
     )  # signals belong to the main thread
-    (study / "faults.json").write_text(json.dumps(dict.fromkeys(ledger_of(study).runs, "slow")))
+    (study / "faults.json").write_text(json.dumps(dict.fromkeys(graph_of(study).runs, "slow")))
     taken = []
     threads = [threading.Thread(target=do, args=(study,), kwargs={"say": taken.append}) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(taken) == sorted(f"begins {name}" for name in ledger_of(study).runs)
+    assert sorted(taken) == sorted(f"begins {name}" for name in graph_of(study).runs)
 
 
 def test_unknown_runs_are_named(study):
@@ -135,50 +135,50 @@ def test_a_changed_study_stops_and_names_the_field(study):
     assert len(lines) == 4  # the base model is not trained
 
 
-def test_what_does_not_touch_a_run_leaves_it_done(study, ledger_of):
+def test_what_does_not_touch_a_run_leaves_it_done(study, graph_of):
     do(study)
     change(study, "seeds = [0, 1]", "seeds = [0, 1, 2]")
     change(study, 'question = "Does', 'question = "Really, does')
     shutil.move(study / "train.jsonl", study / "elsewhere.jsonl")
     change(study, 'path = "train.jsonl"', 'path = "elsewhere.jsonl"')
-    ledger = ledger_of(study)
-    assert {name: state.done for name, state in ledger.states().items()} == {
-        name: not name.endswith("s2") for name in ledger.runs
+    graph = graph_of(study)
+    assert {name: state.done for name, state in graph.states().items()} == {
+        name: not name.endswith("s2") for name in graph.runs
     }
 
 
-def test_a_step_that_lacks_its_marker_is_done_again_to_the_same_bytes(study, ledger_of):
+def test_a_step_that_lacks_its_marker_is_done_again_to_the_same_bytes(study, graph_of):
     do(study)
-    ledger = ledger_of(study)
-    rebuild(ledger, ledger.states())
+    graph = graph_of(study)
+    rebuild_result_tables(graph, graph.states())
     before = (study / "scores.parquet").read_bytes()
     shutil.rmtree(study / "runs" / "tiny.en.s0" / "train")
     (study / "runs" / "tiny.en.s1" / "eval" / "math.sw" / "done.json").unlink()
     (study / "scores.parquet").unlink()
     do(study)
-    ledger = ledger_of(study)
-    rebuild(ledger, ledger.states())
+    graph = graph_of(study)
+    rebuild_result_tables(graph, graph.states())
     assert (study / "scores.parquet").read_bytes() == before
 
 
-def test_scores_are_made_anew_from_predictions(study, ledger_of, monkeypatch):
+def test_scores_are_made_anew_from_predictions(study, graph_of, monkeypatch):
     do(study)
-    before = ledger_of(study).store.scores()
+    before = graph_of(study).store.scores()
     monkeypatch.setattr("crosslift.evaluation.tasks.math.final_number", lambda text, language: None)
-    assert rescore_all(ledger_of(study), say=print) == (15, 0)
-    after = ledger_of(study).store.scores()
+    assert rescore_all(graph_of(study), say=print) == (15, 0)
+    after = graph_of(study).store.scores()
     assert set(before["status"]) != {"unparsed"}
     assert set(after.filter(metric="accuracy")["status"]) == {"unparsed"}
 
 
-def test_samples_that_our_program_failed_on_are_told_and_tried_again(study, ledger_of):
+def test_samples_that_our_program_failed_on_are_told_and_tried_again(study, graph_of):
     (study / "unanswered").touch()
     assert not do(study, "tiny.base")
-    assert "8 samples of math.en" in ledger_of(study).store.error("tiny.base")["message"]
-    assert ledger_of(study).store.scores().filter(pl.col("status") == "error").height == 3 * 8 * 2
+    assert "8 samples of math.en" in graph_of(study).store.error("tiny.base")["message"]
+    assert graph_of(study).store.scores().filter(pl.col("status") == "error").height == 3 * 8 * 2
     (study / "unanswered").unlink()
     assert do(study, "tiny.base")
-    assert ledger_of(study).store.scores().filter(pl.col("status") == "error").is_empty()
+    assert graph_of(study).store.scores().filter(pl.col("status") == "error").is_empty()
 
 
 def test_checkpoints_go_when_they_are_not_kept_and_come_back_when_needed(study):

@@ -15,8 +15,8 @@ from pathlib import Path
 from generators.fake import Tokenizer
 
 import crosslift.execution.phases.prepare
-from crosslift.execution.folder.ledger import Ledger
-from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
@@ -38,10 +38,10 @@ def main(folder: Path, num_files: int, when: str) -> None:
 
     Path.replace = replace_or_die
     crosslift.execution.phases.prepare.load_tokenizer = lambda *_, **__: Tokenizer()
-    ledger = Ledger(load(folder), Store(folder))
-    crosslift.execution.phases.prepare.prepare(ledger, say=lambda line: None)
-    assert work(ledger.study)
-    rebuild(ledger, ledger.states())
+    graph = StepGraph(load(folder), Store(folder))
+    crosslift.execution.phases.prepare.prepare(graph, say=lambda line: None)
+    assert work(graph.study)
+    rebuild_result_tables(graph, graph.states())
 
 
 if __name__ == "__main__":

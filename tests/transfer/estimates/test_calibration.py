@@ -22,10 +22,12 @@ def paired_studies(discordance, gain, generator):
 def covered(treatment, control, truth, level=0.95):
     """Share of studies whose interval holds the truth."""
     generator = stream(0, "test", "weights")
-    weights = resample.cluster_weights(treatment.shape[1], NUM_RESAMPLES, generator)
+    weights = resample.bootstrap_weights(treatment.shape[1], NUM_RESAMPLES, generator)
     difference = (treatment - control)[:, None, :]
     draws = resample.resampled_means(difference, np.ones((1, treatment.shape[1])), weights)[:, 0]
-    intervals = [resample.interval(row, [], num_clusters=treatment.shape[1], level=level) for row in draws]
+    intervals = [
+        resample.expanded_percentile_interval(row, [], num_clusters=treatment.shape[1], level=level) for row in draws
+    ]
     return np.mean([found.low <= truth <= found.high for found in intervals])
 
 
@@ -46,10 +48,12 @@ def test_interval_that_ignores_dialogues_is_too_short_and_the_clustered_one_is_n
     num_dialogues, per_dialogue = 50, 5
     effect = np.repeat(generator.normal(0, 0.3, (NUM_STUDIES, num_dialogues)), per_dialogue, axis=1)
     difference = effect + generator.normal(0, 0.3, effect.shape)
-    weights = resample.cluster_weights(num_dialogues, NUM_RESAMPLES, stream(0, "test", "weights"))
+    weights = resample.bootstrap_weights(num_dialogues, NUM_RESAMPLES, stream(0, "test", "weights"))
     sums = difference.reshape(NUM_STUDIES, 1, num_dialogues, per_dialogue).sum(axis=3)
     draws = resample.resampled_means(sums, np.full((1, num_dialogues), float(per_dialogue)), weights)[:, 0]
-    clustered = [resample.interval(row, [], num_clusters=num_dialogues, level=0.95) for row in draws]
+    clustered = [
+        resample.expanded_percentile_interval(row, [], num_clusters=num_dialogues, level=0.95) for row in draws
+    ]
     assert 0.93 <= np.mean([found.low <= 0 <= found.high for found in clustered]) <= 0.97
 
     half = 1.96 * difference.std(axis=1, ddof=1) / np.sqrt(difference.shape[1])
@@ -72,16 +76,18 @@ def test_interval_with_seeds_covers_with_and_without_run_to_run_noise(num_seeds,
     shift = generator.normal(0, noise, (num_studies, num_conditions, num_seeds, 1))
     answers = generator.random((num_studies, num_conditions, num_seeds, NUM_ITEMS))
     correct = (answers < np.clip(difficulty + shift, 0, 1)).astype(float)
-    weights = resample.cluster_weights(NUM_ITEMS, num_resamples, stream(0, "test", "weights"))
+    weights = resample.bootstrap_weights(NUM_ITEMS, num_resamples, stream(0, "test", "weights"))
     normals = [stream(0, "test", "normals", side).standard_normal(num_resamples) for side in (0, 1)]
     holds = 0
     for study in correct:
         runs = resample.resampled_means(study, np.ones((num_seeds, NUM_ITEMS)), weights)
         found = resample.run_noise(list(runs))
         raw, net = np.sqrt(found.raw / num_seeds), np.sqrt(found.net / num_seeds)
-        shakes = [resample.Shake(raw=raw, net=net, normals=side) for side in normals]
+        shakes = [resample.RunNoiseDraws(raw=raw, net=net, normals=side) for side in normals]
         draws = runs[1].mean(axis=0) - runs[0].mean(axis=0)
-        made = resample.interval(draws, shakes, df_runs=found.df, num_clusters=NUM_ITEMS, level=0.95)
+        made = resample.expanded_percentile_interval(
+            draws, shakes, df_runs=found.df, num_clusters=NUM_ITEMS, level=0.95
+        )
         holds += made.low <= 0 <= made.high
     assert 0.94 <= holds / num_studies <= 0.995
 
@@ -96,22 +102,22 @@ def test_run_noise_is_what_two_runs_differ_by_when_items_are_many():
 def test_run_noise_is_nothing_when_runs_differ_by_chance_on_items():
     generator = stream(0, "test", "chance")
     answers = (generator.random((30, 3, 400)) < 0.5).astype(float)
-    weights = resample.cluster_weights(400, 64, generator)
+    weights = resample.bootstrap_weights(400, 64, generator)
     found = resample.run_noise(list(resample.resampled_means(answers, np.ones((3, 400)), weights)))
     assert found.net < 0.35 * found.raw
 
 
 def test_sign_flips_reject_a_true_null_at_their_level():
     treatment, control = paired_studies(0.2, 0.0, stream(0, "test", "null"))
-    flips = resample.signs(NUM_ITEMS, 999, stream(0, "test", "signs"))
-    p = resample.sign_flip_p((treatment - control) / NUM_ITEMS, flips)
+    flips = resample.random_signs(NUM_ITEMS, 999, stream(0, "test", "signs"))
+    p = resample.sign_flip_p_value((treatment - control) / NUM_ITEMS, flips)
     assert 0.025 <= np.mean(p <= 0.05) <= 0.07
 
 
 def test_sign_flips_agree_with_the_exact_test_of_discordant_pairs():
     treatment, control = paired_studies(0.2, 0.04, stream(0, "test", "exact"))
-    flips = resample.signs(NUM_ITEMS, 4999, stream(0, "test", "signs"))
-    p = resample.sign_flip_p((treatment - control)[:40] / NUM_ITEMS, flips)
+    flips = resample.random_signs(NUM_ITEMS, 4999, stream(0, "test", "signs"))
+    p = resample.sign_flip_p_value((treatment - control)[:40] / NUM_ITEMS, flips)
     won, lost = (treatment > control)[:40].sum(axis=1), (treatment < control)[:40].sum(axis=1)
     exact = [stats.binomtest(int(w), int(w + x)).pvalue for w, x in zip(won, lost, strict=True)]
     assert p == pytest.approx(np.array(exact), abs=0.03)
@@ -119,6 +125,6 @@ def test_sign_flips_agree_with_the_exact_test_of_discordant_pairs():
 
 def test_resampled_columns_do_not_depend_on_the_block_size():
     generator = stream(0, "test", "blocks")
-    values, weights = generator.integers(0, 2, (3, 2, 40)).astype(float), resample.cluster_weights(40, 100, generator)
+    values, weights = generator.integers(0, 2, (3, 2, 40)).astype(float), resample.bootstrap_weights(40, 100, generator)
     blocks = [resample.resampled_means(values, np.ones((2, 40)), weights, block=size) for size in (7, 100)]
     assert np.array_equal(*blocks)

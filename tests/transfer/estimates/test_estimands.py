@@ -8,7 +8,7 @@ from crosslift.errors import TransferError
 from crosslift.scores import RUNS, SCORES
 from crosslift.transfer.estimates.estimands import ESTIMANDS, relative_to_english, score, seen_unseen_gap
 from crosslift.transfer.estimates.estimate import estimate
-from crosslift.transfer.estimates.language_groups import groups
+from crosslift.transfer.estimates.language_groups import language_groups
 
 LANGUAGES = ("en", "es", "sw", "te")
 
@@ -225,7 +225,7 @@ def test_tables_that_contradict_themselves_are_refused():
 
 @pytest.mark.parametrize("estimand", ESTIMANDS, ids=lambda estimand: estimand.name)
 def test_linear_estimands_are_the_sum_of_their_clusters(estimand):
-    languages = groups(LANGUAGES, ("es",))
+    languages = language_groups(LANGUAGES, ("es",))
     means = np.random.default_rng(0).random((4, 30))
     total = means.sum(axis=1, keepdims=True)
     for label in estimand.labels(languages):
@@ -237,7 +237,7 @@ def test_linear_estimands_are_the_sum_of_their_clusters(estimand):
 
 
 def test_functions_take_columns_together_as_well_as_apart():
-    languages = groups(LANGUAGES, ("es",))
+    languages = language_groups(LANGUAGES, ("es",))
     means = np.random.default_rng(0).random((4, 5))
     for function, label in ((score, "all"), (relative_to_english, "seen"), (seen_unseen_gap, "")):
         apart = [function(means[:, [column]], languages, label)[0] for column in range(5)]

@@ -6,7 +6,7 @@ import places
 import polars as pl
 import pytest
 
-from crosslift.transfer.estimates.wilson import wilson
+from crosslift.transfer.estimates.wilson import wilson_interval
 from crosslift.transfer.grid import as_published
 
 TABLES = places.DATA / "results" / "post_trainers_guide" / "tables_3_to_23.csv"
@@ -24,7 +24,7 @@ def test_shares_of_wins_have_the_intervals_of_the_first_study(num_wins, num_cell
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 5), (5, 5), (1, 3)])
 def test_wilson_stays_within_zero_and_one_and_around_the_share(successes, trials):
-    low, high = wilson(successes, trials)
+    low, high = wilson_interval(successes, trials)
     assert 0 <= low + 1e-12 <= successes / trials + 1e-9
     assert successes / trials - 1e-9 <= high <= 1 + 1e-12
 
@@ -32,7 +32,7 @@ def test_wilson_stays_within_zero_and_one_and_around_the_share(successes, trials
 @pytest.mark.parametrize(("successes", "trials"), [(0, 0), (4, 3), (-1, 3)])
 def test_what_is_no_share_is_refused(successes, trials):
     with pytest.raises(ValueError, match="is not a share"):
-        wilson(successes, trials)
+        wilson_interval(successes, trials)
 
 
 def test_bilingual_gains_are_told_apart_by_where_they_are_measured():
@@ -85,7 +85,7 @@ def series(table: pl.DataFrame, task: str, model: str, languages: str = ALL) -> 
 @pytest.mark.parametrize(("task", "points"), [("IF", 6.8), ("SM", 8.7)])
 def test_gains_of_relative_performance_are_those_of_the_second_study(second_study, task, points):
     found = series(as_published.relative_to_english(second_study), task, "aya23-7b")
-    gain = as_published.gain_of_dose(found["relative"].to_list(), found["dose"].to_list())
+    gain = as_published.largest_dose_gain(found["relative"].to_list(), found["dose"].to_list())
     assert round(100 * gain, 1) == points
 
 
@@ -105,4 +105,4 @@ def test_seen_and_unseen_languages_correlate_as_the_second_study_says(second_stu
 
 def test_a_gain_without_a_dose_of_zero_is_refused():
     with pytest.raises(ValueError, match="dose of 0"):
-        as_published.gain_of_dose([0.5, 0.6], [100, 200])
+        as_published.largest_dose_gain([0.5, 0.6], [100, 200])

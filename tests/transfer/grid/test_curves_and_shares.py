@@ -6,26 +6,26 @@ import numpy as np
 import polars as pl
 import pytest
 
-from crosslift.transfer.design.power import Design, detectable, standard_error, what_buys_what
-from crosslift.transfer.design.simulation import Truth, discordance, simulate
+from crosslift.transfer.design.power import Design, detectable_after_doubling, detectable_difference, standard_error
+from crosslift.transfer.design.simulation import SimulationTruth, discordance, simulate
 from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
-from crosslift.transfer.estimates.wilson import wilson_of
-from crosslift.transfer.grid.plateau import best, isotonic, plateau, rise, statistic
-from crosslift.transfer.grid.win_shares import shared_share
+from crosslift.transfer.estimates.wilson import wilson_interval_of_share
+from crosslift.transfer.grid.plateau import bias_corrected, gain_over_first, isotonic, maximum, plateau
+from crosslift.transfer.grid.win_shares import win_share
 from crosslift.transfer.variance.agreement import consistency, mcnemar
 from crosslift.transfer.variance.replicate_noise import (
-    Noise,
-    noise_of_curves,
-    noise_of_replicates,
-    over_replicates,
-    pooled,
+    NoiseVariance,
+    noise_from_curves,
+    noise_from_replicates,
+    pool_noise,
+    replicate_intervals,
 )
 
 DOSES = np.array([0, 100, 200, 400, 800, 1600.0])
 
 
-def noise(deviation: float, df: float = 20) -> Noise:
-    return Noise(variance=deviation**2, df=df, source="test")
+def noise(deviation: float, df: float = 20) -> NoiseVariance:
+    return NoiseVariance(variance=deviation**2, df=df, source="test")
 
 
 def test_a_plateau_is_found_where_it_is_and_not_told_in_noise():
@@ -37,8 +37,8 @@ def test_a_plateau_is_found_where_it_is_and_not_told_in_noise():
 
 def test_the_best_of_noisy_equals_is_too_large_and_the_bias_is_taken_off():
     flat = np.random.default_rng(0).normal(0, 0.05, 400).reshape(50, 8)
-    corrected = [statistic(rise, [curve], [noise(0.05)]).value for curve in flat]
-    assert np.mean([rise(curve) for curve in flat]) > 0.06
+    corrected = [bias_corrected(gain_over_first, [curve], [noise(0.05)]).value for curve in flat]
+    assert np.mean([gain_over_first(curve) for curve in flat]) > 0.06
     assert abs(np.mean(corrected)) < 0.04
 
 
@@ -47,28 +47,32 @@ def test_intervals_of_a_rise_hold_the_truth():
     generator = np.random.default_rng(1)
     held = 0
     for _ in range(150):
-        found = statistic(rise, [truth + generator.normal(0, 0.02, 6)], [noise(0.02)])
+        found = bias_corrected(gain_over_first, [truth + generator.normal(0, 0.02, 6)], [noise(0.02)])
         held += found.low <= 0.16 <= found.high
     assert held / 150 > 0.9
-    assert best(truth) == 0.46 and (np.diff(isotonic(np.array([1.0, 3, 2, 4]))) >= 0).all()
+    assert maximum(truth) == 0.46 and (np.diff(isotonic(np.array([1.0, 3, 2, 4]))) >= 0).all()
 
 
 def test_noise_is_measured_by_replicates_and_by_roughness():
     generator = np.random.default_rng(2)
     groups = [generator.normal(level, 0.03, 3) for level in range(200)]
-    found = noise_of_replicates(groups)
+    found = noise_from_replicates(groups)
     assert found is not None and found.deviation == pytest.approx(0.03, rel=0.1) and found.df == 400
     curves = [np.linspace(0, 1, 12) + generator.normal(0, 0.03, 12) for _ in range(100)]
-    rough = noise_of_curves(curves)
+    rough = noise_from_curves(curves)
     assert rough is not None and rough.deviation == pytest.approx(0.03, rel=0.1)
-    both = pooled(found, None, rough)
+    both = pool_noise(found, None, rough)
     assert both is not None and both.df == found.df + rough.df
-    assert noise_of_replicates([np.array([1.0])]) is None and noise_of_curves([np.ones(3)]) is None and pooled() is None
+    assert (
+        noise_from_replicates([np.array([1.0])]) is None
+        and noise_from_curves([np.ones(3)]) is None
+        and pool_noise() is None
+    )
 
 
 def test_t_intervals_over_replicates_are_the_textbooks():
     cells = pl.DataFrame({"model": ["m"] * 3 + ["n"], "value": [1.0, 2.0, 4.0, 5.0]})
-    found = over_replicates(cells, ["model"]).sort("model").to_dicts()
+    found = replicate_intervals(cells, ["model"]).sort("model").to_dicts()
     assert found[0]["sd"] == pytest.approx(1.5275252) and found[0]["high"] == pytest.approx(
         7 / 3 + 4.3026527 * 1.5275252 / 3**0.5
     )
@@ -87,20 +91,22 @@ def test_consistency_and_mcnemar():
 
 def test_shared_baselines_widen_an_interval_and_independent_cells_do_not():
     cells = np.arange(160)
-    shared = shared_share(119, cells // 16, cells // 4, cells % 4, cell_noise=2.5, run_noise=1.5, effect_spread=2.0)
-    alone = shared_share(119, cells, cells, cells, cell_noise=2.5, run_noise=0.0, effect_spread=2.0)
+    shared = win_share(119, cells // 16, cells // 4, cells % 4, cell_noise=2.5, run_noise=1.5, effect_spread=2.0)
+    alone = win_share(119, cells, cells, cells, cell_noise=2.5, run_noise=0.0, effect_spread=2.0)
     assert shared.independent == pytest.approx((0.6709, 0.8050), abs=1e-3)
     assert shared.effective_cells < 80 and shared.dependent[0] < shared.independent[0] - 0.03
     assert alone.effective_cells > 140
-    assert wilson_of(0.75, 40) == pytest.approx((0.598, 0.858), abs=1e-3)
+    assert wilson_interval_of_share(0.75, 40) == pytest.approx((0.598, 0.858), abs=1e-3)
 
 
 def test_power_grows_with_what_is_bought_and_agrees_with_simulation():
     design = Design(items=250, languages=11, seeds=3)
-    bought = what_buys_what(design)
+    bought = detectable_after_doubling(design)
     assert all(value < bought["as planned"] for label, value in bought.items() if label != "as planned")
-    assert detectable(Design(items=250), run_noise=0.0) == pytest.approx(2.8016 * (0.2 / 250) ** 0.5, rel=1e-3)
-    truth = Truth(run=0.0)
+    assert detectable_difference(Design(items=250), run_noise=0.0) == pytest.approx(
+        2.8016 * (0.2 / 250) ** 0.5, rel=1e-3
+    )
+    truth = SimulationTruth(run=0.0)
     languages = np.linspace(-0.5, 0.5, 11)
     gains, apart = [], []
     for number in range(300):
@@ -120,7 +126,7 @@ def test_power_grows_with_what_is_bought_and_agrees_with_simulation():
 
 
 def test_planted_truth_is_the_mean_over_studies():
-    truth, languages = Truth(), np.array([-0.3, 0.0, 0.4])
+    truth, languages = SimulationTruth(), np.array([-0.3, 0.0, 0.4])
     means = [
         simulate(truth, np.array([0.1]), seeds=4, languages=languages, items=100, generator=generator).right.mean()
         for generator in map(np.random.default_rng, range(150))

@@ -12,7 +12,7 @@ from crosslift.transfer.grid.cells import cells
 from crosslift.transfer.grid.doses import dose_statistics
 from crosslift.transfer.grid.paper_claims import paper_claims
 from crosslift.transfer.grid.regression import regression
-from crosslift.transfer.variance.between_seeds import replicates
+from crosslift.transfer.variance.between_seeds import between_seed_deviations
 
 LOW = {"bn", "sw", "te"}
 
@@ -64,7 +64,7 @@ def test_zero_shot_is_compared_with_the_bilingual_mixture_of_the_same_language()
     assert row["zero_shot"] == pytest.approx(0.2 + 4 * 0.05)
     assert row["mean"] == pytest.approx(row["zero_shot"] - row["direct"]) and row["high"] > row["mean"] > row["low"]
     assert "te" not in set(found["language"])  # in no mixture, so there is no direct
-    counts = bilingual.not_worse(found)
+    counts = bilingual.count_not_worse(found)
     assert counts["group"].to_list() == ["English", "high", "low"]
     assert counts["num_cases"].to_list() == [2, 4, 4]
 
@@ -173,13 +173,13 @@ def test_replicates_tell_the_noise_between_seeds():
 
     runs = [Made("a-s", mixture, "coverage", "math", ("en",), seed=seed) for mixture in ("x", "y") for seed in range(3)]
     scores, facts = make(runs, noisy)
-    found = replicates(scores, facts, {"math": "accuracy"})
+    found = between_seed_deviations(scores, facts, {"math": "accuracy"})
     row = found.filter(language="all").row(0, named=True)
     assert (row["df"], row["num_conditions"]) == (4, 2)
     assert row["raw"] == pytest.approx(0.05)
     assert 0 < row["net"] < row["raw"]
     assert set(found["language"]) == {"all", *EVALUATED}
-    assert replicates(*make(coverage_runs(), helpful), {"math": "accuracy"}).is_empty()
+    assert between_seed_deviations(*make(coverage_runs(), helpful), {"math": "accuracy"}).is_empty()
 
 
 def test_a_study_without_these_designs_has_nothing_to_say():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from crosslift.errors import TransferError
-from crosslift.transfer.variance.mixed_model import codes_of, fit_mixed
+from crosslift.transfer.variance.mixed_model import fit_mixed_model, level_codes
 
 
 def crossed(seed: int, *, items: int = 40, runs: int = 12, languages: int = 5):
@@ -21,7 +21,7 @@ def crossed(seed: int, *, items: int = 40, runs: int = 12, languages: int = 5):
 
 def test_estimates_are_those_of_statsmodels():
     """statsmodels 0.15.0, MixedLM with variance components, on the same numbers."""
-    fit = fit_mixed(*crossed(0))
+    fit = fit_mixed_model(*crossed(0))
     assert fit.coefficients == pytest.approx([0.553461, 0.089115], abs=1e-5)
     assert fit.standard_errors == pytest.approx([0.059889, 0.073785], rel=1e-3)
     assert fit.deviations["item"] == pytest.approx(0.174781, rel=1e-3)
@@ -33,7 +33,7 @@ def test_estimates_are_those_of_statsmodels():
 
 def test_standard_errors_and_effects_are_those_of_whole_matrices():
     y, design, groups = crossed(1, items=10, runs=6, languages=3)
-    fit = fit_mixed(y, design, groups)
+    fit = fit_mixed_model(y, design, groups)
     blocks = {name: (codes[:, None] == np.arange(codes.max() + 1)).astype(float) for name, codes in groups.items()}
     covariance = fit.residual**2 * np.eye(len(y))
     for name, block in blocks.items():
@@ -53,7 +53,7 @@ def test_an_effect_that_is_not_there_is_found_to_be_nothing():
     group = np.repeat(np.arange(20), 30)
     y = generator.standard_normal(600)
     y -= np.repeat([y[group == place].mean() for place in range(20)], 30)  # groups differ by less than chance
-    fit = fit_mixed(y, np.ones((600, 1)), {"group": group})
+    fit = fit_mixed_model(y, np.ones((600, 1)), {"group": group})
     assert fit.deviations["group"] == pytest.approx(0.0, abs=1e-4)
 
 
@@ -63,9 +63,9 @@ def test_an_effect_that_is_not_there_is_found_to_be_nothing():
 )
 def test_effects_that_cannot_be_told_are_refused(groups, says):
     with pytest.raises(TransferError, match=says):
-        fit_mixed(np.arange(8.0), np.ones((8, 1)), groups)
+        fit_mixed_model(np.arange(8.0), np.ones((8, 1)), groups)
 
 
 def test_columns_that_depend_on_each_other_are_refused():
     with pytest.raises(TransferError, match="cannot be told apart"):
-        fit_mixed(np.arange(8.0), np.ones((8, 2)), {"a": codes_of(list("aabbccdd"))})
+        fit_mixed_model(np.arange(8.0), np.ones((8, 2)), {"a": level_codes(list("aabbccdd"))})

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from crosslift.scores import RUNS
-from crosslift.transfer.variance.components import variance_shares
+from crosslift.transfer.variance.components import variance_components
 
 
 def test_planted_parts_are_found_and_confused_ones_left_out():
@@ -26,7 +26,7 @@ def test_planted_parts_are_found_and_confused_ones_left_out():
                 for i in range(items) for tag in range(languages)
             ]  # fmt: skip
     table = pl.DataFrame([{**dict.fromkeys(RUNS), **row} for row in runs], schema=RUNS)
-    found = {row["part"]: row for row in variance_shares(pl.DataFrame(rows), table).to_dicts()}
+    found = {row["part"]: row for row in variance_components(pl.DataFrame(rows), table).to_dicts()}
     assert found["residual"]["deviation"] == pytest.approx(0.2, rel=0.03)
     assert found["item"]["deviation"] == pytest.approx(float(item.std(ddof=1)), rel=0.05)
     assert found["model"]["deviation"] == pytest.approx(float(model.std(ddof=1)), rel=0.1)

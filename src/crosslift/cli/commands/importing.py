@@ -16,8 +16,8 @@ def import_results(
     ] = None,
 ) -> None:
     """Read results made elsewhere into crosslift's tables, and ask them what the mapping asks."""
-    from crosslift.importing.ask import ask
-    from crosslift.importing.head import head_of
+    from crosslift.importing.ask import run_analyses
+    from crosslift.importing.head import page_header
     from crosslift.importing.mapping import load_import
     from crosslift.importing.results import read, write
     from crosslift.reporting.questions.page import write_page
@@ -28,7 +28,7 @@ def import_results(
         f"{asked.name}: {results.runs.height} runs, {results.cells.height:,} cells"
         + (f", {results.scores.height:,} scores of samples" if results.scores.height else "")
     )
-    analysed = ask(asked, results, say=typer.echo)
+    analysed = run_analyses(asked, results, say=typer.echo)
     write(folder, asked, results)
-    page = write_page(folder, head_of(asked, results), analysed)
+    page = write_page(folder, page_header(asked, results), analysed)
     typer.echo(f"{page}")

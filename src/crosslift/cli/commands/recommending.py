@@ -36,7 +36,7 @@ def recommend(
     from crosslift.errors import StudyError
     from crosslift.languages.similarity import known
     from crosslift.languages.tags import resolve_all
-    from crosslift.recommendation.advice import Wish, advise, in_words
+    from crosslift.recommendation.advice import RecommendationRequest, advise, summary_lines
     from crosslift.reporting.questions.recommendation import write_recommendation
 
     problems = []
@@ -50,11 +50,11 @@ def recommend(
     weights = numbers["weight"]
     if objective == "weighted" and not weights:
         weights = {tag: float(facts.speakers) for tag, facts in known().items() if facts.speakers}
-    ledger = open_study(folder)
+    graph = open_study(folder)
     advised = advise(
-        ledger.store,
-        ledger.study,
-        Wish(
+        graph.store,
+        graph.study,
+        RecommendationRequest(
             evaluation=evaluation,
             model=model,
             amount=budget,
@@ -67,9 +67,9 @@ def recommend(
             num_next=next_runs,
         ),
     )
-    for line in in_words(advised):
+    for line in summary_lines(advised):
         typer.echo(line)
-    if page := write_recommendation(ledger.store.report_folder / "recommendation", ledger.study, advised):
+    if page := write_recommendation(graph.store.report_folder / "recommendation", graph.study, advised):
         typer.echo(str(page))
 
 

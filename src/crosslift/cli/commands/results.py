@@ -12,51 +12,51 @@ from crosslift.cli.arguments import Folder, open_study
 from crosslift.errors import StoreError
 
 if TYPE_CHECKING:
-    from crosslift.execution.folder.ledger import Ledger
+    from crosslift.execution.folder.step_graph import StepGraph
 
 
 def report(folder: Folder) -> None:
     """Estimates, tables, figures and the HTML page, from the scores that there are."""
-    from crosslift.execution.folder.result_tables import rebuild
+    from crosslift.execution.folder.result_tables import rebuild_result_tables
 
-    ledger = open_study(folder)
-    ledger.store.lock()
-    states = ledger.states()
+    graph = open_study(folder)
+    graph.store.lock()
+    states = graph.states()
     if not any(state.results for state in states.values()):
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
-    typer.echo(str(update_report(ledger, rebuild(ledger, states), anew=True)))
+    typer.echo(str(update_report(graph, rebuild_result_tables(graph, states), anew=True)))
 
 
 def score(folder: Folder) -> None:
     """Score all predictions anew, after a task's code has changed. Nothing is trained or generated."""
     from crosslift.execution.phases.rescore import rescore_all
 
-    ledger = open_study(folder)
-    num_steps, num_errors = rescore_all(ledger, say=typer.echo)
+    graph = open_study(folder)
+    num_steps, num_errors = rescore_all(graph, say=typer.echo)
     typer.echo(f"{num_steps} evaluations scored anew. Now: crosslift report {folder}")
     if num_errors:
         typer.echo(f"{num_errors} samples could not be scored. See the lines above.", err=True)
         raise typer.Exit(1)
 
 
-def update_report(ledger: Ledger, tables: Mapping[str, str], *, anew: bool = False) -> Path:
+def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = False) -> Path:
     """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one
     after the other."""
     from crosslift.execution.folder.result_tables import report_step
-    from crosslift.leases import waiting_claim
+    from crosslift.leases import waiting_lease
 
-    step = report_step(ledger.study, ledger.store, tables)
-    page = ledger.store.report_folder / "index.html"
+    step = report_step(graph.study, graph.store, tables)
+    page = graph.store.report_folder / "index.html"
     if step.done() and page.is_file() and not anew:
         return page
-    with waiting_claim(ledger.store.folder):
+    with waiting_lease(graph.store.folder):
         if anew or not step.done():
             from crosslift.cli.outcomes import outcomes
             from crosslift.reporting.report import write
 
-            for line in outcomes(ledger):
+            for line in outcomes(graph):
                 typer.echo(line)
             typer.echo("Writing the report")
-            page = write(ledger.store, ledger.study)
+            page = write(graph.store, graph.study)
             step.finish()
     return page

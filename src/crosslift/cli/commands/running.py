@@ -21,20 +21,20 @@ def run(
     from crosslift.cli.commands.results import update_report
     from crosslift.cli.display import Watcher
     from crosslift.execution.workers import launch
-    from crosslift.execution.workers.executors.local import usable_cores
+    from crosslift.execution.workers.executors.local import available_cores
 
     place = open_site(folder, site, executor=executor)
-    ledger = open_study(folder, site=place)
+    graph = open_study(folder, site=place)
     if workers is not None:
         place = replace(place, num_workers=workers)
-    with Watcher(ledger, num_workers=place.num_workers or usable_cores()) as watcher:
-        outcome = launch.run(ledger, place, site_file=site_file(folder, site), say=typer.echo, watch=watcher.watch)
+    with Watcher(graph, num_workers=place.num_workers or available_cores()) as watcher:
+        outcome = launch.run(graph, place, site_file=site_file(folder, site), say=typer.echo, watch=watcher.watch)
     for name, message in outcome.failed.items():
         typer.echo(f"{name} failed: {message}", err=True)
     if not outcome.num_evaluated:
         typer.echo("Nothing has been evaluated, so there is no report.", err=True)
         raise typer.Exit(1)
-    page = update_report(ledger, outcome.tables)
+    page = update_report(graph, outcome.tables)
     if not outcome.num_started:
         typer.echo(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {page}")
         return
@@ -77,8 +77,8 @@ def status(
     """A table of all runs, read from disk."""
     from crosslift.cli import display
 
-    ledger = open_study(folder)
+    graph = open_study(folder)
     if watch:
-        display.watch_status(ledger)
+        display.watch_status(graph)
     else:
-        display.print_status(ledger)
+        display.print_status(graph)

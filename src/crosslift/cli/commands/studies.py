@@ -53,19 +53,19 @@ def check(
     if reader is not None:
         _check_corpus(folder, reader, task=task, languages=languages, split=split, options=option or [], output=output)
         return
-    from crosslift.execution.phases.preflight import check as check_data
+    from crosslift.execution.phases.preflight import preflight as check_data
 
-    ledger = open_study(folder)
-    check_data(ledger, say=typer.echo)
-    typer.echo(f"{len(ledger.runs)} runs. Nothing is wrong. Next: crosslift plan {folder}")
+    graph = open_study(folder)
+    check_data(graph, say=typer.echo)
+    typer.echo(f"{len(graph.runs)} runs. Nothing is wrong. Next: crosslift plan {folder}")
 
 
 def _check_corpus(
     path: Path, reader: str, *, task: str, languages: str, split: str, options: list[str], output: Path | None
 ) -> None:
     from crosslift.corpora.corpus import Source
-    from crosslift.corpora.ingest import read
-    from crosslift.corpora.quality import in_words
+    from crosslift.corpora.ingest import read_checked
+    from crosslift.corpora.quality import summary_lines
     from crosslift.discover import member
     from crosslift.errors import StudyError
     from crosslift.languages.tags import resolve_all
@@ -87,10 +87,10 @@ def _check_corpus(
         incomplete="drop",
         options={key: kinds.get(key, str)(value) for key, value in given.items()},
     )
-    checked = read(source)
+    checked = read_checked(source)
     corpus = checked.corpus
     typer.echo(f"{corpus.num_items} items in {', '.join(corpus.languages)}; {corpus.licence}; {corpus.revision}")
-    for line in (*corpus.notes, *in_words(checked.findings)):
+    for line in (*corpus.notes, *summary_lines(checked.findings)):
         typer.echo(line)
     typer.echo(f"{checked.findings.height} findings")
     if output is not None:
@@ -113,6 +113,6 @@ def prepare(folder: Folder) -> None:
     """Corpora, tokens and mixtures, with all downloads. Later steps work offline."""
     from crosslift.execution.phases.prepare import prepare as prepare_all
 
-    ledger = open_study(folder)
-    prepare_all(ledger, say=typer.echo)
-    typer.echo(f"{len(ledger.runs)} runs are ready. Next: crosslift run {folder}")
+    graph = open_study(folder)
+    prepare_all(graph, say=typer.echo)
+    typer.echo(f"{len(graph.runs)} runs are ready. Next: crosslift run {folder}")

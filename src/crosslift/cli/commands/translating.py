@@ -18,13 +18,13 @@ def translate(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it would cost, and stop.")] = False,
 ) -> None:
     """Translate a corpus, with the gold kept and verified. Start it again to go on where it stopped."""
-    from crosslift.corpora.ingest import read
+    from crosslift.corpora.ingest import read_checked
     from crosslift.discover import member
     from crosslift.translation import translate as work
     from crosslift.translation.recipe import load_recipe, load_service
 
     asked, service = load_recipe(recipe, data=data), load_service(site)
-    corpus = read(asked.source).corpus
+    corpus = read_checked(asked.source).corpus
     items = work.items_of(corpus)
     expected = work.estimate(asked, service, items)
     cost = "" if expected.cost is None else f", about {expected.cost:,.2f} at the site's prices"

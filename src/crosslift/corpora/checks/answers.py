@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from crosslift.corpora.findings import Texts, found_in, gathered, nothing
+from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings
 from crosslift.languages.notation import parse
 
 SEVERITY = "error"
@@ -45,10 +45,10 @@ class Check:
                 pl.col("first").str.contains(_POSSIBLE) & (_json_keys(pl.col("first")) != _json_keys(pl.col("other")))
             )
             parts.append(_say(possible, tag, texts.reference, what="call"))
-        return gathered(parts)
+        return as_findings(parts)
 
     def finish(self) -> pl.DataFrame:
-        return nothing()
+        return no_findings()
 
 
 def _same_number(both: pl.DataFrame) -> pl.Series:

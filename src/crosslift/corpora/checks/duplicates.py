@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from crosslift.corpora.findings import Texts, found_in, gathered
+from crosslift.corpora.findings import Texts, as_findings, found_in
 
 SEVERITY = "warning"
 TITLE = "another item says the same"
@@ -33,13 +33,13 @@ class Check:
             self._hashes[tag].append(prompts.str.to_lowercase().str.replace_all(_SPACING, "").hash())
         prompts = texts.prompts[texts.reference]
         self._near.append(texts.frame(text=prompts, sketch=_sketches(prompts)).drop_nulls())
-        return gathered([])
+        return as_findings([])
 
     def finish(self) -> pl.DataFrame:
         ids = pl.concat(self._ids)
         exact = [self._exact(ids, tag, pl.concat(parts)) for tag, parts in self._hashes.items()]
         near = pl.concat(self._near)
-        return gathered([*exact, self._nearly(near.filter(pl.col("sketch").is_duplicated()), exact)])
+        return as_findings([*exact, self._nearly(near.filter(pl.col("sketch").is_duplicated()), exact)])
 
     @staticmethod
     def _exact(ids: pl.Series, tag: str, hashes: pl.Series) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import polars as pl
 import regex
 
-from crosslift.corpora.findings import Texts, found_in, gathered, nothing, prose
+from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings, prose
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import language
 
@@ -62,10 +62,10 @@ class Check:
             parts.append(
                 found_in(doubtful.filter(pl.Series(judged, dtype=pl.Boolean)), tag, "reads like another language")
             )
-        return gathered(parts)
+        return as_findings(parts)
 
     def finish(self) -> pl.DataFrame:
-        return nothing()
+        return no_findings()
 
 
 def _script(tag: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crosslift.corpora.findings import Texts, found_in, gathered, nothing
+from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings
 
 SEVERITY = "warning"
 TITLE = "much longer or shorter than usual"
@@ -37,10 +37,10 @@ class Check:
             parts.append(
                 found_in(rows, tag, pl.format("{} times as long as texts in this language are for an item", "factor"))
             )
-        return gathered(parts)
+        return as_findings(parts)
 
     def finish(self) -> pl.DataFrame:
-        return nothing()
+        return no_findings()
 
 
 def _log_ratio(texts: Texts, tag: str) -> pl.Series:

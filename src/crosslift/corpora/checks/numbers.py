@@ -11,7 +11,7 @@ import unicodedata
 
 import polars as pl
 
-from crosslift.corpora.findings import Texts, found_in, gathered, nothing
+from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings
 from crosslift.languages import han
 from crosslift.languages.language import Language, language
 from crosslift.languages.numerals import fold, numbers, write
@@ -53,10 +53,10 @@ class Check:
             parts.append(
                 found_in(doubtful, tag, pl.format(f"of the text in {texts.reference} is missing: {{}}", "lacking"))
             )
-        return gathered(parts)
+        return as_findings(parts)
 
     def finish(self) -> pl.DataFrame:
-        return nothing()
+        return no_findings()
 
 
 def _digits(column: pl.Expr) -> pl.Expr:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from crosslift.corpora.findings import Texts, found_in, gathered, nothing
+from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings
 
 SEVERITY = "error"
 TITLE = "code, placeholders or addresses were changed"
@@ -52,7 +52,7 @@ class Check:
                 parts.append(
                     found_in(wrong, tag, pl.format("{} placeholders, and {} before translation", "after", "before"))
                 )
-        return gathered(parts)
+        return as_findings(parts)
 
     def finish(self) -> pl.DataFrame:
-        return nothing()
+        return no_findings()

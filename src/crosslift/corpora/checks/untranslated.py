@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from crosslift.corpora.findings import Texts, found_in, gathered, prose
+from crosslift.corpora.findings import Texts, as_findings, found_in, prose
 
 SEVERITY = "error"
 TITLE = "not translated"
@@ -36,10 +36,10 @@ class Check:
                     continue
                 rows = texts.frame().filter(long & (letters == _letters(fields[tag])))
                 parts.append(found_in(rows, tag, f"the {what} is that of {texts.reference}"))
-        return gathered(parts)
+        return as_findings(parts)
 
     def finish(self) -> pl.DataFrame:
-        return gathered(
+        return as_findings(
             [
                 found_in(pl.DataFrame({"item_id": [""]}), tag, "most completions are those of the reference language")
                 for tag in sorted(self._usual)

@@ -16,7 +16,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from crosslift.evaluation.constraints import followed
+from crosslift.evaluation.constraints import is_followed
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
@@ -48,7 +48,9 @@ def score(text: str, answer: str, language: Language) -> Outcome:
     values: dict[str, float] = {}
     shown = ""
     for kind in ("strict", "loose"):
-        met = [followed(name, given, text, loose=kind == "loose") for name, given in zip(names, arguments, strict=True)]
+        met = [
+            is_followed(name, given, text, loose=kind == "loose") for name, given in zip(names, arguments, strict=True)
+        ]
         values |= {f"instruction_{kind}": sum(met) / len(met), f"prompt_{kind}": float(all(met))}
         shown = shown or "".join("1" if one else "0" for one in met)
     values = {name: values[name] for name in METRICS[:-1]} | {LANGUAGE_METRIC: spoken}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crosslift.evaluation.overlap import against_reference
+from crosslift.evaluation.overlap import score_against_reference
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
 from crosslift.languages.language import Language
 
@@ -38,4 +38,4 @@ def score(text: str, answer: str, language: Language) -> Outcome:
     Raises:
         ValueError: the reference holds no word.
     """
-    return against_reference(text, answer, language, METRICS)
+    return score_against_reference(text, answer, language, METRICS)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StudyError
-from crosslift.execution.folder.content_hashes import Hashes
+from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.fingerprint import fingerprint
 from crosslift.studies.run import Model
 
@@ -71,7 +71,7 @@ class BaseModel:
         return local if local is not None else _download(self.name, self.path, self.commit or self.asked)
 
 
-def identify(model: Model, *, study_folder: Path, hashes: Hashes, locked: Mapping[str, Any] | None) -> BaseModel:
+def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked: Mapping[str, Any] | None) -> BaseModel:
     """Look at a model's files, downloading them if it is one of the hub that the study has not used yet.
 
     Args:

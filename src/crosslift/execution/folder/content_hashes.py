@@ -17,7 +17,7 @@ from crosslift.files import read_json, write_json
 from crosslift.fingerprint import fingerprint, fingerprint_file
 
 
-class Hashes:
+class ContentHashes:
     """Content hashes of files, remembered in one file of the study's folder. It may be deleted at any time."""
 
     def __init__(self, path: Path) -> None:

@@ -40,7 +40,7 @@ class Progress:
     first_evaluation: int = 0
 
 
-class Reporter:
+class ProgressWriter:
     """Writes one run's progress, at most every half second, and always when the phase changes."""
 
     def __init__(self, folder: Path, *, num_evaluations: int, evaluations: int = 0) -> None:
@@ -65,7 +65,7 @@ def read_progress(folder: Path) -> Progress | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class ExpectedWork:
     """What a run asks for, and how much of it was done before this watcher began."""
 
     num_steps: int
@@ -75,7 +75,7 @@ class Expected:
 
 
 @dataclass(kw_only=True)
-class Tally:
+class TotalProgress:
     """Progress of all runs together, with the time left."""
 
     done: float = 0.0
@@ -86,13 +86,15 @@ class Tally:
     active: dict[str, Progress] = field(default_factory=dict)
 
 
-def tally(runs: Iterable[tuple[str, Expected, Progress | None, bool]], *, num_workers: int) -> Tally:
+def total_progress(
+    runs: Iterable[tuple[str, ExpectedWork, Progress | None, bool]], *, num_workers: int
+) -> TotalProgress:
     """Sum over runs, given as (name, expected, progress, is a worker on it now?).
 
     The time left is the remaining steps and evaluations, each at its mean measured time, over the workers. What has not
     been measured yet is guessed through EVALUATION_STEPS.
     """
-    result = Tally()
+    result = TotalProgress()
     steps_left = evaluations_left = 0
     step_seconds = evaluation_seconds = 0.0
     steps_timed = evaluations_timed = 0

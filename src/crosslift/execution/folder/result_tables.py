@@ -6,24 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from crosslift import __version__
-from crosslift.execution.folder.ledger import Ledger, RunState
+from crosslift.execution.folder.step_graph import RunState, StepGraph
 from crosslift.execution.folder.steps import Step
 from crosslift.execution.folder.store import JUDGED, Store, write_table
-from crosslift.files import read_json, sweep, write_json
+from crosslift.files import read_json, remove_leftovers, write_json
 from crosslift.fingerprint import fingerprint, fingerprint_file
-from crosslift.leases import waiting_claim
+from crosslift.leases import waiting_lease
 from crosslift.studies.study import Study
 
 _MARKER = ".rebuilt.json"
 
 
-def rebuild(ledger: Ledger, states: Mapping[str, RunState]) -> dict[str, str]:
+def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> dict[str, str]:
     """Write scores.parquet and runs.parquet, unless they stand for these results already.
 
     Returns:
         A fingerprint per table: of the results, not of the bytes.
     """
-    store = ledger.store
+    store = graph.store
     made_of = {
         "scores": fingerprint(
             [
@@ -37,10 +37,10 @@ def rebuild(ledger: Ledger, states: Mapping[str, RunState]) -> dict[str, str]:
     }
     if _stand_for(store, made_of):
         return made_of
-    with waiting_claim(store.folder):
+    with waiting_lease(store.folder):
         if not _stand_for(store, made_of):
             for file, table in ((store.scores_file, store.scores()), (store.runs_file, store.runs())):
-                sweep(file)
+                remove_leftovers(file)
                 write_table(file, table)
             write_json(store.folder / _MARKER, made_of)
     return made_of

@@ -15,15 +15,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from crosslift.execution.folder.ledger import EvaluationStep, Ledger, RunSteps
+from crosslift.execution.folder.step_graph import EvaluationStep, RunSteps, StepGraph
 from crosslift.execution.folder.steps import MARKER, STARTED
 
 
-def twins(ledger: Ledger) -> dict[str, tuple[str, ...]]:
+def equal_runs(graph: StepGraph) -> dict[str, tuple[str, ...]]:
     """Run -> the other runs that are the same training, in the study's order; only of runs that have any."""
     groups: dict[str, list[str]] = {}
-    for name, run in ledger.runs.items():
-        step = ledger.steps(run).train
+    for name, run in graph.runs.items():
+        step = graph.steps(run).train
         if step is not None:
             groups.setdefault(step.fingerprint, []).append(name)
     return {
@@ -34,17 +34,17 @@ def twins(ledger: Ledger) -> dict[str, tuple[str, ...]]:
     }
 
 
-def take_training(ledger: Ledger, steps: RunSteps, others: Sequence[str]) -> str | None:
+def copy_training(graph: StepGraph, steps: RunSteps, others: Sequence[str]) -> str | None:
     """Take the checkpoint and losses of a finished twin.
 
     Returns:
         Its name; None where no twin has finished, or none has kept its checkpoint.
     """
     for other in others:
-        theirs, ours = ledger.steps(ledger.runs[other]).train, steps.train
+        theirs, ours = graph.steps(graph.runs[other]).train, steps.train
         assert theirs is not None and ours is not None
         result = theirs.result()
-        if result is not None and ledger.store.checkpoint_folder(other).is_dir():
+        if result is not None and graph.store.checkpoint_folder(other).is_dir():
             ours.begin()
             _copy(theirs.folder, ours.folder)
             ours.finish(**{"same_as": other, **result})
@@ -52,14 +52,14 @@ def take_training(ledger: Ledger, steps: RunSteps, others: Sequence[str]) -> str
     return None
 
 
-def take_predictions(ledger: Ledger, one: EvaluationStep, others: Sequence[str]) -> float | None:
+def copy_predictions(graph: StepGraph, one: EvaluationStep, others: Sequence[str]) -> float | None:
     """Take the predictions of a twin for the same question, if they are whole.
 
     Returns:
         The seconds that generating them took; None where there are none.
     """
     for other in others:
-        for theirs in ledger.steps(ledger.runs[other]).evaluations:
+        for theirs in graph.steps(graph.runs[other]).evaluations:
             if theirs.step.fingerprint != one.step.fingerprint:
                 continue
             result = theirs.step.result()

@@ -6,7 +6,7 @@
       corpora/<corpus>/                       rows.parquet, done.json
       tokens/<corpus>.<tokenizer>/            ids.npy, offsets.npy, prompt_lengths.npy, completion_bytes.npy, done.json
       mixtures/<mixture>/                     examples.parquet, manifest.json, done.json
-      runs/<run>/                             run.json, provenance.json, progress.json, log.txt, error.json, claims
+      runs/<run>/                             run.json, provenance.json, progress.json, log.txt, error.json, leases
         train/                                checkpoint/, metrics.parquet, done.json
         eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json; judged.parquet
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.errors import StoreError
-from crosslift.files import read_json, replacing, write_json
+from crosslift.files import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:  # a restart with nothing to do reads no table, and polars takes a tenth of its time
     import polars as pl
@@ -215,5 +215,5 @@ def read_table(path: Path) -> pl.DataFrame:
 def write_table(path: Path, table: pl.DataFrame) -> None:
     """Write a Parquet file in one step; a done-marker behind it waits for the disk. Equal tables give equal bytes: one
     chunk, fixed row groups."""
-    with replacing(path, durable=False) as temporary:
+    with atomic_write(path, durable=False) as temporary:
         table.rechunk().write_parquet(temporary, compression="zstd", row_group_size=ROW_GROUP)

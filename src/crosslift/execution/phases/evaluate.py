@@ -21,7 +21,7 @@ from crosslift.evaluation.scoring import predict
 from crosslift.evaluation.scoring import score as score_predictions
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import BaseModel
-from crosslift.execution.folder.ledger import EvaluationStep, Ledger
+from crosslift.execution.folder.step_graph import EvaluationStep, StepGraph
 from crosslift.execution.folder.store import JUDGED, read_table, write_table
 from crosslift.files import read_json
 from crosslift.fingerprint import fingerprint_file
@@ -32,7 +32,7 @@ def load_generator(
     name: str,
     checkpoint: Path | None,
     model: BaseModel,
-    ledger: Ledger,
+    graph: StepGraph,
     *,
     device: str,
     options: Mapping[str, Any] | None = None,
@@ -43,7 +43,7 @@ def load_generator(
         checkpoint: None for the untouched base model.
         options: what the site says of this generator.
     """
-    base = str(model.folder(ledger.study.folder))
+    base = str(model.folder(graph.study.folder))
     return member("generator", name).Generator(
         base if checkpoint is None else checkpoint,
         base=base,
@@ -63,36 +63,36 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def evaluate(ledger: Ledger, run: str, one: EvaluationStep, answers: Any) -> int:
+def evaluate(graph: StepGraph, run: str, one: EvaluationStep, answers: Any) -> int:
     """Answer one evaluation in one language, and score it.
 
     Returns:
         How many samples have an error of our own; the step is then done and will be tried again.
     """
     corpus = one.evaluation.corpus
-    languages = ledger.study.corpora[corpus].languages
-    rows = read_table(ledger.store.corpus_folder(corpus) / "rows.parquet")
+    languages = graph.study.corpora[corpus].languages
+    rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
     one.step.begin()
     begun = time.monotonic()
     predictions = predict(
         answers,
         find_task(one.evaluation.task),
         rows.gather_every(len(languages), offset=languages.index(one.language)),
-        prompt=ledger.study.prompts[corpus],
+        prompt=graph.study.prompts[corpus],
         max_tokens=one.evaluation.max_tokens,
-        shots=shots(ledger, one.evaluation, one.language),
+        shots=few_shot_examples(graph, one.evaluation, one.language),
     )
     (one.step.folder / JUDGED).unlink(missing_ok=True)  # it judged other answers
     write_table(one.step.folder / "predictions.parquet", predictions)
     return rescore(run, one, seconds=round(time.monotonic() - begun, 3))
 
 
-def shots(ledger: Ledger, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:
+def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:
     """The worked conversations that an evaluation shows in a language."""
     if evaluation.shots is None:
         return []
-    languages = ledger.study.corpora[evaluation.shots.corpus].languages
-    rows = read_table(ledger.store.corpus_folder(evaluation.shots.corpus) / "rows.parquet")
+    languages = graph.study.corpora[evaluation.shots.corpus].languages
+    rows = read_table(graph.store.corpus_folder(evaluation.shots.corpus) / "rows.parquet")
     messages = rows["messages"].gather_every(len(languages), offset=languages.index(tag))
     if len(messages) < evaluation.shots.number:
         raise EvaluationError(
@@ -127,7 +127,7 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
     return num_errors
 
 
-def answered(one: EvaluationStep) -> dict[str, Any] | None:
+def finished_predictions(one: EvaluationStep) -> dict[str, Any] | None:
     """What the done-marker of a step says whose predictions are whole: only its scoring failed. Else None."""
     marker = read_json(one.step.folder / "done.json")
     if marker is None or marker["fingerprint"] != one.step.fingerprint:
@@ -145,7 +145,7 @@ def mean_score(
     prompt: str,
     max_tokens: int | None,
     require_language: bool,
-    shots: list[list[dict[str, str]]],
+    few_shot_examples: list[list[dict[str, str]]],
 ) -> float:
     """Mean of the task's primary metric over rows of one language.
 
@@ -153,7 +153,7 @@ def mean_score(
         EvaluationError: a sample could not be scored; a checkpoint must not be chosen by what is left.
     """
     task = find_task(task_name)
-    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=shots)
+    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=few_shot_examples)
     scores = score_predictions(
         task, predictions, run="", evaluation="", task_name=task_name, require_language=require_language
     ).filter(pl.col("metric") == task.METRICS[0])

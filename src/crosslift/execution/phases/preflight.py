@@ -13,14 +13,14 @@ import numpy as np
 
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.corpus import ParallelCorpus
-from crosslift.corpora.ingest import read as read_corpus
+from crosslift.corpora.ingest import read_checked as read_corpus
 from crosslift.corpora.leaks import find_leaks
-from crosslift.corpora.quality import in_words as findings_in_words
+from crosslift.corpora.quality import summary_lines as findings_in_words
 from crosslift.discover import member
 from crosslift.errors import CrossliftError, StudyError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import count_parameters, local_folder, template_file
-from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases import tokens
 from crosslift.execution.phases.prepare import corpus_index
 from crosslift.mixtures.draw import draw
@@ -32,36 +32,36 @@ NUM_SAMPLED = 16
 Say = Callable[[str], None]
 
 
-def check(ledger: Ledger, *, say: Say) -> None:
+def preflight(graph: StepGraph, *, say: Say) -> None:
     """Read every corpus, draw every mixture, and show a few items of each corpus to each tokenizer that is here.
 
     Raises:
         StudyError: with every problem found.
     """
     problems: list[str] = []
-    corpora = _corpora(ledger, problems, say)
-    for name in ledger.evaluated_on():
+    corpora = _corpora(graph, problems, say)
+    for name in graph.evaluated_on():
         if name in corpora:
-            trained = [corpora[one] for one in ledger.trained_on() if one in corpora]
+            trained = [corpora[one] for one in graph.trained_on() if one in corpora]
             for line in findings_in_words(find_leaks(trained, corpora[name])):
                 say(f"corpora.{name}: {line}")
-    tokenizers = _tokenizers(ledger, problems, say)
-    for corpus in ledger.trained_on():
+    tokenizers = _tokenizers(graph, problems, say)
+    for corpus in graph.trained_on():
         for tokenizer in tokenizers.values():
             if corpus in corpora:
-                _tokens(ledger, corpora[corpus], NUM_SAMPLED, tokenizer, problems)
+                _tokens(graph, corpora[corpus], NUM_SAMPLED, tokenizer, problems)
     drawn = 0
-    for mixture in ledger.study.mixtures.values():
-        drawn += _draw(ledger, mixture, corpora, tokenizers, problems)
+    for mixture in graph.study.mixtures.values():
+        drawn += _draw(graph, mixture, corpora, tokenizers, problems)
     say(f"{drawn} mixtures can be drawn")
     if problems:
         raise StudyError(list(dict.fromkeys(problems)))
 
 
-def _corpora(ledger: Ledger, problems: list[str], say: Say) -> dict[str, ParallelCorpus]:
+def _corpora(graph: StepGraph, problems: list[str], say: Say) -> dict[str, ParallelCorpus]:
     found: dict[str, ParallelCorpus] = {}
-    for name in ledger.corpora:
-        source = ledger.study.corpora[name]
+    for name in graph.corpora:
+        source = graph.study.corpora[name]
         reader = member("reader", source.reader)
         if source.path is None and hasattr(reader, "HUB"):
             say(f"corpora.{name}: {reader.HUB} is a data set of the hub; crosslift prepare reads it")
@@ -78,17 +78,17 @@ def _corpora(ledger: Ledger, problems: list[str], say: Say) -> dict[str, Paralle
     return found
 
 
-def _tokenizers(ledger: Ledger, problems: list[str], say: Say) -> dict[str, Any]:
+def _tokenizers(graph: StepGraph, problems: list[str], say: Say) -> dict[str, Any]:
     """Model -> tokenizer, for the models that are on this disk."""
     found: dict[str, Any] = {}
-    for name, model in ledger.wanted_models().items():
+    for name, model in graph.wanted_models().items():
         try:
-            folder = local_folder(name, model.path, ledger.study.folder)
+            folder = local_folder(name, model.path, graph.study.folder)
             if folder is None:
                 say(f"models.{name}: {model.path} is a model of the hub; crosslift prepare looks at it")
                 continue
             say(f"models.{name}: {count_parameters(name, folder):,} weights")
-            found[name] = load_tokenizer(folder, template=template_file(model, ledger.study.folder))
+            found[name] = load_tokenizer(folder, template=template_file(model, graph.study.folder))
         except CrossliftError as error:
             problems.append(str(error))
         except (OSError, ValueError) as error:  # what transformers raises for a folder that holds no tokenizer
@@ -97,7 +97,7 @@ def _tokenizers(ledger: Ledger, problems: list[str], say: Say) -> dict[str, Any]
 
 
 def _tokens(
-    ledger: Ledger, corpus: ParallelCorpus, num_items: int, tokenizer: Any, problems: list[str]
+    graph: StepGraph, corpus: ParallelCorpus, num_items: int, tokenizer: Any, problems: list[str]
 ) -> np.ndarray | None:
     """Tokens of the rows of the first items; None where they cannot be tokenised."""
     try:
@@ -105,7 +105,7 @@ def _tokens(
             corpus.rows.head(num_items * len(corpus.languages)),
             corpus=corpus.name,
             task=find_task(corpus.task),
-            prompt=ledger.study.prompts[corpus.name],
+            prompt=graph.study.prompts[corpus.name],
             tokenizer=tokenizer,
         )
     except CrossliftError as error:
@@ -115,7 +115,7 @@ def _tokens(
 
 
 def _draw(
-    ledger: Ledger,
+    graph: StepGraph,
     mixture: Mixture,
     corpora: Mapping[str, ParallelCorpus],
     tokenizers: Mapping[str, Any],
@@ -132,12 +132,12 @@ def _draw(
         elif mixture.unit == "tokens":
             assert mixture.budget is not None
             tokenizer = tokenizers.get(mixture.budget.tokenizer or "")
-            lengths = None if tokenizer is None else _tokens(ledger, corpus, corpus.num_items, tokenizer, problems)
+            lengths = None if tokenizer is None else _tokens(graph, corpus, corpus.num_items, tokenizer, problems)
             if lengths is None:
                 return False
         indexes[name] = corpus_index(name, corpus.languages, corpus.rows, lengths)
     try:
-        draw(mixture, indexes, data_seed=ledger.study.data_seed)
+        draw(mixture, indexes, data_seed=graph.study.data_seed)
     except CrossliftError as error:
         problems.append(str(error))
         return False

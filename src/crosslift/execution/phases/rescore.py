@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crosslift.execution.folder.ledger import Ledger
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases.evaluate import rescore
 from crosslift.execution.phases.prepare import task_revision
 
 
-def rescore_all(ledger: Ledger, *, say: Callable[[str], None]) -> tuple[int, int]:
+def rescore_all(graph: StepGraph, *, say: Callable[[str], None]) -> tuple[int, int]:
     """Score every finished evaluation again.
 
     Returns:
@@ -19,9 +19,9 @@ def rescore_all(ledger: Ledger, *, say: Callable[[str], None]) -> tuple[int, int
         StoreError: the study has not been prepared.
         StaleStep: finished work disagrees with the study.
     """
-    lock = ledger.store.lock()
+    lock = graph.store.lock()
     num_steps = num_errors = 0
-    for name, state in ledger.states().items():
+    for name, state in graph.states().items():
         for one in state.steps.evaluations:
             result = state.results.get((one.evaluation.name, one.language))
             if result is None:
@@ -31,5 +31,5 @@ def rescore_all(ledger: Ledger, *, say: Callable[[str], None]) -> tuple[int, int
                 say(f"{one.step.name}: {faults} samples could not be scored")
             num_steps += 1
             num_errors += faults
-    ledger.store.write_lock(lock | {"tasks": {task: task_revision(task) for task in lock["tasks"]}})
+    graph.store.write_lock(lock | {"tasks": {task: task_revision(task) for task in lock["tasks"]}})
     return num_steps, num_errors

@@ -18,7 +18,7 @@ import polars as pl
 from crosslift.chat import encode_examples
 from crosslift.errors import CorpusError, TemplateError
 from crosslift.evaluation.task import Task
-from crosslift.files import replacing
+from crosslift.files import atomic_write
 from crosslift.languages.language import language
 from crosslift.training.trainer import TokenTable
 
@@ -87,7 +87,7 @@ def lengths_in_bytes(rows: pl.DataFrame) -> np.ndarray:
 
 def write(folder: Path, tokens: CorpusTokens) -> None:
     for name in _ARRAYS:
-        with replacing(folder / f"{name}.npy", durable=False) as temporary, temporary.open("wb") as file:
+        with atomic_write(folder / f"{name}.npy", durable=False) as temporary, temporary.open("wb") as file:
             np.save(file, getattr(tokens, name), allow_pickle=False)
 
 

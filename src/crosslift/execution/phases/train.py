@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 
 from crosslift.discover import member
-from crosslift.execution.folder.ledger import Ledger, RunSteps
-from crosslift.execution.folder.progress import Reporter
+from crosslift.execution.folder.progress import ProgressWriter
+from crosslift.execution.folder.step_graph import RunSteps, StepGraph
 from crosslift.execution.folder.store import read_table
 from crosslift.execution.phases import evaluate, tokens
 from crosslift.studies.run import Run
@@ -21,12 +21,12 @@ from crosslift.training.trainer import Progress, TokenTable, TrainingRequest
 
 
 def train(
-    ledger: Ledger,
+    graph: StepGraph,
     steps: RunSteps,
     *,
     device: str,
     generators: Mapping[str, Mapping[str, Any]],
-    reporter: Reporter,
+    reporter: ProgressWriter,
     check: Callable[[], None],
 ) -> None:
     """Train a run. Killed and called again, the trainer resumes in the same folder.
@@ -42,8 +42,8 @@ def train(
     assert run.mixture is not None
     assert step is not None
     step.begin()
-    model = ledger.models[run.model.name]
-    config = ledger.study.training
+    model = graph.models[run.model.name]
+    config = graph.study.training
     begun = time.monotonic()
     first: tuple[int, float] | None = None
 
@@ -63,14 +63,14 @@ def train(
 
     trained = member("trainer", config.trainer).train(
         TrainingRequest(
-            model=str(model.folder(ledger.study.folder)),
+            model=str(model.folder(graph.study.folder)),
             revision=None,  # the folder is that of the commit
             config=config,
-            examples=examples_of(ledger, run),
-            validation=validation_of(ledger, run),
+            examples=examples_of(graph, run),
+            validation=validation_of(graph, run),
             seed=run.seed,
             folder=step.folder,
-            score=_validation_score(ledger, run, device, generators) if config.select_by == "score" else None,
+            score=_validation_score(graph, run, device, generators) if config.select_by == "score" else None,
             report=report,
             device=device,
             shuffle=run.mixture.order == "shuffled",
@@ -81,45 +81,45 @@ def train(
     step.finish(**({"seconds": round(time.monotonic() - begun, 3)} | facts))
 
 
-def examples_of(ledger: Ledger, run: Run) -> TokenTable:
+def examples_of(graph: StepGraph, run: Run) -> TokenTable:
     """The mixture's examples in its order, under the run's tokenizer."""
     assert run.mixture is not None
-    examples = read_table(ledger.store.mixture_folder(run.mixture.name) / "examples.parquet")
-    return _gather(ledger, run, examples.select("corpus", "language", "row"))
+    examples = read_table(graph.store.mixture_folder(run.mixture.name) / "examples.parquet")
+    return _gather(graph, run, examples.select("corpus", "language", "row"))
 
 
-def validation_of(ledger: Ledger, run: Run) -> TokenTable | None:
+def validation_of(graph: StepGraph, run: Run) -> TokenTable | None:
     """The first items of the validation corpora, in the mixture's own languages; None where the study has none."""
     frames = []
-    for corpus, tags in ledger.study.validation_of(run).items():
-        rows = pl.DataFrame({"row": _validation_rows(ledger, corpus, tags)})
-        languages = ledger.study.corpora[corpus].languages
+    for corpus, tags in graph.study.validation_of(run).items():
+        rows = pl.DataFrame({"row": _validation_rows(graph, corpus, tags)})
+        languages = graph.study.corpora[corpus].languages
         names = pl.Series("language", languages).gather(rows["row"] % len(languages))
         frames.append(rows.select(pl.lit(corpus).alias("corpus"), names, "row"))
-    return _gather(ledger, run, pl.concat(frames)) if frames else None
+    return _gather(graph, run, pl.concat(frames)) if frames else None
 
 
-def _validation_rows(ledger: Ledger, corpus: str, tags: Sequence[str]) -> list[int]:
+def _validation_rows(graph: StepGraph, corpus: str, tags: Sequence[str]) -> list[int]:
     """Rows of the items that a run is validated on, item by item."""
-    validation = ledger.study.validation
+    validation = graph.study.validation
     assert validation is not None
-    languages = ledger.study.corpora[corpus].languages
-    num_items = ledger.corpus(corpus)["num_items"]
+    languages = graph.study.corpora[corpus].languages
+    num_items = graph.corpus(corpus)["num_items"]
     if validation.max_items is not None:
         num_items = min(num_items, validation.max_items)
     places = sorted(languages.index(tag) for tag in tags)
     return [item * len(languages) + place for item in range(num_items) for place in places]
 
 
-def _gather(ledger: Ledger, run: Run, examples: pl.DataFrame) -> TokenTable:
+def _gather(graph: StepGraph, run: Run, examples: pl.DataFrame) -> TokenTable:
     """Token ids of examples given as (corpus, language, row)."""
-    study = ledger.study
+    study = graph.study
     corpora = list(dict.fromkeys(examples["corpus"].to_list()))
     languages = tuple(dict.fromkeys(tag for corpus in corpora for tag in study.corpora[corpus].languages))
     tasks = tuple(sorted({study.corpora[corpus].task for corpus in corpora}))
     corpus = _positions(examples["corpus"], corpora)
     return tokens.gather(
-        [tokens.read(ledger.tokens_step(name, run.model.name).folder) for name in corpora],
+        [tokens.read(graph.tokens_step(name, run.model.name).folder) for name in corpora],
         corpus=corpus,
         row=examples["row"].to_numpy(),
         language=_positions(examples["language"], languages),
@@ -135,33 +135,35 @@ def _positions(names: pl.Series, known: Sequence[str]) -> np.ndarray:
 
 
 def _validation_score(
-    ledger: Ledger, run: Run, device: str, generators: Mapping[str, Mapping[str, Any]]
+    graph: StepGraph, run: Run, device: str, generators: Mapping[str, Mapping[str, Any]]
 ) -> Callable[[Path], float]:
     """Mean of the primary metric over validation corpora and their languages, generated and scored like a test."""
-    model = ledger.models[run.model.name]
+    model = graph.models[run.model.name]
 
     def score(checkpoint: Path) -> float:
         means: list[float] = []
-        for corpus, tags in ledger.study.validation_of(run).items():
+        for corpus, tags in graph.study.validation_of(run).items():
             means += _scores_of(corpus, tags, checkpoint)
             evaluate.free_memory()
         return float(np.mean(means))
 
     def _scores_of(corpus: str, tags: Sequence[str], checkpoint: Path) -> list[float]:
-        source = ledger.study.corpora[corpus]
-        asked = [one for one in ledger.study.evaluations_of(run) if one.task == source.task]
+        source = graph.study.corpora[corpus]
+        asked = [one for one in graph.study.evaluations_of(run) if one.task == source.task]
         name = asked[0].generator if asked else "hf"
-        answers = evaluate.load_generator(name, checkpoint, model, ledger, device=device, options=generators.get(name))
-        rows = read_table(ledger.store.corpus_folder(corpus) / "rows.parquet")
+        answers = evaluate.load_generator(name, checkpoint, model, graph, device=device, options=generators.get(name))
+        rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
         return [
             evaluate.mean_score(
                 answers,
-                rows[_validation_rows(ledger, corpus, [tag])],
+                rows[_validation_rows(graph, corpus, [tag])],
                 task_name=source.task,
-                prompt=ledger.study.prompts[corpus],
+                prompt=graph.study.prompts[corpus],
                 max_tokens=asked[0].max_tokens if asked else None,
                 require_language=any(one.require_language for one in asked),
-                shots=evaluate.shots(ledger, asked[0], tag) if asked and tag in asked[0].languages else [],
+                few_shot_examples=(
+                    evaluate.few_shot_examples(graph, asked[0], tag) if asked and tag in asked[0].languages else []
+                ),
             )
             for tag in tags
         ]

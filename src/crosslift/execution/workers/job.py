@@ -5,7 +5,7 @@ An executor is a module in `executors/` with one function,
     launch(job: Job, tick: Callable[[], None]) -> None
 
 that starts workers, which are the command `crosslift work STUDY` and nothing else, and returns when all have ended. It
-calls `tick` about twice a second meanwhile. It decides nothing about runs: workers share them through claims, and what
+calls `tick` about twice a second meanwhile. It decides nothing about runs: workers share them through leases, and what
 became of them is read from the folder.
 """
 
@@ -23,7 +23,7 @@ from crosslift.studies.site import Site
 SESSION = "CROSSLIFT_SESSION"
 """Environment variable that tells a worker who launched it; deaths of workers are counted within a session."""
 
-BEGINS = "begins"
+RUN_STARTED = "begins"
 """A worker says this and the name of the run on its standard output."""
 
 
@@ -54,8 +54,8 @@ def thread_variables(num_threads: int) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def orderly_end() -> Iterator[None]:
-    """A polite request to end (a scheduler's time limit) leaves no claim and no process behind."""
+def graceful_termination() -> Iterator[None]:
+    """A polite request to end (a scheduler's time limit) leaves no lease and no process behind."""
 
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosslift.discover import member
-from crosslift.execution.folder.ledger import Ledger
-from crosslift.execution.folder.result_tables import rebuild
+from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
-from crosslift.leases import holder
+from crosslift.leases import lease_holder
 from crosslift.studies.site import Site
 
 WAIT_SECONDS = 1.0
@@ -45,24 +45,24 @@ class Outcome:
         return not self.failed
 
 
-def run(ledger: Ledger, site: Site, *, site_file: Path | None = None, say: Say, watch: Watch) -> Outcome:
+def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say, watch: Watch) -> Outcome:
     """Do what is missing of a study.
 
     Raises:
         StaleStep: finished work disagrees with the study; nothing has been touched.
         CrossliftError: the study cannot be prepared, or workers refuse to work.
     """
-    prepare(ledger, say=say)
-    store = ledger.store
-    states = ledger.states()
+    prepare(graph, say=say)
+    store = graph.store
+    states = graph.states()
     missing = [name for name, state in states.items() if not state.done]
     if missing:
-        store.clear_errors(name for name in missing if holder(store.run_folder(name)) is None)
+        store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
         _finish(
-            ledger,
+            graph,
             missing,
             Job(
-                folder=ledger.study.folder,
+                folder=graph.study.folder,
                 site=site,
                 site_file=site_file,
                 num_runs=len(missing),
@@ -71,7 +71,7 @@ def run(ledger: Ledger, site: Site, *, site_file: Path | None = None, say: Say, 
             ),
             watch(missing),
         )
-        states = ledger.states()
+        states = graph.states()
     failed = {}
     for name, state in states.items():
         if not state.done:
@@ -82,22 +82,22 @@ def run(ledger: Ledger, site: Site, *, site_file: Path | None = None, say: Say, 
         num_started=len(missing),
         num_evaluated=sum(len(state.results) for state in states.values()),
         failed=failed,
-        tables=rebuild(ledger, states),
+        tables=rebuild_result_tables(graph, states),
     )
 
 
-def _finish(ledger: Ledger, missing: Sequence[str], job: Job, tick: Callable[[], None]) -> None:
+def _finish(graph: StepGraph, missing: Sequence[str], job: Job, tick: Callable[[], None]) -> None:
     """Launch workers until every missing run is done or has failed, waiting for those that others work on."""
-    store = ledger.store
-    runs = [ledger.runs[name] for name in missing]
+    store = graph.store
+    runs = [graph.runs[name] for name in missing]
     executor = member("executor", job.site.executor)
     while True:
         executor.launch(job, tick)
-        states = ledger.states(runs)
+        states = graph.states(runs)
         left = [name for name in missing if not states[name].done and store.error(name) is None]
-        elsewhere = [name for name in left if holder(store.run_folder(name)) is not None]
+        elsewhere = [name for name in left if lease_holder(store.run_folder(name)) is not None]
         if not elsewhere:  # a run that no worker took although it could: the caller says so
             return
-        while any(holder(store.run_folder(name)) is not None for name in elsewhere):
+        while any(lease_holder(store.run_folder(name)) is not None for name in elsewhere):
             tick()
             time.sleep(WAIT_SECONDS)

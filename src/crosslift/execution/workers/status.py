@@ -7,106 +7,106 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from crosslift.errors import StaleStep
-from crosslift.execution.folder.ledger import Ledger
-from crosslift.execution.folder.progress import Expected, Progress, Tally, read_progress, tally
+from crosslift.execution.folder.progress import ExpectedWork, Progress, TotalProgress, read_progress, total_progress
+from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.files import read_json
-from crosslift.leases import holder
+from crosslift.leases import lease_holder
 from crosslift.studies.run import Run
 from crosslift.training.trainer import num_steps
 
-What = Literal["done", "running", "failed", "missing", "stale"]
+RunStatus = Literal["done", "running", "failed", "missing", "stale"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
     run: str
-    what: What
-    expected: Expected
+    what: RunStatus
+    expected: ExpectedWork
     progress: Progress | None
     message: str = ""
     """Why, where it failed or is stale."""
 
 
-def status(ledger: Ledger, runs: Iterable[Run] | None = None) -> list[Status]:
+def status(graph: StepGraph, runs: Iterable[Run] | None = None) -> list[Status]:
     """Every run in the study's order. Touches nothing."""
-    chosen = list(ledger.runs.values() if runs is None else runs)
+    chosen = list(graph.runs.values() if runs is None else runs)
     try:
-        locked = ledger.store.lock_file.is_file()  # before, inputs are not looked at: they may not be here yet
-        prepared = locked and all(step.result() is not None for step in ledger.prepared_steps())
+        locked = graph.store.lock_file.is_file()  # before, inputs are not looked at: they may not be here yet
+        prepared = locked and all(step.result() is not None for step in graph.prepared_steps())
         why = ""
     except StaleStep as error:
         prepared, why = False, str(error)
     if prepared:
-        return [_of(ledger, run) for run in chosen]
-    return [_unprepared(ledger, run, why) for run in chosen]
+        return [_of(graph, run) for run in chosen]
+    return [_unprepared(graph, run, why) for run in chosen]
 
 
-class Survey:
+class StatusPoller:
     """The same again and again, at little cost: two looks a second at 200 runs must not take a core from the workers.
     A run is looked at closely only when it leaves a worker's hands."""
 
-    def __init__(self, ledger: Ledger, runs: Iterable[Run]) -> None:
-        self._ledger = ledger
-        self._last = {one.run: one for one in status(ledger, runs)}
+    def __init__(self, graph: StepGraph, runs: Iterable[Run]) -> None:
+        self._ledger = graph
+        self._last = {one.run: one for one in status(graph, runs)}
 
     def look(self) -> list[Status]:
         for name, before in self._last.items():
             if before.what in ("done", "failed"):
                 continue
             folder = self._ledger.store.run_folder(name)
-            if holder(folder) is not None:
+            if lease_holder(folder) is not None:
                 self._last[name] = replace(before, what="running", progress=read_progress(folder))
             elif before.what == "running" or any((folder / name).is_file() for name in ("error.json", "progress.json")):
                 self._last[name] = _of(self._ledger, self._ledger.runs[name])
         return list(self._last.values())
 
 
-def total(found: Iterable[Status], *, num_workers: int) -> Tally:
+def overall_progress(found: Iterable[Status], *, num_workers: int) -> TotalProgress:
     """Progress of all runs together, with the time left."""
-    return tally(
+    return total_progress(
         ((one.run, one.expected, one.progress, one.what == "running") for one in found), num_workers=num_workers
     )
 
 
-def _unprepared(ledger: Ledger, run: Run, why: str) -> Status:
-    unknown = Expected(num_steps=0, num_evaluations=0, trained=False, evaluations=0)
-    if why and ledger.store.has_results(run.name):
+def _unprepared(graph: StepGraph, run: Run, why: str) -> Status:
+    unknown = ExpectedWork(num_steps=0, num_evaluations=0, trained=False, evaluations=0)
+    if why and graph.store.has_results(run.name):
         return Status(run=run.name, what="stale", expected=unknown, progress=None, message=why)
     return Status(run=run.name, what="missing", expected=unknown, progress=None)
 
 
-def _of(ledger: Ledger, run: Run) -> Status:
-    folder = ledger.store.run_folder(run.name)
-    steps = ledger.steps(run)
+def _of(graph: StepGraph, run: Run) -> Status:
+    folder = graph.store.run_folder(run.name)
+    steps = graph.steps(run)
     try:
-        state = ledger.state(run)
+        state = graph.state(run)
     except StaleStep as error:
-        expected = Expected(
-            num_steps=_num_steps(ledger, run), num_evaluations=len(steps.evaluations), trained=False, evaluations=0
+        expected = ExpectedWork(
+            num_steps=_num_steps(graph, run), num_evaluations=len(steps.evaluations), trained=False, evaluations=0
         )
         return Status(run=run.name, what="stale", expected=expected, progress=None, message=str(error))
-    expected = Expected(
-        num_steps=_num_steps(ledger, run),
+    expected = ExpectedWork(
+        num_steps=_num_steps(graph, run),
         num_evaluations=len(steps.evaluations),
         trained=state.trained,
         evaluations=state.num_evaluated,
     )
     if state.done:
         return Status(run=run.name, what="done", expected=expected, progress=read_progress(folder))
-    if holder(folder) is not None:
+    if lease_holder(folder) is not None:
         return Status(run=run.name, what="running", expected=expected, progress=read_progress(folder))
-    failure = ledger.store.error(run.name)
+    failure = graph.store.error(run.name)
     if failure is not None:
         message = f"{failure['error']}: {failure['message']}"
         return Status(run=run.name, what="failed", expected=expected, progress=None, message=message)
     return Status(run=run.name, what="missing", expected=expected, progress=None)
 
 
-def _num_steps(ledger: Ledger, run: Run) -> int:
+def _num_steps(graph: StepGraph, run: Run) -> int:
     if run.mixture is None:
         return 0
-    record = read_json(ledger.store.run_folder(run.name) / "run.json")
+    record = read_json(graph.store.run_folder(run.name) / "run.json")
     if record is None:  # new in the study since it was prepared
         return 0
     factors = record["factors"]
-    return num_steps(sum(factors["num_items"]), ledger.study.training, num_tokens=sum(factors["num_tokens"]))
+    return num_steps(sum(factors["num_items"]), graph.study.training, num_tokens=sum(factors["num_tokens"]))

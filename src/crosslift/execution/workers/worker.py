@@ -1,11 +1,11 @@
 """A worker takes runs one after another and walks each along the line: train, generate, score.
 
 A worker takes many runs because importing the training libraries costs seconds, which a study of 200 small runs would
-otherwise pay 200 times. It knows nothing of other workers: a run belongs to whoever holds its claim, what is done is
+otherwise pay 200 times. It knows nothing of other workers: a run belongs to whoever holds its lease, what is done is
 read from the folder, and two workers on one study share it by themselves.
 
 What goes wrong in one run is written into its folder and stops neither this worker nor the others. A worker that dies
-without a word leaves a dead claim; who takes it over counts the deaths, so that a run that fills the memory is not
+without a word leaves a dead lease; who takes it over counts the deaths, so that a run that fills the memory is not
 tried for ever.
 """
 
@@ -22,20 +22,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosslift.errors import Claimed, CrossliftError, EvaluationError, TrainingError, UnknownName, did_you_mean
-from crosslift.execution.folder.ledger import Ledger, RunState, RunSteps
-from crosslift.execution.folder.progress import Reporter
+from crosslift.errors import CrossliftError, EvaluationError, LeaseHeld, TrainingError, UnknownName, did_you_mean
+from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.provenance import environment
-from crosslift.execution.folder.reuse import take_predictions, take_training, twins
+from crosslift.execution.folder.reuse import copy_predictions, copy_training, equal_runs
+from crosslift.execution.folder.step_graph import RunState, RunSteps, StepGraph
 from crosslift.execution.folder.store import Store
-from crosslift.execution.phases.evaluate import answered, evaluate, free_memory, load_generator, rescore
+from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
-from crosslift.execution.workers.job import BEGINS, orderly_end
+from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
 from crosslift.files import write_json
-from crosslift.leases import HEARTBEAT_SECONDS, Claim, holder
+from crosslift.leases import HEARTBEAT_SECONDS, Lease, lease_holder
 from crosslift.studies.study import Study
 
-MAX_DEATHS = 2
+MAX_WORKER_DEATHS = 2
 """A run whose workers died so often in one session is given up: the memory will not grow by trying."""
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def work(
     session: str = "",
     say: Say = lambda line: None,
 ) -> bool:
-    """Take unclaimed, missing runs until there are none.
+    """Take unleased, missing runs until there are none.
 
     Args:
         names: only these runs, also those that failed before; empty for all that have not failed.
@@ -66,87 +66,87 @@ def work(
         UnknownName: no such run.
         StaleStep: finished work disagrees with the study.
     """
-    ledger = Ledger(study, Store(study.results_folder))
-    unknown = [name for name in names if name not in ledger.runs]
+    graph = StepGraph(study, Store(study.results_folder))
+    unknown = [name for name in names if name not in graph.runs]
     if unknown:
         raise UnknownName(
-            f"'{unknown[0]}' is not a run of this study.{did_you_mean(unknown[0], ledger.runs)} See: crosslift status"
+            f"'{unknown[0]}' is not a run of this study.{did_you_mean(unknown[0], graph.runs)} See: crosslift status"
         )
-    ledger.store.lock()
-    ledger.store.clear_errors(names)
+    graph.store.lock()
+    graph.store.clear_errors(names)
     worker = _Worker(
-        ledger=ledger,
+        graph=graph,
         device=device,
         keep_checkpoints=keep_checkpoints,
         generators=generators or {},
         session=session,
         say=say,
-        twins=twins(ledger),
-        patient=not names,
+        equal_runs=equal_runs(graph),
+        waits_for_equal_runs=not names,
     )
-    runs = [ledger.runs[name] for name in names or ledger.runs]
-    missing = [name for name, state in ledger.states(runs).items() if not state.done]
+    runs = [graph.runs[name] for name in names or graph.runs]
+    missing = [name for name, state in graph.states(runs).items() if not state.done]
     # A twin comes last: by then the run that it equals is finished and there is nothing to compute.
-    waiting = sorted(missing, key=lambda name: _is_later_twin(worker, name))
+    waiting = sorted(missing, key=lambda name: _follows_an_equal_run(worker, name))
     good = True
-    with orderly_end():
+    with graceful_termination():
         while waiting:
-            claimed = []
+            leased = []
             for name in waiting:
                 try:
                     good &= worker.take(name)
-                except Claimed:
-                    claimed.append(name)  # looked at once more at the end: its owner may have died
-            if claimed == waiting:
+                except LeaseHeld:
+                    leased.append(name)  # looked at once more at the end: its owner may have died
+            if leased == waiting:
                 break
-            waiting = claimed
+            waiting = leased
     return good
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
-    ledger: Ledger
+    graph: StepGraph
     device: str
     keep_checkpoints: bool
     generators: Mapping[str, Mapping[str, Any]]
     """The site's settings of each generator."""
     session: str
     say: Say
-    twins: dict[str, tuple[str, ...]]
-    patient: bool
+    equal_runs: dict[str, tuple[str, ...]]
+    waits_for_equal_runs: bool
     """Leave a run alone while somebody works on its twin. Not where just this run was asked for."""
 
     def take(self, name: str) -> bool:
         """Do what is missing of a run. False if it did not end well.
 
         Raises:
-            Claimed: somebody else is at it.
+            LeaseHeld: somebody else is at it.
         """
-        store = self.ledger.store
-        for twin in self.twins.get(name, ()) if self.patient else ():
-            if holder(store.run_folder(twin)) is not None:
-                raise Claimed(f"{name} waits for {twin}, which is the same training. Somebody works on it.")
-        claim = Claim(store.run_folder(name), session=self.session)
-        claim.acquire()
+        store = self.graph.store
+        for equal_run in self.equal_runs.get(name, ()) if self.waits_for_equal_runs else ():
+            if lease_holder(store.run_folder(equal_run)) is not None:
+                raise LeaseHeld(f"{name} waits for {equal_run}, which is the same training. Somebody works on it.")
+        lease = Lease(store.run_folder(name), session=self.session)
+        lease.acquire()
         finished = False
         try:
-            # Read only now: somebody else may have finished it before the claim was taken.
+            # Read only now: somebody else may have finished it before the lease was taken.
             if store.error(name) is not None:
                 return True
-            if not self.ledger.state(self.ledger.runs[name]).done:
-                self.say(f"{BEGINS} {name}")
+            if not self.graph.state(self.graph.runs[name]).done:
+                self.say(f"{RUN_STARTED} {name}")
                 with _log_to(store.run_folder(name) / "log.txt"):
-                    finished = self._try(name, claim)
+                    finished = self._try(name, lease)
                 return finished
             finished = True
         finally:
-            claim.release(finished=finished)
+            lease.release(finished=finished)
         return True
 
-    def _try(self, name: str, claim: Claim) -> bool:
-        store = self.ledger.store
+    def _try(self, name: str, lease: Lease) -> bool:
+        store = self.graph.store
         try:
-            self._walk(name, claim)
+            self._walk(name, lease)
         except CrossliftError as error:
             log.error("%s", error)
             store.write_error(name, error=type(error).__name__, message=str(error))
@@ -158,33 +158,33 @@ class _Worker:
             return True
         return False
 
-    def _walk(self, name: str, claim: Claim) -> None:
+    def _walk(self, name: str, lease: Lease) -> None:
         """Train, generate, score: what is missing of it.
 
         Raises:
             TrainingError, EvaluationError: and whatever else goes wrong.
         """
-        if claim.deaths >= MAX_DEATHS:
+        if lease.deaths >= MAX_WORKER_DEATHS:
             raise TrainingError(
-                f"{claim.deaths} workers died on this run without a word, probably killed for memory. Lower "
+                f"{lease.deaths} workers died on this run without a word, probably killed for memory. Lower "
                 "micro_batch_tokens, or give the machine more memory; log.txt holds what they said."
             )
-        ledger, store, run = self.ledger, self.ledger.store, self.ledger.runs[name]
-        state = ledger.state(run)
+        graph, store, run = self.graph, self.graph.store, self.graph.runs[name]
+        state = graph.state(run)
         log.info("begins: %s", name)
-        reporter = Reporter(
+        reporter = ProgressWriter(
             store.run_folder(name), num_evaluations=len(state.steps.evaluations), evaluations=state.num_evaluated
         )
         reporter.update(phase="loading")
         checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
         if checkpoint is not None and not (state.trained and checkpoint.is_dir()):
-            twin = take_training(ledger, state.steps, self.twins.get(name, ()))
-            if twin is not None:
-                log.info("is the same training as %s", twin)
+            equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
+            if equal_run is not None:
+                log.info("is the same training as %s", equal_run)
             else:
-                check = _every(HEARTBEAT_SECONDS, claim.check)
+                check = _every(HEARTBEAT_SECONDS, lease.check)
                 train(
-                    ledger,
+                    graph,
                     state.steps,
                     device=self.device,
                     generators=self.generators,
@@ -193,7 +193,7 @@ class _Worker:
                 )
             self._write_provenance(state.steps)
             free_memory()
-        faults = self._evaluate(state, checkpoint, claim, reporter)
+        faults = self._evaluate(state, checkpoint, lease, reporter)
         free_memory()
         self._write_provenance(state.steps)
         reporter.update(phase="done")
@@ -203,21 +203,21 @@ class _Worker:
             shutil.rmtree(checkpoint)
         log.info("done: %s", name)
 
-    def _evaluate(self, state: RunState, checkpoint: Path | None, claim: Claim, reporter: Reporter) -> list[str]:
+    def _evaluate(self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter) -> list[str]:
         """Make the missing evaluations. Returns a phrase for each that has errors of our own."""
-        ledger, run = self.ledger, state.steps.run
-        model = ledger.models[run.model.name]
+        graph, run = self.graph, state.steps.run
+        model = graph.models[run.model.name]
         faults: list[str] = []
         begun = time.monotonic()
         answers: Any = None
         loaded = ""
         for number, one in enumerate(state.missing):
-            claim.check()
+            lease.check()
             name = f"{one.evaluation.name}.{one.language}"
             reporter.update(phase=f"evaluating {name}")
             log.info("evaluates %s", name)
-            whole = answered(one)
-            seconds = whole["seconds"] if whole else take_predictions(ledger, one, self.twins.get(run.name, ()))
+            whole = finished_predictions(one)
+            seconds = whole["seconds"] if whole else copy_predictions(graph, one, self.equal_runs.get(run.name, ()))
             if seconds is not None:
                 num_errors = rescore(run.name, one, seconds=seconds)
             else:
@@ -225,8 +225,8 @@ class _Worker:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
                     options = self.generators.get(loaded)
-                    answers = load_generator(loaded, checkpoint, model, ledger, device=self.device, options=options)
-                num_errors = evaluate(ledger, run.name, one, answers)
+                    answers = load_generator(loaded, checkpoint, model, graph, device=self.device, options=options)
+                num_errors = evaluate(graph, run.name, one, answers)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be answered or scored (see log.txt)")
             done = state.num_evaluated + number + 1
@@ -243,13 +243,13 @@ class _Worker:
             "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
             "environment": environment(),
         }
-        file = self.ledger.store.run_folder(steps.run.name) / "provenance.json"
+        file = self.graph.store.run_folder(steps.run.name) / "provenance.json"
         write_json(file, record, durable=False)
 
 
-def _is_later_twin(worker: _Worker, name: str) -> bool:
-    order = list(worker.ledger.runs)
-    return any(order.index(twin) < order.index(name) for twin in worker.twins.get(name, ()))
+def _follows_an_equal_run(worker: _Worker, name: str) -> bool:
+    order = list(worker.graph.runs)
+    return any(order.index(equal_run) < order.index(name) for equal_run in worker.equal_runs.get(name, ()))
 
 
 def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:

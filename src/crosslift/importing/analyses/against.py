@@ -23,7 +23,7 @@ from crosslift.streams import stream
 from crosslift.transfer.answers import Analysis, Answer, verdict
 from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
 from crosslift.transfer.estimates.multiplicity import holm
-from crosslift.transfer.estimates.resampling import sign_flip_p, signs
+from crosslift.transfer.estimates.resampling import random_signs, sign_flip_p_value
 
 OPTIONS: dict[str, type] = {"control": dict, "match": list, "unit": float}
 NUM_FLIPS = 9999
@@ -41,8 +41,8 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
         groups = [np.arange(len(tags)), *(np.array([place]) for place in range(len(tags)))]
         found = bootstrap_contrasts(values, treatments, controls, groups)
         differences = (values[treatments] - values[controls]).mean(axis=1)
-        flips = signs(values.shape[2], NUM_FLIPS, stream(0, "against", str(evaluation), str(metric)))
-        adjusted = holm(sign_flip_p(differences, flips))
+        flips = random_signs(values.shape[2], NUM_FLIPS, stream(0, "against", str(evaluation), str(metric)))
+        adjusted = holm(sign_flip_p_value(differences, flips))
         for row, (treatment, control) in enumerate(zip(treatments, controls, strict=True)):
             low, high = unit * found.low[row, 0], unit * found.high[row, 0]
             answers.append(

@@ -30,8 +30,13 @@ from scipy.stats import rankdata
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.transfer.answers import Analysis, Answer, Verdict
-from crosslift.transfer.grid.plateau import best, isotonic, plateau, plateau_draws, rise, statistic
-from crosslift.transfer.variance.replicate_noise import Noise, noise_of_curves, noise_of_replicates, pooled
+from crosslift.transfer.grid.plateau import bias_corrected, gain_over_first, isotonic, maximum, plateau, plateau_draws
+from crosslift.transfer.variance.replicate_noise import (
+    NoiseVariance,
+    noise_from_curves,
+    noise_from_replicates,
+    pool_noise,
+)
 
 OPTIONS: dict[str, type] = {"claims": list, "unit": float, "margin": float}
 MEASURES = ("non_english", "relative", "seen", "unseen", "english", "gap")
@@ -107,7 +112,7 @@ def _measured(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame:
     ).sort("task", "model", "setting", "mixture", "dose")
 
 
-def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> Noise | None:
+def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> NoiseVariance | None:
     """Of one point, for one task and model: replicates of the same configuration, and the roughness of its curves."""
     if "task" not in where or "model" not in where:
         raise TransferError("claims: 'where' must name the task and the model, whose noise is taken.")
@@ -116,8 +121,8 @@ def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> Noise
     same = [part[measure].to_numpy() for _, part in at_zero.group_by("setting", maintain_order=True)]
     curves = [part[measure].to_numpy()[1:] for _, part in runs.group_by("setting", "mixture", maintain_order=True)]
     # Seen and unseen are other languages in each mixture, so that only the means over all can repeat at dose 0.
-    replicates = noise_of_replicates(same) if measure in {"non_english", "relative", "english"} else None
-    return pooled(replicates, noise_of_curves(curves))
+    replicates = noise_from_replicates(same) if measure in {"non_english", "relative", "english"} else None
+    return pool_noise(replicates, noise_from_curves(curves))
 
 
 def _answer(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
@@ -132,7 +137,7 @@ def _answer(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options:
 def _level(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
     """Numbers in the unit of the scores."""
     measure = claim.get("measure", "non_english")
-    function = {"rise": rise, "best": best, "mean": _mean}[claim["of"]]
+    function = {"rise": gain_over_first, "best": maximum, "mean": _mean}[claim["of"]]
     curves = [_Curve(table, claim["where"], measure)]
     if "minus" in claim:
         curves.append(_Curve(table, claim["minus"], measure))
@@ -144,7 +149,7 @@ def _level(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: 
     noises = [curve.noise for curve in curves]
     if any(noise is None for noise in noises):
         raise TransferError(f"{claim['claim']}: nothing says how much runs differ.")
-    found = statistic(
+    found = bias_corrected(
         (lambda a, b: function(a) - function(b)) if len(curves) == 2 else function,
         [curve.points for curve in curves],
         [noise for noise in noises if noise is not None],

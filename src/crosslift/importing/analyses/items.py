@@ -21,8 +21,8 @@ from crosslift.importing.results import Results
 from crosslift.streams import stream
 from crosslift.transfer.answers import Analysis, Answer
 from crosslift.transfer.estimates.multiplicity import holm
-from crosslift.transfer.estimates.resampling import cluster_weights
-from crosslift.transfer.estimates.wilson import wilson
+from crosslift.transfer.estimates.resampling import bootstrap_weights
+from crosslift.transfer.estimates.wilson import wilson_interval
 from crosslift.transfer.variance.agreement import consistency, mcnemar
 
 OPTIONS: dict[str, type] = {"unit": float}
@@ -58,10 +58,10 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
 
 def _of_run(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[Answer]:
     n = len(right)
-    weights = cluster_weights(n, NUM_RESAMPLES, stream(0, "items", run))
+    weights = bootstrap_weights(n, NUM_RESAMPLES, stream(0, "items", run))
     means = (weights.T @ right.mean(axis=1)) / weights.sum(axis=0)
     low, high = np.quantile(means, [0.025, 0.975])
-    naive = wilson(round(right.sum()), right.size)
+    naive = wilson_interval(round(right.sum()), right.size)
     found = consistency(right)
     answers = [
         Answer(
@@ -72,14 +72,14 @@ def _of_run(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[A
         ),
         Answer(
             question="Is it the same in all languages?", about=run, measure="items right in all languages, %",
-            value=100 * found.all_right, low=100 * wilson(round(found.all_right * n), n)[0],
-            high=100 * wilson(round(found.all_right * n), n)[1], runs=[run],
+            value=100 * found.all_right, low=100 * wilson_interval(round(found.all_right * n), n)[0],
+            high=100 * wilson_interval(round(found.all_right * n), n)[1], runs=[run],
             note=f"wrong in all {100 * found.all_wrong:.1f} %; answers agree in {100 * found.agreement:.1f} % of "
             f"pairs of languages, kappa {found.kappa:.2f}",
         ),
     ]  # fmt: skip
     for place, tag in enumerate(tags):
-        low, high = wilson(round(right[:, place].sum()), n)
+        low, high = wilson_interval(round(right[:, place].sum()), n)
         answers.append(
             Answer(
                 question="How good is it?", about=f"{run}, {tag}", measure="accuracy", runs=[run],

@@ -17,8 +17,8 @@ import polars as pl
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.transfer.answers import Analysis, Answer, Verdict
-from crosslift.transfer.grid.plateau import plateau, rise, statistic
-from crosslift.transfer.variance.replicate_noise import noise_of_replicates
+from crosslift.transfer.grid.plateau import bias_corrected, gain_over_first, plateau
+from crosslift.transfer.variance.replicate_noise import noise_from_replicates
 
 OPTIONS: dict[str, type] = {"unit": float, "margin": float}
 
@@ -34,13 +34,13 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
         .agg(pl.col("value").mean())
     )
     groups = [(int(number), part) for (number,), part in runs.sort("number").group_by("number", maintain_order=True)]
-    noise = noise_of_replicates([part["value"].to_numpy() for _, part in groups])
+    noise = noise_from_replicates([part["value"].to_numpy() for _, part in groups])
     if noise is None or len(groups) < 3:
         raise TransferError("it takes replicates and three numbers of languages to tell a curve from noise.")
     curve = np.array([part["value"].mean() for _, part in groups])
     per_point = replace(noise, variance=noise.variance / float(np.mean([part.height for _, part in groups])))
     numbers = [number for number, _ in groups]
-    gain = statistic(rise, [curve], [per_point])
+    gain = bias_corrected(gain_over_first, [curve], [per_point])
     found = plateau(curve, numbers, per_point, margin=margin / unit)
     verdict: Verdict = "supported" if gain.low > 0 else "cannot tell"
     names = runs["run"].to_list()

@@ -23,7 +23,7 @@ from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.streams import stream
 from crosslift.transfer.answers import Analysis, Answer, verdict
-from crosslift.transfer.estimates.wilson import wilson
+from crosslift.transfer.estimates.wilson import wilson_interval
 
 OPTIONS: dict[str, type] = {"contrasts": list, "match": list, "cluster": list, "unit": float}
 NUM_RESAMPLES = 4000
@@ -74,7 +74,7 @@ def _answers(pairs: pl.DataFrame, contrast: Mapping[str, Any], cluster: list[str
     found = verdict(None if low is None else low - bound, None if high is None else high - bound)
     about = f"{_shown(contrast['treatment'])} against {_shown(contrast['control'])}"
     won = int(groups["won"].sum())
-    naive = wilson(won, pairs.height)
+    naive = wilson_interval(won, pairs.height)
     generator = stream(0, "pairs", contrast["claim"])
     drawn = generator.integers(0, n, size=(NUM_RESAMPLES, max(n - 1, 1)))
     shares = groups["won"].to_numpy()[drawn].sum(axis=1) / groups["number"].to_numpy()[drawn].sum(axis=1)

@@ -17,7 +17,7 @@ import polars as pl
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.transfer.answers import Analysis, Answer
-from crosslift.transfer.variance.replicate_noise import over_replicates
+from crosslift.transfer.variance.replicate_noise import replicate_intervals
 
 OPTIONS: dict[str, type] = {
     "by": list,
@@ -32,7 +32,7 @@ OPTIONS: dict[str, type] = {
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     by = [*options.get("by", ["model", "mixture"]), "task", "metric", "language"]
-    table = over_replicates(results.table(), by)
+    table = replicate_intervals(results.table(), by)
     unit = float(options.get("printed_unit", 1.0))
     answers = [
         Answer(

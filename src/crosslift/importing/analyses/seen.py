@@ -19,7 +19,7 @@ from scipy import stats
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.transfer.answers import Analysis, Answer, verdict
-from crosslift.transfer.variance.mixed_model import codes_of, fit_mixed
+from crosslift.transfer.variance.mixed_model import fit_mixed_model, level_codes
 
 OPTIONS: dict[str, type] = {"unit": float, "where": dict}
 
@@ -45,10 +45,10 @@ def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[st
     num_both = per_cell.filter(pl.col("both") == 2).height
     if not num_both:
         raise TransferError(f"{task}: no language is trained on in some runs and not in others.")
-    fit = fit_mixed(
+    fit = fit_mixed_model(
         part["value"].to_numpy(),
         np.column_stack([np.ones(part.height), part["seen"].to_numpy().astype(float)]),
-        {"cell": codes_of(cell.to_numpy()), "run": codes_of(part["run"].to_numpy())},
+        {"cell": level_codes(cell.to_numpy()), "run": level_codes(part["run"].to_numpy())},
     )
     value, error = float(fit.coefficients[1]), float(fit.standard_errors[1])
     half = float(stats.t.ppf(0.975, max(num_both - 1, 1))) * error

@@ -15,9 +15,9 @@ import polars as pl
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.transfer.answers import Analysis, Answer, verdict
-from crosslift.transfer.model.cross_validation import validate
-from crosslift.transfer.model.gaussian_process import fit_transfer
-from crosslift.transfer.model.observations import observe
+from crosslift.transfer.model.cross_validation import cross_validate
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.observations import observations_of
 
 OPTIONS: dict[str, type] = {"total": float, "tasks": list, "unit": float}
 
@@ -37,10 +37,10 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
         part = table.filter(task=task)
         if part.is_empty():
             raise TransferError(f"transfer: no cells of the task '{task}'.")
-        observed = observe(part)
+        observed = observations_of(part)
         runs = sorted(set(part["run"]))
         for left_out in ("mixture", "language"):
-            found = validate(observed, left_out=left_out)
+            found = cross_validate(observed, left_out=left_out)
             low, high = found.better[1], found.better[2]
             answers.append(
                 Answer(
@@ -64,6 +64,6 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
                     note=f"root mean squared error without it {unit * found.without_similarity:.2f}",
                 )
             )  # fmt: skip
-        words = fit_transfer(observed).in_words()
+        words = fit_transfer_model(observed).in_words()
         parts.append(pl.DataFrame([{"task": task, "part": name, "sd": unit * value} for name, value in words.items()]))
     return Analysis(kind="transfer", answers=answers, tables={"parts": pl.concat(parts)})

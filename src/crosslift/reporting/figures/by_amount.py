@@ -17,9 +17,9 @@ from crosslift.reporting.figures.panels import (
     dose_panel,
     dose_scale,
     facets,
-    hundredfold,
+    in_points,
     panel,
-    start_of_doses,
+    with_dose_zero,
 )
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid.doses import dose_statistics
@@ -61,7 +61,7 @@ def score_by_num_languages(data: ReportData) -> Figure:
         "num_languages",
         "examples",
     ]
-    table = hundredfold(table).select(columns)
+    table = in_points(table).select(columns)
     pick = alt.selection_point(fields=["group"], bind="legend", name="pick_group")
     shown = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.12))
     most = int(table["num_languages"].max() or 1)  # type: ignore[arg-type]
@@ -128,16 +128,14 @@ def _by_dose(
     table = table.with_columns(group=pl.col("languages").replace(named))
     # Without any dose no language is seen yet. The curves still begin there: with the languages that later doses see.
     table = pl.concat(
-        [table.filter((pl.col("dose") > 0) | (pl.col("group") == "English")), start_of_doses(data, scores)],
+        [table.filter((pl.col("dose") > 0) | (pl.col("group") == "English")), with_dose_zero(data, scores)],
         how="diagonal",
     )
     columns = ["panel", "dose", "group", "value", "low", "high", "interval", "mixture", "trained", "examples", "family"]
     if flat is not None and not flat.is_empty():
         table = table.join(flat, on=["evaluation", "model", "family"], how="left", maintain_order="left")
         columns += ["plateau_low", "plateau_high"]
-    table = (
-        hundredfold(table.with_columns(panel=dose_panel(data, scores))).select(columns).sort("panel", "group", "dose")
-    )
+    table = in_points(table.with_columns(panel=dose_panel(data, scores))).select(columns).sort("panel", "group", "dose")
     order = scores.with_columns(panel=dose_panel(data, scores))["panel"].unique(maintain_order=True).to_list()
     pick = alt.selection_point(fields=["group"], bind="legend", name=f"pick_{estimand}")
     ticks = sorted(table["dose"].unique())

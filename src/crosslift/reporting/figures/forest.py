@@ -8,7 +8,7 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
-from crosslift.reporting.figures.panels import extent, hundredfold, panel
+from crosslift.reporting.figures.panels import in_points, label_width, panel
 from crosslift.reporting.sentences import gain_verdict
 
 FOREST_WIDTH = 560
@@ -32,7 +32,7 @@ def forest(data: ReportData) -> Figure:
     if table.is_empty():
         return Figure(**about, caption="Not drawn: no contrast is declared, or none of its runs is finished.")
     words = dict(zip(VERDICTS, VERDICT_WORDS, strict=True))
-    table = hundredfold(
+    table = in_points(
         table.with_columns(
             verdict=pl.struct("low", "high").map_elements(
                 lambda row: words[gain_verdict(row["low"], row["high"])], return_dtype=pl.String
@@ -61,7 +61,7 @@ def forest(data: ReportData) -> Figure:
         alt.Tooltip("note:N", title="note"),
     ]
     title = "gain over the control, all languages (points)"
-    axis = alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=extent(table["label"].to_list()))
+    axis = alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=label_width(table["label"].to_list()))
     grid = alt.Axis(grid=True, tickCount=8)
     charts = []
     for contrast in data.study.contrasts:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.wording import points
+from crosslift.reporting.wording import points_text
 from crosslift.transfer.estimates.language_groups import ENGLISH
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 240
@@ -37,11 +37,13 @@ def dose_scale(doses: list[int]) -> Any:
     return alt.Scale(type="symlog", nice=False, padding=14, constant=max(1, smallest))
 
 
-def hundredfold(table: pl.DataFrame) -> pl.DataFrame:
+def in_points(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(
         (pl.col("value", "low", "high") * 100).round(2),
         interval=pl.struct("low", "high").map_elements(
-            lambda row: f"[{points(row['low'])}, {points(row['high'])}]" if row["low"] is not None else "none",
+            lambda row: (
+                f"[{points_text(row['low'])}, {points_text(row['high'])}]" if row["low"] is not None else "none"
+            ),
             return_dtype=pl.String,
             skip_nulls=False,
         ),
@@ -69,7 +71,7 @@ def conditions(data: ReportData) -> pl.DataFrame:
     )
 
 
-def start_of_doses(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
+def with_dose_zero(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
     """Seen and unseen at dose 0, by the languages that the largest dose of the family trains on; without intervals."""
     rows = []
     trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
@@ -112,7 +114,7 @@ def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: 
             "mixture:N",
             sort=order,
             title=None,
-            axis=alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=extent(order)),
+            axis=alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=label_width(order)),
         ),
         tooltip=[
             alt.Tooltip("mixture:N"),
@@ -155,6 +157,6 @@ def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: 
     return alt.vconcat(*rows, spacing=26).resolve_scale(color="shared")
 
 
-def extent(labels: list[str]) -> int:
+def label_width(labels: list[str]) -> int:
     """Width in pixels that the longest label takes, so that the panels of a column stand flush."""
     return min(260, 12 + 6 * max(map(len, labels), default=0))

@@ -9,7 +9,7 @@ import polars as pl
 from crosslift.languages.similarity import order_by_similarity
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
-from crosslift.reporting.figures.panels import heat_map, hundredfold, panel
+from crosslift.reporting.figures.panels import heat_map, in_points, panel
 
 
 def transfer_heat_map(data: ReportData) -> Figure:
@@ -27,7 +27,7 @@ def transfer_heat_map(data: ReportData) -> Figure:
         return Figure(**about, caption="Not drawn: no contrast is declared, or none of its runs is finished.")
     trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
     table = (
-        hundredfold(gains)
+        in_points(gains)
         .with_columns(panel=pl.format("{} minus {}", panel(data), "control"))
         .with_columns(
             seen=pl.struct("mixture", "languages").map_elements(

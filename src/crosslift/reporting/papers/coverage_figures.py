@@ -137,7 +137,7 @@ def gain_over_base(data: ReportData) -> Figure:
         "name": "gain-over-base",
         "title": "English-only and bilingual minus the base model (P1, Figure 7)",
     }
-    grid = bilingual.coverage(data.cells).where(
+    grid = bilingual.coverage_grid(data.cells).where(
         pl.col("languages").list.len() <= 2, pl.col("languages").list.contains(ENGLISH)
     )
     base = data.cells.where(mixture="base")

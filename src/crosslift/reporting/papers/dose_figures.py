@@ -11,7 +11,7 @@ from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import SMALL_HEIGHT, SMALL_WIDTH, dose_scale, facets
 from crosslift.transfer.grid.cells import Cells
-from crosslift.transfer.grid.doses import by_dose, doses
+from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
 NO_DOSES = "Not drawn: the study has no family of kind “dose”."
 
@@ -44,9 +44,9 @@ def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: s
     return Figure(**about, datasets={"rows": table}, chart=facets(chart, table, columns=3), caption=caption)
 
 
-def _spread_rows(part: Cells, about: dict[str, Any], doses: list[int], draws: Any) -> list[dict[str, Any]]:
+def _spread_rows(part: Cells, about: dict[str, Any], dose_series: list[int], draws: Any) -> list[dict[str, Any]]:
     rows = []
-    for dose, line in zip(doses, draws, strict=True):
+    for dose, line in zip(dose_series, draws, strict=True):
         spread = part.spread(line)
         low, high = 100 * spread.low, 100 * spread.high
         rows.append(
@@ -61,10 +61,10 @@ def gap_by_dose(data: ReportData) -> Figure:
     """P2: seen minus unseen languages against examples per language."""
     about: dict[str, Any] = {"name": "gap-by-dose", "title": "Gap between seen and unseen languages (P2)"}
     rows = []
-    for what, part, seen, unseen in doses(data.cells):
+    for what, part, seen, unseen in dose_series(data.cells):
         if seen and unseen:
-            found, of_seen = by_dose(part, seen)
-            _, of_unseen = by_dose(part, unseen)
+            found, of_seen = mean_by_dose(part, seen)
+            _, of_unseen = mean_by_dose(part, unseen)
             panel = f"{what['evaluation']} · {what['family']}"
             rows += _spread_rows(part, {"panel": panel, "model": what["model"]}, found, of_seen - of_unseen)
     if not rows:
@@ -80,13 +80,13 @@ def by_setting(data: ReportData) -> Figure:
     """P2: one task against several, mean over the languages other than English."""
     about: dict[str, Any] = {"name": "by-setting", "title": "One task against several (P2)"}
     rows, several = [], set()
-    for what, part, seen, unseen in doses(data.cells):
+    for what, part, seen, unseen in dose_series(data.cells):
         setting = "several tasks" if "+" in part.table["setting"][0] else "one task"
         panel = f"{what['model']} · {what['evaluation']}"
         if setting == "several tasks":
             several.add(panel)
         if what["family"] in _widest_families(data):
-            found, others = by_dose(part, [*seen, *unseen])
+            found, others = mean_by_dose(part, [*seen, *unseen])
             rows += _spread_rows(part, {"panel": panel, "setting": setting}, found, others)
     rows = [row for row in rows if row["panel"] in several]
     if not rows:
@@ -107,12 +107,12 @@ def by_script(data: ReportData) -> Figure:
     about: dict[str, Any] = {"name": "by-script", "title": "Scripts: what the mixtures train on, and what it does (P2)"}
     rows = []
     trained = set()
-    for what, part, seen, unseen in doses(data.cells):
+    for what, part, seen, unseen in dose_series(data.cells):
         if "+" in part.table["setting"][0]:
             continue
         trained.add(tuple(sorted(seen)))
         for script, tags in _by_script([*seen, *unseen]).items():
-            found, means = by_dose(part, tags)
+            found, means = mean_by_dose(part, tags)
             panel = f"{what['model']} · {what['evaluation']} · {script}"
             rows += _spread_rows(part, {"panel": panel, "trained on": ", ".join(seen)}, found, means)
     models: dict[str, set[str]] = {row["panel"]: set() for row in rows}

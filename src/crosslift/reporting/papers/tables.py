@@ -13,12 +13,12 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.tables.cells import Cell, Grid
-from crosslift.reporting.wording import points
+from crosslift.reporting.wording import points_text
 from crosslift.transfer.answers import Verdict
 from crosslift.transfer.grid import bilingual, doses
 from crosslift.transfer.grid.paper_claims import paper_claims
 from crosslift.transfer.grid.regression import regression as regression_table
-from crosslift.transfer.variance.between_seeds import replicates as between_runs
+from crosslift.transfer.variance.between_seeds import between_seed_deviations as between_runs
 
 SHOWN: Mapping[Verdict, str] = {"supported": "shown", "not supported": "not shown", "cannot tell": "cannot tell"}
 
@@ -86,7 +86,11 @@ def grids(data: ReportData) -> dict[str, Grid]:
 
 
 def _range(low: float | None, high: float | None, *, signed: bool = True) -> str:
-    return "" if low is None or high is None else f"[{points(low, signed=signed)}, {points(high, signed=signed)}]"
+    return (
+        ""
+        if low is None or high is None
+        else f"[{points_text(low, signed=signed)}, {points_text(high, signed=signed)}]"
+    )
 
 
 def _number(text: str, css: str = "") -> Cell:
@@ -103,7 +107,7 @@ def _findings(data: ReportData) -> Grid:
         [
             Cell(text=row["claim"], note=row["measure"], css="name wrap"),
             Cell(text=row["about"]),
-            _number(points(row["value"], signed=True), "strong"),
+            _number(points_text(row["value"], signed=True), "strong"),
             _number(_range(row["low"], row["high"])),
             Cell(text=row["verdict"], css=f"verdict {css[row['verdict']]}"),
         ]
@@ -129,9 +133,9 @@ def _wins(data: ReportData) -> Grid:
             _number(f"{row['num_wins']}/{row['num_cells']}"),
             _number(f"{100 * row['share']:.1f} %"),
             _number(_range(row["share_low"], row["share_high"], signed=False)),
-            _number(points(row["median"], signed=True)),
+            _number(points_text(row["median"], signed=True)),
             _number(_range(row["median_low"], row["median_high"])),
-            _number(points(row["mean"], signed=True), "strong"),
+            _number(points_text(row["mean"], signed=True), "strong"),
             _number(_range(row["low"], row["high"]), "strong"),
         ]
         for row in bilingual_wins(data).iter_rows(named=True)
@@ -158,7 +162,7 @@ def _not_worse(data: ReportData) -> Grid:
             _number(f"{row['not_worse'] / row['num_cases']:.0%}"),
             _number(f"{row['better'] / row['num_cases']:.0%}"),
         ]
-        for row in bilingual.not_worse(zero_shot(data)).iter_rows(named=True)
+        for row in bilingual.count_not_worse(zero_shot(data)).iter_rows(named=True)
     ]
     head = _head("evaluated languages", "languages trained on", "cases", "not worse", "better")
     return Grid(
@@ -194,10 +198,10 @@ def _doses(data: ReportData) -> Grid:
             Cell(text=f"{row['model']} · {row['evaluation']}", note=row["family"], css="name"),
             _number("–" if isnan(row["spearman"]) else f"{row['spearman']:.2f}".replace("-", "−")),
             _number(f"[{row['spearman_low']:.2f}, {row['spearman_high']:.2f}]".replace("-", "−")),
-            _number(points(row.get("gain"), signed=True)),
-            _number(points(row["mean"], signed=True), "strong"),
+            _number(points_text(row.get("gain"), signed=True)),
+            _number(points_text(row["mean"], signed=True), "strong"),
             _number(_range(row["low"], row["high"]), "strong"),
-            _number(points(row["gap_mean"], signed=True)),
+            _number(points_text(row["gap_mean"], signed=True)),
             _number(_range(row["gap_low"], row["gap_high"])),
             _number(_plateau(row), "strong"),
         ]
@@ -227,8 +231,8 @@ def _replicates(data: ReportData) -> Grid:
             rows.append(
                 [
                     Cell(text=row["evaluation"], note=names.get(row["language"], "mean over languages"), css="name"),
-                    _number(points(row["raw"])),
-                    _number(points(row["net"]), "strong"),
+                    _number(points_text(row["raw"])),
+                    _number(points_text(row["net"]), "strong"),
                     _number(f"{row['num_conditions']} × {1 + row['df'] / row['num_conditions']:.0f}"),
                 ]
             )

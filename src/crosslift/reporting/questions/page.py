@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from crosslift.files import replacing, write_text
+from crosslift.files import atomic_write, write_text
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import bundle, draw, for_script
 from crosslift.reporting.questions.figures import figures
@@ -17,7 +17,7 @@ from crosslift.transfer.answers import Analysis, as_table
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class PageHeader:
     """What stands above the answers."""
 
     eyebrow: str
@@ -31,12 +31,12 @@ class Head:
     """Where the runs behind a number are told, beside the page."""
 
 
-def write_page(folder: Path, head: Head, analysed: list[Analysis]) -> Path:
+def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path:
     """answers.csv, tables/*.csv, figures/*.svg and index.html, which is written last."""
     import jinja2
 
     answers = as_table(analysed)
-    with replacing(folder / "answers.csv", durable=False) as path:
+    with atomic_write(folder / "answers.csv", durable=False) as path:
         answers.write_csv(path)
     drawn = [draw(figure) for figure in figures(analysed)]
     for picture in drawn:
@@ -76,7 +76,7 @@ def _tables(folder: Path, analysed: list[Analysis]) -> list[dict[str, object]]:
     for number, one in enumerate(analysed):
         for name, table in one.tables.items():
             file = folder / "tables" / f"{one.kind}-{number}-{name}.csv"
-            with replacing(file, durable=False) as path:
+            with atomic_write(file, durable=False) as path:
                 _flat(table).write_csv(path)
             said.append(
                 {"file": f"tables/{file.name}", "name": f"{one.kind}: {name.replace('_', ' ')}", "rows": table.height}

@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.recommendation.advice import POINTS, Advised, amounts_in_words, largest_first
-from crosslift.reporting.questions.page import Head, write_page
+from crosslift.recommendation.advice import POINTS, Advice, amounts_in_words, largest_first
+from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.studies.study import Study
 from crosslift.transfer.answers import Analysis, Answer, Verdict, verdict
 
 
-def write_recommendation(folder: Path, study: Study, advised: Advised) -> Path | None:
+def write_recommendation(folder: Path, study: Study, advised: Advice) -> Path | None:
     """recommendation/index.html and a [mixtures] table to paste into a study file; returns the page, None without."""
     if (found := advised.found) is None:
         return None
@@ -49,13 +49,13 @@ def write_recommendation(folder: Path, study: Study, advised: Advised) -> Path |
         )  # fmt: skip
     mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.against)]
     mixtures += [(f"next best {n}", amounts) for n, (amounts, _) in enumerate(found.alternatives, start=1)]
-    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.worth_making, start=1)]
+    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.worthwhile_runs, start=1)]
     rows: list[dict[str, Any]] = [
         {"mixture": name, "language": tag, "amount": amount}
         for name, amounts in mixtures
         for tag, amount in largest_first(amounts)
     ]
-    head = Head(
+    head = PageHeader(
         eyebrow="Recommendation",
         title=study.name,
         question=f"Which mixture of {advised.budget.amount:,.0f} for {advised.model}, judged by {advised.evaluation}?",

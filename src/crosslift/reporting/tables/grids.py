@@ -18,7 +18,7 @@ from crosslift.reporting.tables.cells import (
     size_text,
     tokens_text,
 )
-from crosslift.reporting.wording import p_text, points, within
+from crosslift.reporting.wording import interval_text, p_value_text, points_text
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.estimates.language_groups import ENGLISH
 
@@ -33,10 +33,10 @@ def contrasts(data: ReportData) -> Grid:
                 Cell(text=row["declared"], note="primary" if row["primary"] else "", css="name"),
                 Cell(text=row["model"], note=row["evaluation"] or ""),
                 Cell(text=row["mixture"], note=f"minus {row['control']}", css="strong" if mean else ""),
-                Cell(text=points(row["value"], signed=True), css="number strong"),
-                Cell(text=within(row, signed=True), css="number"),
-                Cell(text=p_text(row["p"]).removeprefix("p = ").removeprefix("p "), css="number"),
-                Cell(text=p_text(row["p_adjusted"]).removeprefix("p = ").removeprefix("p "), css="number"),
+                Cell(text=points_text(row["value"], signed=True), css="number strong"),
+                Cell(text=interval_text(row, signed=True), css="number"),
+                Cell(text=p_value_text(row["p"]).removeprefix("p = ").removeprefix("p "), css="number"),
+                Cell(text=p_value_text(row["p_adjusted"]).removeprefix("p = ").removeprefix("p "), css="number"),
                 Cell(
                     text=row["verdict"], note=note, css=f"verdict {row['verdict'].replace(' ', '-')}", title=row["note"]
                 ),
@@ -63,8 +63,8 @@ def retention(data: ReportData) -> Grid | None:
         cells.append(Cell(text=first["mixture"], note=f"over {first['control']}"))
         for label in (ENGLISH, "high"):
             found = by_label.get(label, {"value": None, "low": None, "note": "not evaluated"})
-            cells.append(Cell(text=points(found["value"]), css="number strong", title=found["note"]))
-            cells.append(Cell(text=within(found), css="number"))
+            cells.append(Cell(text=points_text(found["value"]), css="number strong", title=found["note"]))
+            cells.append(Cell(text=interval_text(found), css="number"))
         rows.append(cells)
     names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
     return Grid(
@@ -103,8 +103,8 @@ def _score(row: dict[str, Any] | None, css: str, deepest: float) -> Cell:
     if row is None or row["value"] is None:
         return Cell(text="–", css=css, title=row["note"] if row else "not evaluated")
     note = f"{100 * row['low']:.0f}–{100 * row['high']:.0f}" if row["low"] is not None else ""
-    title = " ".join([points(row["value"]), within(row), row["note"]])
-    return Cell(text=points(row["value"]), note=note, css=css, title=title, tint=row["value"] / deepest)
+    title = " ".join([points_text(row["value"]), interval_text(row), row["note"]])
+    return Cell(text=points_text(row["value"]), note=note, css=css, title=title, tint=row["value"] / deepest)
 
 
 def failures(data: ReportData) -> Grid:

@@ -135,7 +135,7 @@ def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problem
     for tag in table.languages:
         if tag in table.fixed:
             problems.add(f"{place}.languages", f"'{tag}' is fixed and gets a dose too. Remove it from one of them.")
-    no_doubles(f"{place}.doses", table.doses, problems)
+    no_duplicate_mixtures(f"{place}.doses", table.doses, problems)
     for corpus in table.fixed_from:
         problems.reference(f"{place}.fixed_from", "corpus of the family", corpus, table.corpora)
     for corpus in table.corpora:
@@ -174,11 +174,11 @@ def _coverage(place: str, table: schema.CoverageTable, problems: Problems) -> No
             place, "needs languages (one list per mixture) or nested (one list), and not both. Remove one or add one."
         )
     if table.languages is not None:
-        no_doubles(f"{place}.languages", ["-".join(tags) for tags in table.languages], problems)
+        no_duplicate_mixtures(f"{place}.languages", ["-".join(tags) for tags in table.languages], problems)
         if table.sizes is not None:
             problems.add(f"{place}.sizes", "belongs to nested. Remove it.")
     if table.nested is not None:
-        no_doubles(f"{place}.sizes", table.sizes or [], problems)
+        no_duplicate_mixtures(f"{place}.sizes", table.sizes or [], problems)
         for size in table.sizes or []:
             if size > len(table.nested):
                 problems.add(
@@ -186,7 +186,7 @@ def _coverage(place: str, table: schema.CoverageTable, problems: Problems) -> No
                 )
 
 
-def no_doubles(place: str, values: Sequence[Any], problems: Problems) -> None:
+def no_duplicate_mixtures(place: str, values: Sequence[Any], problems: Problems) -> None:
     for value, count in Counter(values).items():
         if count > 1:
             problems.add(place, f"{value} stands {count} times. Remove the others.")

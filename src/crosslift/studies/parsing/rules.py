@@ -11,7 +11,7 @@ from pathlib import Path
 from crosslift.discover import member, members
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing import schema
-from crosslift.studies.parsing.mixture_rules import check_mixtures, no_doubles
+from crosslift.studies.parsing.mixture_rules import check_mixtures, no_duplicate_mixtures
 from crosslift.studies.parsing.problems import Problems, some
 from crosslift.studies.parsing.tables import Tables, treatments
 
@@ -210,9 +210,9 @@ def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables
     for i, name in enumerate(table.mixtures or []):
         if not name.startswith(hidden):
             problems.reference(f"{place}.mixtures[{i}]", "mixture or family", name, tables.mixture_names())
-    no_doubles(f"{place}.models", table.models or [], problems)
-    no_doubles(f"{place}.mixtures", table.mixtures or [], problems)
-    no_doubles(f"{place}.seeds", table.seeds or [], problems)
+    no_duplicate_mixtures(f"{place}.models", table.models or [], problems)
+    no_duplicate_mixtures(f"{place}.mixtures", table.mixtures or [], problems)
+    no_duplicate_mixtures(f"{place}.seeds", table.seeds or [], problems)
 
 
 def _hidden(tables: Tables) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ class ComponentTable(Table):
     counts: dict[str, Amount] | None = Field(None, description="language -> exact amount")
 
 
-class Drawn(Table):
+class SamplingTable(Table):
     """What mixtures and families have in common."""
 
     pairing: Literal["shared", "disjoint", "independent"] = Field(description=PAIRING)
@@ -76,14 +76,14 @@ class Drawn(Table):
     repeat: bool = Field(False, description="may items be repeated when the corpus is too small?")
 
 
-class MixtureTable(Drawn):
+class MixtureTable(SamplingTable):
     components: Annotated[list[ComponentTable], Field(min_length=1)] = Field(
         description='such as [{ corpus = "math-train", shares = { en = 0.5, sw = 0.5 } }]'
     )
     budget: BudgetTable | None = Field(None, description="needed with shares")
 
 
-class Family(Drawn):
+class Family(SamplingTable):
     corpora: Names = Field(description="names of corpora")
     setting: Literal["single", "multi"] = Field(
         "single", description='"single": one mixture per corpus; "multi": one mixture joins all corpora'
@@ -211,14 +211,14 @@ class ContrastTable(Table):
     primary: bool = False
 
 
-class Head(Table):
+class HeaderTable(Table):
     name: Text = Field(description="letters, digits, '_', '+' and '-'")
     question: str = Field("", description="what the study asks, in a sentence")
     hypothesis: str = Field("", description="what you expect, written before the first run")
     data_seed: Amount = Field(0, description="which items are drawn; apart from the training seeds")
 
 
-class StudyFile(Head):
+class StudyFile(HeaderTable):
     """study.toml: what is asked. The whole is needed for the JSON Schema only; reading goes table by table."""
 
     model_config = ConfigDict(defer_build=True)

@@ -26,7 +26,7 @@ class Tables:
     """The file, read. None stands for what is there and wrong: it may be referred to, and is not looked into."""
 
     folder: Path
-    head: schema.Head | None = None
+    head: schema.HeaderTable | None = None
     models: dict[str, schema.ModelTable | None] = field(default_factory=dict)
     corpora: dict[str, schema.CorpusTable | None] = field(default_factory=dict)
     mixtures: dict[str, schema.MixtureTable | None] = field(default_factory=dict)
@@ -79,7 +79,9 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
             table = "[training]" if key == "training" else f"[{key}.<name>]"
             problems.add("", f"there is no table {table}. Add one.")
     tables = Tables(folder=folder)
-    tables.head = _entry(schema.Head, {key: raw[key] for key in schema.Head.model_fields if key in raw}, "", problems)
+    tables.head = _entry(
+        schema.HeaderTable, {key: raw[key] for key in schema.HeaderTable.model_fields if key in raw}, "", problems
+    )
     for key, kind in schema.TABLES.items():
         entries = raw.get(key, {})
         if not isinstance(entries, dict):

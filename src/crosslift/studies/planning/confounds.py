@@ -21,7 +21,7 @@ SAME = 0.01
 """Amounts that differ by less count as equal."""
 
 
-class Warned(NamedTuple):
+class Confound(NamedTuple):
     """One warning: the same sentence of several places is said once."""
 
     kind: str
@@ -40,9 +40,9 @@ def confounds(study: Study) -> tuple[str, ...]:
     return (*said, *_training(study), *_items(study), *_languages(study), *_prompts(study), *_design(study))
 
 
-def _contrast(study: Study, contrast: Contrast) -> Iterator[Warned]:
-    def warned(sentence: str, numbers: str = "") -> Warned:
-        return Warned("contrasts", f"'{contrast.name}'" + (f" ({numbers})" if numbers else ""), sentence)
+def _contrast(study: Study, contrast: Contrast) -> Iterator[Confound]:
+    def warned(sentence: str, numbers: str = "") -> Confound:
+        return Confound("contrasts", f"'{contrast.name}'" + (f" ({numbers})" if numbers else ""), sentence)
 
     if contrast.control == "base":
         yield warned("against the untouched base model a gain includes learning the form of the answer.")

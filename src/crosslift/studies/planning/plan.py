@@ -14,7 +14,7 @@ from crosslift.studies.planning.volume import checkpoint_bytes, training_flops
 from crosslift.studies.run import Run
 from crosslift.studies.study import Block, Study
 from crosslift.training.trainer import num_steps
-from crosslift.transfer.design.power import Design, smallest_difference, what_buys_what
+from crosslift.transfer.design.power import Design, detectable_after_doubling, smallest_difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,9 @@ def plan(
             for one in study.evaluations.values()
         },
         buys={
-            one.name: what_buys_what(Design(items=number, languages=len(one.languages), seeds=len(study.seeds)))
+            one.name: detectable_after_doubling(
+                Design(items=number, languages=len(one.languages), seeds=len(study.seeds))
+            )
             for one in study.evaluations.values()
             if (number := items[one.corpus]) is not None
         },

@@ -11,7 +11,7 @@ from scipy.stats import norm
 DISCORDANCE = 0.2
 """Share of items that exactly one of two runs gets right. Between .14 and .28 for fine-tuned models on MGSM and
 API-Bank; after a first study, take its own."""
-SHARED = 0.1
+LANGUAGE_CORRELATION = 0.1
 """Correlation between two languages of what an item adds to a difference between two runs: items are translations of
 each other. .07 (math) and .11 (API calling) in the pocket studies."""
 RUN_NOISE = 0.02
@@ -56,7 +56,11 @@ class Design:
 
 
 def standard_error(
-    design: Design, *, discordance: float = DISCORDANCE, shared: float = SHARED, run_noise: float = RUN_NOISE
+    design: Design,
+    *,
+    discordance: float = DISCORDANCE,
+    shared: float = LANGUAGE_CORRELATION,
+    run_noise: float = RUN_NOISE,
 ) -> float:
     """Of the difference between two mixtures' means over items, languages and seeds.
 
@@ -71,11 +75,11 @@ def standard_error(
     return math.sqrt(by_items * kept / design.pairs + by_runs)
 
 
-def detectable(
+def detectable_difference(
     design: Design,
     *,
     discordance: float = DISCORDANCE,
-    shared: float = SHARED,
+    shared: float = LANGUAGE_CORRELATION,
     run_noise: float = RUN_NOISE,
     alpha: float = 0.05,
     power: float = 0.8,
@@ -89,7 +93,7 @@ def detectable(
     return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error
 
 
-def what_buys_what(design: Design, **assumed: float) -> dict[str, float]:
+def detectable_after_doubling(design: Design, **assumed: float) -> dict[str, float]:
     """The design as it is, and with twice of each thing that can be bought: label and smallest difference."""
     changed = {
         "as planned": design,
@@ -98,4 +102,4 @@ def what_buys_what(design: Design, **assumed: float) -> dict[str, float]:
         "twice the seeds": replace(design, seeds=2 * design.seeds),
         "twice the models": replace(design, pairs=2 * design.pairs),
     }
-    return {label: detectable(one, **assumed) for label, one in changed.items()}
+    return {label: detectable_difference(one, **assumed) for label, one in changed.items()}

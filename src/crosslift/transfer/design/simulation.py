@@ -17,7 +17,7 @@ from scipy.special import ndtr
 
 
 @dataclass(frozen=True, kw_only=True)
-class Truth:
+class SimulationTruth:
     """Standard deviations of the latent parts; the noise's is `noise`."""
 
     mu: float = 0.2
@@ -43,15 +43,21 @@ class Truth:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Simulated:
+class SimulatedStudy:
     right: np.ndarray  # (conditions, seeds, languages, items), 0 or 1
     languages: np.ndarray  # (languages,) latent levels
     runs: np.ndarray  # (conditions, seeds) latent levels
 
 
 def simulate(
-    truth: Truth, effects: np.ndarray, *, seeds: int, languages: np.ndarray, items: int, generator: np.random.Generator
-) -> Simulated:
+    truth: SimulationTruth,
+    effects: np.ndarray,
+    *,
+    seeds: int,
+    languages: np.ndarray,
+    items: int,
+    generator: np.random.Generator,
+) -> SimulatedStudy:
     """Scores of one study.
 
     Args:
@@ -76,7 +82,7 @@ def simulate(
         + part(truth.item_run, 0, 1, 3)
         + part(truth.noise, 0, 1, 2, 3)
     )
-    return Simulated(right=(latent > 0).astype(np.float64), languages=languages, runs=runs[:, :, 0, 0])
+    return SimulatedStudy(right=(latent > 0).astype(np.float64), languages=languages, runs=runs[:, :, 0, 0])
 
 
 def discordance(right: np.ndarray) -> float:

@@ -96,7 +96,7 @@ class Resampled:
     def weights(self) -> np.ndarray:
         """(clusters, resamples). The stream names the evaluation alone: all metrics share their resamples."""
         generator = stream(self.seed, "transfer", "clusters", self.panel.evaluation)
-        return resample.cluster_weights(self.panel.num_clusters, self.num_resamples, generator)
+        return resample.bootstrap_weights(self.panel.num_clusters, self.num_resamples, generator)
 
     @cached_property
     def means(self) -> np.ndarray:

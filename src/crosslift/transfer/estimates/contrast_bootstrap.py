@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosslift.streams import stream
-from crosslift.transfer.estimates.resampling import cluster_weights
+from crosslift.transfer.estimates.resampling import bootstrap_weights
 
 BLOCK = 256
 
@@ -51,7 +51,7 @@ def bootstrap_contrasts(
         Percentile intervals. They hold the noise of items; `estimands` adds run-to-run noise and small-sample factors.
     """
     if weights is None:
-        weights = cluster_weights(values.shape[2], num_resamples, stream(seed, "transfer", "bulk"))
+        weights = bootstrap_weights(values.shape[2], num_resamples, stream(seed, "transfer", "bulk"))
     shares = (weights / weights.sum(axis=0)).astype(
         np.float32 if values.shape[2] > 1 and weights.shape[1] > 1000 else float
     )

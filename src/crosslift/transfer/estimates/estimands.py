@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crosslift.transfer.estimates.language_groups import ENGLISH
-from crosslift.transfer.estimates.number import Number, difference, ratio
+from crosslift.transfer.estimates.number import ResampledStatistic, difference, ratio
 
 Groups = Mapping[str, np.ndarray]
 """Label -> positions of the languages, see `groups.groups`."""
@@ -72,7 +72,7 @@ class Comparison:
 
     name: str
     of: Estimand
-    by: Callable[[Number, Number], Number]
+    by: Callable[[ResampledStatistic, ResampledStatistic], ResampledStatistic]
     labels: Callable[[Groups], tuple[str, ...]]
     bounds: tuple[float, float]
     tested: bool

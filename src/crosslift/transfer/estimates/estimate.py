@@ -18,11 +18,11 @@ from crosslift.transfer.estimates.estimands import (
     Estimand,
     Groups,
 )
-from crosslift.transfer.estimates.language_groups import groups
+from crosslift.transfer.estimates.language_groups import language_groups
 from crosslift.transfer.estimates.multiplicity import adjust
-from crosslift.transfer.estimates.number import Number, combine, number
+from crosslift.transfer.estimates.number import ResampledStatistic, combine, resampled_statistic
 from crosslift.transfer.estimates.panel import panels
-from crosslift.transfer.estimates.statement import Statement, conclude
+from crosslift.transfer.estimates.statement import Statement, rows_of_statements
 
 ESTIMATES = pl.Schema(
     {
@@ -109,10 +109,10 @@ def estimate(
     rows: list[dict[str, Any]] = []
     for panel in panels(scores, runs):
         resampled = Resampled(panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed)
-        rows += conclude(resampled, _of_conditions(resampled), level=level)
+        rows += rows_of_statements(resampled, _of_conditions(resampled), level=level)
         is_primary = primary[panel.task] == panel.metric
         for contrast in contrasts:
-            rows += conclude(resampled, _of_contrast(resampled, contrast, is_primary=is_primary), level=level)
+            rows += rows_of_statements(resampled, _of_contrast(resampled, contrast, is_primary=is_primary), level=level)
     rows += _without_common_ground(known, contrasts, rows)
     return adjust(pl.DataFrame(rows, schema=ESTIMATES, infer_schema_length=None))
 
@@ -120,7 +120,7 @@ def estimate(
 def _of_conditions(resampled: Resampled) -> Iterator[Statement]:
     for condition in resampled.present:
         for estimand in ESTIMANDS:
-            for label in estimand.labels(groups(resampled.panel.languages, condition.trained)):
+            for label in estimand.labels(language_groups(resampled.panel.languages, condition.trained)):
                 yield _statement(resampled, estimand, label, condition)
 
 
@@ -134,7 +134,7 @@ def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) 
         if control is None or not treatments:
             continue
         for comparison in COMPARISONS:
-            for label in comparison.labels(groups(resampled.panel.languages, ())):
+            for label in comparison.labels(language_groups(resampled.panel.languages, ())):
                 declared = contrast.primary and is_primary and comparison is GAIN and label == "all"
                 single = declared and len(treatments) == 1
                 each = [
@@ -148,11 +148,11 @@ def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) 
 
 def _statement(resampled: Resampled, estimand: Estimand, label: str, condition: Condition) -> Statement:
     """One estimand of one condition."""
-    languages = groups(resampled.panel.languages, condition.trained)
+    languages = language_groups(resampled.panel.languages, condition.trained)
     positions, problem = _common_ground(resampled, estimand, label, languages, [condition])
-    made: Number | None = None
+    made: ResampledStatistic | None = None
     if not problem:
-        made = number(
+        made = resampled_statistic(
             resampled, condition.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
         )
     return Statement(
@@ -181,13 +181,13 @@ def _compared(
     primary: bool,
 ) -> Statement:
     """One comparison of a treatment with its control; both sides by the treatment's groups."""
-    languages = groups(resampled.panel.languages, treatment.trained)
+    languages = language_groups(resampled.panel.languages, treatment.trained)
     estimand = comparison.of
     positions, problem = _common_ground(resampled, estimand, label, languages, [treatment, control])
-    made: Number | None = None
+    made: ResampledStatistic | None = None
     if not problem:
         one, other = (
-            number(
+            resampled_statistic(
                 resampled, side.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
             )
             for side in (treatment, control)

@@ -19,7 +19,7 @@ FIXED = ("all", "non-English", "seen", "unseen", "high", "low")
 
 
 @cache
-def groups(evaluated: tuple[str, ...], trained: tuple[str, ...]) -> dict[str, np.ndarray]:
+def language_groups(evaluated: tuple[str, ...], trained: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Positions in `evaluated` of every group and of every single language.
 
     `all`; `non-English`; `seen`: trained on, without English; `unseen`: not trained on, without English; `high` and

@@ -19,7 +19,7 @@ Key = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Number:
+class ResampledStatistic:
     """All numbers that are combined are of one model, which run-to-run noise is pooled over."""
 
     draws: np.ndarray
@@ -40,22 +40,26 @@ class Number:
 
     def interval(self, resampled: Resampled, *, num_clusters: int, level: float) -> resample.Interval:
         shakes = [
-            resample.Shake(raw=self.raw[key], net=self.net[key], normals=resampled.normals[key])
+            resample.RunNoiseDraws(raw=self.raw[key], net=self.net[key], normals=resampled.normals[key])
             for key in sorted(self.raw)
         ]
-        return resample.interval(self.draws, shakes, df_runs=self.df_runs, num_clusters=num_clusters, level=level)
+        return resample.expanded_percentile_interval(
+            self.draws, shakes, df_runs=self.df_runs, num_clusters=num_clusters, level=level
+        )
 
 
-def number(resampled: Resampled, key: Key, function: Callable[[np.ndarray], np.ndarray], *, linear: bool) -> Number:
+def resampled_statistic(
+    resampled: Resampled, key: Key, function: Callable[[np.ndarray], np.ndarray], *, linear: bool
+) -> ResampledStatistic:
     """The number that `function` makes of one condition's means, shape (languages, columns) -> (columns,)."""
     draws = function(resampled.condition_means(key))
     contributions = function(resampled.contributions(key)) if linear else None
     num_seeds = len(resampled.run_positions[key])
     if num_seeds == 1:
         single = frozenset([key] if key[1] != "base" else [])
-        return Number(draws=draws, contributions=contributions, single=single)
+        return ResampledStatistic(draws=draws, contributions=contributions, single=single)
     noise = resampled.run_noise(key[0], function)
-    return Number(
+    return ResampledStatistic(
         draws=draws,
         contributions=contributions,
         raw={key: math.sqrt(noise.raw / num_seeds)},
@@ -64,7 +68,7 @@ def number(resampled: Resampled, key: Key, function: Callable[[np.ndarray], np.n
     )
 
 
-def combine(terms: Iterable[tuple[float, Number]]) -> Number:
+def combine(terms: Iterable[tuple[float, ResampledStatistic]]) -> ResampledStatistic:
     """sum_i weight_i number_i. Noise of a condition in several terms (a control) is the same noise in each."""
     draws: np.ndarray | float = 0.0
     contributions: np.ndarray | float | None = 0.0
@@ -81,7 +85,7 @@ def combine(terms: Iterable[tuple[float, Number]]) -> Number:
                 total[key] = total.get(key, 0.0) + weight * deviation
         single |= term.single
         df_runs = max(df_runs, term.df_runs)
-    return Number(
+    return ResampledStatistic(
         draws=np.asarray(draws),
         contributions=None if contributions is None else np.asarray(contributions),
         raw=raw,
@@ -91,17 +95,17 @@ def combine(terms: Iterable[tuple[float, Number]]) -> Number:
     )
 
 
-def difference(one: Number, other: Number) -> Number:
+def difference(one: ResampledStatistic, other: ResampledStatistic) -> ResampledStatistic:
     """One minus the other."""
     return combine(((1.0, one), (-1.0, other)))
 
 
-def ratio(one: Number, other: Number) -> Number:
+def ratio(one: ResampledStatistic, other: ResampledStatistic) -> ResampledStatistic:
     """One divided by the other, resample by resample, noise between runs to first order; NaN where the other is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = np.where(other.draws != 0, one.draws / other.draws, np.nan)
     base = other.value or math.nan
     slopes = combine(((1 / base, one), (-one.value / base**2, other)))
-    return Number(
+    return ResampledStatistic(
         draws=draws, contributions=None, raw=slopes.raw, net=slopes.net, df_runs=slopes.df_runs, single=slopes.single
     )

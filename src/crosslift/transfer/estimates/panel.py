@@ -60,7 +60,7 @@ def shortened(names: list[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def check(scores: pl.DataFrame, runs: pl.DataFrame) -> None:
+def validate_tables(scores: pl.DataFrame, runs: pl.DataFrame) -> None:
     """Refuse tables on which no estimate could be right.
 
     Raises:
@@ -88,7 +88,7 @@ def panels(scores: pl.DataFrame, runs: pl.DataFrame) -> Iterator[Panel]:
     Raises:
         TransferError: a sample is scored twice, an item lies in two clusters, or an evaluation mixes tasks.
     """
-    check(scores, runs)
+    validate_tables(scores, runs)
     for (evaluation,), rows in sorted(scores.group_by("evaluation"), key=lambda pair: str(pair[0][0])):
         tasks = rows["task"].unique().to_list()
         if len(tasks) > 1:

@@ -33,7 +33,7 @@ import numpy as np
 from scipy import special
 
 
-def cluster_weights(num_clusters: int, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
+def bootstrap_weights(num_clusters: int, num_resamples: int, generator: np.random.Generator) -> np.ndarray:
     """How often each cluster is drawn: whole numbers, shape (num_clusters, num_resamples); columns sum to n - 1."""
     draws = generator.integers(0, num_clusters, size=(num_resamples, num_clusters - 1))
     draws += np.arange(num_resamples)[:, None] * num_clusters
@@ -95,7 +95,7 @@ def run_noise(conditions: Sequence[np.ndarray]) -> RunNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shake:
+class RunNoiseDraws:
     """What run-to-run noise of one condition adds to one number: standard deviations, and draws of it."""
 
     raw: float
@@ -111,8 +111,8 @@ class Interval:
     df: float
 
 
-def interval(
-    draws: np.ndarray, shakes: Sequence[Shake] = (), *, df_runs: int = 0, num_clusters: int, level: float
+def expanded_percentile_interval(
+    draws: np.ndarray, shakes: Sequence[RunNoiseDraws] = (), *, df_runs: int = 0, num_clusters: int, level: float
 ) -> Interval:
     """Expanded percentile interval, see the module.
 
@@ -137,12 +137,12 @@ def interval(
     return Interval(low=float(low), high=float(high), standard_error=math.sqrt(total), df=df)
 
 
-def signs(num_clusters: int, num_flips: int, generator: np.random.Generator) -> np.ndarray:
+def random_signs(num_clusters: int, num_flips: int, generator: np.random.Generator) -> np.ndarray:
     """+1 or -1 per cluster and flip, shape (num_clusters, num_flips)."""
     return (2 * generator.integers(0, 2, size=(num_clusters, num_flips), dtype=np.int8) - 1).astype(np.int8)
 
 
-def sign_flip_p(contributions: np.ndarray, flips: np.ndarray, block: int = 512) -> np.ndarray:
+def sign_flip_p_value(contributions: np.ndarray, flips: np.ndarray, block: int = 512) -> np.ndarray:
     """Two-sided p-values of "the two sides are alike", by swapping the sides within clusters.
 
     p = (1 + #{|sum_c s_c d_c| >= |sum_c d_c|}) / (1 + num_flips). The 1 is the observed order itself, without which p
@@ -160,7 +160,7 @@ def sign_flip_p(contributions: np.ndarray, flips: np.ndarray, block: int = 512) 
     return np.asarray((1 + reached) / (1 + flips.shape[1]))
 
 
-def t_p(value: float, standard_error: float, df: float) -> float:
+def t_test_p_value(value: float, standard_error: float, df: float) -> float:
     """Two-sided p-value of "the number is 0" where runs were resampled too; agrees with the interval."""
     if standard_error == 0:
         return 1.0 if value == 0 else 0.0

@@ -11,7 +11,7 @@ import numpy as np
 from crosslift.streams import stream
 from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.conditions import Resampled
-from crosslift.transfer.estimates.number import Number
+from crosslift.transfer.estimates.number import ResampledStatistic
 from crosslift.transfer.estimates.wilson import half_width_without_spread
 
 MIN_FLIPS = 9999
@@ -23,7 +23,7 @@ class Statement:
 
     columns: dict[str, Any]
     """Of ESTIMATES: all that identifies the statement."""
-    number: Number | None
+    number: ResampledStatistic | None
     problem: str
     positions: np.ndarray
     """Of the languages that it is about."""
@@ -33,7 +33,7 @@ class Statement:
     notes: tuple[str, ...] = field(default=())
 
 
-def conclude(resampled: Resampled, statements: Iterable[Statement], *, level: float) -> list[dict[str, Any]]:
+def rows_of_statements(resampled: Resampled, statements: Iterable[Statement], *, level: float) -> list[dict[str, Any]]:
     """Rows of ESTIMATES, in the order of the statements. Draws are let go one by one, flips made for all at once."""
     rows: list[dict[str, Any]] = []
     flipped: list[tuple[int, np.ndarray]] = []
@@ -45,8 +45,8 @@ def conclude(resampled: Resampled, statements: Iterable[Statement], *, level: fl
     if flipped:
         panel = resampled.panel
         generator = stream(resampled.seed, "transfer", "signs", panel.evaluation)
-        flips = resample.signs(panel.num_clusters, max(MIN_FLIPS, resampled.num_resamples), generator)
-        values = resample.sign_flip_p(np.stack([contributions for _, contributions in flipped]), flips)
+        flips = resample.random_signs(panel.num_clusters, max(MIN_FLIPS, resampled.num_resamples), generator)
+        values = resample.sign_flip_p_value(np.stack([contributions for _, contributions in flipped]), flips)
         for (index, _), p in zip(flipped, values, strict=True):
             rows[index]["p"] = float(p)
     return rows
@@ -95,5 +95,5 @@ def _conclude(resampled: Resampled, statement: Statement, level: float) -> tuple
         row["method"] += "; p by sign flips"
         return row, number.contributions
     row["method"] += "; p by t"
-    row["p"] = resample.t_p(number.value, interval.standard_error, interval.df)
+    row["p"] = resample.t_test_p_value(number.value, interval.standard_error, interval.df)
     return row, None

@@ -8,7 +8,7 @@ from scipy import special
 from scipy.stats import norm
 
 
-def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927), for independent trials.
 
     Raises:
@@ -16,10 +16,10 @@ def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, 
     """
     if not 0 <= successes <= trials or trials == 0:
         raise ValueError(f"{successes} of {trials} is not a share")
-    return wilson_of(successes / trials, trials, level=level)
+    return wilson_interval_of_share(successes / trials, trials, level=level)
 
 
-def wilson_of(share: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval_of_share(share: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a share in so many trials, which need not be whole."""
     z2 = float(norm.ppf((1 + level) / 2)) ** 2
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)

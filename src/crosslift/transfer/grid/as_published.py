@@ -20,7 +20,7 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from crosslift.transfer.estimates.language_groups import ENGLISH
-from crosslift.transfer.estimates.wilson import wilson
+from crosslift.transfer.estimates.wilson import wilson_interval
 
 Group = Literal["English", "direct", "transfer"]
 """Where a bilingual mixture is evaluated: in English, in its other language, in a language it does not train on."""
@@ -74,7 +74,7 @@ def wins(gains: Sequence[float], *, level: float = 0.95) -> Wins:
         ValueError: there are no differences.
     """
     num_wins = sum(gain > 0 for gain in gains)
-    low, high = wilson(num_wins, len(gains), level=level)
+    low, high = wilson_interval(num_wins, len(gains), level=level)
     return Wins(
         num_wins=num_wins,
         num_cells=len(gains),
@@ -99,7 +99,7 @@ def relative_to_english(cells: pl.DataFrame) -> pl.DataFrame:
     return joined.with_columns(relative=pl.col("non_english") / pl.col("english"))
 
 
-def gain_of_dose(relative: Sequence[float], doses: Sequence[int]) -> float:
+def largest_dose_gain(relative: Sequence[float], doses: Sequence[int]) -> float:
     """The best relative performance over all doses minus that without any (P2's gains of 6.8 and 8.7 points).
 
     The best of several noisy numbers is too large: this statistic is above 0 where nothing is gained.

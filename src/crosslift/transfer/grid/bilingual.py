@@ -20,7 +20,7 @@ from crosslift.transfer.grid import as_published
 from crosslift.transfer.grid.cells import Cells
 
 SETTINGS: tuple[as_published.Group, ...] = ("English", "direct", "transfer")
-NUM_PRINTED = 2000
+NUM_PUBLISHED_RESAMPLES = 2000
 """Resamples of cells for the intervals that the papers bootstrap."""
 
 
@@ -28,7 +28,7 @@ def _pairs(cells: Cells) -> tuple[pl.DataFrame, np.ndarray]:
     """Bilingual minus English-only: one row per pair (evaluation, model, partner, language, group), and its draws."""
     trained = pl.col("languages").list.len()
     english = pl.col("languages").list.contains(ENGLISH)
-    grid = coverage(cells)
+    grid = coverage_grid(cells)
     controls = grid.where(trained == 1, english)
     control = controls.index("evaluation", "model", "language")
     bilingual = grid.where(trained == 2, english)
@@ -47,7 +47,7 @@ def _pairs(cells: Cells) -> tuple[pl.DataFrame, np.ndarray]:
     return pl.DataFrame(rows), np.concatenate(draws)
 
 
-def coverage(cells: Cells, *, base: bool = False) -> Cells:
+def coverage_grid(cells: Cells, *, base: bool = False) -> Cells:
     """Per evaluation the first family with mixtures of one and of two languages: the grid of a study without its arms,
     which ask other questions (a fixed total, say). `base`: the untouched models, too."""
     first: dict[str, str] = {}
@@ -100,7 +100,7 @@ def bilingual(cells: Cells) -> pl.DataFrame:
 
 def _bootstrap_median(values: np.ndarray, level: float) -> tuple[float, float]:
     generator = stream(0, "transfer", "printed", "median")
-    drawn = generator.choice(values, size=(NUM_PRINTED, len(values)))
+    drawn = generator.choice(values, size=(NUM_PUBLISHED_RESAMPLES, len(values)))
     low, high = np.quantile(np.median(drawn, axis=1), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
@@ -116,7 +116,7 @@ def zero_shot(cells: Cells) -> pl.DataFrame:
         direct, ours).
     """
     size = pl.col("languages").list.len()
-    grid = coverage(cells)
+    grid = coverage_grid(cells)
     bilinguals = grid.where(size == 2, pl.col("languages").list.contains(ENGLISH))
     larger = grid.where(size >= 3)
     rows: list[dict[str, Any]] = []
@@ -139,7 +139,7 @@ def zero_shot(cells: Cells) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def not_worse(found: pl.DataFrame) -> pl.DataFrame:
+def count_not_worse(found: pl.DataFrame) -> pl.DataFrame:
     """P1's section 4.3: in how many cases zero-shot is not significantly worse than direct, by group and L.
 
     Returns:

@@ -15,7 +15,7 @@ import polars as pl
 
 from crosslift.transfer.estimates.conditions import Resampled, conditions
 from crosslift.transfer.estimates.panel import panels
-from crosslift.transfer.estimates.resampling import interval
+from crosslift.transfer.estimates.resampling import expanded_percentile_interval
 
 NUM_RESAMPLES = 1000
 
@@ -38,7 +38,7 @@ CELLS = pl.Schema(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class IntervalEstimate:
     """A number with the interval that resampled items give it. Run-to-run noise is not in it."""
 
     value: float
@@ -76,11 +76,11 @@ class Cells:
         """Over all cells, (1 + resamples,)."""
         return np.asarray(self.draws.mean(axis=0))
 
-    def spread(self, draws: np.ndarray) -> Spread:
+    def spread(self, draws: np.ndarray) -> IntervalEstimate:
         """The interval of a statistic of these cells, from its values under each resample, (1 + resamples,)."""
         fewest = min(self.num_clusters[name] for name in self.table["evaluation"].unique())
-        found = interval(draws, num_clusters=fewest, level=self.level)
-        return Spread(value=float(draws[0]), low=found.low, high=found.high)
+        found = expanded_percentile_interval(draws, num_clusters=fewest, level=self.level)
+        return IntervalEstimate(value=float(draws[0]), low=found.low, high=found.high)
 
     def index(self, *columns: str) -> dict[tuple[object, ...], int]:
         """Values of columns -> row, for pairing cells. Later rows win; ask for columns that tell cells apart."""

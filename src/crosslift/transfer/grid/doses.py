@@ -16,13 +16,13 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import as_published
 from crosslift.transfer.grid.cells import Cells
 from crosslift.transfer.grid.plateau import plateau
-from crosslift.transfer.variance.replicate_noise import noise_of_curves
+from crosslift.transfer.variance.replicate_noise import noise_from_curves
 
 PLATEAU_MARGIN = 0.02
 """Two points below the best a curve is held to be flat."""
 
 
-def doses(cells: Cells) -> Iterator[tuple[dict[str, str], Cells, tuple[str, ...], tuple[str, ...]]]:
+def dose_series(cells: Cells) -> Iterator[tuple[dict[str, str], Cells, tuple[str, ...], tuple[str, ...]]]:
     """Each dose series: its evaluation, model and family, its cells, and its seen and unseen languages (of the largest
     dose, English in neither)."""
     series = cells.where(pl.col("dose").is_not_null())
@@ -41,7 +41,7 @@ def doses(cells: Cells) -> Iterator[tuple[dict[str, str], Cells, tuple[str, ...]
         )
 
 
-def by_dose(part: Cells, tags: Sequence[str]) -> tuple[list[int], np.ndarray]:
+def mean_by_dose(part: Cells, tags: Sequence[str]) -> tuple[list[int], np.ndarray]:
     """Doses and the mean over languages at each, (doses, 1 + resamples)."""
     found = sorted(part.table["dose"].unique())
     return found, np.stack([part.where(pl.col("language").is_in(tags), dose=dose).mean() for dose in found])
@@ -59,13 +59,13 @@ def dose_statistics(cells: Cells) -> pl.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     series = []
-    for about, part, seen, unseen in doses(cells):
-        found, others = by_dose(part, [*seen, *unseen])
+    for about, part, seen, unseen in dose_series(cells):
+        found, others = mean_by_dose(part, [*seen, *unseen])
         if len(found) >= 3 and 0 in found and seen and unseen:
             series.append((about, part, seen, unseen, found, others))
     for about, part, seen, unseen, found, others in series:
-        _, of_seen = by_dose(part, seen)
-        _, of_unseen = by_dose(part, unseen)
+        _, of_seen = mean_by_dose(part, seen)
+        _, of_unseen = mean_by_dose(part, unseen)
         row = about | {
             "spearman": as_published.seen_unseen_correlation(of_seen[:, 0].tolist(), of_unseen[:, 0].tolist())
         }
@@ -73,9 +73,9 @@ def dose_statistics(cells: Cells) -> pl.DataFrame:
         correlation = part.spread(_correlation(*ranks))
         row |= {"spearman_low": max(-1.0, correlation.low), "spearman_high": min(1.0, correlation.high)}
         if ENGLISH in set(part.table["language"]):
-            _, english = by_dose(part, [ENGLISH])
+            _, english = mean_by_dose(part, [ENGLISH])
             with np.errstate(divide="ignore", invalid="ignore"):
-                row["gain"] = as_published.gain_of_dose((others / english)[:, 0].tolist(), found)
+                row["gain"] = as_published.largest_dose_gain((others / english)[:, 0].tolist(), found)
         start, end = found.index(0), len(found) - 1
         row |= part.spread(others[end] - others[start]).columns()
         gap = of_seen - of_unseen
@@ -92,7 +92,7 @@ def _of(about: dict[str, str]) -> tuple[str, str]:
 
 def _plateau(found: list[int], curve: np.ndarray, alike: Sequence[np.ndarray]) -> dict[str, Any]:
     """Where a curve may begin to be flat, by the roughness of all curves of its model and evaluation."""
-    noise = noise_of_curves(alike)
+    noise = noise_from_curves(alike)
     if noise is None:
         return {"plateau": None, "plateau_low": None, "plateau_high": None, "plateau_told": None}
     flat = plateau(curve, found, noise, margin=PLATEAU_MARGIN)

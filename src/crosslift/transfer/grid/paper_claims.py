@@ -14,9 +14,9 @@ import polars as pl
 from crosslift.languages.language import language
 from crosslift.transfer.answers import Answer, verdict
 from crosslift.transfer.estimates.language_groups import ENGLISH
-from crosslift.transfer.grid.bilingual import coverage
-from crosslift.transfer.grid.cells import Cells, Spread
-from crosslift.transfer.grid.doses import by_dose, doses
+from crosslift.transfer.grid.bilingual import coverage_grid
+from crosslift.transfer.grid.cells import Cells, IntervalEstimate
+from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
 MARGIN = 0.05
 """Zero-shot counts as good as direct where it is not more than 5 points worse."""
@@ -29,7 +29,7 @@ def paper_claims(cells: Cells) -> list[Answer]:
     return [found for claim in CLAIMS for found in claim(cells)]
 
 
-def _answer(*, claim: str, measure: str, about: str, spread: Spread) -> Answer:
+def _answer(*, claim: str, measure: str, about: str, spread: IntervalEstimate) -> Answer:
     """A claim with its number and verdict, in the unit of the scores."""
     return Answer(
         question=claim,
@@ -56,7 +56,7 @@ def _tags(cells: Cells, resource: str) -> list[str]:
 
 def more_languages_help(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.1."""
-    for evaluation in _evaluations(grid := coverage(cells)):
+    for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
         most = int(part.table.select(_size().max()).item())
         if most < 3:
@@ -72,7 +72,7 @@ def more_languages_help(cells: Cells) -> Iterator[Answer]:
 
 def low_resource_gain_most(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.1."""
-    for evaluation in _evaluations(grid := coverage(cells)):
+    for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
         most = int(part.table.select(_size().max()).item())
         groups = [part.where(pl.col("language").is_in(_tags(part, resource))) for resource in ("low", "high")]
@@ -126,7 +126,7 @@ def _bilingual_gain(part: Cells) -> np.ndarray:
 
 def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.3, as a question of equivalence: "not significantly worse" also describes a small test set."""
-    for evaluation in _evaluations(grid := coverage(cells)):
+    for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
         for resource in ("high", "low"):
             differences = []
@@ -150,8 +150,8 @@ def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
 def plateaus_differ(cells: Cells) -> Iterator[Answer]:
     """P2, section 4: math still gains where the other tasks have stopped to."""
     late: dict[tuple[str, str], list[tuple[str, np.ndarray]]] = {}
-    for about, part, seen, unseen in doses(cells):
-        found, means = by_dose(part, [*seen, *unseen])
+    for about, part, seen, unseen in dose_series(cells):
+        found, means = mean_by_dose(part, [*seen, *unseen])
         early = [dose for dose in found if 0 < dose <= EARLY * found[-1]]
         if not early or len(set(part.table["setting"])) != 1 or "+" in part.table["setting"][0]:
             continue
@@ -177,7 +177,7 @@ def _task(cells: Cells, evaluation: str) -> str:
 def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Answer]:
     """P2, section 5: the gap between seen and unseen languages, smaller model of a family minus larger one."""
     gaps: dict[tuple[str, str, str], list[tuple[int, str, np.ndarray]]] = {}
-    for about, part, seen, unseen in doses(cells):
+    for about, part, seen, unseen in dose_series(cells):
         if not seen or not unseen:
             continue
         trained = part.where(pl.col("dose") > 0)

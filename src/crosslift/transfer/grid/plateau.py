@@ -16,13 +16,13 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 from crosslift.streams import stream
-from crosslift.transfer.variance.replicate_noise import Noise
+from crosslift.transfer.variance.replicate_noise import NoiseVariance
 
 NUM_DRAWS = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistic:
+class BiasCorrected:
     """A number made from one or several curves, as observed and as corrected, with an interval."""
 
     observed: float
@@ -46,24 +46,24 @@ def isotonic(curve: np.ndarray) -> np.ndarray:
     return np.asarray(isotonic_regression(curve).x)
 
 
-def best(curve: np.ndarray) -> np.ndarray:
+def maximum(curve: np.ndarray) -> np.ndarray:
     """Over the last axis."""
     return np.asarray(curve.max(axis=-1))
 
 
-def rise(curve: np.ndarray) -> np.ndarray:
+def gain_over_first(curve: np.ndarray) -> np.ndarray:
     """The best minus the first."""
     return np.asarray(curve.max(axis=-1) - curve[..., 0])
 
 
-def statistic(
+def bias_corrected(
     function: Callable[..., np.ndarray],
     curves: Sequence[np.ndarray],
-    noises: Sequence[Noise],
+    noises: Sequence[NoiseVariance],
     *,
     level: float = 0.95,
     seed: int = 0,
-) -> Statistic:
+) -> BiasCorrected:
     """A function of curves, each (doses,), with what run-to-run noise leaves of it.
 
     Args:
@@ -76,7 +76,7 @@ def statistic(
     draws = np.asarray(function(*_simulated(fits, noises, seed)))
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
-    return Statistic(
+    return BiasCorrected(
         observed=observed,
         value=observed - (float(draws.mean()) - truth),
         low=observed - (float(high) - truth),
@@ -84,7 +84,7 @@ def statistic(
     )
 
 
-def plateau_of(curve: np.ndarray, doses: np.ndarray, margin: float) -> np.ndarray:
+def plateau_dose(curve: np.ndarray, doses: np.ndarray, margin: float) -> np.ndarray:
     """Smallest dose whose score is less than the margin below the largest; curves (..., doses) that do not fall."""
     close = curve >= curve[..., -1:] - margin
     found: np.ndarray = np.asarray(doses)[np.argmax(close, axis=-1)]
@@ -94,7 +94,7 @@ def plateau_of(curve: np.ndarray, doses: np.ndarray, margin: float) -> np.ndarra
 def plateau(
     curve: np.ndarray,
     doses: Sequence[float] | np.ndarray,
-    noise: Noise,
+    noise: NoiseVariance,
     *,
     margin: float,
     level: float = 0.95,
@@ -107,21 +107,23 @@ def plateau(
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
     return Plateau(
-        dose=float(plateau_of(fit, given, margin)),
+        dose=float(plateau_dose(fit, given, margin)),
         low=float(low),
         high=float(high),
         told=not (low <= given[1] and high >= given[-1]),
     )
 
 
-def plateau_draws(fit: np.ndarray, doses: np.ndarray, noise: Noise, *, margin: float, seed: int = 0) -> np.ndarray:
+def plateau_draws(
+    fit: np.ndarray, doses: np.ndarray, noise: NoiseVariance, *, margin: float, seed: int = 0
+) -> np.ndarray:
     """Plateaus of simulated curves, (NUM_DRAWS,)."""
     (simulated,) = _simulated([fit], [noise], seed)
     refitted = np.stack([isotonic(one) for one in simulated[:1000]])
-    return plateau_of(refitted, doses, margin)
+    return plateau_dose(refitted, doses, margin)
 
 
-def _simulated(fits: Sequence[np.ndarray], noises: Sequence[Noise], seed: int) -> list[np.ndarray]:
+def _simulated(fits: Sequence[np.ndarray], noises: Sequence[NoiseVariance], seed: int) -> list[np.ndarray]:
     return [
         fit + noise.draws((NUM_DRAWS, len(fit)), stream(seed, "plateau", str(number)))
         for number, (fit, noise) in enumerate(zip(fits, noises, strict=True))

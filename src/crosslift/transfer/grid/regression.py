@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.streams import stream
-from crosslift.transfer.grid.bilingual import NUM_PRINTED, coverage
+from crosslift.transfer.grid.bilingual import NUM_PUBLISHED_RESAMPLES, coverage_grid
 from crosslift.transfer.grid.cells import Cells
 
 TEST_SHARE = 0.3
@@ -30,7 +30,7 @@ def regression(cells: Cells) -> pl.DataFrame:
         term, mean (the coefficient), printed_low, printed_high, low, high (ours); then two rows with an R2 as `mean`.
         Empty where sizes or numbers of languages do not vary.
     """
-    part = coverage(cells, base=True).where(pl.col("num_parameters").is_not_null())
+    part = coverage_grid(cells, base=True).where(pl.col("num_parameters").is_not_null())
     if part.table.is_empty():
         return pl.DataFrame()
     design, terms = _design(part.table)
@@ -39,7 +39,7 @@ def regression(cells: Cells) -> pl.DataFrame:
     solve = np.linalg.pinv(design)
     ours = solve @ part.draws  # (terms, 1 + resamples)
     generator = stream(0, "transfer", "printed", "regression")
-    picks = generator.integers(0, len(design), size=(NUM_PRINTED, len(design)))
+    picks = generator.integers(0, len(design), size=(NUM_PUBLISHED_RESAMPLES, len(design)))
     printed = np.stack([np.linalg.pinv(design[pick]) @ part.draws[pick, 0] for pick in picks[:500]])
     tail = (1 - cells.level) / 2
     rows: list[dict[str, Any]] = []

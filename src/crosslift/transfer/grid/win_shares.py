@@ -14,11 +14,11 @@ import numpy as np
 from scipy.special import ndtri
 
 from crosslift.streams import stream
-from crosslift.transfer.estimates.wilson import wilson, wilson_of
+from crosslift.transfer.estimates.wilson import wilson_interval, wilson_interval_of_share
 
 
 @dataclass(frozen=True, kw_only=True)
-class SharedShare:
+class WinShare:
     """A share of wins with both intervals."""
 
     num_wins: int
@@ -29,7 +29,7 @@ class SharedShare:
     effective_cells: float
 
 
-def shared_share(
+def win_share(
     num_wins: int,
     baseline: np.ndarray,
     treatment: np.ndarray,
@@ -40,7 +40,7 @@ def shared_share(
     effect_spread: float,
     num_draws: int = 4000,
     seed: int = 0,
-) -> SharedShare:
+) -> WinShare:
     """The interval of a share of wins.
 
     Args:
@@ -68,11 +68,11 @@ def shared_share(
     p = float(shares.mean())
     effective = min(float(n), p * (1 - p) / float(shares.var(ddof=1)))
     observed = num_wins / n
-    low, high = wilson_of(observed, effective)
-    return SharedShare(
+    low, high = wilson_interval_of_share(observed, effective)
+    return WinShare(
         num_wins=num_wins,
         num_cells=n,
-        independent=wilson(num_wins, n),
+        independent=wilson_interval(num_wins, n),
         dependent=(low, high),
         effective_cells=effective,
     )

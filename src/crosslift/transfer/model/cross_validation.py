@@ -9,16 +9,16 @@ from scipy import stats
 
 from crosslift.errors import TransferError
 from crosslift.languages.similarity import KINDS, similarity
-from crosslift.transfer.model.features import PLAIN, SIMILAR, UNIT
-from crosslift.transfer.model.gaussian_process import fit_transfer
-from crosslift.transfer.model.observations import Amounts, Observed
+from crosslift.transfer.model.features import AMOUNT_UNIT, FEATURES, FEATURES_WITHOUT_SIMILARITY
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.observations import Amounts, Observations
 
-LEAST = 4
+MIN_GROUPS = 4
 """Groups that can be left out one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Validation:
+class CrossValidation:
     """Root mean squared errors where whole groups were left out, in the unit of the scores."""
 
     left_out: str
@@ -37,7 +37,7 @@ class Validation:
     """Mean squared error saved by similarity, likewise."""
 
 
-def validate(observed: Observed, *, left_out: str = "mixture") -> Validation:
+def cross_validate(observed: Observations, *, left_out: str = "mixture") -> CrossValidation:
     """Leave out one mixture, or one language, after the other.
 
     The variances, thirteen numbers, are those of all rows, so that one inverse serves all groups; choosing them
@@ -48,17 +48,17 @@ def validate(observed: Observed, *, left_out: str = "mixture") -> Validation:
     """
     groups = observed.mixtures if left_out == "mixture" else observed.languages
     labels = np.unique(groups)
-    if len(labels) < LEAST:
-        raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. {LEAST} are the least.")
+    if len(labels) < MIN_GROUPS:
+        raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. {MIN_GROUPS} are the least.")
     predicted = {
-        name: fit_transfer(observed, features=features).without(groups)
-        for name, features in (("model", SIMILAR), ("without", PLAIN))
+        name: fit_transfer_model(observed, features=features).without(groups)
+        for name, features in (("model", FEATURES), ("without", FEATURES_WITHOUT_SIMILARITY))
     }
     predicted["mean"], predicted["nearest"] = _baselines(observed, left_out)
     errors = {name: (values - observed.values) ** 2 for name, values in predicted.items()}
     known = ~np.isnan(errors["mean"]) & ~np.isnan(errors["nearest"])
     baseline = min(("mean", "nearest"), key=lambda name: float(errors[name][known].mean()))
-    return Validation(
+    return CrossValidation(
         left_out=left_out,
         num_groups=len(labels),
         model=float(np.sqrt(errors["model"][known].mean())),
@@ -70,7 +70,7 @@ def validate(observed: Observed, *, left_out: str = "mixture") -> Validation:
     )
 
 
-def _baselines(observed: Observed, left_out: str) -> tuple[np.ndarray, np.ndarray]:
+def _baselines(observed: Observations, left_out: str) -> tuple[np.ndarray, np.ndarray]:
     """The mean of what is alike in other groups, and the nearest of it, for each row; NaN where there is none."""
     mean, nearest = np.full(len(observed.values), np.nan), np.full(len(observed.values), np.nan)
     for row, (model, language, mixture, run) in enumerate(
@@ -96,7 +96,10 @@ def _baselines(observed: Observed, left_out: str) -> tuple[np.ndarray, np.ndarra
 
 def _distance(one: Amounts, other: Amounts) -> float:
     return float(
-        sum((np.log1p(one.get(tag, 0) / UNIT) - np.log1p(other.get(tag, 0) / UNIT)) ** 2 for tag in {*one, *other})
+        sum(
+            (np.log1p(one.get(tag, 0) / AMOUNT_UNIT) - np.log1p(other.get(tag, 0) / AMOUNT_UNIT)) ** 2
+            for tag in {*one, *other}
+        )
     )
 
 

@@ -9,18 +9,18 @@ import numpy as np
 from crosslift.languages.similarity import KINDS, similarity
 from crosslift.transfer.model.observations import Amounts
 
-SIMILAR = ("own", *KINDS, "total")
+FEATURES = ("own", *KINDS, "total")
 
 
-PLAIN = ("own", "total")
+FEATURES_WITHOUT_SIMILARITY = ("own", "total")
 """The features without similarity: what similarity adds is the difference to these."""
 
 
-UNIT = 100.0
+AMOUNT_UNIT = 100.0
 """Amounts enter as log(1 + amount / UNIT): the first hundred items count about as much as each later doubling."""
 
 
-def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = SIMILAR) -> np.ndarray:
+def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = FEATURES) -> np.ndarray:
     """What a mixture offers each language, shape (languages, features).
 
     Raises:
@@ -39,5 +39,5 @@ def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str]
             amount = np.full(len(languages), given.sum())
         else:
             amount = (others * similarity(name, languages, trained).reshape(others.shape)) @ given
-        columns.append(np.log1p(amount / UNIT))
+        columns.append(np.log1p(amount / AMOUNT_UNIT))
     return np.stack(columns, axis=1)

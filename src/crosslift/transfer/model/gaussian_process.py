@@ -17,8 +17,8 @@ of others weighted by genetic, syntactic and script similarity, and of the total
 on. A linear response with a normal prior is a kernel (C. E. Rasmussen and C. K. I. Williams 2006, Gaussian Processes
 for Machine Learning, chapters 2 and 5), so predictions come with an uncertainty that grows where nothing was tried.
 
-What the parts typically explain (TYPICAL) is known from a study that is over, so that one run, or none, is enough to
-say what should be tried next; many runs say it better themselves.
+Prior variances (PRIOR_LOG_VARIANCES) come from a finished study, so that the model can propose runs from no or one
+observed run on; with many runs the data dominate.
 
 Whether such a model may be believed is tested by leaving out whole mixtures or whole languages, never random rows:
 rows of one run share its fate, and a random split lets a model read the answer off its neighbours.
@@ -33,16 +33,25 @@ from functools import cached_property
 import numpy as np
 from scipy import linalg, optimize
 
-from crosslift.transfer.model.features import SIMILAR, features_of
-from crosslift.transfer.model.kernels import PARTS, _all_features, _covariance, _fertility, _parts, _Rows, _rows, _sizes
-from crosslift.transfer.model.observations import Amounts, Observed
+from crosslift.transfer.model.features import FEATURES, features_of
+from crosslift.transfer.model.kernels import (
+    COMPONENTS,
+    _all_features,
+    _covariance,
+    _fertility,
+    _parts,
+    _Rows,
+    _rows,
+    _sizes,
+)
+from crosslift.transfer.model.observations import Amounts, Observations
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransferModel:
     """A fitted model."""
 
-    observed: Observed
+    observed: Observations
     features: tuple[str, ...]
     centre: float
     scale: float
@@ -131,7 +140,7 @@ class TransferModel:
         """Standard deviation that each part of the model explains, in the unit of the scores."""
         return {
             name: float(self.scale * np.exp(value / 2))
-            for name, value in zip((*PARTS, "noise"), self.log_variances, strict=True)
+            for name, value in zip((*COMPONENTS, "noise"), self.log_variances, strict=True)
         }
 
 
@@ -139,24 +148,24 @@ def _key(amounts: Amounts) -> tuple[tuple[str, int], ...]:
     return tuple(sorted((tag, round(amount)) for tag, amount in amounts.items() if amount > 0))
 
 
-LOWEST = -14.0
+MIN_LOG_VARIANCE = -14.0
 """Of a log variance: a part that is this small is not there."""
-TYPICAL = np.array([-4.0, -3.2, -3.5, -4.8, -2.0, -2.0, 1.2, -3.4, -0.7, -2.0, -3.6, -5.9, -2.2])
+PRIOR_LOG_VARIANCES = np.array([-4.0, -3.2, -3.5, -4.8, -2.0, -2.0, 1.2, -3.4, -0.7, -2.0, -3.6, -5.9, -2.2])
 """Log variances that are expected before anything is seen, of PARTS and noise, for scores about 0 and of size 1: means
 over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2 for sizes and fertility."""
-PRECISION = 0.2
+PRIOR_PRECISION = 0.2
 """Of that expectation: a standard deviation is held to be within a factor of three either way."""
-TYPICAL_SCALE = 0.15
+PRIOR_SCALE = 0.15
 """Standard deviation of scores over cells, where there are none."""
-LEAST_SCALE = 0.03
+MIN_SCALE = 0.03
 
 
-def fit_transfer(
-    observed: Observed,
+def fit_transfer_model(
+    observed: Observations,
     *,
-    features: tuple[str, ...] = SIMILAR,
-    typical: np.ndarray = TYPICAL,
-    precision: float = PRECISION,
+    features: tuple[str, ...] = FEATURES,
+    typical: np.ndarray = PRIOR_LOG_VARIANCES,
+    precision: float = PRIOR_PRECISION,
     start: np.ndarray | None = None,
     max_steps: int = 60,
 ) -> TransferModel:
@@ -170,7 +179,7 @@ def fit_transfer(
     """
     num = len(observed.values)
     centre = float(observed.values.mean()) if num else 0.5
-    scale = max(float(observed.values.std()), LEAST_SCALE) if num else TYPICAL_SCALE
+    scale = max(float(observed.values.std()), MIN_SCALE) if num else PRIOR_SCALE
     usual = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
     rows = _rows(observed, features, usual)
     parts = _parts(rows, rows)
@@ -190,7 +199,12 @@ def fit_transfer(
 
     begin = typical if start is None else start
     found = optimize.minimize(
-        loss, begin, jac=True, method="L-BFGS-B", bounds=[(LOWEST, 4.0)] * len(begin), options={"maxiter": max_steps}
+        loss,
+        begin,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(MIN_LOG_VARIANCE, 4.0)] * len(begin),
+        options={"maxiter": max_steps},
     )
     return TransferModel(
         observed=observed,

@@ -10,9 +10,9 @@ import numpy as np
 
 from crosslift.languages.similarity import KINDS, facts, similarity
 from crosslift.transfer.model.features import features_of
-from crosslift.transfer.model.observations import Observed
+from crosslift.transfer.model.observations import Observations
 
-PARTS = (
+COMPONENTS = (
     "level",
     "model",
     "language",
@@ -39,7 +39,7 @@ class _Rows:
     fertility: np.ndarray
 
 
-def _rows(observed: Observed, names: tuple[str, ...], usual: np.ndarray) -> _Rows:
+def _rows(observed: Observations, names: tuple[str, ...], usual: np.ndarray) -> _Rows:
     return _Rows(
         features=_all_features(observed, names) - usual,
         models=observed.models,
@@ -51,12 +51,12 @@ def _rows(observed: Observed, names: tuple[str, ...], usual: np.ndarray) -> _Row
     )
 
 
-def _sizes(observed: Observed, models: np.ndarray) -> np.ndarray:
+def _sizes(observed: Observations, models: np.ndarray) -> np.ndarray:
     """About 0 and of size 1 over the observed models; 0 where nothing is known."""
     return _standard(observed.sizes, [str(model) for model in models])
 
 
-def _fertility(observed: Observed, models: np.ndarray, languages: np.ndarray) -> np.ndarray:
+def _fertility(observed: Observations, models: np.ndarray, languages: np.ndarray) -> np.ndarray:
     keys = [(str(model), str(tag)) for model, tag in zip(models, languages, strict=True)]
     return _standard(observed.fertility, keys)
 
@@ -68,7 +68,7 @@ def _standard(known: Mapping[Any, float], keys: Sequence[Any]) -> np.ndarray:
     return np.array([(known[key] - values.mean()) / values.std() if key in known else 0.0 for key in keys])
 
 
-def _all_features(observed: Observed, names: Sequence[str]) -> np.ndarray:
+def _all_features(observed: Observations, names: Sequence[str]) -> np.ndarray:
     tags = sorted(set(observed.languages))
     place = {tag: number for number, tag in enumerate(tags)}
     table = {mixture: features_of(observed.amounts[mixture], tags, names) for mixture in set(observed.mixtures)}

@@ -16,7 +16,7 @@ Amounts = Mapping[str, float]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class Observations:
     """Cells of one task and metric: one row per run x evaluation language."""
 
     values: np.ndarray  # (n,)
@@ -31,9 +31,9 @@ class Observed:
     fertility: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(model, language) -> log of tokens per item, where known."""
 
-    def take(self, rows: np.ndarray) -> Observed:
+    def take(self, rows: np.ndarray) -> Observations:
         """Some of the rows."""
-        return Observed(
+        return Observations(
             values=self.values[rows],
             runs=self.runs[rows],
             models=self.models[rows],
@@ -45,7 +45,7 @@ class Observed:
         )
 
 
-def observe(cells: pl.DataFrame) -> Observed:
+def observations_of(cells: pl.DataFrame) -> Observations:
     """Cells of one task and metric.
 
     Args:
@@ -65,19 +65,19 @@ def observe(cells: pl.DataFrame) -> Observed:
             raise TransferError("languages and amounts of a run are not as many.")
         key = tuple(sorted(zip(row["languages"], row["amounts"], strict=True)))
         mixtures.append(labels.setdefault(key, f"mixture {len(labels)}"))
-    return Observed(
+    return Observations(
         values=cells["value"].to_numpy(),
         runs=cells["run"].to_numpy().astype(str),
         models=cells["model"].to_numpy().astype(str),
         languages=cells["language"].to_numpy().astype(str),
         mixtures=pl.Series(mixtures).to_numpy().astype(str),
-        sizes=sizes_of(cells),
+        sizes=log_sizes(cells),
         fertility=_fertility(cells),
         amounts={label: {tag: float(amount) for tag, amount in key} for key, label in labels.items()},
     )
 
 
-def sizes_of(cells: pl.DataFrame) -> dict[str, float]:
+def log_sizes(cells: pl.DataFrame) -> dict[str, float]:
     """Model -> log10 of its parameters; empty where they are not known."""
     if "num_parameters" not in cells.columns:
         return {}

@@ -13,7 +13,9 @@ from crosslift.transfer.estimates.panel import panels
 NUM_RESAMPLES = 200
 
 
-def replicates(scores: pl.DataFrame, runs: pl.DataFrame, primary_metrics: Mapping[str, str]) -> pl.DataFrame:
+def between_seed_deviations(
+    scores: pl.DataFrame, runs: pl.DataFrame, primary_metrics: Mapping[str, str]
+) -> pl.DataFrame:
     """Standard deviation between runs that differ in the training seed alone, pooled over conditions of all models.
 
     Returns:

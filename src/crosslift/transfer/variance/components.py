@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.variance.mixed_model import codes_of, fit_mixed
+from crosslift.transfer.variance.mixed_model import fit_mixed_model, level_codes
 
-PARTS: Mapping[str, tuple[str, ...]] = {
+RANDOM_EFFECTS: Mapping[str, tuple[str, ...]] = {
     "item": ("item_id",),
     "item x language": ("item_id", "language"),
     "language": ("language",),
@@ -25,7 +25,7 @@ MAX_LEVELS = 600
 """Of all effects together; beyond that a subset of the items is taken, evenly."""
 
 
-def variance_shares(scores: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
+def variance_components(scores: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
     """Shares of the variance of single answers, per evaluation.
 
     A mixed model with an intercept and all effects crossed, by restricted maximum likelihood. Effects with one level,
@@ -46,8 +46,8 @@ def variance_shares(scores: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
         thinned = _thinned(part)
         groups: dict[str, np.ndarray] = {}
         sizes: dict[tuple[str, ...], int] = {}
-        for name, columns in PARTS.items():
-            codes = codes_of(thinned.select(pl.concat_str(*columns, separator="\x1f")).to_series().to_numpy())
+        for name, columns in RANDOM_EFFECTS.items():
+            codes = level_codes(thinned.select(pl.concat_str(*columns, separator="\x1f")).to_series().to_numpy())
             levels = int(codes.max()) + 1
             same = [other for other in sizes if set(other) < set(columns) and sizes[other] == levels]
             is_run = columns == ("run",) and sizes.get(("model", "mixture")) == levels
@@ -56,7 +56,7 @@ def variance_shares(scores: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFrame:
         values = thinned["value"].to_numpy()
         if not groups or float(values.std()) == 0:
             continue
-        fit = fit_mixed(values, np.ones((thinned.height, 1)), groups)
+        fit = fit_mixed_model(values, np.ones((thinned.height, 1)), groups)
         for name, share in fit.shares.items():
             deviation = fit.residual if name == "residual" else fit.deviations[name]
             rows.append({"evaluation": evaluation, "part": name, "deviation": deviation, "share": share})

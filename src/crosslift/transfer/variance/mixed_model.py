@@ -16,12 +16,12 @@ from scipy import linalg, optimize
 
 from crosslift.errors import TransferError
 
-MAX_POLISHED = 4
+MAX_REFINED = 4
 """Random effects up to which the maximum is found to eight digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixed:
+class MixedModelFit:
     """A fit by restricted maximum likelihood."""
 
     coefficients: np.ndarray  # (p,)
@@ -47,7 +47,7 @@ class Mixed:
         return {name: part / total for name, part in parts.items()}
 
 
-def fit_mixed(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray]) -> Mixed:
+def fit_mixed_model(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray]) -> MixedModelFit:
     """Fit by restricted maximum likelihood.
 
     Args:
@@ -118,13 +118,13 @@ def _best_ratios(cross: _Cross, levels: np.ndarray, num_effects: int, num_rows: 
         options = {"ftol": 1e-13, "maxiter": 200}
         found = optimize.minimize(deviance, start, method="L-BFGS-B", bounds=bounds, options=options)
         if (
-            num_effects <= MAX_POLISHED
+            num_effects <= MAX_REFINED
         ):  # the simplex search sees what finite differences do not, but not in many dimensions
             options = {"xatol": 1e-8, "fatol": 1e-10}
             found = optimize.minimize(deviance, found.x, method="Nelder-Mead", bounds=bounds, options=options)
         if best is None or found.fun < best.fun:
             best = found
-        if num_effects > MAX_POLISHED:
+        if num_effects > MAX_REFINED:
             break
     assert best is not None
     return np.asarray(best.x)
@@ -145,7 +145,7 @@ def _deviance(
     return logs + free * (1 + np.log(2 * np.pi * squares / free)), lower, rzx, rx, cb, squares
 
 
-def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> Mixed:
+def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> MixedModelFit:
     num_fixed = len(cross.xy)
     scale = np.repeat(ratios, list(sizes.values()))
     deviance, lower, _, rx, cb, squares = _deviance(cross, scale, num_rows, num_fixed)
@@ -155,7 +155,7 @@ def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_r
     residual = scale * (cross.zy - cross.zx @ coefficients)
     spherical = linalg.cho_solve((lower, True), residual)
     effects = np.split(scale * spherical, np.cumsum(list(sizes.values()))[:-1]) if sizes else []
-    return Mixed(
+    return MixedModelFit(
         coefficients=coefficients,
         covariance=variance * inverse.T @ inverse,
         deviations={name: float(ratio * np.sqrt(variance)) for name, ratio in zip(sizes, ratios, strict=True)},
@@ -165,6 +165,6 @@ def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_r
     )
 
 
-def codes_of(values: object) -> np.ndarray:
+def level_codes(values: object) -> np.ndarray:
     """Levels as whole numbers from 0, in sorted order."""
     return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1])

@@ -10,7 +10,7 @@ import polars as pl
 from scipy import stats
 
 
-def over_replicates(cells: pl.DataFrame, by: Sequence[str], *, level: float = 0.95) -> pl.DataFrame:
+def replicate_intervals(cells: pl.DataFrame, by: Sequence[str], *, level: float = 0.95) -> pl.DataFrame:
     """Mean over runs of one condition with the t interval that most papers print.
 
     sd with n - 1; interval mean -+ t(n - 1) sd / sqrt(n). It holds for the mean over further runs on the same items.
@@ -33,7 +33,7 @@ def over_replicates(cells: pl.DataFrame, by: Sequence[str], *, level: float = 0.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noise:
+class NoiseVariance:
     """Variance of one number between runs that differ by nothing that was meant to differ."""
 
     variance: float
@@ -51,17 +51,17 @@ class Noise:
         return np.asarray(scale * generator.standard_normal(shape))
 
 
-def noise_of_replicates(groups: Sequence[np.ndarray]) -> Noise | None:
+def noise_from_replicates(groups: Sequence[np.ndarray]) -> NoiseVariance | None:
     """Pooled over groups of runs of one configuration; None where no group has two."""
     many = [np.asarray(group, dtype=float) for group in groups if len(group) > 1]
     if not many:
         return None
     df = sum(len(group) - 1 for group in many)
     squares = sum(float(((group - group.mean()) ** 2).sum()) for group in many)
-    return Noise(variance=squares / df, df=df, source=f"{sum(map(len, many))} replicates")
+    return NoiseVariance(variance=squares / df, df=df, source=f"{sum(map(len, many))} replicates")
 
 
-def noise_of_curves(curves: Sequence[np.ndarray]) -> Noise | None:
+def noise_from_curves(curves: Sequence[np.ndarray]) -> NoiseVariance | None:
     """From the roughness of dose curves: a smooth curve has small second differences, noise has large ones.
 
     sum (y[i-1] - 2 y[i] + y[i+1])^2 / (6 (n - 2)) over curves of n points (after J. von Neumann 1941, Annals of
@@ -74,14 +74,16 @@ def noise_of_curves(curves: Sequence[np.ndarray]) -> Noise | None:
         return None
     number = sum(map(len, differences))
     squares = sum(float((one**2).sum()) for one in differences)
-    return Noise(variance=squares / (6 * number), df=max(1.0, number * 2 / 3), source="roughness of dose curves")
+    return NoiseVariance(
+        variance=squares / (6 * number), df=max(1.0, number * 2 / 3), source="roughness of dose curves"
+    )
 
 
-def pooled(*parts: Noise | None) -> Noise | None:
+def pool_noise(*parts: NoiseVariance | None) -> NoiseVariance | None:
     """Estimates of the same variance together, weighted by their degrees of freedom."""
     known = [part for part in parts if part is not None]
     if not known:
         return None
     df = sum(part.df for part in known)
     variance = sum(part.variance * part.df for part in known) / df
-    return Noise(variance=variance, df=df, source=" and ".join(part.source for part in known))
+    return NoiseVariance(variance=variance, df=df, source=" and ".join(part.source for part in known))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn, wrong_keys
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines, unknown_keys
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = True
@@ -64,7 +64,7 @@ def _read(source: Source, file: Path, split: str, output: str) -> list[dict[str,
     tasks: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
     for number, item in enumerate(items, start=1):
-        wrong = wrong_keys(item, keys)
+        wrong = unknown_keys(item, keys)
         call = None if wrong else _CALL.fullmatch(item[output].strip())
         if call is None:
             what = wrong or f"{output} is not 'API-Request: [Name(...)]'. Download the file again."
@@ -75,7 +75,9 @@ def _read(source: Source, file: Path, split: str, output: str) -> list[dict[str,
             {
                 "item_id": f"api-bank-{split}-{number:04d}",
                 "language": "en",
-                "messages": turn(f"{item['instruction'].strip()}\n\n{item['input'].strip()}\n", item[output].strip()),
+                "messages": message(
+                    f"{item['instruction'].strip()}\n\n{item['input'].strip()}\n", item[output].strip()
+                ),
                 "answer": call.group(1),
                 "cluster": item["file"].removesuffix(".jsonl")
                 if split == "test"

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 from crosslift.errors import did_you_mean
 
 OPTIONS: dict[str, type] = {"category": str, "functions": str, "parameters": str}
@@ -102,7 +102,7 @@ def _row(item: dict[str, Any], tag: str, truth: list[dict[str, Any]]) -> dict[st
     return {
         "item_id": f"bfcl-{item['id']}",
         "language": tag,
-        "messages": turn(f"{INSTRUCTION}\n\n{listed}\n\n{request.strip()}", written(calls) or NOTHING),
+        "messages": message(f"{INSTRUCTION}\n\n{listed}\n\n{request.strip()}", written(calls) or NOTHING),
         "answer": json.dumps(calls, ensure_ascii=False),
         "cluster": None,
         "origin": "human" if tag == "en" else "unknown",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 
 OPTIONS: dict[str, type] = {"bavarian": str}
 """bavarian: which file "bar" is: "de-muc" (Munich, default), "de-ba" (Upper Bavaria) or "de-st" (South Tyrol)."""
@@ -65,7 +65,7 @@ def read(source: Source) -> ParallelCorpus:
                 {
                     "item_id": f"xsid-{part}-{numbers[key]:03d}",
                     "language": tag,
-                    "messages": turn(f"{offered}\n\n{request.text}", call),
+                    "messages": message(f"{offered}\n\n{request.text}", call),
                     "answer": call,
                     "cluster": key[0],
                     "origin": "human",

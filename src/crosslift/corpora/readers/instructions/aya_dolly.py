@@ -16,7 +16,7 @@ import polars as pl
 
 from crosslift.corpora import hub
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import choose_split, turn
+from crosslift.corpora.published import choose_split, message
 from crosslift.languages.language import language
 
 OPTIONS: dict[str, type] = {"subset": str}
@@ -53,7 +53,7 @@ def read(source: Source) -> ParallelCorpus:
             {
                 "item_id": f"dolly-{row['source_id']}",
                 "language": tag,
-                "messages": turn(row["inputs"].strip(), row["targets"].strip()),
+                "messages": message(row["inputs"].strip(), row["targets"].strip()),
                 "answer": row["targets"].strip(),
                 "cluster": None,
                 "origin": "human" if tag == "en" else "mt:nllb",

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = True
@@ -45,7 +45,7 @@ def read(source: Source) -> ParallelCorpus:
             {
                 "item_id": f"m-ifeval-{tag}-{number:03d}",
                 "language": tag,
-                "messages": turn(prompt, ", ".join(gold["instruction_id_list"])),
+                "messages": message(prompt, ", ".join(gold["instruction_id_list"])),
                 "answer": json.dumps(gold, ensure_ascii=False),
                 "cluster": None,
                 "origin": "human",

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = True
@@ -40,7 +40,7 @@ def read(source: Source) -> ParallelCorpus:
         {
             "item_id": item,
             "language": tag,
-            "messages": turn(prompt, found["en"].get(item, prompt)),
+            "messages": message(prompt, found["en"].get(item, prompt)),
             "answer": found["en"].get(item, prompt),
             "cluster": None,
             "origin": "human",

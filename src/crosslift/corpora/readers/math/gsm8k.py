@@ -31,10 +31,10 @@ from crosslift.corpora.published import (
     build,
     choose_split,
     find_file,
+    message,
     plain_number,
     read_lines,
     read_objects,
-    turn,
 )
 
 OPTIONS: dict[str, type] = {"untranslated": str, "num_validation": int}
@@ -179,7 +179,7 @@ def _row(file: Path, index: int, tag: str, question: str, item: tuple[str, str, 
     return {
         "item_id": f"gsm8k-{file.stem}-{index + 1:04d}",
         "language": tag,
-        "messages": turn(question, solution),
+        "messages": message(question, solution),
         "answer": answer,
         "cluster": None,
         "origin": "human" if tag == "en" else TRANSLATOR,

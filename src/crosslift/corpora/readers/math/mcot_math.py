@@ -22,7 +22,7 @@ import polars as pl
 
 from crosslift.corpora import hub
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import choose_split, turn
+from crosslift.corpora.published import choose_split, message
 from crosslift.languages.language import language
 from crosslift.languages.numerals import Number, fold, numbers, write
 
@@ -97,7 +97,7 @@ def _read(source: Source, found: Any, index: pl.DataFrame) -> tuple[pl.DataFrame
         {
             "item_id": f"mcot-{item}",
             "language": tag,
-            "messages": turn(question.strip(), solution.strip()),
+            "messages": message(question.strip(), solution.strip()),
             "answer": "" if (number := gold[item]) is None else write(number.value),
             "cluster": None,
             "origin": "llm" if tag == "en" else "mt",

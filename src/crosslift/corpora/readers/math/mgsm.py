@@ -20,7 +20,7 @@ from typing import Any
 
 from crosslift.corpora import hub
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, plain_number, read_lines, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, plain_number, read_lines
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = None
@@ -56,7 +56,7 @@ def read(source: Source) -> ParallelCorpus:
         {
             "item_id": f"mgsm-{number:04d}",
             "language": tag,
-            "messages": turn(question, answer),
+            "messages": message(question, answer),
             "answer": plain_number(answer),
             "cluster": None,
             "origin": "human",
@@ -90,7 +90,7 @@ def _exemplars(source: Source, file: Path) -> list[dict[str, Any]]:
             {
                 "item_id": f"mgsm-exemplar-{number}",
                 "language": tag,
-                "messages": turn(_LABEL.sub("", texts[tag][key]["q"]), _LABEL.sub("", texts[tag][key]["a"])),
+                "messages": message(_LABEL.sub("", texts[tag][key]["q"]), _LABEL.sub("", texts[tag][key]["a"])),
                 "answer": str(answers[number - 1]),
                 "cluster": None,
                 "origin": "human",

@@ -16,10 +16,10 @@ from crosslift.corpora.published import (
     build,
     choose_split,
     find_file,
+    message,
     plain_number,
     read_lines,
     read_objects,
-    turn,
 )
 
 OPTIONS: dict[str, type] = {"level": str, "expressions": str}
@@ -64,7 +64,7 @@ def read(source: Source) -> ParallelCorpus:
                 {
                     "item_id": f"polymath-{level}-{int(item):03d}",
                     "language": tag,
-                    "messages": turn(found["question"].strip(), found["answer"].strip()),
+                    "messages": message(found["question"].strip(), found["answer"].strip()),
                     "answer": answer or found["answer"].strip(),
                     "cluster": None,
                     "origin": "human",

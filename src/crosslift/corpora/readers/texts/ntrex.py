@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 from crosslift.errors import UnknownName
 from crosslift.languages.tags import resolve
 
@@ -44,7 +44,7 @@ def read(source: Source) -> ParallelCorpus:
         {
             "item_id": f"ntrex-{number:03d}",
             "language": tag,
-            "messages": turn("\n".join(text[lines.start + 1 : lines.stop]), text[lines.start]),
+            "messages": message("\n".join(text[lines.start + 1 : lines.stop]), text[lines.start]),
             "answer": text[lines.start],
             "cluster": None,
             "origin": "human",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, read_objects, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines, read_objects
 from crosslift.errors import UnknownName
 from crosslift.languages.tags import resolve
 
@@ -54,7 +54,7 @@ def read(source: Source) -> ParallelCorpus:
         {
             "item_id": item,
             "language": tag,
-            "messages": turn(*text),
+            "messages": message(*text),
             "answer": text[1],
             "cluster": name,
             "origin": "human",

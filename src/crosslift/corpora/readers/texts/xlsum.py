@@ -18,7 +18,7 @@ import polars as pl
 
 from crosslift.corpora import hub
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import choose_split, turn
+from crosslift.corpora.published import choose_split, message
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = None
@@ -65,7 +65,7 @@ def read(source: Source) -> ParallelCorpus:
         {
             "item_id": f"xlsum-{split}-{number:06d}",
             "language": tag,
-            "messages": turn(row["text"].strip(), row["summary"].strip()),
+            "messages": message(row["text"].strip(), row["summary"].strip()),
             "answer": row["summary"].strip(),
             "cluster": None,
             "origin": "human",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
-from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines, turn
+from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 
 OPTIONS: dict[str, type] = {"abstracts": str}
 """abstracts: "english" (default) or "translated"."""
@@ -53,7 +53,7 @@ def read(source: Source) -> ParallelCorpus:
             {
                 "item_id": f"xscitldr-{'ja-' if tag == 'ja' else ''}{name}-{number:04d}",
                 "language": tag,
-                "messages": turn(text.strip(), targets[0]),
+                "messages": message(text.strip(), targets[0]),
                 "answer": targets[0],
                 "cluster": None,
                 "origin": "human" if tag == "ja" else "mt, post-edited",

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-MIN_ROOM = 64
+MIN_CAPACITY = 64
 """Columns by which a full buffer grows at least; else by half of what it holds."""
 
 
-def roomy_cache(config: Any) -> DynamicCache:
+def preallocated_cache(config: Any) -> DynamicCache:
     """A cache for the model of this configuration."""
     cache = DynamicCache(config=config)
     cache.layers = [_roomy(layer) for layer in cache.layers]
@@ -26,13 +26,13 @@ def roomy_cache(config: Any) -> DynamicCache:
 
 def _roomy(layer: Any) -> Any:
     if type(layer) is DynamicLayer:
-        return RoomyLayer()
+        return PreallocatedLayer()
     if type(layer) is DynamicSlidingWindowLayer:
-        return RoomyWindow(layer.sliding_window)
+        return PreallocatedSlidingWindow(layer.sliding_window)
     return layer
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed there
+class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed there
     """Keys and values of one layer: views, (rows, heads, columns, size), of buffers with more columns."""
 
     keys: Tensor
@@ -46,7 +46,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typ
         before = self.get_seq_length()
         now = before + key_states.shape[2]
         if self._buffers is None or now > self._buffers[0].shape[2]:
-            room = max(MIN_ROOM, now // 2)
+            room = max(MIN_CAPACITY, now // 2)
             self._buffers = _larger(self.keys, key_states, room), _larger(self.values, value_states, room)
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[:, :, before:now] = new
@@ -61,7 +61,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typ
             self.keys, self.values = (buffer[:, :, :columns] for buffer in self._buffers)
 
 
-class RoomyWindow(DynamicSlidingWindowLayer):  # type: ignore[misc]
+class PreallocatedSlidingWindow(DynamicSlidingWindowLayer):  # type: ignore[misc]
     """The same for a layer that looks back a fixed window: the window slides over the buffer, and what it still needs
     is copied only when it meets the end."""
 
@@ -78,7 +78,7 @@ class RoomyWindow(DynamicSlidingWindowLayer):  # type: ignore[misc]
         added, held = key_states.shape[2], self.keys.shape[2] if self.keys.ndim == 4 else 0
         self.cumulative_length += added
         if self._buffers is None or self._begin + held + added > self._buffers[0].shape[2]:
-            room = max(MIN_ROOM, self.sliding_window)
+            room = max(MIN_CAPACITY, self.sliding_window)
             self._buffers = _larger(self.keys, key_states, room), _larger(self.values, value_states, room)
             self._begin = 0
         end = self._begin + held + added

@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
-from crosslift.evaluation.generators.hf.cache import roomy_cache
+from crosslift.evaluation.generators.hf.cache import preallocated_cache
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class Generator:
     def _try(self, prompts: list[Sequence[int]], limits: list[int]) -> list[list[int]] | None:
         """The answers of one batch; None where it does not fit on the GPU."""
         try:
-            return decode_greedily(self.model, prompts, limits, self.stop_ids)
+            return greedy_decode(self.model, prompts, limits, self.stop_ids)
         except torch.OutOfMemoryError:
             if len(prompts) == 1:
                 raise EvaluationError(
@@ -144,7 +144,7 @@ class Generator:
 
 
 @torch.inference_mode()
-def decode_greedily(
+def greedy_decode(
     model: Any, prompts: Sequence[Sequence[int]], limits: Sequence[int], stops: Sequence[int]
 ) -> list[list[int]]:
     """Token ids of one batch's answers, each ending with a stop id or at its limit.
@@ -159,7 +159,7 @@ def decode_greedily(
         mask[row, : width - len(prompt)] = 0
     ids, mask = ids.to(model.device), mask.to(model.device)
     positions = (mask[:, :width].cumsum(1) - 1).clamp(min=0)
-    cache = roomy_cache(model.config)
+    cache = preallocated_cache(model.config)
     answers: list[list[int]] = [[] for _ in prompts]
     rows = list(range(len(prompts)))  # which prompt each row of the batch belongs to
     alive = set(rows)

@@ -17,13 +17,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from crosslift.errors import CrossliftError
-from crosslift.execution.workers.job import BEGINS, SESSION, Job, orderly_end, thread_variables
+from crosslift.execution.workers.job import RUN_STARTED, SESSION, Job, graceful_termination, thread_variables
 
 OPTIONS: dict[str, type] = {}
 
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 60.0
-QUIET_DEATHS = 3
+MAX_SILENT_EXITS = 3
 """So many workers in a row that end badly without having begun a run mean that none ever will."""
 
 
@@ -34,13 +34,13 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
         CrossliftError: a worker refused to work; the message is its own.
     """
     gpus = visible_gpus() if job.site.device in ("auto", "cuda") else []
-    cores = usable_cores()
+    cores = available_cores()
     num_workers = min(
         job.num_runs, job.site.num_workers or len(gpus) or max(1, cores // (job.site.threads_per_worker or 1))
     )
     threads = job.site.threads_per_worker or (max(1, cores // num_workers) if gpus else 1)
     pool = _Pool(job, threads=threads, gpus=gpus)
-    with orderly_end():
+    with graceful_termination():
         try:
             for place in range(num_workers):
                 pool.start(place)
@@ -51,7 +51,7 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
             pool.end()
 
 
-def usable_cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -120,11 +120,12 @@ class _Pool:
                 worker.wait()
 
     def _replace(self, place: int, code: int) -> None:
-        began = BEGINS in self._said(place)
+        began = RUN_STARTED in self._said(place)
         self.quiet_deaths = 0 if began else self.quiet_deaths + 1
-        if self.quiet_deaths >= QUIET_DEATHS:
+        if self.quiet_deaths >= MAX_SILENT_EXITS:
             raise CrossliftError(
-                f"{QUIET_DEATHS} workers in a row ended (exit code {code}) before they began a run. Try one by hand: "
+                f"{MAX_SILENT_EXITS} workers in a row ended (exit code {code}) before they started a run. "
+                f"Start one by hand: "
                 f"{' '.join(self.job.command())}"
             )
         self.start(place)

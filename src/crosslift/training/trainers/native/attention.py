@@ -34,7 +34,7 @@ MAX_KEPT = 1 << 24
 """Scores of a layer that are kept for the backward pass on a CPU; beyond 64 MiB they are computed again."""
 
 
-class Borders:
+class SequenceBoundaries:
     """The way from the row to the rectangles and back."""
 
     def __init__(self, lengths: np.ndarray, num_places: int, device: torch.device) -> None:
@@ -94,7 +94,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    borders: Borders,
+    borders: SequenceBoundaries,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -167,7 +167,7 @@ class _ToCells(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, row: Tensor, borders: Borders, query_heads: int) -> Tensor:
+    def forward(ctx: Any, row: Tensor, borders: SequenceBoundaries, query_heads: int) -> Tensor:
         heads, size = row.shape[1], row.shape[3]
         to_cells, ctx.to_row, _ = borders.way(heads, query_heads)
         ctx.num_tokens, ctx.heads = borders.num_tokens, heads
@@ -184,7 +184,7 @@ class _ToRow(torch.autograd.Function):
     """(C, size) -> (1, N', heads, size)."""
 
     @staticmethod
-    def forward(ctx: Any, cells: Tensor, borders: Borders, heads: int) -> Tensor:
+    def forward(ctx: Any, cells: Tensor, borders: SequenceBoundaries, heads: int) -> Tensor:
         ctx.to_cells, to_row, ctx.inside = borders.way(heads, heads)
         return cells.index_select(0, to_row).view(1, -1, heads, cells.shape[1])
 

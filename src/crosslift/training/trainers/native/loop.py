@@ -22,19 +22,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from crosslift.files import replacing
+from crosslift.files import atomic_write
 from crosslift.streams import seed_of
-from crosslift.training.meter import Meter, Sums
+from crosslift.training.meter import LossMeter, LossSums
 from crosslift.training.order import Order, forward_passes
 from crosslift.training.packing import ForwardPass, forward_pass
-from crosslift.training.requests import checked, truncated
+from crosslift.training.requests import truncated, validated
 from crosslift.training.schedule import learning_rate
 from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
-from crosslift.training.trainers.native.attention import Borders
+from crosslift.training.trainers.native.attention import SequenceBoundaries
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.loss import LossHead, token_losses
 from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
-from crosslift.training.trainers.native.passes import fewer_passes
+from crosslift.training.trainers.native.passes import fuse_modules
 from crosslift.training.trainers.native.state import State
 
 NUM_ROWS = 50
@@ -47,13 +47,13 @@ def train(request: TrainingRequest) -> Trained:
     Raises:
         TrainingError: the request is impossible, the model cannot be read, or training diverged.
     """
-    request = checked(request)
+    request = validated(request)
     device = choose_device(request.device)
     precision = choose_precision(request.config.precision, device)
     request.folder.mkdir(parents=True, exist_ok=True)
     with numerics(device, precision):
         run = _Run(request, device, precision)
-        with fewer_passes(run.model) if device.type == "cpu" else contextlib.nullcontext():
+        with fuse_modules(run.model) if device.type == "cpu" else contextlib.nullcontext():
             return run.train()
 
 
@@ -68,7 +68,7 @@ class _Run:
         self.num_steps = num_steps(len(self.examples), self.config, num_tokens=int(self.examples.offsets[-1]))
         self.order = Order(self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle)
         self.validation_steps = _validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
-        self.meter = Meter(self.examples, num_steps=self.num_steps)
+        self.meter = LossMeter(self.examples, num_steps=self.num_steps)
         self.best: tuple[float, int] | None = None  # value (higher is better), step
         self.num_tokens = 0
         self.seconds = 0.0
@@ -159,7 +159,7 @@ class _Run:
         ids, positions, where, targets = (
             tensor(array, self.device) for array in (one.ids, one.positions, one.where, one.targets)
         )
-        borders = {"borders": Borders(one.lengths, ids.shape[1], self.device)} if self.config.packing else {}
+        borders = {"borders": SequenceBoundaries(one.lengths, ids.shape[1], self.device)} if self.config.packing else {}
         self.head.where = where
         logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **borders).logits
         return token_losses(logits, targets)[: len(one.cells)]
@@ -192,13 +192,13 @@ class _Run:
             value = -sums.mean_over_cells(own)
         if self.best is None or value > self.best[0]:
             self.best = (value, columns["step"])
-            with replacing(self._best_file) as temporary:
+            with atomic_write(self._best_file) as temporary:
                 save_file({name: w.detach() for name, w in self.model.named_parameters() if w.requires_grad}, temporary)
 
     @torch.no_grad()
-    def _validation_sums(self, table: TokenTable) -> Sums:
+    def _validation_sums(self, table: TokenTable) -> LossSums:
         self.model.eval()
-        sums = Sums(table)
+        sums = LossSums(table)
         parts = forward_passes(
             np.arange(len(table)),
             table.lengths,
@@ -246,7 +246,7 @@ class _Run:
                     if weight.requires_grad:
                         weight.copy_(best[name])
         self._write(self.request.folder / "checkpoint")
-        with replacing(self.request.folder / "metrics.parquet") as temporary:
+        with atomic_write(self.request.folder / "metrics.parquet") as temporary:
             self.meter.frame().write_parquet(temporary)
         self.state.remove()
         self._best_file.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 
 
 @contextlib.contextmanager
-def fewer_passes(model: Any) -> Iterator[None]:
+def fuse_modules(model: Any) -> Iterator[None]:
     """Replace norms and rotary positions inside the model while the context lasts."""
     modules = list(model.modules())
     # Positions are encoded by a function of the module in which the model is written.

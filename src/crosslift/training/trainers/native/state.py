@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from crosslift.files import replacing
+from crosslift.files import atomic_write
 from crosslift.fingerprint import fingerprint, fingerprint_array
 from crosslift.training.trainer import TrainingRequest
 
@@ -63,7 +63,7 @@ class State:
             tensors[f"mean.{name}"] = moments["exp_avg"].contiguous()
             tensors[f"square.{name}"] = moments["exp_avg_sq"].contiguous()
         text = json.dumps({"identity": self._identity, "step": step, "content": content})
-        with replacing(self._file) as temporary:
+        with atomic_write(self._file) as temporary:
             save_file(tensors, temporary, metadata={"state": text})
         self._last = time.monotonic()
         self._pause = max(self._pause, (self._last - started) / LONGEST_SHARE)

@@ -16,7 +16,7 @@ from typing import Any
 
 from crosslift.errors import StaleStep
 from crosslift.execution.folder.base_models import BaseModel, identify
-from crosslift.execution.folder.content_hashes import Hashes
+from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.execution.folder.steps import Step
 from crosslift.execution.folder.store import Store
 from crosslift.fingerprint import fingerprint
@@ -81,13 +81,13 @@ class RunState:
         return result is not None and not result["num_errors"]
 
 
-class Ledger:
+class StepGraph:
     """The steps of one study in one folder."""
 
     def __init__(self, study: Study, store: Store) -> None:
         self.study = study
         self.store = store
-        self.hashes = Hashes(store.hashes_file)
+        self.hashes = ContentHashes(store.hashes_file)
         self._corpora: dict[str, dict[str, Any]] = {}
         self._evaluations: dict[tuple[str, str], dict[str, Any]] = {}
         self._steps: dict[str, RunSteps] = {}
