@@ -19,7 +19,7 @@ from crosslift.leases import Lease, lease_holder
 HOLD = """
 import sys, time
 from pathlib import Path
-from crosslift.files import Lease
+from crosslift.leases import Lease
 Lease(Path(sys.argv[1]), session=sys.argv[2]).acquire()
 print("held", flush=True)
 time.sleep(60)

@@ -12,10 +12,10 @@ def forced(data, **limits):
 
 
 def test_interval_above_zero_supports_below_contradicts_and_across_cannot_tell():
-    assert sentences.verdict(0.01, 0.2) == "supports"
-    assert sentences.verdict(-0.2, -0.01) == "contradicts"
-    assert sentences.verdict(-0.1, 0.1) == "cannot tell" == sentences.verdict(0.0, 0.0)
-    assert sentences.verdict(None, None) == "not estimated"
+    assert sentences.gain_verdict(0.01, 0.2) == "supports"
+    assert sentences.gain_verdict(-0.2, -0.01) == "contradicts"
+    assert sentences.gain_verdict(-0.1, 0.1) == "cannot tell" == sentences.verdict(0.0, 0.0)
+    assert sentences.gain_verdict(None, None) == "not estimated"
 
 
 def test_cannot_tell_names_both_ends(data):
