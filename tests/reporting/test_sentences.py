@@ -3,6 +3,7 @@ from dataclasses import replace
 import polars as pl
 
 from crosslift.reporting import sentences
+from crosslift.reporting.wording import points_text
 
 
 def forced(data, **limits):
@@ -48,6 +49,6 @@ def test_confounds_name_the_volume_that_is_not_held_fixed(data):
 
 
 def test_points_have_a_true_minus_sign_and_no_negative_zero():
-    assert sentences.points(-0.0312, signed=True) == "−3.1"
-    assert sentences.points(-0.0001, signed=True) == "0.0" == sentences.points(0.0, signed=True)
-    assert sentences.points(0.5, signed=True) == "+50.0"
+    assert points_text(-0.0312, signed=True) == "−3.1"
+    assert points_text(-0.0001, signed=True) == "0.0" == sentences.points(0.0, signed=True)
+    assert points_text(0.5, signed=True) == "+50.0"
