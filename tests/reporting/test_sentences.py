@@ -15,7 +15,7 @@ def forced(data, **limits):
 def test_interval_above_zero_supports_below_contradicts_and_across_cannot_tell():
     assert sentences.gain_verdict(0.01, 0.2) == "supports"
     assert sentences.gain_verdict(-0.2, -0.01) == "contradicts"
-    assert sentences.gain_verdict(-0.1, 0.1) == "cannot tell" == sentences.verdict(0.0, 0.0)
+    assert sentences.gain_verdict(-0.1, 0.1) == "cannot tell" == sentences.gain_verdict(0.0, 0.0)
     assert sentences.gain_verdict(None, None) == "not estimated"
 
 
@@ -50,5 +50,5 @@ def test_confounds_name_the_volume_that_is_not_held_fixed(data):
 
 def test_points_have_a_true_minus_sign_and_no_negative_zero():
     assert points_text(-0.0312, signed=True) == "−3.1"
-    assert points_text(-0.0001, signed=True) == "0.0" == sentences.points(0.0, signed=True)
+    assert points_text(-0.0001, signed=True) == "0.0" == points_text(0.0, signed=True)
     assert points_text(0.5, signed=True) == "+50.0"
