@@ -19,7 +19,7 @@ import polars as pl
 import statsmodels.formula.api as smf
 
 from crosslift.importing.mapping import load_import
-from crosslift.importing.results import read
+from crosslift.importing.results import read_results
 from crosslift.streams import stream
 from crosslift.transfer.variance.mixed_model import MixedModelFit, fit_mixed_model, level_codes
 
@@ -55,9 +55,9 @@ def languages_of_runs(data: Path) -> pl.DataFrame:
 def _least_squares(x: np.ndarray, first: np.ndarray, second: np.ndarray, fit: MixedModelFit) -> np.ndarray:
     """Standard errors sqrt(diag((X' V^-1 X)^-1)) with V as a whole matrix."""
     design = np.column_stack([np.ones(len(x)), x])
-    covariance = fit.residual**2 * np.eye(len(x))
+    covariance = fit.residual_sd**2 * np.eye(len(x))
     for name, codes in (("first", first), ("second", second)):
-        covariance += fit.deviations[name] ** 2 * (codes[:, None] == codes[None, :])
+        covariance += fit.standard_deviations[name] ** 2 * (codes[:, None] == codes[None, :])
     return np.sqrt(np.diag(np.linalg.inv(design.T @ np.linalg.solve(covariance, design))))
 
 
@@ -91,9 +91,9 @@ def main() -> None:
         mine = [
             *ours.coefficients,
             *ours.standard_errors,
-            ours.deviations["first"],
-            ours.deviations["second"],
-            ours.residual,
+            ours.standard_deviations["first"],
+            ours.standard_deviations["second"],
+            ours.residual_sd,
         ]
         other = [*theirs.fe_params, *theirs.bse_fe, *np.sqrt(theirs.vcomp), np.sqrt(theirs.scale)]
         print(

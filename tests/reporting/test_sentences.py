@@ -27,7 +27,9 @@ def test_cannot_tell_names_both_ends(data):
 
 def test_claim_that_correction_takes_away_says_so(data):
     found = sentences.conclusions(forced(data, value=0.03, low=0.001, high=0.06, p_adjusted=0.2))
-    assert not any(answer.survives for answer in found) and "do not survive correction" in sentences.headline(found)
+    assert not any(
+        answer.survives_correction for answer in found
+    ) and "do not survive correction" in sentences.headline(found)
 
 
 def test_error_is_told_and_leaves_the_statement_open(broken):

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from crosslift.discover import member
 from crosslift.errors import StudyError
-from crosslift.importing.mapping import Import
+from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.results import Results
 from crosslift.studies.parsing.problems import Problems
 from crosslift.transfer.answers import Analysis, Answer
 
 
-def run_analyses(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysis]:
+def run_analyses(mapping: ImportMapping, results: Results, *, say: Callable[[str], None]) -> list[Analysis]:
     """Run every analysis and say each answer in a line.
 
     Raises:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from crosslift.importing.mapping import Import
+from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.results import Results
 from crosslift.reporting.questions.page import PageHeader
 
 
-def page_header(mapping: Import, results: Results) -> PageHeader:
+def page_header(mapping: ImportMapping, results: Results) -> PageHeader:
     """Title, numbers and files."""
     facts = [
         (f"{results.runs.height:,}", "runs"),

@@ -44,11 +44,11 @@ from crosslift.studies.parsing.schema import Real, Table, Text
 RUN_COLUMNS = ("run", "model", "mixture", "setting", "seed", "num_parameters", "trained", "dose", "amount")
 """Of a run. `trained`: codes of languages in one text. `amount`: items per language, one number for each run."""
 CELL_COLUMNS = ("evaluation", "task", "metric", "language", "value", "num_items", "standard_error", "item", "cluster")
-NEEDED = ("run", "task", "language", "value")
+REQUIRED_COLUMNS = ("run", "task", "language", "value")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Import:
+class ImportMapping:
     """A mapping as read, with its paths resolved."""
 
     name: str
@@ -103,7 +103,7 @@ class ImportTable(Table):
     analyses: list[AnalysisTable] = Field(default_factory=list)
 
 
-def load_import(path: Path, *, data: Path | None = None) -> Import:
+def load_import(path: Path, *, data: Path | None = None) -> ImportMapping:
     """Read a mapping.
 
     Args:
@@ -121,7 +121,7 @@ def load_import(path: Path, *, data: Path | None = None) -> Import:
         raise StudyError(problems)
     root = path.parent if data is None else data
     source = table.source
-    return Import(
+    return ImportMapping(
         name=table.name,
         question=table.question,
         licence=table.licence,
@@ -149,7 +149,7 @@ def _check(table: ImportTable, problems: Problems) -> None:
             problems.reference(f"{place}.{column}", "column", column, known)
     if twice := sorted(table.columns.keys() & table.constants.keys()):
         problems.add("constants", f"'{twice[0]}' is a column already. Take it out of one of them.")
-    lacking = [name for name in NEEDED if name not in table.columns and name not in table.constants]
+    lacking = [name for name in REQUIRED_COLUMNS if name not in table.columns and name not in table.constants]
     if lacking and table.source.format == "table":
         problems.add("columns", f"lacks {', '.join(lacking)}. Say which columns hold them, or put them into constants.")
     for number, one in enumerate(table.analyses):

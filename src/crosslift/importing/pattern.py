@@ -7,10 +7,10 @@ import re
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.mapping import Import
+from crosslift.importing.mapping import ImportMapping
 
 
-def named_parts(mapping: Import, table: pl.DataFrame) -> pl.DataFrame:
+def parse_task_names(mapping: ImportMapping, table: pl.DataFrame) -> pl.DataFrame:
     """The table with a column per named group of `source.pattern`, read from `task_name`. Rows of other tasks go.
 
     Raises:

@@ -14,12 +14,24 @@ from crosslift.discover import member
 from crosslift.errors import TransferError, UnknownName
 from crosslift.files import write_json
 from crosslift.fingerprint import fingerprint_file
-from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, Import
+from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, ImportMapping
 from crosslift.languages.tags import standard
 from crosslift.scores import CELLS, RUNS, SCORES
 
-TEXTS = ("run", "model", "mixture", "setting", "trained", "evaluation", "task", "metric", "language", "item", "cluster")
-NUMBERS = {"seed": pl.Int64, "num_parameters": pl.Int64, "dose": pl.Int64, "amount": pl.Int64, "value": pl.Float64,
+TEXT_COLUMNS = (
+    "run",
+    "model",
+    "mixture",
+    "setting",
+    "trained",
+    "evaluation",
+    "task",
+    "metric",
+    "language",
+    "item",
+    "cluster",
+)
+NUMERIC_COLUMNS = {"seed": pl.Int64, "num_parameters": pl.Int64, "dose": pl.Int64, "amount": pl.Int64, "value": pl.Float64,
            "num_items": pl.Int64, "standard_error": pl.Float64}  # fmt: skip
 
 
@@ -41,7 +53,7 @@ class Results:
         )
 
 
-def read(mapping: Import) -> Results:
+def read_results(mapping: ImportMapping) -> Results:
     """Read the source of a mapping.
 
     Raises:
@@ -51,9 +63,9 @@ def read(mapping: Import) -> Results:
     return assemble(mapping, member("format", mapping.format).read(mapping))
 
 
-def assemble(mapping: Import, raw: pl.DataFrame) -> Results:
+def assemble(mapping: ImportMapping, raw: pl.DataFrame) -> Results:
     """Runs, cells and scores from a table in their source's columns."""
-    table = _ours(mapping, _kept(mapping, raw))
+    table = _standard_columns(mapping, _filter_rows(mapping, raw))
     items = "item" in table.columns
     runs = _runs(mapping, table)
     key = ["run", "evaluation", "metric", "language"]
@@ -82,7 +94,7 @@ def assemble(mapping: Import, raw: pl.DataFrame) -> Results:
     return Results(runs=runs, cells=cells, scores=scores)
 
 
-def write(folder: Path, mapping: Import, results: Results) -> None:
+def write_results(folder: Path, mapping: ImportMapping, results: Results) -> None:
     """Tables and where they are from."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("runs", results.runs), ("cells", results.cells), ("scores", results.scores)):
@@ -101,8 +113,8 @@ def write(folder: Path, mapping: Import, results: Results) -> None:
     write_json(folder / "manifest.json", manifest)
 
 
-def _kept(mapping: Import, raw: pl.DataFrame) -> pl.DataFrame:
-    named = {*_named(mapping.columns.values()), *mapping.where, *mapping.without}
+def _filter_rows(mapping: ImportMapping, raw: pl.DataFrame) -> pl.DataFrame:
+    named = {*_referenced_columns(mapping.columns.values()), *mapping.where, *mapping.without}
     if lacking := sorted(named - set(raw.columns)):
         raise TransferError(
             f"{mapping.path.name} has no column {', '.join(lacking)}. It has: {', '.join(raw.columns)}."
@@ -116,38 +128,40 @@ def _kept(mapping: Import, raw: pl.DataFrame) -> pl.DataFrame:
     return raw
 
 
-def _named(columns: Any) -> list[str]:
+def _referenced_columns(columns: Any) -> list[str]:
     """The source's columns that the mapping speaks of."""
     return [name for text in columns for name in (re.findall(r"\{(\w+)\}", text) if "{" in text else [text])]
 
 
-def _ours(mapping: Import, raw: pl.DataFrame) -> pl.DataFrame:
+def _standard_columns(mapping: ImportMapping, raw: pl.DataFrame) -> pl.DataFrame:
     made = []
     for name, text in mapping.columns.items():
-        made.append((_filled(text) if "{" in text else pl.col(text)).alias(name))
+        made.append((_format_expression(text) if "{" in text else pl.col(text)).alias(name))
     made += [pl.lit(value).alias(name) for name, value in mapping.constants.items()]
     table = raw.select(*made)
     for name, codes in mapping.recode.items():
         table = table.with_columns(pl.col(name).cast(pl.String).replace(codes))
-    table = table.with_columns(pl.col(name).cast(pl.String) for name in table.columns if name in TEXTS)
+    table = table.with_columns(pl.col(name).cast(pl.String) for name in table.columns if name in TEXT_COLUMNS)
     try:
-        table = table.with_columns(pl.col(name).cast(kind) for name, kind in NUMBERS.items() if name in table.columns)
+        table = table.with_columns(
+            pl.col(name).cast(kind) for name, kind in NUMERIC_COLUMNS.items() if name in table.columns
+        )
     except pl.exceptions.InvalidOperationError as error:
         raise TransferError(f"{mapping.path.name}: not all values are numbers: {error}") from error
     missing = {"evaluation": pl.col("task"), "metric": pl.lit("score")}
     table = table.with_columns(expression.alias(name) for name, expression in missing.items() if name not in table)
     empty = [name for name in CELL_COLUMNS[5:7] if name not in table.columns]
     table = table.with_columns(*(pl.lit(None).alias(name) for name in empty), value=pl.col("value") / mapping.unit)
-    tags = _tags(mapping, table["language"].unique().to_list())
+    tags = _language_tags(mapping, table["language"].unique().to_list())
     return table.with_columns(pl.col("language").replace(tags))
 
 
-def _filled(text: str) -> pl.Expr:
+def _format_expression(text: str) -> pl.Expr:
     parts = re.split(r"\{(\w+)\}", text)
     return pl.format("{}".join(parts[::2]), *(pl.col(name).cast(pl.String).fill_null("") for name in parts[1::2]))
 
 
-def _tags(mapping: Import, codes: list[str]) -> dict[str, str]:
+def _language_tags(mapping: ImportMapping, codes: list[str]) -> dict[str, str]:
     found, problems = {}, []
     for code in codes:
         try:
@@ -159,7 +173,7 @@ def _tags(mapping: Import, codes: list[str]) -> dict[str, str]:
     return found
 
 
-def _runs(mapping: Import, table: pl.DataFrame) -> pl.DataFrame:
+def _runs(mapping: ImportMapping, table: pl.DataFrame) -> pl.DataFrame:
     known = [name for name in RUN_COLUMNS if name in table.columns]
     runs = table.select(known).unique(maintain_order=True)
     if (twice := runs.filter(pl.col("run").is_duplicated())).height:

@@ -12,19 +12,19 @@ import re
 WORST, BEST = 1, 5
 
 _ANSWER = "\n\n[Answer]\n{answer}\n[End of answer]"
-RATE = (
+RATING_PROMPT = (
     "Rate an assistant's answer to the request below for helpfulness, correctness and language. Both are in "
     "{language}. Give your reasons in one or two sentences, then end with a line 'Rating: N', "
     f"N from {WORST} (useless) to {BEST} (could not be better).\n\n"
     "[Request]\n{request}\n[End of request]" + _ANSWER
 )
-COMPARE = (
+COMPARISON_PROMPT = (
     "Two assistants answered the request below. Which answer is better in helpfulness, correctness and language? The "
     "request is in {language}. Neither length nor order counts. Give your reasons in one or two sentences, then end "
     "with a line 'Better: A', 'Better: B' or 'Better: tie'.\n\n[Request]\n{request}\n[End of request]\n\n[Answer A]\n"
     "{first}\n[End of answer A]\n\n[Answer B]\n{second}\n[End of answer B]"
 )
-AGAIN = "\n\nThe last line of your reply must be the verdict, in exactly that form. (Reminder {number}.)"
+REMINDER = "\n\nThe last line of your reply must be the verdict, in exactly that form. (Reminder {number}.)"
 
 _RATING = re.compile(r"rating\W{1,8}(\d+)\b(?![.,]\d)", re.IGNORECASE)
 _BETTER = re.compile(r"better\W{1,8}(A|B|tie)\b", re.IGNORECASE)

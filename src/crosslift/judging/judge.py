@@ -17,7 +17,7 @@ OPTIONS: dict[str, type] = {**endpoint.OPTIONS, "max_tokens": int}
 MAX_REMINDERS = 2
 """How often a reply without a verdict is asked for again."""
 
-Read = Callable[[str], float | None]
+ReplyParser = Callable[[str], float | None]
 
 
 class Judge:
@@ -29,7 +29,7 @@ class Judge:
         self._endpoint = Endpoint(**given)
         self.name = self._endpoint.model
 
-    def verdicts(self, prompts: Sequence[str], read: Read, journal: Journal) -> dict[str, float]:
+    def verdicts(self, prompts: Sequence[str], parse: ReplyParser, journal: Journal) -> dict[str, float]:
         """Prompt -> verdict. A prompt without one after all reminders is left out.
 
         Args:
@@ -42,11 +42,13 @@ class Judge:
         found: dict[str, float] = {}
         waiting = list(dict.fromkeys(prompts))
         for reminder in range(MAX_REMINDERS + 1):
-            asked = {prompt: prompt + (forms.AGAIN.format(number=reminder) if reminder else "") for prompt in waiting}
+            asked = {
+                prompt: prompt + (forms.REMINDER.format(number=reminder) if reminder else "") for prompt in waiting
+            }
             self._ask([text for text in asked.values() if key_of(self.name, text) not in journal.known], journal)
             for prompt, text in asked.items():
                 entry = journal.known.get(key_of(self.name, text))
-                verdict = None if entry is None else read(entry["reply"])
+                verdict = None if entry is None else parse(entry["reply"])
                 if verdict is not None:
                     found[prompt] = verdict
             waiting = [prompt for prompt in waiting if prompt not in found]
@@ -73,7 +75,7 @@ class Judge:
 
 
 def load_judge(path: Path) -> Judge:
-    """Read [judge] of a site file: base_url, model, and what else OPTIONS names.
+    """ReplyParser [judge] of a site file: base_url, model, and what else OPTIONS names.
 
     Raises:
         StudyError: with every problem found.

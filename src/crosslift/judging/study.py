@@ -11,27 +11,27 @@ from crosslift.errors import StudyError, did_you_mean
 from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
 from crosslift.execution.folder.store import JUDGED, read_table, write_table
 from crosslift.journal import Journal
-from crosslift.judging.answers import RATING, WINS, Answer, compare, rate
+from crosslift.judging.answers import RATING_METRIC, WIN_METRIC, ModelAnswer, compare, rate
 from crosslift.judging.judge import Judge
 from crosslift.scores import SCORES
 
 Say = Callable[[str], None]
 
 
-def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, rival: str | None, say: Say) -> int:
+def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, baseline: str | None, say: Say) -> int:
     """Have every finished answer of an evaluation rated, or compared with the answers of one run.
 
     Every reply stands in `judgements/<evaluation>.jsonl` of the study before it counts. Results already judged are not
     asked about again.
 
     Args:
-        rival: the run to compare with; None: rate.
+        baseline: the run to compare with; None: rate.
 
     Returns:
         How many answers have no verdict, because the judge gave none or could not be reached.
 
     Raises:
-        StudyError: no such evaluation or run, or the rival has not been evaluated in a language.
+        StudyError: no such evaluation or run, or the baseline has not been evaluated in a language.
         EndpointError: the endpoint refuses.
     """
     if evaluation not in graph.study.evaluations:
@@ -39,26 +39,30 @@ def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, rival: str |
         hint = did_you_mean(evaluation, known)
         raise StudyError([f"{evaluation}: is no evaluation of this study.{hint} Known: {', '.join(known)}."])
     states = graph.states()
-    if rival is not None and rival not in states:
-        raise StudyError([f"--against {rival}: is no run of this study.{did_you_mean(rival, tuple(states))}"])
-    metric = RATING if rival is None else WINS.format(rival=rival)
-    work = [(name, one) for name, state in states.items() if name != rival for one in _finished(state, evaluation)]
-    rivals = {} if rival is None else {one.language: one for one in _finished(states[rival], evaluation)}
-    lacking = sorted({one.language for _, one in work} - rivals.keys()) if rival is not None else []
+    if baseline is not None and baseline not in states:
+        raise StudyError([f"--against {baseline}: is no run of this study.{did_you_mean(baseline, tuple(states))}"])
+    metric = RATING_METRIC if baseline is None else WIN_METRIC.format(baseline=baseline)
+    work = [(name, one) for name, state in states.items() if name != baseline for one in _finished(state, evaluation)]
+    baseline_answers = (
+        {} if baseline is None else {one.language: one for one in _finished(states[baseline], evaluation)}
+    )
+    lacking = sorted({one.language for _, one in work} - baseline_answers.keys()) if baseline is not None else []
     if lacking:
-        raise StudyError([f"--against {rival}: has no answers in {', '.join(lacking)}. Run: crosslift run"])
+        raise StudyError([f"--against {baseline}: has no answers in {', '.join(lacking)}. Run: crosslift run"])
     num_missing, begun = 0, time.monotonic()
     with Journal(graph.store.folder / "judgements" / f"{evaluation}.jsonl") as journal:
         for number, (name, one) in enumerate(work, start=1):
             answers = _answers(graph, name, one)
-            if rival is None:
+            if baseline is None:
                 table = rate(judge, answers, journal, evaluation=evaluation, task=one.evaluation.task)
             else:
-                others = {answer.sample_id: answer for answer in _answers(graph, rival, rivals[one.language])}
+                others = {
+                    answer.sample_id: answer for answer in _answers(graph, baseline, baseline_answers[one.language])
+                }
                 table = compare(
-                    judge, answers, others, journal, rival=rival, evaluation=evaluation, task=one.evaluation.task
+                    judge, answers, others, journal, baseline=baseline, evaluation=evaluation, task=one.evaluation.task
                 )
-            _keep(one, table, metric)
+            _merge_verdicts(one, table, metric)
             num_missing += table["value"].null_count()
             left = (time.monotonic() - begun) / number * (len(work) - number)
             mean = table.select(pl.col("value").mean()).item()
@@ -73,7 +77,7 @@ def _finished(state: RunState, evaluation: str) -> Iterator[EvaluationStep]:
             yield one
 
 
-def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[Answer]:
+def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[ModelAnswer]:
     """The run's answers with the requests as the corpus holds them, without any model's template."""
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
@@ -81,7 +85,7 @@ def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[Answer]:
     rows = rows.gather_every(len(languages), offset=languages.index(one.language))
     asked = dict(zip(rows["item_id"], rows["messages"].to_list(), strict=True))
     return [
-        Answer(
+        ModelAnswer(
             run=run,
             request=_conversation(asked[row["item_id"]]),
             **{key: row[key] for key in ("sample_id", "item_id", "cluster", "language", "text", "finish")},
@@ -98,7 +102,7 @@ def _conversation(messages: list[dict[str, str]]) -> str:
     return "\n\n".join(f"{message['role']}: {message['content']}" for message in asked)
 
 
-def _keep(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
+def _merge_verdicts(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
     """Put the verdicts beside the scores; those of another form stay."""
     file = one.step.folder / JUDGED
     before = read_table(file).filter(pl.col("metric") != metric) if file.is_file() else pl.DataFrame(schema=SCORES)

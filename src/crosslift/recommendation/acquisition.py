@@ -18,8 +18,8 @@ def knowledge_gradient_batch(
     objective: Objective,
     candidates: Sequence[Amounts],
     *,
-    size: int,
-    choice: Sequence[Amounts] | None = None,
+    batch_size: int,
+    options: Sequence[Amounts] | None = None,
 ) -> list[tuple[int, float]]:
     """The runs that teach most about which mixture is best, one after the other.
 
@@ -30,24 +30,24 @@ def knowledge_gradient_batch(
 
     Args:
         candidates: runs that could be made.
-        choice: mixtures that will be chosen from in the end; None: the candidates.
+        options: mixtures that will be chosen from in the end; None: the candidates.
 
     Returns:
         (place among the candidates, expected gain in the unit of the objective), in order.
     """
-    options = list(candidates) if choice is None else list(choice)
+    options = list(candidates) if options is None else list(options)
     pool = [*candidates, *options]
     mean, covariance = fitted.predict(pool, model, objective.languages)
     num = len(objective.languages)
     means = mean.reshape(-1, num)
-    weights = np.stack([objective.linear(row) for row in means])
+    weights = np.stack([objective.language_weights(row) for row in means])
     expected = objective.value(means)[len(candidates) :]
     joint = np.einsum("il,iljm,jm->ij", weights, covariance.reshape(len(pool), num, len(pool), num), weights)
     variances = np.exp(fitted.log_variances) * fitted.scale**2
     noise = float(variances[-2] + variances[-1] * float((weights[0] ** 2).sum()))
     quantiles = _normal_quantiles()
     chosen: list[tuple[int, float]] = []
-    for _ in range(min(size, len(candidates))):
+    for _ in range(min(batch_size, len(candidates))):
         gains = np.full(len(candidates), -np.inf)
         taken = {place for place, _ in chosen}
         for place in range(len(candidates)):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from crosslift.studies.study import Study
 
 POINTS = 100.0
-MIN_GAIN = 0.0005
+MIN_EXPECTED_GAIN = 0.0005
 """An expected gain that is not worth a run."""
 NUM_RANDOM_MIXTURES = 60
 """Random mixtures that a next run is chosen from, beside the leaders."""
@@ -43,7 +43,7 @@ class RecommendationRequest:
     objective: Literal["mean", "worst", "weighted"] = "mean"
     weights: Mapping[str, float] = field(default_factory=dict)
     english_at_least: float | None = None
-    num_next: int = 0
+    num_next_runs: int = 0
     """Runs to propose for learning more."""
 
 
@@ -52,7 +52,7 @@ class NextRun:
     """A run that would teach something."""
 
     amounts: dict[str, float]
-    gain: float
+    expected_gain: float
     """By how much it is expected to better the choice, in the unit of the objective."""
     run: str | None
     """Its name, where the study plans it."""
@@ -66,7 +66,7 @@ class Advice:
     model: str
     budget: Budget
     objective: Objective
-    found: Recommendation | None
+    recommendation: Recommendation | None
     """None where fewer than two mixtures are finished: then there are only runs to begin with."""
     validation: CrossValidation | None
     next_runs: list[NextRun]
@@ -75,42 +75,44 @@ class Advice:
     @property
     def worthwhile_runs(self) -> list[NextRun]:
         """Next runs that are expected to teach something, and those that the study plans anyhow."""
-        return [one for one in self.next_runs if one.run or one.gain >= MIN_GAIN]
+        return [one for one in self.next_runs if one.run or one.expected_gain >= MIN_EXPECTED_GAIN]
 
 
-def advise(store: Store, study: Study, wish: RecommendationRequest) -> Advice:
+def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice:
     """Fit the transfer model to what is finished, validate it, and recommend.
 
     Raises:
         TransferError: no trained run is judged by the evaluation, too little is finished and no next runs are asked
-            for, or the wish names what the study does not have.
+            for, or the request names what the study does not have.
         StoreError: the study has not been prepared.
     """
-    evaluation = _chosen("evaluation", wish.evaluation, list(study.evaluations))
-    planned = _planned(store, evaluation, wish.unit)
+    evaluation = _chosen("evaluation", request.evaluation, list(study.evaluations))
+    planned = _planned(store, evaluation, request.unit)
     if planned.is_empty():
         raise TransferError(f"the study plans no trained run that '{evaluation}' judges. Name another: --evaluation")
     cells = _cells(store, study, evaluation, planned)
     # Sizes of models that are still to be trained tell something about them too.
     observed = replace(observations_of(cells), sizes=log_sizes(planned))
-    model = _chosen("model", wish.model, list(dict.fromkeys(planned["model"])))
+    model = _chosen("model", request.model, list(dict.fromkeys(planned["model"])))
     amounts = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
         for row in planned.iter_rows(named=True)
     }
-    tags = tuple(wish.languages) or tuple(dict.fromkeys(tag for one in amounts.values() for tag in sorted(one)))
+    tags = tuple(request.languages) or tuple(dict.fromkeys(tag for one in amounts.values() for tag in sorted(one)))
     budget = Budget(
-        amount=wish.amount or max(sum(one.values()) for one in amounts.values()), languages=tags, costs=dict(wish.costs)
+        amount=request.amount or max(sum(one.values()) for one in amounts.values()),
+        languages=tags,
+        costs=dict(request.costs),
     )
     objective = Objective(
         languages=tuple(sorted(set(cells["language"]))) or tuple(study.evaluations[evaluation].languages),
-        kind=wish.objective,
-        weights=wish.weights,
-        english_at_least=wish.english_at_least,
+        kind=request.objective,
+        weights=request.weights,
+        english_at_least=request.english_at_least,
     )
     fitted = fit_transfer_model(observed)
     num_mixtures = len(set(observed.mixtures))
-    if num_mixtures < MIN_MIXTURES and not wish.num_next:
+    if num_mixtures < MIN_MIXTURES and not request.num_next_runs:
         raise TransferError(
             f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {MIN_MIXTURES}. "
             "Run: crosslift run, or ask which runs to begin with: crosslift recommend --next 4"
@@ -120,16 +122,18 @@ def advise(store: Store, study: Study, wish: RecommendationRequest) -> Advice:
     waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in done}
     candidates = _candidates(budget, found, waiting)
     pool = [one for one, _ in candidates]
-    choice = [one for one in (*pool, *random_mixtures(budget, NUM_RANDOM_MIXTURES)) if budget.allows(one)]
-    chosen = knowledge_gradient_batch(fitted, model, objective, pool, size=wish.num_next, choice=choice)
+    options = [one for one in (*pool, *random_mixtures(budget, NUM_RANDOM_MIXTURES)) if budget.allows(one)]
+    chosen = knowledge_gradient_batch(fitted, model, objective, pool, batch_size=request.num_next_runs, options=options)
     return Advice(
         evaluation=evaluation,
         model=model,
         budget=budget,
         objective=objective,
-        found=found,
+        recommendation=found,
         validation=cross_validate(observed) if num_mixtures >= MIN_GROUPS else None,
-        next_runs=[NextRun(amounts=dict(pool[place]), gain=gain, run=candidates[place][1]) for place, gain in chosen],
+        next_runs=[
+            NextRun(amounts=dict(pool[place]), expected_gain=gain, run=candidates[place][1]) for place, gain in chosen
+        ],
         runs=sorted(set(observed.runs[observed.models == model])),
     )
 
@@ -142,7 +146,7 @@ def _candidates(
         return [(amounts, run) for run, amounts in waiting.items()]
     leaders: list[Amounts] = []
     if found is not None:
-        leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.against)]
+        leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.comparisons)]
     return [(amounts, None) for amounts in (*leaders, *random_mixtures(budget, NUM_RANDOM_MIXTURES))]
 
 
@@ -173,51 +177,53 @@ def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
     return wanted
 
 
-def summary_lines(advised: Advice) -> list[str]:
+def summary_lines(advice: Advice) -> list[str]:
     """For the terminal."""
     asked = (
-        f"{advised.model}, {advised.evaluation}, {advised.objective.kind} over {len(advised.objective.languages)} "
-        f"languages, {advised.budget.amount:,.0f} to spend:"
+        f"{advice.model}, {advice.evaluation}, {advice.objective.kind} over {len(advice.objective.languages)} "
+        f"languages, {advice.budget.amount:,.0f} to spend:"
     )
-    if (found := advised.found) is None:
-        return [asked, "  too little is finished to choose by", *_next_in_words(advised)]
+    if (found := advice.recommendation) is None:
+        return [asked, "  too little is finished to choose by", *_next_run_lines(advice)]
     lines = [
         asked,
-        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in largest_first(found.amounts)),
-        f"  expected {POINTS * found.expected:.1f} [{POINTS * found.low:.1f}, {POINTS * found.high:.1f}], best or as "
-        f"good with probability {found.p_best:.2f}",
+        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(found.amounts)),
+        f"  expected {POINTS * found.expected_objective:.1f} [{POINTS * found.low:.1f}, {POINTS * found.high:.1f}], best or as "
+        f"good with probability {found.probability_best:.2f}",
     ]
-    for other in found.against:
+    for other in found.comparisons:
         interval = f"[{POINTS * other.low:.1f}, {POINTS * other.high:.1f}]"
         lines.append(f"  against {other.name}: {POINTS * other.value:+.1f} {interval} -> {other.verdict}")
-    lines += [f"  {reason}" for reason in found.reasons]
-    if advised.validation is not None:
-        one = advised.validation
+    lines += [f"  {reason}" for reason in found.caveats]
+    if advice.validation is not None:
+        one = advice.validation
         lines.append(
-            f"  mixtures left out one by one: error {POINTS * one.model:.1f} points, mean of the others "
-            f"{POINTS * one.mean:.1f}, nearest {POINTS * one.nearest:.1f}"
+            f"  mixtures left out one by one: error {POINTS * one.rmse_model:.1f} points, mean of the others "
+            f"{POINTS * one.rmse_mean:.1f}, nearest {POINTS * one.rmse_nearest:.1f}"
         )
-    return [*lines, *_next_in_words(advised)]
+    return [*lines, *_next_run_lines(advice)]
 
 
-def _next_in_words(advised: Advice) -> list[str]:
+def _next_run_lines(advice: Advice) -> list[str]:
     lines = []
-    if advised.next_runs and advised.next_runs[0].gain < MIN_GAIN:
-        lines.append(f"  no further run is expected to better the choice by more than {POINTS * MIN_GAIN:g} points")
-    for number, one in enumerate(advised.worthwhile_runs, start=1):
+    if advice.next_runs and advice.next_runs[0].expected_gain < MIN_EXPECTED_GAIN:
+        lines.append(
+            f"  no further run is expected to better the choice by more than {POINTS * MIN_EXPECTED_GAIN:g} points"
+        )
+    for number, one in enumerate(advice.worthwhile_runs, start=1):
         planned = f", planned as {one.run}" if one.run else ""
         lines.append(
-            f"  to learn most, train {number}: {amounts_in_words(one.amounts)} (expected gain {POINTS * one.gain:.2f} "
+            f"  to learn most, train {number}: {amounts_text(one.amounts)} (expected gain {POINTS * one.expected_gain:.2f} "
             f"points{planned})"
         )
     return lines
 
 
-def largest_first(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
+def by_decreasing_amount(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
     """Languages with their amounts, the largest first; those that round to nothing are left out."""
     return sorted(((tag, amount) for tag, amount in amounts.items() if round(amount) > 0), key=lambda one: -one[1])
 
 
-def amounts_in_words(amounts: Mapping[str, float]) -> str:
+def amounts_text(amounts: Mapping[str, float]) -> str:
     """`sw 1,200 en 800`."""
-    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in largest_first(amounts))
+    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(amounts))

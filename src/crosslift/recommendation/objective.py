@@ -29,9 +29,9 @@ class Objective:
         """(..., languages) -> (...)."""
         if self.kind == "worst":
             return np.asarray(scores.min(axis=-1))
-        return np.asarray(scores @ self.linear(np.zeros(len(self.languages))))
+        return np.asarray(scores @ self.language_weights(np.zeros(len(self.languages))))
 
-    def linear(self, means: np.ndarray) -> np.ndarray:
+    def language_weights(self, means: np.ndarray) -> np.ndarray:
         """Weights of the languages: of "worst" those at the means, all on the lowest."""
         if self.kind == "worst":
             return np.asarray(np.arange(len(self.languages)) == int(means.argmin()), dtype=float)
@@ -47,22 +47,24 @@ class Budget:
     languages: tuple[str, ...]
     """Allowed to train on."""
     costs: Mapping[str, float] = field(default_factory=dict)
-    most: Mapping[str, float] = field(default_factory=dict)
+    available: Mapping[str, float] = field(default_factory=dict)
     """As much as there is of a language."""
 
-    def spent(self, amounts: Amounts) -> float:
+    def cost_of(self, amounts: Amounts) -> float:
         return sum(amount * self.costs.get(tag, 1.0) for tag, amount in amounts.items())
 
     def allows(self, amounts: Amounts) -> bool:
-        within = all(amount <= self.most.get(tag, np.inf) * (1 + 1e-9) for tag, amount in amounts.items() if amount > 0)
+        within = all(
+            amount <= self.available.get(tag, np.inf) * (1 + 1e-9) for tag, amount in amounts.items() if amount > 0
+        )
         known = {tag for tag, amount in amounts.items() if amount > 0} <= set(self.languages)
-        return within and known and self.spent(amounts) <= self.amount * (1 + 1e-9)
+        return within and known and self.cost_of(amounts) <= self.amount * (1 + 1e-9)
 
     def allocate(self, shares: Mapping[str, float]) -> dict[str, float]:
         """Amounts that spend the whole budget in these shares; what a language has no more of is left unspent."""
         total = sum(shares.values())
         return {
-            tag: min(share / total * self.amount / self.costs.get(tag, 1.0), self.most.get(tag, np.inf))
+            tag: min(share / total * self.amount / self.costs.get(tag, 1.0), self.available.get(tag, np.inf))
             for tag, share in shares.items()
             if share > 0
         }

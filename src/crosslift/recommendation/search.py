@@ -11,7 +11,7 @@ from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.gaussian_process import TransferModel
 
-MARGIN = 0.02
+EQUIVALENCE_MARGIN = 0.02
 """Two points: mixtures that differ by less are as good as each other."""
 
 
@@ -26,11 +26,11 @@ def search_mixtures(
     pool = _random_shares(tags, 150, seed)
     for _ in range(rounds):
         amounts = [budget.allocate(shares) for shares in pool]
-        values = _promise(fitted.expected(amounts, model, objective.languages), objective)
+        values = _penalised_objective(fitted.predict_mean(amounts, model, objective.languages), objective)
         leaders = [pool[place] for place in np.argsort(-values)[:8]]
         pool = [*leaders, *(one for leader in leaders for one in _exchanges(leader, tags))]
     amounts = [budget.allocate(shares) for shares in pool]
-    values = _promise(fitted.expected(amounts, model, objective.languages), objective)
+    values = _penalised_objective(fitted.predict_mean(amounts, model, objective.languages), objective)
     unique: dict[tuple[tuple[str, int], ...], dict[str, float]] = {}
     for place in np.argsort(-values)[:60]:
         one = amounts[place]
@@ -38,16 +38,16 @@ def search_mixtures(
     return list(unique.values())[:24]
 
 
-def random_mixtures(budget: Budget, number: int, *, seed: int = 0) -> list[dict[str, float]]:
+def random_mixtures(budget: Budget, num_mixtures: int, *, seed: int = 0) -> list[dict[str, float]]:
     """Mixtures that spend the budget in all sorts of ways: what a next run may be chosen from."""
-    return [budget.allocate(shares) for shares in _random_shares(list(budget.languages), number, seed)]
+    return [budget.allocate(shares) for shares in _random_shares(list(budget.languages), num_mixtures, seed)]
 
 
-def _random_shares(tags: list[str], number: int, seed: int) -> list[dict[str, float]]:
+def _random_shares(tags: list[str], num_random: int, seed: int) -> list[dict[str, float]]:
     """Shares: the same of all, each language alone, and random ones in twentieths."""
     generator = stream(seed, "recommend", "search")
     pool: list[dict[str, float]] = [dict.fromkeys(tags, 1.0), *({tag: 1.0} for tag in tags)]
-    for _ in range(number):
+    for _ in range(num_random):
         size = int(generator.integers(1, len(tags) + 1))
         chosen = generator.choice(len(tags), size=size, replace=False)
         weights = generator.dirichlet(np.ones(size))
@@ -55,13 +55,13 @@ def _random_shares(tags: list[str], number: int, seed: int) -> list[dict[str, fl
     return pool
 
 
-def _promise(expected: np.ndarray, objective: Objective) -> np.ndarray:
+def _penalised_objective(expected: np.ndarray, objective: Objective) -> np.ndarray:
     """The objective, less ten times what English lacks to its bound with a little room above."""
     values = objective.value(expected)
     if objective.english_at_least is None or ENGLISH not in objective.languages:
         return values
     english = expected[:, objective.languages.index(ENGLISH)]
-    return np.asarray(values - 10 * np.clip(objective.english_at_least + MARGIN / 2 - english, 0.0, None))
+    return np.asarray(values - 10 * np.clip(objective.english_at_least + EQUIVALENCE_MARGIN / 2 - english, 0.0, None))
 
 
 def _exchanges(shares: Mapping[str, float], tags: Sequence[str]) -> list[dict[str, float]]:

@@ -19,7 +19,7 @@ from crosslift.reporting import sentences
 from crosslift.reporting.data import ReportData, collect
 from crosslift.reporting.figures.registry import FIGURES
 from crosslift.reporting.html import theme
-from crosslift.reporting.html.embed import Drawn, bundle, draw, for_script, on_white
+from crosslift.reporting.html.embed import RenderedFigure, add_white_background, render_figure, script_json, vega_bundle
 from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
@@ -55,7 +55,7 @@ def publish(data: ReportData, folder: Path) -> Path:
             continue
         with atomic_write(file, durable=False) as path:
             table.write_csv(path)
-    drawn = [draw(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
+    drawn = [render_figure(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
     for one in drawn:
         picture = folder / "figures" / f"{one.figure.name}.svg"
         if one.svg is None:  # an earlier report may have drawn it
@@ -64,13 +64,13 @@ def publish(data: ReportData, folder: Path) -> Path:
             continue
         write_text(picture, one.svg, durable=False)
         with atomic_write(picture.with_suffix(".png"), durable=False) as path:
-            path.write_bytes(vl_convert.svg_to_png(on_white(one.svg), scale=PNG_SCALE))
+            path.write_bytes(vl_convert.svg_to_png(add_white_background(one.svg), scale=PNG_SCALE))
     page = folder / "index.html"
     write_text(page, render(data, drawn), durable=False)
     return page
 
 
-def render(data: ReportData, drawn: list[Drawn]) -> str:
+def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
     """The page. Everything that a model or a study file wrote is escaped."""
     import jinja2
 
@@ -86,7 +86,7 @@ def render(data: ReportData, drawn: list[Drawn]) -> str:
         data=data,
         study=data.study,
         conclusions=conclusions,
-        strip=_strip(conclusions),
+        strip=_strip_axis(conclusions),
         headline=sentences.headline(conclusions),
         failures=sentences.failures(data),
         unfinished=sentences.unfinished(data),
@@ -99,13 +99,13 @@ def render(data: ReportData, drawn: list[Drawn]) -> str:
         samples=_samples(data),
         light=theme.LIGHT,
         dark=theme.DARK,
-        payload=for_script(
+        payload=script_json(
             {
                 "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
-                "themes": {"light": theme.config(theme.LIGHT), "dark": theme.config(theme.DARK)},
+                "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
             }
         ),
-        bundle=bundle() if any(one.spec for one in drawn) else "",
+        bundle=vega_bundle() if any(one.spec for one in drawn) else "",
     )
 
 
@@ -127,7 +127,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     ]
 
 
-def _strip(found: list[sentences.Conclusion]) -> dict[str, float]:
+def _strip_axis(found: list[sentences.Conclusion]) -> dict[str, float]:
     """The common axis of the small intervals beside the answers, in shares of 1."""
     rows = [answer.row for answer in found if answer.row["low"] is not None]
     low = min([0.0, *(row["low"] for row in rows)])

@@ -35,7 +35,7 @@ class Conclusion:
     claim: str
     finding: str
     caveats: tuple[str, ...]
-    survives: bool
+    survives_correction: bool
     """Correction for all primary statements that could be tested; True where there is nothing to correct."""
     row: dict[str, Any]
 
@@ -57,7 +57,12 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
     claim = f"{row['declared']} ({where})"
     if found == "not estimated":
         return Conclusion(
-            verdict=found, claim=claim, finding=f"No estimate: {row['note']}.", caveats=(), survives=True, row=row
+            verdict=found,
+            claim=claim,
+            finding=f"No estimate: {row['note']}.",
+            caveats=(),
+            survives_correction=True,
+            row=row,
         )
     what = row["mixture"] if not row["mixture"].startswith("mean of ") else f"The {row['mixture']} mixtures"
     numbers = (
@@ -79,7 +84,9 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
     caveats.append(f"{row['num_items']} items in {num_languages} languages")
     if row["note"]:
         caveats.append(row["note"])
-    return Conclusion(verdict=found, claim=claim, finding=finding, caveats=tuple(caveats), survives=survives, row=row)
+    return Conclusion(
+        verdict=found, claim=claim, finding=finding, caveats=tuple(caveats), survives_correction=survives, row=row
+    )
 
 
 def headline(found: list[Conclusion]) -> str:
@@ -99,7 +106,7 @@ def headline(found: list[Conclusion]) -> str:
     parts = [f"{count} {one if count == 1 else several}" for count, several, one in counts if count]
     if len(found) == 1:
         return f"The one primary statement {parts[0].removeprefix('1 ')}."
-    lost = sum(not answer.survives for answer in found)
+    lost = sum(not answer.survives_correction for answer in found)
     num_tested = sum(answer.row["p"] is not None for answer in found)
     more = (
         f" {lost} of them do{'es' if lost == 1 else ''} not survive correction for {num_tested} tests." if lost else ""

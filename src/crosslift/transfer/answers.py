@@ -89,7 +89,7 @@ def verdict(low: float | None, high: float | None) -> Verdict:
     return VERDICTS[side_of_zero(low, high)]
 
 
-def as_table(analysed: Sequence[Analysis]) -> pl.DataFrame:
+def answer_table(analysed: Sequence[Analysis]) -> pl.DataFrame:
     """All answers; columns as in ANSWERS."""
     rows = [
         {

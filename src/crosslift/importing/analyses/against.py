@@ -36,7 +36,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     answers: list[Answer] = []
     rows: list[dict[str, Any]] = []
     for (evaluation, metric), part in results.scores.group_by("evaluation", "metric", maintain_order=True):
-        runs, tags, values = _dense(part, str(evaluation))
+        runs, tags, values = _score_array(part, str(evaluation))
         treatments, controls = _pairs(results.runs, runs, options)
         groups = [np.arange(len(tags)), *(np.array([place]) for place in range(len(tags)))]
         found = bootstrap_contrasts(values, treatments, controls, groups)
@@ -63,7 +63,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     return Analysis(kind="against", answers=answers, tables={"differences": pl.DataFrame(rows)})
 
 
-def _dense(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[str], np.ndarray]:
+def _score_array(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[str], np.ndarray]:
     """Runs, languages and scores, (runs, languages, items). Holes are an error: a mean over other items is another."""
     runs, tags = part["run"].unique().sort().to_list(), part["language"].unique().sort().to_list()
     items = part["item_id"].unique().sort().to_list()

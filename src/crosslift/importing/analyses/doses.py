@@ -30,7 +30,14 @@ from scipy.stats import rankdata
 from crosslift.errors import TransferError
 from crosslift.importing.results import Results
 from crosslift.transfer.answers import Analysis, Answer, Verdict
-from crosslift.transfer.grid.plateau import bias_corrected, gain_over_first, isotonic, maximum, plateau, plateau_draws
+from crosslift.transfer.grid.plateau import (
+    bias_corrected,
+    gain_over_first,
+    isotonic_fit,
+    maximum,
+    plateau,
+    plateau_draws,
+)
 from crosslift.transfer.variance.replicate_noise import (
     NoiseVariance,
     noise_from_curves,
@@ -46,7 +53,7 @@ class _Curve:
     """One line of runs over doses, in one measure."""
 
     def __init__(self, table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> None:
-        runs = _measured(table, where)
+        runs = _run_measures(table, where)
         if runs.is_empty():
             raise TransferError(f"claims: no runs where {dict(where)}.")
         if runs["dose"].is_duplicated().any():
@@ -61,19 +68,19 @@ class _Curve:
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     table = results.table()
     unit = float(options.get("unit", 1.0))
-    answers = [_answer(_among(table, claim), claim, unit, options) for claim in options["claims"]]
+    answers = [_evaluate_claim(_filter_languages(table, claim), claim, unit, options) for claim in options["claims"]]
     noises = [
-        {"task": task, "model": model, "measure": measure, "sd": None if found is None else found.deviation * unit,
+        {"task": task, "model": model, "measure": measure, "sd": None if found is None else found.standard_deviation * unit,
          "df": None if found is None else found.df, "source": "" if found is None else found.source}
         for (task, model), _ in table.group_by("task", "model", maintain_order=True)
         for measure in MEASURES
         for found in [_noise(table, {"task": task, "model": model}, measure)]
     ]  # fmt: skip
-    curves = _with_plateaus(_measured(table, {}), options["claims"], answers)
+    curves = _with_plateaus(_run_measures(table, {}), options["claims"], answers)
     return Analysis(kind="doses", answers=answers, tables={"curves": curves, "noise": pl.DataFrame(noises)})
 
 
-def _among(table: pl.DataFrame, claim: Mapping[str, Any]) -> pl.DataFrame:
+def _filter_languages(table: pl.DataFrame, claim: Mapping[str, Any]) -> pl.DataFrame:
     """The languages that a claim is about."""
     if "languages" not in claim:
         return table
@@ -94,7 +101,7 @@ def _with_plateaus(
     return curves.with_columns(plateau_low=low, plateau_high=high)
 
 
-def _measured(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame:
+def _run_measures(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame:
     """Per run the measures, in the order of the doses."""
     for column, value in where.items():
         if column not in table.columns:
@@ -116,7 +123,7 @@ def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> Noise
     """Of one point, for one task and model: replicates of the same configuration, and the roughness of its curves."""
     if "task" not in where or "model" not in where:
         raise TransferError("claims: 'where' must name the task and the model, whose noise is taken.")
-    runs = _measured(table, {"task": where["task"], "model": where["model"]})
+    runs = _run_measures(table, {"task": where["task"], "model": where["model"]})
     at_zero = runs.filter(dose=0)
     same = [part[measure].to_numpy() for _, part in at_zero.group_by("setting", maintain_order=True)]
     curves = [part[measure].to_numpy()[1:] for _, part in runs.group_by("setting", "mixture", maintain_order=True)]
@@ -125,16 +132,16 @@ def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> Noise
     return pool_noise(replicates, noise_from_curves(curves))
 
 
-def _answer(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+def _evaluate_claim(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
     of, measure = claim["of"], claim.get("measure", "non_english")
-    if of not in _KINDS or measure not in MEASURES:
+    if of not in _CLAIM_KINDS or measure not in MEASURES:
         raise TransferError(
-            f"claims: of = '{of}', measure = '{measure}'. Known: {', '.join(_KINDS)}; {', '.join(MEASURES)}."
+            f"claims: of = '{of}', measure = '{measure}'. Known: {', '.join(_CLAIM_KINDS)}; {', '.join(MEASURES)}."
         )
-    return _KINDS[of](table, claim, unit, options)
+    return _CLAIM_KINDS[of](table, claim, unit, options)
 
 
-def _level(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+def _score_claim(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
     """Numbers in the unit of the scores."""
     measure = claim.get("measure", "non_english")
     function = {"rise": gain_over_first, "best": maximum, "mean": _mean}[claim["of"]]
@@ -163,14 +170,16 @@ def _level(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: 
         verdict = "not supported"
     source = noises[0].source if noises[0] else ""
     note = f"without the bias of a maximum: {unit * found.value:.2f}; noise from {source}"
-    return _made(claim, curves, (unit * found.observed, unit * found.low, unit * found.high), verdict, note)
+    return _claim_answer(claim, curves, (unit * found.observed, unit * found.low, unit * found.high), verdict, note)
 
 
 def _mean(curve: np.ndarray) -> np.ndarray:
     return np.asarray(curve.mean(axis=-1))
 
 
-def _correlation(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+def _correlation_claim(
+    table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]
+) -> Answer:
     curves = [_Curve(table, claim["where"], side) for side in ("seen", "unseen")]
 
     def spearman(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -188,10 +197,10 @@ def _correlation(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, opt
     low, high = np.tanh(np.arctanh(np.clip(observed, -0.999, 0.999)) + np.array([-half, half]))
     verdict: Verdict = "supported" if p < 0.025 else "cannot tell"
     note = f"one-sided permutation p = {p:.3f}; Fisher's interval, wide for {len(curves[0].points)} doses"
-    return _made(claim, curves, (observed, float(low), float(high)), verdict, note)
+    return _claim_answer(claim, curves, (observed, float(low), float(high)), verdict, note)
 
 
-def _plateau(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
+def _plateau_claim(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
     margin = float(claim.get("margin", options.get("margin", 1.0))) / unit
     margins = [margin, float(claim.get("minus_margin", margin * unit)) / unit]
     curves = [_Curve(table, claim["where"], claim.get("measure", "non_english"))]
@@ -206,11 +215,11 @@ def _plateau(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options
     ]
     if claim["of"] == "plateau":
         value, low, high = found[0].dose, found[0].low, found[0].high
-        note = "" if found[0].told else "the interval holds all doses"
+        note = "" if found[0].identified else "the interval holds all doses"
     else:
         draws = [
             np.maximum(
-                plateau_draws(isotonic(curve.points), curve.doses, curve.noise, margin=margins[seed], seed=seed),
+                plateau_draws(isotonic_fit(curve.points), curve.doses, curve.noise, margin=margins[seed], seed=seed),
                 curve.doses[1],
             )
             for seed, curve in enumerate(curves)
@@ -227,20 +236,20 @@ def _plateau(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options
         verdict = "supported" if high <= claim["below"] else "not supported" if low > claim["below"] else verdict
     margin_words = f"margin {unit * margin:g}"
     note = f"{margin_words}; {note}" if note else margin_words
-    return _made(claim, curves, (value, low, high), verdict, note)
+    return _claim_answer(claim, curves, (value, low, high), verdict, note)
 
 
-_KINDS = {
-    "rise": _level,
-    "best": _level,
-    "mean": _level,
-    "correlation": _correlation,
-    "plateau": _plateau,
-    "plateau_ratio": _plateau,
+_CLAIM_KINDS = {
+    "rise": _score_claim,
+    "best": _score_claim,
+    "mean": _score_claim,
+    "correlation": _correlation_claim,
+    "plateau": _plateau_claim,
+    "plateau_ratio": _plateau_claim,
 }
 
 
-def _made(
+def _claim_answer(
     claim: Mapping[str, Any], curves: list[_Curve], numbers: tuple[float, float, float], verdict: Verdict, note: str
 ) -> Answer:
     where = ", ".join(str(part) for part in claim["where"].values())

@@ -38,7 +38,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
         wide = part.pivot(on="language", index="item_id", values="value").drop_nulls().sort("item_id")
         tags = sorted(wide.columns[1:])
         right = wide.select(tags).to_numpy()
-        answers += _of_run(str(run), tags, right, unit)
+        answers += _run_answers(str(run), tags, right, unit)
         places = combinations(range(len(tags)), 2)
         pairs = [(tags[a], tags[b], *mcnemar(right[:, a], right[:, b])) for a, b in places]
         table = pl.DataFrame(
@@ -56,7 +56,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     return Analysis(kind="items", answers=answers, tables={"pairs_of_languages": pl.concat(tables)})
 
 
-def _of_run(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[Answer]:
+def _run_answers(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[Answer]:
     n = len(right)
     weights = bootstrap_weights(n, NUM_RESAMPLES, stream(0, "items", run))
     means = (weights.T @ right.mean(axis=1)) / weights.sum(axis=0)
@@ -72,9 +72,9 @@ def _of_run(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[A
         ),
         Answer(
             question="Is it the same in all languages?", about=run, measure="items right in all languages, %",
-            value=100 * found.all_right, low=100 * wilson_interval(round(found.all_right * n), n)[0],
-            high=100 * wilson_interval(round(found.all_right * n), n)[1], runs=[run],
-            note=f"wrong in all {100 * found.all_wrong:.1f} %; answers agree in {100 * found.agreement:.1f} % of "
+            value=100 * found.share_all_correct, low=100 * wilson_interval(round(found.share_all_correct * n), n)[0],
+            high=100 * wilson_interval(round(found.share_all_correct * n), n)[1], runs=[run],
+            note=f"wrong in all {100 * found.share_all_wrong:.1f} %; answers agree in {100 * found.agreement:.1f} % of "
             f"pairs of languages, kappa {found.kappa:.2f}",
         ),
     ]  # fmt: skip

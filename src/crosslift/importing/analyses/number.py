@@ -51,12 +51,12 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
             measure="the best number minus the smallest", value=unit * gain.observed, low=unit * gain.low,
             high=unit * gain.high, verdict=verdict, runs=names,
             note=f"without the bias of a maximum: {unit * gain.value:.2f}; run-to-run sd "
-            f"{unit * noise.deviation:.2f} ({noise.source})",
+            f"{unit * noise.standard_deviation:.2f} ({noise.source})",
         ),
         Answer(
             question="From how many languages on is nothing gained?", about=f"margin {margin:g}",
             measure="plateau, languages", value=found.dose, low=found.low, high=found.high,
-            verdict="" if found.told else "cannot tell", runs=names,
+            verdict="" if found.identified else "cannot tell", runs=names,
         ),
     ]  # fmt: skip
     points = pl.DataFrame({"number": numbers, "mean": unit * curve, "runs": [part.height for _, part in groups]})

@@ -35,13 +35,13 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     unit = float(options.get("unit", 1.0))
     answers, parts = [], []
     for contrast in options["contrasts"]:
-        pairs = paired(results.table(), contrast, [*match, "metric"])
+        pairs = matched_pairs(results.table(), contrast, [*match, "metric"])
         parts.append(pairs.with_columns(claim=pl.lit(contrast["claim"])))
         answers += _answers(pairs, contrast, cluster, unit)
     return Analysis(kind="pairs", answers=answers, tables={"pairs": pl.concat(parts)})
 
 
-def paired(table: pl.DataFrame, contrast: Mapping[str, Any], match: list[str]) -> pl.DataFrame:
+def matched_pairs(table: pl.DataFrame, contrast: Mapping[str, Any], match: list[str]) -> pl.DataFrame:
     """Columns match, treatment, control, difference, and the two runs."""
     sides = {}
     for side in ("treatment", "control"):
@@ -72,7 +72,7 @@ def _answers(pairs: pl.DataFrame, contrast: Mapping[str, Any], cluster: list[str
         low, high = unit * (value - half), unit * (value + half)
     bound = float(contrast.get("above", 0.0))
     found = verdict(None if low is None else low - bound, None if high is None else high - bound)
-    about = f"{_shown(contrast['treatment'])} against {_shown(contrast['control'])}"
+    about = f"{_values_text(contrast['treatment'])} against {_values_text(contrast['control'])}"
     won = int(groups["won"].sum())
     naive = wilson_interval(won, pairs.height)
     generator = stream(0, "pairs", contrast["claim"])
@@ -94,5 +94,5 @@ def _answers(pairs: pl.DataFrame, contrast: Mapping[str, Any], cluster: list[str
     ]  # fmt: skip
 
 
-def _shown(where: Mapping[str, Any]) -> str:
+def _values_text(where: Mapping[str, Any]) -> str:
     return ", ".join(str(value) for value in where.values())

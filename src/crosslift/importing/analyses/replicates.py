@@ -46,13 +46,15 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     ]
     tables = {"replicates": table}
     if "published" in options:
-        answer, differing = _held_against(table, options, unit)
+        answer, differing = _compare_with_published(table, options, unit)
         answers.insert(0, answer)
         tables["published_that_differ"] = differing
     return Analysis(kind="replicates", answers=answers, tables=tables)
 
 
-def _held_against(table: pl.DataFrame, options: Mapping[str, Any], unit: float) -> tuple[Answer, pl.DataFrame]:
+def _compare_with_published(
+    table: pl.DataFrame, options: Mapping[str, Any], unit: float
+) -> tuple[Answer, pl.DataFrame]:
     published = pl.read_csv(options["published"], infer_schema_length=None)
     columns = dict(options["columns"])
     if lacking := [name for name in columns.values() if name not in published.columns]:

@@ -61,6 +61,6 @@ def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[st
         high=unit * (value + half),
         verdict=verdict(value - half, value + half),
         runs=sorted(set(part["run"])),
-        note=f"{num_both} cells were both; mixed model, residual sd {unit * fit.residual:.2f}",
+        note=f"{num_both} cells were both; mixed model, residual sd {unit * fit.residual_sd:.2f}",
     )
-    return answer, fit.shares
+    return answer, fit.variance_shares

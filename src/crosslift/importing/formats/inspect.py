@@ -17,13 +17,13 @@ from typing import Any
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.mapping import Import
-from crosslift.importing.pattern import named_parts
+from crosslift.importing.mapping import ImportMapping
+from crosslift.importing.pattern import parse_task_names
 
-LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+LETTER_SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 
 
-def read(mapping: Import) -> pl.DataFrame:
+def read(mapping: ImportMapping) -> pl.DataFrame:
     """All samples of all logs.
 
     Raises:
@@ -34,7 +34,7 @@ def read(mapping: Import) -> pl.DataFrame:
     if not files:
         raise TransferError(f"{path}: holds no .eval or .json log. Give inspect's log folder.")
     rows = [row for file in files for row in _rows(file)]
-    return named_parts(mapping, pl.DataFrame(rows, infer_schema_length=None))
+    return parse_task_names(mapping, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -98,6 +98,6 @@ def _plain(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def _value(value: Any) -> float:
     if isinstance(value, (bool, int, float)):
         return float(value)
-    if value in LETTERS:
-        return LETTERS[value]
+    if value in LETTER_SCORES:
+        return LETTER_SCORES[value]
     raise ValueError(f"a score of {value!r} is no number")

@@ -16,13 +16,13 @@ from typing import Any
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.mapping import Import
-from crosslift.importing.pattern import named_parts
+from crosslift.importing.mapping import ImportMapping
+from crosslift.importing.pattern import parse_task_names
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl$")
 
 
-def read(mapping: Import) -> pl.DataFrame:
+def read(mapping: ImportMapping) -> pl.DataFrame:
     """All samples below the folder, or all means where there are no samples.
 
     Raises:
@@ -35,7 +35,7 @@ def read(mapping: Import) -> pl.DataFrame:
             f"{mapping.path}: holds neither samples_*.jsonl nor results_*.json. Give --output_path of lm_eval."
         )
     rows = [row for file in samples for row in _samples(file)] or [row for file in results for row in _means(file)]
-    return named_parts(mapping, pl.DataFrame(rows, infer_schema_length=None))
+    return parse_task_names(mapping, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _samples(file: Path) -> Iterator[dict[str, Any]]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.mapping import Import
+from crosslift.importing.mapping import ImportMapping
 
 
-def read(mapping: Import) -> pl.DataFrame:
+def read(mapping: ImportMapping) -> pl.DataFrame:
     """The table, joined with the one of its runs where the mapping names one.
 
     Raises:

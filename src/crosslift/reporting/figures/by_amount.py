@@ -9,8 +9,8 @@ import polars as pl
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import (
-    CROWDED_HEIGHT,
-    CROWDED_WIDTH,
+    COMPACT_HEIGHT,
+    COMPACT_WIDTH,
     PANEL_HEIGHT,
     PANEL_WIDTH,
     conditions,
@@ -24,7 +24,7 @@ from crosslift.reporting.figures.panels import (
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid.doses import dose_statistics
 
-CROWDED = 8
+MAX_FULL_SIZE_PANELS = 8
 """Panels of doses, above which they are small and three to a row."""
 
 
@@ -139,8 +139,8 @@ def _by_dose(
     order = scores.with_columns(panel=dose_panel(data, scores))["panel"].unique(maintain_order=True).to_list()
     pick = alt.selection_point(fields=["group"], bind="legend", name=f"pick_{estimand}")
     ticks = sorted(table["dose"].unique())
-    crowded = table["panel"].n_unique() > CROWDED
-    width, height = (CROWDED_WIDTH, CROWDED_HEIGHT) if crowded else (PANEL_WIDTH, PANEL_HEIGHT)
+    crowded = table["panel"].n_unique() > MAX_FULL_SIZE_PANELS
+    width, height = (COMPACT_WIDTH, COMPACT_HEIGHT) if crowded else (PANEL_WIDTH, PANEL_HEIGHT)
     base = alt.Chart(width=width, height=height).encode(
         x=alt.X(
             "dose:Q",

@@ -20,7 +20,7 @@ MAX_FOREST_ROWS = 60
 VERDICTS = ("supports", "contradicts", "cannot tell")
 
 
-VERDICT_WORDS = ("gain", "loss", "interval holds 0")
+VERDICT_LABELS = ("gain", "loss", "interval holds 0")
 
 
 def forest(data: ReportData) -> Figure:
@@ -31,7 +31,7 @@ def forest(data: ReportData) -> Figure:
     table = data.primary.filter(pl.col("estimand") == "gain", pl.col("languages") == "all", pl.col("low").is_not_null())
     if table.is_empty():
         return Figure(**about, caption="Not drawn: no contrast is declared, or none of its runs is finished.")
-    words = dict(zip(VERDICTS, VERDICT_WORDS, strict=True))
+    words = dict(zip(VERDICTS, VERDICT_LABELS, strict=True))
     table = in_points(
         table.with_columns(
             verdict=pl.struct("low", "high").map_elements(
@@ -50,7 +50,7 @@ def forest(data: ReportData) -> Figure:
         alone = pl.len().over("declared", "model") == 1
         table = table.filter(pl.col("pooled") | alone)
         note = " The treatments one by one are in the table."
-    shapes = alt.Scale(domain=list(VERDICT_WORDS), range=["triangle-right", "triangle-left", "circle"])
+    shapes = alt.Scale(domain=list(VERDICT_LABELS), range=["triangle-right", "triangle-left", "circle"])
     legend = alt.Legend(title=None, orient="top")
     tooltip = [
         alt.Tooltip("label:N", title="treatment"),
@@ -73,7 +73,7 @@ def forest(data: ReportData) -> Figure:
         labels = part.sort(*order, maintain_order=True)["label"].to_list()
         base = alt.Chart().encode(
             y=alt.Y("label:N", sort=labels, title=None, axis=axis),
-            color=alt.Color("verdict:N", scale=alt.Scale(domain=list(VERDICT_WORDS)), legend=legend),
+            color=alt.Color("verdict:N", scale=alt.Scale(domain=list(VERDICT_LABELS)), legend=legend),
             tooltip=tooltip,
         )
         alike = table.filter(primary_contrast=contrast.primary)

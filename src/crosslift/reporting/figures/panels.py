@@ -12,7 +12,7 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 240
 SMALL_WIDTH, SMALL_HEIGHT = 250, 190
-CROWDED_WIDTH, CROWDED_HEIGHT = 236, 150
+COMPACT_WIDTH, COMPACT_HEIGHT = 236, 150
 """Of one panel, in pixels."""
 
 

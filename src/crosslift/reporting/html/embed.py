@@ -14,7 +14,7 @@ from crosslift.reporting.html import theme
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class RenderedFigure:
     """A figure as files and as a specification for the page; all None where it is not drawn."""
 
     figure: Figure
@@ -22,23 +22,23 @@ class Drawn:
     svg: str | None = None
 
     @property
-    def still(self) -> str:
+    def data_uri(self) -> str:
         """The picture as a data address: apart from the page, so that the ids inside cannot collide."""
         return "data:image/svg+xml;base64," + base64.b64encode((self.svg or "").encode()).decode()
 
 
-def draw(figure: Figure) -> Drawn:
+def render_figure(figure: Figure) -> RenderedFigure:
     """Compile a figure for paper: light colours, no descriptions for screen readers inside the picture."""
     import vl_convert
 
     if figure.chart is None:
-        return Drawn(figure=figure)
+        return RenderedFigure(figure=figure)
     spec = figure.spec()
-    still = spec | {"config": theme.config(theme.LIGHT) | {"aria": False}}
-    return Drawn(figure=figure, spec=spec, svg=_renumbered(vl_convert.vegalite_to_svg(still)))
+    still = spec | {"config": theme.vega_config(theme.LIGHT) | {"aria": False}}
+    return RenderedFigure(figure=figure, spec=spec, svg=_renumber_ids(vl_convert.vegalite_to_svg(still)))
 
 
-def _renumbered(svg: str) -> str:
+def _renumber_ids(svg: str) -> str:
     """Ids counted from 0 in every picture; the renderer counts over all that it drew, so the second report of a process
     would differ from the first."""
     order = list(dict.fromkeys(re.findall(r'id="([a-z]+_?)(\d+)"', svg)))
@@ -47,21 +47,21 @@ def _renumbered(svg: str) -> str:
     return svg
 
 
-def for_script(value: Any) -> str:
+def script_json(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 @cache
-def bundle() -> str:
+def vega_bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one module, from the library that also drew the still pictures."""
     import vl_convert
 
     return str(vl_convert.javascript_bundle(None)).replace("</script", "<\\/script")  # type: ignore[arg-type]
 
 
-def on_white(svg: str) -> str:
+def add_white_background(svg: str) -> str:
     """A PNG is pasted anywhere; transparent ink-on-nothing would vanish on a dark slide."""
     head, _, rest = svg.partition(">")
     return f'{head}><rect width="100%" height="100%" fill="white"/>{rest}'

@@ -32,7 +32,7 @@ DARK = {
 }
 
 
-def config(colours: dict[str, Any]) -> dict[str, Any]:
+def vega_config(colours: dict[str, Any]) -> dict[str, Any]:
     """A Vega-Lite config."""
     ink, muted = colours["ink"], colours["muted"]
     text = {"labelFont": FONT, "titleFont": FONT, "labelColor": muted, "titleColor": ink}

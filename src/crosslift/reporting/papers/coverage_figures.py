@@ -32,7 +32,7 @@ def bilingual_gains(data: ReportData) -> Figure:
     import altair as alt
 
     about: dict[str, Any] = {"name": "bilingual-gains", "title": "One language beside English (P1, Figure 3)"}
-    found = bilingual.bilingual(data.cells)
+    found = bilingual.bilingual_statistics(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
     if found["evaluation"].n_unique() == 2:  # one and "all", which say the same
@@ -47,7 +47,10 @@ def bilingual_gains(data: ReportData) -> Figure:
     table = table.with_columns(_interval())
     readings_scale = alt.Scale(domain=[OURS, PRINTED])
     y = alt.Y(
-        "group:N", sort=list(bilingual.SETTINGS), title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=8)
+        "group:N",
+        sort=list(bilingual.EVALUATION_GROUPS),
+        title=None,
+        axis=alt.Axis(domain=False, ticks=False, labelPadding=8),
     )
     base = alt.Chart(width=SMALL_WIDTH, height=150).encode(
         y=y,
@@ -81,7 +84,7 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         "name": "zero-shot",
         "title": "Zero-shot at high diversity against direct at low (P1, Figures 4 and 9)",
     }
-    found = bilingual.zero_shot(data.cells)
+    found = bilingual.zero_shot_differences(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
     group = (
@@ -148,18 +151,18 @@ def gain_over_base(data: ReportData) -> Figure:
     for place, row in enumerate(grid.table.iter_rows(named=True)):
         key = (row["evaluation"], row["model"], row["language"])
         if key in at:
-            spread = grid.spread(grid.draws[place] - base.draws[at[key]])
+            interval = grid.interval(grid.draws[place] - base.draws[at[key]])
             rows.append(
                 {
                     "panel": f"{row['model']} · {row['evaluation']}",
                     "mixture": " + ".join(row["languages"]),
                     "languages": row["language"],
                     "name": names[row["language"]],
-                    "value": round(100 * spread.value, 2),
-                    "interval": f"[{100 * spread.low:.1f}, {100 * spread.high:.1f}]",
+                    "value": round(100 * interval.value, 2),
+                    "interval": f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]",
                     "seen": row["language"] in row["languages"],
-                    "clear": spread.clear,
-                    "text": f"{100 * spread.value:+.0f}".replace("-", "−"),
+                    "clear": interval.excludes_zero,
+                    "text": f"{100 * interval.value:+.0f}".replace("-", "−"),
                     "note": "",
                 }
             )

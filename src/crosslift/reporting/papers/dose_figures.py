@@ -47,11 +47,11 @@ def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: s
 def _spread_rows(part: Cells, about: dict[str, Any], dose_series: list[int], draws: Any) -> list[dict[str, Any]]:
     rows = []
     for dose, line in zip(dose_series, draws, strict=True):
-        spread = part.spread(line)
-        low, high = 100 * spread.low, 100 * spread.high
+        interval = part.interval(line)
+        low, high = 100 * interval.low, 100 * interval.high
         rows.append(
             about
-            | {"dose": dose, "value": round(100 * spread.value, 2), "low": round(low, 2), "high": round(high, 2)}
+            | {"dose": dose, "value": round(100 * interval.value, 2), "low": round(low, 2), "high": round(high, 2)}
             | {"interval": f"[{low:.1f}, {high:.1f}]"}
         )
     return rows

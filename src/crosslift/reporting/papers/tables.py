@@ -20,7 +20,11 @@ from crosslift.transfer.grid.paper_claims import paper_claims
 from crosslift.transfer.grid.regression import regression as regression_table
 from crosslift.transfer.variance.between_seeds import between_seed_deviations as between_runs
 
-SHOWN: Mapping[Verdict, str] = {"supported": "shown", "not supported": "not shown", "cannot tell": "cannot tell"}
+FINDING_VERDICTS: Mapping[Verdict, str] = {
+    "supported": "shown",
+    "not supported": "not shown",
+    "cannot tell": "cannot tell",
+}
 
 
 def findings(data: ReportData) -> pl.DataFrame:
@@ -34,7 +38,7 @@ def findings(data: ReportData) -> pl.DataFrame:
                 "value": found.value,
                 "low": found.low,
                 "high": found.high,
-                "verdict": SHOWN[found.verdict],
+                "verdict": FINDING_VERDICTS[found.verdict],
             }
             for found in paper_claims(data.cells)
         ]
@@ -43,12 +47,12 @@ def findings(data: ReportData) -> pl.DataFrame:
 
 def bilingual_wins(data: ReportData) -> pl.DataFrame:
     """P1, Table 2 and Figure 3."""
-    return bilingual.bilingual(data.cells)
+    return bilingual.bilingual_statistics(data.cells)
 
 
 def zero_shot(data: ReportData) -> pl.DataFrame:
     """P1, Figures 4 and 9, cell by cell."""
-    return bilingual.zero_shot(data.cells)
+    return bilingual.zero_shot_differences(data.cells)
 
 
 def regression(data: ReportData) -> pl.DataFrame:
@@ -236,7 +240,7 @@ def _replicates(data: ReportData) -> Grid:
                     _number(f"{row['num_conditions']} × {1 + row['df'] / row['num_conditions']:.0f}"),
                 ]
             )
-    head = _head("standard deviation between runs", "as they spread", "without item noise", "conditions × seeds")
+    head = _head("standard deviation between runs", "observed", "net of item noise", "conditions × seeds")
     return Grid(
         title="Replicates: how much a run differs from itself, in points", head=head, rows=rows, csv="replicates.csv"
     )

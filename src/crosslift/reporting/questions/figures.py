@@ -7,11 +7,16 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.figure import Figure
-from crosslift.transfer.answers import Analysis, as_table
+from crosslift.transfer.answers import Analysis, answer_table
 
 WIDTH = 400
 MAX_ROWS = 40
-WORDS = {"supported": "supported", "not supported": "not supported", "cannot tell": "cannot tell", "": "no claim"}
+VERDICT_LABELS = {
+    "supported": "supported",
+    "not supported": "not supported",
+    "cannot tell": "cannot tell",
+    "": "no claim",
+}
 """In the order of the palette: blue, vermillion, grey, green."""
 
 
@@ -28,7 +33,7 @@ def figures(analysed: list[Analysis]) -> list[Figure]:
 
 def _forests(one: Analysis, name: str) -> list[Figure]:
     """One forest per measure, for measures have different units."""
-    table = as_table([one]).filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
+    table = answer_table([one]).filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
     drawn = []
     for number, ((measure,), part) in enumerate(table.group_by("measure", maintain_order=True)):
         if part.height > 1:
@@ -41,15 +46,15 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
 
     rows = part.with_row_index("row").with_columns(
         label=pl.col("question") if part["question"].is_unique().all() else pl.format("{} {}", "question", "about"),
-        says=pl.col("verdict").replace(WORDS),
+        says=pl.col("verdict").replace(VERDICT_LABELS),
     )
     order = rows["label"].to_list()
     y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=360, grid=False, ticks=False))
-    said = [word for word in WORDS.values() if word in set(rows["says"])]
+    said = [word for word in VERDICT_LABELS.values() if word in set(rows["says"])]
     colour = alt.Color(
         "says:N",
-        scale=alt.Scale(domain=list(WORDS.values())),  # a verdict has its colour whichever others are there
-        legend=alt.Legend(title=None, orient="top", values=said) if said != [WORDS[""]] else None,
+        scale=alt.Scale(domain=list(VERDICT_LABELS.values())),  # a verdict has its colour whichever others are there
+        legend=alt.Legend(title=None, orient="top", values=said) if said != [VERDICT_LABELS[""]] else None,
     )
     base = alt.Chart(alt.NamedData("rows"))
     chart = alt.layer(
@@ -57,7 +62,7 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
             y=y, x=alt.X("low:Q", title=measure, scale=alt.Scale(zero=False)), x2="high:Q", color=colour
         ),
         base.mark_point(filled=True, size=60, opacity=1).encode(
-            y=y, x="value:Q", color=colour, shape=alt.Shape("says:N", legend=None, sort=list(WORDS.values())),
+            y=y, x="value:Q", color=colour, shape=alt.Shape("says:N", legend=None, sort=list(VERDICT_LABELS.values())),
             tooltip=["question:N", "about:N", "value:Q", "low:Q", "high:Q", "verdict:N", "note:N"],
         ),
     ).properties(width=WIDTH)  # fmt: skip

@@ -11,9 +11,9 @@ import polars as pl
 
 from crosslift.files import atomic_write, write_text
 from crosslift.reporting.html import theme
-from crosslift.reporting.html.embed import bundle, draw, for_script
+from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
 from crosslift.reporting.questions.figures import figures
-from crosslift.transfer.answers import Analysis, as_table
+from crosslift.transfer.answers import Analysis, answer_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,10 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
     """answers.csv, tables/*.csv, figures/*.svg and index.html, which is written last."""
     import jinja2
 
-    answers = as_table(analysed)
+    answers = answer_table(analysed)
     with atomic_write(folder / "answers.csv", durable=False) as path:
         answers.write_csv(path)
-    drawn = [draw(figure) for figure in figures(analysed)]
+    drawn = [render_figure(figure) for figure in figures(analysed)]
     for picture in drawn:
         if picture.svg is not None:
             write_text(folder / "figures" / f"{picture.figure.name}.svg", picture.svg, durable=False)
@@ -58,13 +58,13 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
         tables=_tables(folder, analysed),
         light=theme.LIGHT,
         dark=theme.DARK,
-        payload=for_script(
+        payload=script_json(
             {
                 "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
-                "themes": {"light": theme.config(theme.LIGHT), "dark": theme.config(theme.DARK)},
+                "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
             }
         ),
-        bundle=bundle() if drawn else "",
+        bundle=vega_bundle() if drawn else "",
     )
     write_text(folder / "index.html", page, durable=False)
     return folder / "index.html"

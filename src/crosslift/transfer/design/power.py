@@ -19,7 +19,7 @@ RUN_NOISE = 0.02
 the pocket studies."""
 
 
-def smallest_difference(
+def detectable_run_difference(
     num_items: int, *, discordance: float = DISCORDANCE, alpha: float = 0.05, power: float = 0.8
 ) -> float:
     """The smallest true difference in accuracy between two runs on the same items that a paired test would find.
@@ -46,12 +46,12 @@ def smallest_difference(
 class Design:
     """What a comparison of two mixtures is made with."""
 
-    items: int
-    languages: int = 1
+    num_items: int
+    num_languages: int = 1
     """That the difference is averaged over."""
-    seeds: int = 1
+    num_seeds: int = 1
     """Runs on each side."""
-    pairs: int = 1
+    num_pairs: int = 1
     """Models or matched mixtures that are averaged over, each with runs of its own."""
 
 
@@ -59,7 +59,7 @@ def standard_error(
     design: Design,
     *,
     discordance: float = DISCORDANCE,
-    shared: float = LANGUAGE_CORRELATION,
+    language_correlation: float = LANGUAGE_CORRELATION,
     run_noise: float = RUN_NOISE,
 ) -> float:
     """Of the difference between two mixtures' means over items, languages and seeds.
@@ -69,17 +69,21 @@ def standard_error(
     with n items, L languages, s seeds, p pairs, discordance d, correlation r between languages, run variance v. Half of
     an item's discordance is taken to belong to the mixtures (k = 1/2): it does not average away over seeds.
     """
-    by_items = discordance * (1 + (design.languages - 1) * shared) / (design.languages * design.items)
-    kept = 1 / design.seeds + 0.5 * (1 - 1 / design.seeds)
-    by_runs = 2 * run_noise**2 / (design.seeds * design.pairs)
-    return math.sqrt(by_items * kept / design.pairs + by_runs)
+    by_items = (
+        discordance
+        * (1 + (design.num_languages - 1) * language_correlation)
+        / (design.num_languages * design.num_items)
+    )
+    kept = 1 / design.num_seeds + 0.5 * (1 - 1 / design.num_seeds)
+    by_runs = 2 * run_noise**2 / (design.num_seeds * design.num_pairs)
+    return math.sqrt(by_items * kept / design.num_pairs + by_runs)
 
 
 def detectable_difference(
     design: Design,
     *,
     discordance: float = DISCORDANCE,
-    shared: float = LANGUAGE_CORRELATION,
+    language_correlation: float = LANGUAGE_CORRELATION,
     run_noise: float = RUN_NOISE,
     alpha: float = 0.05,
     power: float = 0.8,
@@ -89,7 +93,9 @@ def detectable_difference(
     (z(1 - alpha/2) + z(power)) times the standard error. Run-to-run noise is in it, so that a single seed is judged by
     what it can say of the mixture.
     """
-    error = standard_error(design, discordance=discordance, shared=shared, run_noise=run_noise)
+    error = standard_error(
+        design, discordance=discordance, language_correlation=language_correlation, run_noise=run_noise
+    )
     return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error
 
 
@@ -97,9 +103,9 @@ def detectable_after_doubling(design: Design, **assumed: float) -> dict[str, flo
     """The design as it is, and with twice of each thing that can be bought: label and smallest difference."""
     changed = {
         "as planned": design,
-        "twice the items": replace(design, items=2 * design.items),
-        "twice the languages": replace(design, languages=2 * design.languages),
-        "twice the seeds": replace(design, seeds=2 * design.seeds),
-        "twice the models": replace(design, pairs=2 * design.pairs),
+        "twice the items": replace(design, num_items=2 * design.num_items),
+        "twice the languages": replace(design, num_languages=2 * design.num_languages),
+        "twice the seeds": replace(design, num_seeds=2 * design.num_seeds),
+        "twice the models": replace(design, num_pairs=2 * design.num_pairs),
     }
     return {label: detectable_difference(one, **assumed) for label, one in changed.items()}

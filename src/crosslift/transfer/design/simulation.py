@@ -44,7 +44,7 @@ class SimulationTruth:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulatedStudy:
-    right: np.ndarray  # (conditions, seeds, languages, items), 0 or 1
+    correct: np.ndarray  # (conditions, seeds, languages, items), 0 or 1
     languages: np.ndarray  # (languages,) latent levels
     runs: np.ndarray  # (conditions, seeds) latent levels
 
@@ -53,9 +53,9 @@ def simulate(
     truth: SimulationTruth,
     effects: np.ndarray,
     *,
-    seeds: int,
+    num_seeds: int,
     languages: np.ndarray,
-    items: int,
+    num_items: int,
     generator: np.random.Generator,
 ) -> SimulatedStudy:
     """Scores of one study.
@@ -64,7 +64,7 @@ def simulate(
         effects: (conditions,) latent.
         languages: (languages,) latent levels, held from study to study: languages are chosen, not drawn.
     """
-    shape = (len(effects), seeds, len(languages), items)
+    shape = (len(effects), num_seeds, len(languages), num_items)
 
     def part(deviation: float, *axes: int) -> np.ndarray:
         sizes = [size if axis in axes else 1 for axis, size in enumerate(shape)]
@@ -82,10 +82,10 @@ def simulate(
         + part(truth.item_run, 0, 1, 3)
         + part(truth.noise, 0, 1, 2, 3)
     )
-    return SimulatedStudy(right=(latent > 0).astype(np.float64), languages=languages, runs=runs[:, :, 0, 0])
+    return SimulatedStudy(correct=(latent > 0).astype(np.float64), languages=languages, runs=runs[:, :, 0, 0])
 
 
-def discordance(right: np.ndarray) -> float:
+def discordance(correct: np.ndarray) -> float:
     """Share of samples that exactly one of two runs gets right, mean over pairs of runs of different conditions."""
-    first, second = right[0, 0], right[1, 0]
+    first, second = correct[0, 0], correct[1, 0]
     return float((first != second).mean())

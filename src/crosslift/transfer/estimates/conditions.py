@@ -13,7 +13,7 @@ from crosslift.streams import stream
 from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.panel import Panel
 
-NUM_FOR_INTERACTION = 64
+NUM_INTERACTION_RESAMPLES = 64
 """Resamples that measure item x run noise: a variance pooled over runs needs far fewer than a quantile."""
 
 
@@ -54,7 +54,7 @@ def conditions(runs: pl.DataFrame) -> dict[tuple[str, str], Condition]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resampled:
+class ResampledPanel:
     """One panel under one set of resampling weights, jointly for all its conditions."""
 
     panel: Panel
@@ -73,12 +73,12 @@ class Resampled:
         }
 
     @property
-    def present(self) -> tuple[Condition, ...]:
+    def evaluated_conditions(self) -> tuple[Condition, ...]:
         """The conditions that the panel's evaluation was meant for."""
         return tuple(condition for condition in self.conditions if condition.key in self.run_positions)
 
     @cached_property
-    def position(self) -> dict[tuple[str, str], int]:
+    def condition_index(self) -> dict[tuple[str, str], int]:
         return {key: index for index, key in enumerate(self.run_positions)}
 
     @cached_property
@@ -107,20 +107,20 @@ class Resampled:
 
     def condition_means(self, key: tuple[str, str]) -> np.ndarray:
         """(languages, 1 + resamples)."""
-        means: np.ndarray = self.means[self.position[key]]
+        means: np.ndarray = self.means[self.condition_index[key]]
         return means
 
     def contributions(self, key: tuple[str, str]) -> np.ndarray:
         """(languages, clusters): each cluster's part of the observed mean; sums over clusters to it."""
-        index = self.position[key]
+        index = self.condition_index[key]
         total = self.panel.num_items.sum(axis=1, keepdims=True) * self.num_seeds[index]
         return np.asarray(self.sums[index] / total)
 
     @cached_property
     def run_means(self) -> dict[str, tuple[np.ndarray, list[int]]]:
-        """Per model, its conditions with two seeds or more: means, shape (languages, runs x (1 + NUM_FOR_INTERACTION)),
+        """Per model, its conditions with two seeds or more: means, shape (languages, runs x (1 + NUM_INTERACTION_RESAMPLES)),
         one run after the other, and the number of seeds per condition."""
-        weights = self.weights[:, :NUM_FOR_INTERACTION]
+        weights = self.weights[:, :NUM_INTERACTION_RESAMPLES]
         found: dict[str, tuple[np.ndarray, list[int]]] = {}
         for model in {model for model, _ in self.run_positions}:
             seeds = [runs for (name, _), runs in self.run_positions.items() if name == model and len(runs) > 1]
@@ -137,7 +137,7 @@ class Resampled:
         return resample.run_noise(np.split(runs, np.cumsum(num_seeds)[:-1]))
 
     @cached_property
-    def normals(self) -> dict[tuple[str, str], np.ndarray]:
+    def standard_normals(self) -> dict[tuple[str, str], np.ndarray]:
         """(resamples,) standard normal draws of the conditions with two seeds or more; a stream per condition."""
         return {
             key: stream(self.seed, "transfer", "seeds", self.panel.evaluation, *key).standard_normal(self.num_resamples)

@@ -15,11 +15,11 @@ import numpy as np
 from crosslift.streams import stream
 from crosslift.transfer.estimates.resampling import bootstrap_weights
 
-BLOCK = 256
+CONTRASTS_PER_BLOCK = 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrasts:
+class ContrastIntervals:
     """Treatment minus control, shape (contrasts, groups) each."""
 
     value: np.ndarray
@@ -38,7 +38,7 @@ def bootstrap_contrasts(
     seed: int = 0,
     level: float = 0.95,
     weights: np.ndarray | None = None,
-) -> Contrasts:
+) -> ContrastIntervals:
     """Means over groups of languages of treatment minus control, items resampled jointly for all.
 
     Args:
@@ -62,13 +62,13 @@ def bootstrap_contrasts(
     differences = (grouped[treatments] - grouped[controls]).reshape(-1, values.shape[2])
     tail = (1 - level) / 2
     low, high, error = (np.empty(len(differences)) for _ in range(3))
-    for start in range(0, len(differences), BLOCK):
-        part = slice(start, start + BLOCK)
+    for start in range(0, len(differences), CONTRASTS_PER_BLOCK):
+        part = slice(start, start + CONTRASTS_PER_BLOCK)
         means = differences[part].astype(shares.dtype) @ shares
         error[part] = means.std(axis=1, ddof=1)
         low[part], high[part] = _quantiles(means, tail)
     shape = (len(treatments), len(groups))
-    return Contrasts(
+    return ContrastIntervals(
         value=differences.mean(axis=1).reshape(shape),
         low=low.reshape(shape),
         high=high.reshape(shape),

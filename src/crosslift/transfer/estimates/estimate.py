@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.estimates.conditions import Condition, Resampled, conditions
+from crosslift.transfer.estimates.conditions import Condition, ResampledPanel, conditions
 from crosslift.transfer.estimates.estimands import (
     COMPARISONS,
     ESTIMANDS,
@@ -16,11 +16,11 @@ from crosslift.transfer.estimates.estimands import (
     SEEN_UNSEEN_GAP,
     Comparison,
     Estimand,
-    Groups,
+    LanguageGroups,
 )
 from crosslift.transfer.estimates.language_groups import language_groups
 from crosslift.transfer.estimates.multiplicity import adjust
-from crosslift.transfer.estimates.number import ResampledStatistic, combine, resampled_statistic
+from crosslift.transfer.estimates.number import ResampledStatistic, linear_combination, resampled_statistic
 from crosslift.transfer.estimates.panel import panels
 from crosslift.transfer.estimates.statement import Statement, rows_of_statements
 
@@ -108,7 +108,9 @@ def estimate(
     known = conditions(runs)
     rows: list[dict[str, Any]] = []
     for panel in panels(scores, runs):
-        resampled = Resampled(panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed)
+        resampled = ResampledPanel(
+            panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed
+        )
         rows += rows_of_statements(resampled, _of_conditions(resampled), level=level)
         is_primary = primary[panel.task] == panel.metric
         for contrast in contrasts:
@@ -117,16 +119,16 @@ def estimate(
     return adjust(pl.DataFrame(rows, schema=ESTIMATES, infer_schema_length=None))
 
 
-def _of_conditions(resampled: Resampled) -> Iterator[Statement]:
-    for condition in resampled.present:
+def _of_conditions(resampled: ResampledPanel) -> Iterator[Statement]:
+    for condition in resampled.evaluated_conditions:
         for estimand in ESTIMANDS:
             for label in estimand.labels(language_groups(resampled.panel.languages, condition.trained)):
                 yield _statement(resampled, estimand, label, condition)
 
 
-def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
+def _of_contrast(resampled: ResampledPanel, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
     """Each treatment minus the control, then the mean over treatments minus the control, per model."""
-    present = {condition.key: condition for condition in resampled.present}
+    present = {condition.key: condition for condition in resampled.evaluated_conditions}
     for model in sorted({condition.model for condition in present.values()}):
         control = present.get((model, contrast.control))
         keys = [(model, name) for name in dict.fromkeys(contrast.treatments) if name != contrast.control]
@@ -146,13 +148,13 @@ def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) 
                     yield _mean_of(each, contrast, primary=declared)
 
 
-def _statement(resampled: Resampled, estimand: Estimand, label: str, condition: Condition) -> Statement:
+def _statement(resampled: ResampledPanel, estimand: Estimand, label: str, condition: Condition) -> Statement:
     """One estimand of one condition."""
     languages = language_groups(resampled.panel.languages, condition.trained)
-    positions, problem = _common_ground(resampled, estimand, label, languages, [condition])
-    made: ResampledStatistic | None = None
-    if not problem:
-        made = resampled_statistic(
+    positions, reason = _common_ground(resampled, estimand, label, languages, [condition])
+    statistic: ResampledStatistic | None = None
+    if not reason:
+        statistic = resampled_statistic(
             resampled, condition.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
         )
     return Statement(
@@ -162,16 +164,16 @@ def _statement(resampled: Resampled, estimand: Estimand, label: str, condition: 
             "contrast": f"{condition.model}: {condition.mixture}",
             "num_seeds": _num_seeds([condition]),
         },
-        number=made,
-        problem=problem,
-        positions=positions,
+        statistic=statistic,
+        unavailable_reason=reason,
+        language_positions=positions,
         bounds=estimand.bounds,
         tested=estimand is SEEN_UNSEEN_GAP,
     )
 
 
 def _compared(
-    resampled: Resampled,
+    resampled: ResampledPanel,
     comparison: Comparison,
     label: str,
     treatment: Condition,
@@ -182,17 +184,17 @@ def _compared(
 ) -> Statement:
     """One comparison of a treatment with its control; both sides by the treatment's groups."""
     languages = language_groups(resampled.panel.languages, treatment.trained)
-    estimand = comparison.of
-    positions, problem = _common_ground(resampled, estimand, label, languages, [treatment, control])
-    made: ResampledStatistic | None = None
-    if not problem:
+    estimand = comparison.estimand
+    positions, reason = _common_ground(resampled, estimand, label, languages, [treatment, control])
+    statistic: ResampledStatistic | None = None
+    if not reason:
         one, other = (
             resampled_statistic(
                 resampled, side.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
             )
             for side in (treatment, control)
         )
-        made = comparison.by(one, other)
+        statistic = comparison.operation(one, other)
     return Statement(
         columns=_columns(treatment, label)
         | {
@@ -203,24 +205,24 @@ def _compared(
             "control": control.mixture,
             "num_seeds": _num_seeds([treatment, control]),
         },
-        number=made,
-        problem=problem,
-        positions=positions,
+        statistic=statistic,
+        unavailable_reason=reason,
+        language_positions=positions,
         bounds=comparison.bounds,
         tested=comparison.tested,
     )
 
 
 def _common_ground(
-    resampled: Resampled, estimand: Estimand, label: str, languages: Groups, sides: Sequence[Condition]
+    resampled: ResampledPanel, estimand: Estimand, label: str, languages: LanguageGroups, sides: Sequence[Condition]
 ) -> tuple[np.ndarray, str]:
-    """Positions of the languages that the estimand needs, and why it cannot be given, or ""."""
-    needed = estimand.needs(label)
+    """Positions of the languages that the estimand required_groups, and why it cannot be given, or ""."""
+    needed = estimand.required_groups(label)
     positions = np.unique(np.concatenate([languages[group] for group in needed]))
     if empty := [group for group in needed if len(languages[group]) == 0]:
         return positions, f"{empty[0]}: no such language"
     runs = [run for side in sides for run in resampled.run_positions[side.key]]
-    return positions, resampled.panel.problem(runs, positions)
+    return positions, resampled.panel.unavailable_reason(runs, positions)
 
 
 def _columns(condition: Condition, label: str) -> dict[str, Any]:
@@ -243,8 +245,10 @@ def _num_seeds(sides: Sequence[Condition]) -> int:
 def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bool) -> Statement:
     """The mean over the treatments of a contrast; null as soon as one of them is."""
     first = statements[0]
-    problems = [f"{part.columns['mixture']}: {part.problem}" for part in statements if part.problem]
-    numbers = [part.number for part in statements if part.number is not None]
+    problems = [
+        f"{part.columns['mixture']}: {part.unavailable_reason}" for part in statements if part.unavailable_reason
+    ]
+    numbers = [part.statistic for part in statements if part.statistic is not None]
     complete = len(numbers) == len(statements)
     settings = {part.columns["setting"] for part in statements}
     return Statement(
@@ -256,9 +260,9 @@ def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bo
             "setting": settings.pop() if len(settings) == 1 else "",
             "num_seeds": min(part.columns["num_seeds"] for part in statements),
         },
-        number=combine((1 / len(numbers), part) for part in numbers) if complete else None,
-        problem="; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
-        positions=np.unique(np.concatenate([part.positions for part in statements])),
+        statistic=linear_combination((1 / len(numbers), part) for part in numbers) if complete else None,
+        unavailable_reason="; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
+        language_positions=np.unique(np.concatenate([part.language_positions for part in statements])),
         bounds=first.bounds,
         tested=first.tested,
     )

@@ -1,7 +1,7 @@
 """Named groups of evaluation languages.
 
 A group number is the plain mean over its languages, each counting the same, so that adding items to one language's
-test set cannot move it. Groups that depend on the mixture (`seen`, `unseen`) are taken from the condition they
+test set cannot move it. LanguageGroups that depend on the mixture (`seen`, `unseen`) are taken from the condition they
 describe; a contrast takes them from its treatment for both sides, because comparing one mixture's seen languages with
 another mixture's seen languages would compare languages, not mixtures.
 """

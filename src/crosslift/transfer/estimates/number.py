@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from crosslift.transfer.estimates import resampling as resample
-from crosslift.transfer.estimates.conditions import Resampled
+from crosslift.transfer.estimates.conditions import ResampledPanel
 
-Key = tuple[str, str]
+ConditionKey = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,30 +26,34 @@ class ResampledStatistic:
     """(1 + resamples,): observed, then under resampled items."""
     contributions: np.ndarray | None
     """(clusters,): sums to the observed number; None for numbers that are not linear in the scores."""
-    raw: dict[Key, float] = field(default_factory=dict)
+    observed_run_sd: dict[ConditionKey, float] = field(default_factory=dict)
     """Per condition with two seeds or more, the standard deviation of the number by run-to-run noise of its mean ..."""
-    net: dict[Key, float] = field(default_factory=dict)
+    component_run_sd: dict[ConditionKey, float] = field(default_factory=dict)
     """... and the same without item x run noise."""
     df_runs: int = 0
-    single: frozenset[Key] = field(default_factory=frozenset)
+    single_seed_conditions: frozenset[ConditionKey] = field(default_factory=frozenset)
     """Trained conditions with one seed: their run-to-run noise is not in the interval."""
 
     @property
     def value(self) -> float:
         return float(self.draws[0])
 
-    def interval(self, resampled: Resampled, *, num_clusters: int, level: float) -> resample.Interval:
-        shakes = [
-            resample.RunNoiseDraws(raw=self.raw[key], net=self.net[key], normals=resampled.normals[key])
-            for key in sorted(self.raw)
+    def interval(self, resampled: ResampledPanel, *, num_clusters: int, level: float) -> resample.Interval:
+        run_noise = [
+            resample.RunNoiseDraws(
+                observed_sd=self.observed_run_sd[key],
+                component_sd=self.component_run_sd[key],
+                standard_normals=resampled.standard_normals[key],
+            )
+            for key in sorted(self.observed_run_sd)
         ]
         return resample.expanded_percentile_interval(
-            self.draws, shakes, df_runs=self.df_runs, num_clusters=num_clusters, level=level
+            self.draws, run_noise, df_runs=self.df_runs, num_clusters=num_clusters, level=level
         )
 
 
 def resampled_statistic(
-    resampled: Resampled, key: Key, function: Callable[[np.ndarray], np.ndarray], *, linear: bool
+    resampled: ResampledPanel, key: ConditionKey, function: Callable[[np.ndarray], np.ndarray], *, linear: bool
 ) -> ResampledStatistic:
     """The number that `function` makes of one condition's means, shape (languages, columns) -> (columns,)."""
     draws = function(resampled.condition_means(key))
@@ -57,47 +61,47 @@ def resampled_statistic(
     num_seeds = len(resampled.run_positions[key])
     if num_seeds == 1:
         single = frozenset([key] if key[1] != "base" else [])
-        return ResampledStatistic(draws=draws, contributions=contributions, single=single)
+        return ResampledStatistic(draws=draws, contributions=contributions, single_seed_conditions=single)
     noise = resampled.run_noise(key[0], function)
     return ResampledStatistic(
         draws=draws,
         contributions=contributions,
-        raw={key: math.sqrt(noise.raw / num_seeds)},
-        net={key: math.sqrt(noise.net / num_seeds)},
+        observed_run_sd={key: math.sqrt(noise.observed_variance / num_seeds)},
+        component_run_sd={key: math.sqrt(noise.component_variance / num_seeds)},
         df_runs=noise.df,
     )
 
 
-def combine(terms: Iterable[tuple[float, ResampledStatistic]]) -> ResampledStatistic:
+def linear_combination(terms: Iterable[tuple[float, ResampledStatistic]]) -> ResampledStatistic:
     """sum_i weight_i number_i. Noise of a condition in several terms (a control) is the same noise in each."""
     draws: np.ndarray | float = 0.0
     contributions: np.ndarray | float | None = 0.0
-    raw: dict[Key, float] = {}
-    net: dict[Key, float] = {}
-    single: frozenset[Key] = frozenset()
+    observed: dict[ConditionKey, float] = {}
+    component: dict[ConditionKey, float] = {}
+    single: frozenset[ConditionKey] = frozenset()
     df_runs = 0
     for weight, term in terms:
         draws = draws + weight * term.draws
         if contributions is not None:
             contributions = None if term.contributions is None else contributions + weight * term.contributions
-        for total, part in ((raw, term.raw), (net, term.net)):
+        for total, part in ((observed, term.observed_run_sd), (component, term.component_run_sd)):
             for key, deviation in part.items():
                 total[key] = total.get(key, 0.0) + weight * deviation
-        single |= term.single
+        single |= term.single_seed_conditions
         df_runs = max(df_runs, term.df_runs)
     return ResampledStatistic(
         draws=np.asarray(draws),
         contributions=None if contributions is None else np.asarray(contributions),
-        raw=raw,
-        net=net,
+        observed_run_sd=observed,
+        component_run_sd=component,
         df_runs=df_runs,
-        single=single,
+        single_seed_conditions=single,
     )
 
 
 def difference(one: ResampledStatistic, other: ResampledStatistic) -> ResampledStatistic:
     """One minus the other."""
-    return combine(((1.0, one), (-1.0, other)))
+    return linear_combination(((1.0, one), (-1.0, other)))
 
 
 def ratio(one: ResampledStatistic, other: ResampledStatistic) -> ResampledStatistic:
@@ -105,7 +109,12 @@ def ratio(one: ResampledStatistic, other: ResampledStatistic) -> ResampledStatis
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = np.where(other.draws != 0, one.draws / other.draws, np.nan)
     base = other.value or math.nan
-    slopes = combine(((1 / base, one), (-one.value / base**2, other)))
+    slopes = linear_combination(((1 / base, one), (-one.value / base**2, other)))
     return ResampledStatistic(
-        draws=draws, contributions=None, raw=slopes.raw, net=slopes.net, df_runs=slopes.df_runs, single=slopes.single
+        draws=draws,
+        contributions=None,
+        observed_run_sd=slopes.observed_run_sd,
+        component_run_sd=slopes.component_run_sd,
+        df_runs=slopes.df_runs,
+        single_seed_conditions=slopes.single_seed_conditions,
     )

@@ -40,7 +40,7 @@ class Panel:
     def num_clusters(self) -> int:
         return int(self.num_items.shape[1])
 
-    def problem(self, runs: list[int], languages: np.ndarray) -> str:
+    def unavailable_reason(self, runs: list[int], languages: np.ndarray) -> str:
         """Why the mean of these cells cannot be given; empty when it can. Nothing is dropped to make it so."""
         cells = np.ix_(np.asarray(runs), languages)
         problems = []
@@ -50,11 +50,11 @@ class Panel:
             if flags[cells].any():
                 tags = [self.languages[position] for position in languages[flags[cells].any(axis=0)]]
                 names = [self.runs[run] for run in np.asarray(runs)[flags[cells].any(axis=1)]]
-                problems.append(f"{words}: {shortened(names)} in {shortened(tags)}")
+                problems.append(f"{words}: {abbreviated_list(names)} in {abbreviated_list(tags)}")
         return "; ".join(problems)
 
 
-def shortened(names: list[str], limit: int = 3) -> str:
+def abbreviated_list(names: list[str], limit: int = 3) -> str:
     """`a, b, c and 4 more`."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
@@ -69,7 +69,9 @@ def validate_tables(scores: pl.DataFrame, runs: pl.DataFrame) -> None:
     if lacking := [name for name in SCORES if name not in scores.columns]:
         raise TransferError(f"the table of scores lacks the columns {', '.join(lacking)}: see crosslift.scores.SCORES")
     if unknown := sorted(set(scores["run"].unique()) - set(runs["run"])):
-        raise TransferError(f"scores of runs that the table of runs lacks: {shortened(unknown)}. Add them to runs.")
+        raise TransferError(
+            f"scores of runs that the table of runs lacks: {abbreviated_list(unknown)}. Add them to runs."
+        )
     bad = scores.filter(pl.col("value").is_null() & (pl.col("status") != "error"))
     if bad.height:
         row = bad.row(0, named=True)

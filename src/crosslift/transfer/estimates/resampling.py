@@ -70,9 +70,9 @@ def resampled_means(values: np.ndarray, num_items: np.ndarray, weights: np.ndarr
 class RunNoise:
     """Variance of one number between runs that differ in the training seed only, pooled over conditions."""
 
-    raw: float
+    observed_variance: float
     """As the runs spread."""
-    net: float
+    component_variance: float
     """Without item x run noise; 0 where that explains all of it."""
     df: int
 
@@ -80,7 +80,7 @@ class RunNoise:
 def run_noise(conditions: Sequence[np.ndarray]) -> RunNoise:
     """Pooled over conditions.
 
-    raw = sum_k sum_s (x_ks - mean_k)^2 / sum_k (n_k - 1), df = sum_k (n_k - 1). Item x run noise is what remains of the
+    observed = sum_k sum_s (x_ks - mean_k)^2 / sum_k (n_k - 1), df = sum_k (n_k - 1). Item x run noise is what remains of the
     variance over resampled items when the condition's mean is taken off, by the same sums.
 
     Args:
@@ -89,18 +89,18 @@ def run_noise(conditions: Sequence[np.ndarray]) -> RunNoise:
     """
     df = sum(len(runs) - 1 for runs in conditions)
     spread = [runs - runs.mean(axis=0) for runs in conditions]
-    raw = sum(float((runs[:, 0] ** 2).sum()) for runs in spread) / df
+    observed = sum(float((runs[:, 0] ** 2).sum()) for runs in spread) / df
     by_items = sum(float(runs[:, 1:].var(axis=1).sum()) for runs in spread) / df
-    return RunNoise(raw=raw, net=max(0.0, raw - by_items), df=df)
+    return RunNoise(observed_variance=observed, component_variance=max(0.0, observed - by_items), df=df)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunNoiseDraws:
     """What run-to-run noise of one condition adds to one number: standard deviations, and draws of it."""
 
-    raw: float
-    net: float
-    normals: np.ndarray  # (resamples,), standard normal, the same for all numbers of the condition
+    observed_sd: float
+    component_sd: float
+    standard_normals: np.ndarray  # (resamples,), standard normal, the same for all numbers of the condition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,25 +112,30 @@ class Interval:
 
 
 def expanded_percentile_interval(
-    draws: np.ndarray, shakes: Sequence[RunNoiseDraws] = (), *, df_runs: int = 0, num_clusters: int, level: float
+    draws: np.ndarray,
+    run_noise_draws: Sequence[RunNoiseDraws] = (),
+    *,
+    df_runs: int = 0,
+    num_clusters: int,
+    level: float,
 ) -> Interval:
     """Expanded percentile interval, see the module.
 
     Args:
         draws: (1 + resamples,), entry 0 is the estimate; items resampled, runs held.
-        shakes: one per condition in the estimate that has at least two runs.
+        run_noise_draws: one per condition in the estimate that has at least two runs.
         df_runs: degrees of freedom that they were estimated with.
         level: coverage, e.g. 0.95.
     """
     value, around = draws[0], draws[1:]
     by_items = float(around.var(ddof=1))
-    for shake in shakes:
-        around = around + shake.net * shake.normals
-    total = by_items + sum(shake.net**2 for shake in shakes)
-    doubt = by_items**2 / (num_clusters - 1)
-    if shakes:
-        doubt += sum(shake.raw**2 for shake in shakes) ** 2 / df_runs
-    df = max(1.0, total**2 / doubt) if doubt > 0 else num_clusters - 1.0
+    for noise in run_noise_draws:
+        around = around + noise.component_sd * noise.standard_normals
+    total = by_items + sum(noise.component_sd**2 for noise in run_noise_draws)
+    satterthwaite_denominator = by_items**2 / (num_clusters - 1)
+    if run_noise_draws:
+        satterthwaite_denominator += sum(noise.observed_sd**2 for noise in run_noise_draws) ** 2 / df_runs
+    df = max(1.0, total**2 / satterthwaite_denominator) if satterthwaite_denominator > 0 else num_clusters - 1.0
     tail = (1 + level) / 2
     stretch = float(special.stdtrit(df, tail) / special.ndtri(tail))
     low, high = value + stretch * (np.quantile(around, [1 - tail, tail]) - value)

@@ -27,7 +27,7 @@ def wilson_interval_of_share(share: float, trials: float, *, level: float = 0.95
     return middle - half, middle + half
 
 
-def half_width_without_spread(num_clusters: int, level: float) -> float:
+def zero_variance_half_width(num_clusters: int, level: float) -> float:
     """Half-width where every cluster says the same, so that there is nothing to resample: z^2 / (n + z^2).
 
     The upper limit of 0 successes in n of E. B. Wilson (1927), JASA 22, 209-212. A model that answered 0 of 250 items

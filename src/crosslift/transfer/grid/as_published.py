@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.wilson import wilson_interval
 
-Group = Literal["English", "direct", "transfer"]
+EvaluationGroup = Literal["English", "direct", "transfer"]
 """Where a bilingual mixture is evaluated: in English, in its other language, in a language it does not train on."""
 
 CELLS = ("model", "task", "languages", "language", "dose", "value")
@@ -45,7 +45,7 @@ def bilingual_gains(cells: pl.DataFrame) -> pl.DataFrame:
     """Every bilingual mixture minus English-only of the same model and task, language by language.
 
     Returns:
-        Columns model, task, partner (the other language), language, group (see `Group`), gain.
+        Columns model, task, partner (the other language), language, group (see `EvaluationGroup`), gain.
     """
     trained = pl.col("languages").list.len()
     english = cells.filter((trained == 1) & pl.col("languages").list.contains(ENGLISH))
@@ -67,7 +67,7 @@ def bilingual_gains(cells: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def wins(gains: Sequence[float], *, level: float = 0.95) -> Wins:
+def win_statistics(gains: Sequence[float], *, level: float = 0.95) -> Wins:
     """Share of positive differences with Wilson's interval, and the median difference.
 
     Raises:

@@ -19,7 +19,7 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import as_published
 from crosslift.transfer.grid.cells import Cells
 
-SETTINGS: tuple[as_published.Group, ...] = ("English", "direct", "transfer")
+EVALUATION_GROUPS: tuple[as_published.EvaluationGroup, ...] = ("English", "direct", "transfer")
 NUM_PUBLISHED_RESAMPLES = 2000
 """Resamples of cells for the intervals that the papers bootstrap."""
 
@@ -61,7 +61,7 @@ def coverage_grid(cells: Cells, *, base: bool = False) -> Cells:
     return cells.where((own & (pl.col("family") != "")) | (pl.lit(base) & (pl.col("mixture") == "base")))
 
 
-def bilingual(cells: Cells) -> pl.DataFrame:
+def bilingual_statistics(cells: Cells) -> pl.DataFrame:
     """P1's Figure 3 and Table 2: bilingual minus English-only by evaluation and setting, and over all evaluations.
 
     Returns:
@@ -72,14 +72,14 @@ def bilingual(cells: Cells) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     if table.is_empty():
         return pl.DataFrame()
-    for evaluation, group in product([*table["evaluation"].unique(maintain_order=True), "all"], SETTINGS):
+    for evaluation, group in product([*table["evaluation"].unique(maintain_order=True), "all"], EVALUATION_GROUPS):
         chosen = (table["group"] == group) & ((table["evaluation"] == evaluation) | (evaluation == "all"))
         part = draws[chosen.to_numpy()]
         if not len(part):
             continue
-        printed = as_published.wins(part[:, 0].tolist(), level=cells.level)
+        printed = as_published.win_statistics(part[:, 0].tolist(), level=cells.level)
         low, high = _bootstrap_median(part[:, 0], cells.level)
-        ours = cells.spread(part.mean(axis=0))
+        ours = cells.interval(part.mean(axis=0))
         rows.append(
             {
                 "evaluation": evaluation,
@@ -93,7 +93,7 @@ def bilingual(cells: Cells) -> pl.DataFrame:
                 "share_low": printed.low,
                 "share_high": printed.high,
             }
-            | ours.columns()
+            | ours.as_columns()
         )
     return pl.DataFrame(rows)
 
@@ -105,7 +105,7 @@ def _bootstrap_median(values: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def zero_shot(cells: Cells) -> pl.DataFrame:
+def zero_shot_differences(cells: Cells) -> pl.DataFrame:
     """P1's Figures 4 and 9: a language left out of L languages against the language beside English alone.
 
     Direct is the bilingual mixture with the language (of English: the mean over the bilingual ones); zero-shot is the
@@ -134,7 +134,7 @@ def zero_shot(cells: Cells) -> pl.DataFrame:
                 here
                 | {"resource": language(tag).resource, "num_languages": int(count)}
                 | {"direct": float(direct.mean()[0]), "zero_shot": float(shot.mean()[0])}
-                | cells.spread(difference).columns()
+                | cells.interval(difference).as_columns()
             )
     return pl.DataFrame(rows)
 

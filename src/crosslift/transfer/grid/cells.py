@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.estimates.conditions import Resampled, conditions
+from crosslift.transfer.estimates.conditions import ResampledPanel, conditions
 from crosslift.transfer.estimates.panel import panels
 from crosslift.transfer.estimates.resampling import expanded_percentile_interval
 
@@ -46,11 +46,11 @@ class IntervalEstimate:
     high: float
 
     @property
-    def clear(self) -> bool:
+    def excludes_zero(self) -> bool:
         """Does the interval leave 0 out?"""
         return self.low > 0 or self.high < 0
 
-    def columns(self, prefix: str = "") -> dict[str, float]:
+    def as_columns(self, prefix: str = "") -> dict[str, float]:
         """As columns of a table: mean, low and high, each behind the prefix."""
         return {f"{prefix}mean": self.value, f"{prefix}low": self.low, f"{prefix}high": self.high}
 
@@ -76,7 +76,7 @@ class Cells:
         """Over all cells, (1 + resamples,)."""
         return np.asarray(self.draws.mean(axis=0))
 
-    def spread(self, draws: np.ndarray) -> IntervalEstimate:
+    def interval(self, draws: np.ndarray) -> IntervalEstimate:
         """The interval of a statistic of these cells, from its values under each resample, (1 + resamples,)."""
         fewest = min(self.num_clusters[name] for name in self.table["evaluation"].unique())
         found = expanded_percentile_interval(draws, num_clusters=fewest, level=self.level)
@@ -115,15 +115,15 @@ def cells(
     num_clusters: dict[str, int] = {}
     for panel in panels(primary, runs):
         num_clusters[panel.evaluation] = panel.num_clusters
-        resampled = Resampled(
+        resampled = ResampledPanel(
             panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=num_resamples, seed=seed
         )
-        for condition in resampled.present:
+        for condition in resampled.evaluated_conditions:
             positions = resampled.run_positions[condition.key]
             fact = facts[condition.key]
             means = resampled.condition_means(condition.key).copy()
             for place, tag in enumerate(panel.languages):
-                given = not panel.problem(positions, np.array([place]))
+                given = not panel.unavailable_reason(positions, np.array([place]))
                 means[place] = means[place] if given else np.nan
                 rows.append(
                     {name: fact[name] for name in ("family", "setting", "languages", "dose", "num_parameters")}

@@ -70,16 +70,16 @@ def dose_statistics(cells: Cells) -> pl.DataFrame:
             "spearman": as_published.seen_unseen_correlation(of_seen[:, 0].tolist(), of_unseen[:, 0].tolist())
         }
         ranks = [stats.rankdata(side, axis=0) for side in (of_seen, of_unseen)]
-        correlation = part.spread(_correlation(*ranks))
+        correlation = part.interval(_correlation(*ranks))
         row |= {"spearman_low": max(-1.0, correlation.low), "spearman_high": min(1.0, correlation.high)}
         if ENGLISH in set(part.table["language"]):
             _, english = mean_by_dose(part, [ENGLISH])
             with np.errstate(divide="ignore", invalid="ignore"):
                 row["gain"] = as_published.largest_dose_gain((others / english)[:, 0].tolist(), found)
         start, end = found.index(0), len(found) - 1
-        row |= part.spread(others[end] - others[start]).columns()
+        row |= part.interval(others[end] - others[start]).as_columns()
         gap = of_seen - of_unseen
-        row |= part.spread(gap[end] - gap[start]).columns("gap_")
+        row |= part.interval(gap[end] - gap[start]).as_columns("gap_")
         alike = [one for other, *_, one in series if _of(other) == _of(about)]
         rows.append(row | _plateau(found, others[:, 0], [one[1:, 0] for one in alike]))
     kinds = dict.fromkeys(("plateau", "plateau_low", "plateau_high"), pl.Float64) | {"plateau_told": pl.Boolean}
@@ -96,7 +96,7 @@ def _plateau(found: list[int], curve: np.ndarray, alike: Sequence[np.ndarray]) -
     if noise is None:
         return {"plateau": None, "plateau_low": None, "plateau_high": None, "plateau_told": None}
     flat = plateau(curve, found, noise, margin=PLATEAU_MARGIN)
-    return {"plateau": flat.dose, "plateau_low": flat.low, "plateau_high": flat.high, "plateau_told": flat.told}
+    return {"plateau": flat.dose, "plateau_low": flat.low, "plateau_high": flat.high, "plateau_told": flat.identified}
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

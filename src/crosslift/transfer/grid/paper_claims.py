@@ -18,9 +18,9 @@ from crosslift.transfer.grid.bilingual import coverage_grid
 from crosslift.transfer.grid.cells import Cells, IntervalEstimate
 from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
-MARGIN = 0.05
+EQUIVALENCE_MARGIN = 0.05
 """Zero-shot counts as good as direct where it is not more than 5 points worse."""
-EARLY = 0.1
+EARLY_DOSE_SHARE = 0.1
 """A dose of a tenth of the largest one: where P2's plateaus stand (400 of 5,000)."""
 
 
@@ -29,16 +29,16 @@ def paper_claims(cells: Cells) -> list[Answer]:
     return [found for claim in CLAIMS for found in claim(cells)]
 
 
-def _answer(*, claim: str, measure: str, about: str, spread: IntervalEstimate) -> Answer:
+def _answer(*, claim: str, measure: str, about: str, interval: IntervalEstimate) -> Answer:
     """A claim with its number and verdict, in the unit of the scores."""
     return Answer(
         question=claim,
         measure=measure,
         about=about,
-        value=spread.value,
-        low=spread.low,
-        high=spread.high,
-        verdict=verdict(spread.low, spread.high),
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        verdict=verdict(interval.low, interval.high),
     )
 
 
@@ -58,15 +58,15 @@ def more_languages_help(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.1."""
     for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
-        most = int(part.table.select(_size().max()).item())
-        if most < 3:
+        largest = int(part.table.select(_size().max()).item())
+        if largest < 3:
             continue
-        gain = part.where(_size() == most).mean() - part.where(_size() == 1).mean()
+        gain = part.where(_size() == largest).mean() - part.where(_size() == 1).mean()
         yield _answer(
             claim="More languages help",
-            measure=f"mean score with {most} languages minus English-only",
+            measure=f"mean score with {largest} languages minus English-only",
             about=evaluation,
-            spread=part.spread(gain),
+            interval=part.interval(gain),
         )
 
 
@@ -74,16 +74,16 @@ def low_resource_gain_most(cells: Cells) -> Iterator[Answer]:
     """P1, section 4.1."""
     for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
-        most = int(part.table.select(_size().max()).item())
+        largest = int(part.table.select(_size().max()).item())
         groups = [part.where(pl.col("language").is_in(_tags(part, resource))) for resource in ("low", "high")]
-        if most < 3 or any(group.table.is_empty() for group in groups):
+        if largest < 3 or any(group.table.is_empty() for group in groups):
             continue
-        low, high = (g.where(_size() == most).mean() - g.where(_size() == 1).mean() for g in groups)
+        low, high = (g.where(_size() == largest).mean() - g.where(_size() == 1).mean() for g in groups)
         yield _answer(
             claim="Low-resource languages gain most",
-            measure=f"gain of low- minus gain of high-resource languages, {most} languages against English-only",
+            measure=f"gain of low- minus gain of high-resource languages, {largest} languages against English-only",
             about=evaluation,
-            spread=part.spread(low - high),
+            interval=part.interval(low - high),
         )
 
 
@@ -94,7 +94,7 @@ def two_languages_beat_english(cells: Cells) -> Iterator[Answer]:
             claim="Two languages beat English alone",
             measure=f"all languages, bilingual minus English-only ({family})",
             about=evaluation,
-            spread=part.spread(_bilingual_gain(part)),
+            interval=part.interval(_bilingual_gain(part)),
         )
 
 
@@ -107,7 +107,7 @@ def one_language_helps_english(cells: Cells) -> Iterator[Answer]:
                 claim="One more language helps English",
                 measure=f"English, bilingual minus English-only ({family})",
                 about=evaluation,
-                spread=english.spread(_bilingual_gain(english)),
+                interval=english.interval(_bilingual_gain(english)),
             )
 
 
@@ -136,14 +136,14 @@ def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
                 without = here.where(_size() > 2, ~pl.col("languages").list.contains(tag))
                 if tag == ENGLISH or direct.table.is_empty() or without.table.is_empty():
                     continue
-                most = int(without.table.select(_size().max()).item())
-                differences.append(without.where(_size() == most).mean() - direct.mean())
+                largest = int(without.table.select(_size().max()).item())
+                differences.append(without.where(_size() == largest).mean() - direct.mean())
             if differences:
                 yield _answer(
                     claim=f"At high diversity, zero-shot reaches direct training ({resource}-resource)",
-                    measure=f"zero-shot minus direct, plus a margin of {100 * MARGIN:.0f} points",
+                    measure=f"zero-shot minus direct, plus a margin of {100 * EQUIVALENCE_MARGIN:.0f} points",
                     about=evaluation,
-                    spread=part.spread(np.mean(differences, axis=0) + MARGIN),
+                    interval=part.interval(np.mean(differences, axis=0) + EQUIVALENCE_MARGIN),
                 )
 
 
@@ -152,7 +152,7 @@ def plateaus_differ(cells: Cells) -> Iterator[Answer]:
     late: dict[tuple[str, str], list[tuple[str, np.ndarray]]] = {}
     for about, part, seen, unseen in dose_series(cells):
         found, means = mean_by_dose(part, [*seen, *unseen])
-        early = [dose for dose in found if 0 < dose <= EARLY * found[-1]]
+        early = [dose for dose in found if 0 < dose <= EARLY_DOSE_SHARE * found[-1]]
         if not early or len(set(part.table["setting"])) != 1 or "+" in part.table["setting"][0]:
             continue
         late.setdefault((about["model"], about["family"]), []).append(
@@ -166,7 +166,7 @@ def plateaus_differ(cells: Cells) -> Iterator[Answer]:
                 claim="Math gains for longer than the other tasks",
                 measure=f"gain beyond a tenth of the largest dose, math minus the other tasks ({family})",
                 about=model,
-                spread=cells.spread(math[0] - np.mean(others, axis=0)),
+                interval=cells.interval(math[0] - np.mean(others, axis=0)),
             )
 
 
@@ -195,7 +195,7 @@ def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Answer]:
             claim="A larger model has a smaller seen-unseen gap",
             measure=f"gap of {small} minus gap of {large}, mean over doses ({family})",
             about=evaluation,
-            spread=cells.where(evaluation=evaluation).spread(wide - narrow),
+            interval=cells.where(evaluation=evaluation).interval(wide - narrow),
         )
 
 
@@ -218,7 +218,7 @@ def multi_task_hurts_math(cells: Cells) -> Iterator[Answer]:
             claim="Training on several tasks hurts math",
             measure=f"math alone minus math with other tasks, doses {', '.join(map(str, shared))}",
             about=f"{evaluation}, {model}",
-            spread=part.spread(np.mean(loss, axis=0)),
+            interval=part.interval(np.mean(loss, axis=0)),
         )
 
 

@@ -37,11 +37,11 @@ class Plateau:
     dose: float
     low: float
     high: float
-    told: bool
+    identified: bool
     """False where the interval reaches over the whole range of doses."""
 
 
-def isotonic(curve: np.ndarray) -> np.ndarray:
+def isotonic_fit(curve: np.ndarray) -> np.ndarray:
     """The nearest curve that does not fall."""
     return np.asarray(isotonic_regression(curve).x)
 
@@ -71,7 +71,7 @@ def bias_corrected(
         noises: of one point of each curve.
     """
     observed = float(function(*(np.asarray(curve, dtype=float) for curve in curves)))
-    fits = [isotonic(np.asarray(curve, dtype=float)) for curve in curves]
+    fits = [isotonic_fit(np.asarray(curve, dtype=float)) for curve in curves]
     truth = float(function(*fits))
     draws = np.asarray(function(*_simulated(fits, noises, seed)))
     tail = (1 - level) / 2
@@ -102,7 +102,7 @@ def plateau(
 ) -> Plateau:
     """Where the curve stops to rise, with a percentile interval over what other runs would have given."""
     given = np.asarray(doses, dtype=float)
-    fit = isotonic(np.asarray(curve, dtype=float))
+    fit = isotonic_fit(np.asarray(curve, dtype=float))
     draws = plateau_draws(fit, given, noise, margin=margin, seed=seed)
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
@@ -110,7 +110,7 @@ def plateau(
         dose=float(plateau_dose(fit, given, margin)),
         low=float(low),
         high=float(high),
-        told=not (low <= given[1] and high >= given[-1]),
+        identified=not (low <= given[1] and high >= given[-1]),
     )
 
 
@@ -119,7 +119,7 @@ def plateau_draws(
 ) -> np.ndarray:
     """Plateaus of simulated curves, (NUM_DRAWS,)."""
     (simulated,) = _simulated([fit], [noise], seed)
-    refitted = np.stack([isotonic(one) for one in simulated[:1000]])
+    refitted = np.stack([isotonic_fit(one) for one in simulated[:1000]])
     return plateau_dose(refitted, doses, margin)
 
 

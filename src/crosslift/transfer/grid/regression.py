@@ -46,7 +46,8 @@ def regression(cells: Cells) -> pl.DataFrame:
     for place, term in enumerate(terms):
         low, high = np.quantile(printed[:, place], [tail, 1 - tail])
         rows.append(
-            {"term": term, "printed_low": float(low), "printed_high": float(high)} | part.spread(ours[place]).columns()
+            {"term": term, "printed_low": float(low), "printed_high": float(high)}
+            | part.interval(ours[place]).as_columns()
         )
     test = generator.permutation(len(design)) < TEST_SHARE * len(design)
     by_rows = _r2(design, part.draws[:, 0], [test])

@@ -23,10 +23,10 @@ class WinShare:
 
     num_wins: int
     num_cells: int
-    independent: tuple[float, float]
+    independent_interval: tuple[float, float]
     """Wilson's, as printed."""
-    dependent: tuple[float, float]
-    effective_cells: float
+    dependent_interval: tuple[float, float]
+    num_effective_cells: float
 
 
 def win_share(
@@ -35,9 +35,9 @@ def win_share(
     treatment: np.ndarray,
     language: np.ndarray,
     *,
-    cell_noise: float,
-    run_noise: float,
-    effect_spread: float,
+    cell_sd: float,
+    run_sd: float,
+    effect_sd: float,
     num_draws: int = 4000,
     seed: int = 0,
 ) -> WinShare:
@@ -45,24 +45,24 @@ def win_share(
 
     Args:
         baseline, treatment, language: (cells,), which baseline run, treatment run and language each cell compares.
-        cell_noise: standard deviation of one score given its run: items.
-        run_noise: of what all scores of one run share.
-        effect_spread: of the true differences between cells. The mean difference follows from the share of wins.
+        cell_sd: standard deviation of one score given its run: items.
+        run_sd: of what all scores of one run share.
+        effect_sd: of the true differences between cells. The mean difference follows from the share of wins.
     """
     n = len(baseline)
     share = (num_wins + 0.5) / (n + 1)
-    total = np.sqrt(effect_spread**2 + 2 * cell_noise**2 + 2 * run_noise**2)
+    total = np.sqrt(effect_sd**2 + 2 * cell_sd**2 + 2 * run_sd**2)
     mean = float(ndtri(share)) * total
     generator = stream(seed, "transfer", "shared baselines")
     base_cells = np.unique(np.stack([baseline, language]), axis=1, return_inverse=True)[1].ravel()
     own_cells = np.unique(np.stack([treatment, language]), axis=1, return_inverse=True)[1].ravel()
     shares = np.empty(num_draws)
     for draw in range(num_draws):
-        true = mean + effect_spread * generator.standard_normal(n)
-        runs = run_noise * generator.standard_normal(int(treatment.max()) + 1)
-        bases = run_noise * generator.standard_normal(int(baseline.max()) + 1)
-        own = cell_noise * generator.standard_normal(int(own_cells.max()) + 1)
-        base = cell_noise * generator.standard_normal(int(base_cells.max()) + 1)
+        true = mean + effect_sd * generator.standard_normal(n)
+        runs = run_sd * generator.standard_normal(int(treatment.max()) + 1)
+        bases = run_sd * generator.standard_normal(int(baseline.max()) + 1)
+        own = cell_sd * generator.standard_normal(int(own_cells.max()) + 1)
+        base = cell_sd * generator.standard_normal(int(base_cells.max()) + 1)
         difference = true + runs[treatment] + own[own_cells] - bases[baseline] - base[base_cells]
         shares[draw] = (difference > 0).mean()
     p = float(shares.mean())
@@ -72,7 +72,7 @@ def win_share(
     return WinShare(
         num_wins=num_wins,
         num_cells=n,
-        independent=wilson_interval(num_wins, n),
-        dependent=(low, high),
-        effective_cells=effective,
+        independent_interval=wilson_interval(num_wins, n),
+        dependent_interval=(low, high),
+        num_effective_cells=effective,
     )

@@ -24,16 +24,16 @@ class CrossValidation:
     left_out: str
     """"mixture" or "language"."""
     num_groups: int
-    model: float
-    without_similarity: float
-    mean: float
+    rmse_model: float
+    rmse_without_similarity: float
+    rmse_mean: float
     """Of the other mixtures, same model and language (or other languages, same run)."""
-    nearest: float
+    rmse_nearest: float
     """The mixture with the nearest amounts (or the most similar language of the same run)."""
-    better: tuple[float, float, float]
+    error_reduction: tuple[float, float, float]
     """Mean squared error saved against the better baseline, with a 95 % interval over groups left out: above 0, the
     model is worth having."""
-    similarity: tuple[float, float, float]
+    error_reduction_by_similarity: tuple[float, float, float]
     """Mean squared error saved by similarity, likewise."""
 
 
@@ -51,7 +51,7 @@ def cross_validate(observed: Observations, *, left_out: str = "mixture") -> Cros
     if len(labels) < MIN_GROUPS:
         raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. {MIN_GROUPS} are the least.")
     predicted = {
-        name: fit_transfer_model(observed, features=features).without(groups)
+        name: fit_transfer_model(observed, features=features).predict_left_out(groups)
         for name, features in (("model", FEATURES), ("without", FEATURES_WITHOUT_SIMILARITY))
     }
     predicted["mean"], predicted["nearest"] = _baselines(observed, left_out)
@@ -61,12 +61,12 @@ def cross_validate(observed: Observations, *, left_out: str = "mixture") -> Cros
     return CrossValidation(
         left_out=left_out,
         num_groups=len(labels),
-        model=float(np.sqrt(errors["model"][known].mean())),
-        without_similarity=float(np.sqrt(errors["without"][known].mean())),
-        mean=float(np.sqrt(errors["mean"][known].mean())),
-        nearest=float(np.sqrt(errors["nearest"][known].mean())),
-        better=_saved(errors[baseline], errors["model"], groups, known),
-        similarity=_saved(errors["without"], errors["model"], groups, known),
+        rmse_model=float(np.sqrt(errors["model"][known].mean())),
+        rmse_without_similarity=float(np.sqrt(errors["without"][known].mean())),
+        rmse_mean=float(np.sqrt(errors["mean"][known].mean())),
+        rmse_nearest=float(np.sqrt(errors["nearest"][known].mean())),
+        error_reduction=_error_reduction(errors[baseline], errors["model"], groups, known),
+        error_reduction_by_similarity=_error_reduction(errors["without"], errors["model"], groups, known),
     )
 
 
@@ -103,7 +103,9 @@ def _distance(one: Amounts, other: Amounts) -> float:
     )
 
 
-def _saved(before: np.ndarray, after: np.ndarray, groups: np.ndarray, known: np.ndarray) -> tuple[float, float, float]:
+def _error_reduction(
+    before: np.ndarray, after: np.ndarray, groups: np.ndarray, known: np.ndarray
+) -> tuple[float, float, float]:
     """Mean saving of squared error with a t interval over the groups that were left out."""
     savings = np.array([(before - after)[known & (groups == label)].mean() for label in np.unique(groups[known])])
     half = stats.t.ppf(0.975, len(savings) - 1) * savings.std(ddof=1) / np.sqrt(len(savings))

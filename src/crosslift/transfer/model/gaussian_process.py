@@ -39,9 +39,9 @@ from crosslift.transfer.model.kernels import (
     _all_features,
     _covariance,
     _fertility,
-    _parts,
-    _Rows,
-    _rows,
+    _kernel_inputs,
+    _kernel_matrices,
+    _KernelInputs,
     _sizes,
 )
 from crosslift.transfer.model.observations import Amounts, Observations
@@ -55,7 +55,7 @@ class TransferModel:
     features: tuple[str, ...]
     centre: float
     scale: float
-    usual: np.ndarray
+    feature_means: np.ndarray
     """Means of the features over the observed cells: responses are told from there, so that they differ from levels."""
     log_variances: np.ndarray  # (parts + 1,), the last is the noise's; of standardised values
     log_likelihood: float
@@ -75,15 +75,15 @@ class TransferModel:
         covariance = self._between(new, new) - half.T @ half
         return self.centre + self.scale * (across @ self._weights), self.scale**2 * covariance
 
-    def expected(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
+    def predict_mean(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
         """The means of `predict` alone, (mixtures, languages): what a search asks for."""
         across = self._between(self._new(mixtures, model, languages), self._rows)
         return np.asarray(self.centre + self.scale * (across @ self._weights)).reshape(len(mixtures), len(languages))
 
-    def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _Rows:
+    def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _KernelInputs:
         rows = [features_of(amounts, languages, self.features) for amounts in mixtures]
-        return _Rows(
-            features=np.concatenate(rows) - self.usual,
+        return _KernelInputs(
+            features=np.concatenate(rows) - self.feature_means,
             models=np.repeat(model, len(mixtures) * len(languages)),
             languages=np.tile(np.asarray(languages), len(mixtures)),
             mixtures=np.repeat(
@@ -96,10 +96,10 @@ class TransferModel:
             ),
         )
 
-    def _between(self, one: _Rows, other: _Rows) -> np.ndarray:
+    def _between(self, one: _KernelInputs, other: _KernelInputs) -> np.ndarray:
         """Covariance without runs' own effects and noise."""
         total: np.ndarray = np.zeros((len(one.models), len(other.models)))
-        for value, part in zip(np.exp(self.log_variances[:-2]), _parts(one, other)[:-1], strict=True):
+        for value, part in zip(np.exp(self.log_variances[:-2]), _kernel_matrices(one, other)[:-1], strict=True):
             total += value * part
         return total
 
@@ -109,19 +109,21 @@ class TransferModel:
         return next((name for name, known in self.observed.amounts.items() if _key(known) == key), f"new {number}")
 
     @cached_property
-    def _rows(self) -> _Rows:
-        return _rows(self.observed, self.features, self.usual)
+    def _rows(self) -> _KernelInputs:
+        return _kernel_inputs(self.observed, self.features, self.feature_means)
 
     @cached_property
     def _lower(self) -> np.ndarray:
-        return np.asarray(linalg.cholesky(_covariance(_parts(self._rows, self._rows), self.log_variances), lower=True))
+        return np.asarray(
+            linalg.cholesky(_covariance(_kernel_matrices(self._rows, self._rows), self.log_variances), lower=True)
+        )
 
     @cached_property
     def _weights(self) -> np.ndarray:
         y = (self.observed.values - self.centre) / self.scale
         return np.asarray(linalg.cho_solve((self._lower, True), y))
 
-    def without(self, left_out: np.ndarray) -> np.ndarray:
+    def predict_left_out(self, left_out: np.ndarray) -> np.ndarray:
         """Predictions of rows from all others, at this fit's variances: K_aa^-1 from the blocks of K^-1.
 
         Args:
@@ -136,7 +138,7 @@ class TransferModel:
             predicted[rows] = y[rows] - np.linalg.solve(inverse[np.ix_(rows, rows)], weighted[rows])
         return np.asarray(self.centre + self.scale * predicted)
 
-    def in_words(self) -> dict[str, float]:
+    def component_deviations(self) -> dict[str, float]:
         """Standard deviation that each part of the model explains, in the unit of the scores."""
         return {
             name: float(self.scale * np.exp(value / 2))
@@ -164,25 +166,25 @@ def fit_transfer_model(
     observed: Observations,
     *,
     features: tuple[str, ...] = FEATURES,
-    typical: np.ndarray = PRIOR_LOG_VARIANCES,
-    precision: float = PRIOR_PRECISION,
-    start: np.ndarray | None = None,
-    max_steps: int = 60,
+    prior_log_variances: np.ndarray = PRIOR_LOG_VARIANCES,
+    prior_precision: float = PRIOR_PRECISION,
+    initial_log_variances: np.ndarray | None = None,
+    max_iterations: int = 60,
 ) -> TransferModel:
-    """Choose the variances by marginal likelihood and what is typical.
+    """Choose the variances by marginal likelihood and what is prior_log_variances.
 
     Args:
-        observed: any number of cells; without any, what is typical is all that is known.
-        typical: log variances that are expected.
-        precision: of them.
-        start: log variances to begin with, of an earlier fit.
+        observed: any number of cells; without any, what is prior_log_variances is all that is known.
+        prior_log_variances: log variances that are expected.
+        prior_precision: of them.
+        initial_log_variances: log variances to begin with, of an earlier fit.
     """
     num = len(observed.values)
     centre = float(observed.values.mean()) if num else 0.5
     scale = max(float(observed.values.std()), MIN_SCALE) if num else PRIOR_SCALE
-    usual = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
-    rows = _rows(observed, features, usual)
-    parts = _parts(rows, rows)
+    feature_means = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
+    rows = _kernel_inputs(observed, features, feature_means)
+    parts = _kernel_matrices(rows, rows)
     y = (observed.values - centre) / scale
 
     def loss(log_variances: np.ndarray) -> tuple[float, np.ndarray]:
@@ -194,24 +196,24 @@ def fit_transfer_model(
         slope = [0.5 * np.exp(v) * (float((inverse * part).sum()) - float(weights @ part @ weights))
                  for v, part in zip(log_variances[:-1], parts, strict=True)]  # fmt: skip
         slope.append(0.5 * np.exp(log_variances[-1]) * (float(np.trace(inverse)) - float(weights @ weights)))
-        away = precision * (log_variances - typical)
-        return value + 0.5 * float(away @ (log_variances - typical)), np.array(slope) + away
+        away = prior_precision * (log_variances - prior_log_variances)
+        return value + 0.5 * float(away @ (log_variances - prior_log_variances)), np.array(slope) + away
 
-    begin = typical if start is None else start
+    begin = prior_log_variances if initial_log_variances is None else initial_log_variances
     found = optimize.minimize(
         loss,
         begin,
         jac=True,
         method="L-BFGS-B",
         bounds=[(MIN_LOG_VARIANCE, 4.0)] * len(begin),
-        options={"maxiter": max_steps},
+        options={"maxiter": max_iterations},
     )
     return TransferModel(
         observed=observed,
         features=features,
         centre=centre,
         scale=scale,
-        usual=usual,
+        feature_means=feature_means,
         log_variances=np.asarray(found.x),
         log_likelihood=-float(found.fun),
     )

@@ -29,7 +29,7 @@ COMPONENTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rows:
+class _KernelInputs:
     features: np.ndarray
     models: np.ndarray
     languages: np.ndarray
@@ -39,9 +39,9 @@ class _Rows:
     fertility: np.ndarray
 
 
-def _rows(observed: Observations, names: tuple[str, ...], usual: np.ndarray) -> _Rows:
-    return _Rows(
-        features=_all_features(observed, names) - usual,
+def _kernel_inputs(observed: Observations, names: tuple[str, ...], feature_means: np.ndarray) -> _KernelInputs:
+    return _KernelInputs(
+        features=_all_features(observed, names) - feature_means,
         models=observed.models,
         languages=observed.languages,
         mixtures=observed.mixtures,
@@ -76,7 +76,7 @@ def _all_features(observed: Observations, names: Sequence[str]) -> np.ndarray:
     return np.reshape(found, (len(found), len(names)))
 
 
-def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
+def _kernel_matrices(one: _KernelInputs, other: _KernelInputs) -> list[np.ndarray]:
     """The covariance of each part with variance 1, in the order of PARTS; similar languages have similar levels."""
     tags, others = sorted(set(one.languages)), sorted(set(other.languages))
     alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))

@@ -12,29 +12,29 @@ from scipy import stats
 class Consistency:
     """Over items that were asked in all languages."""
 
-    all_right: float
-    all_wrong: float
+    share_all_correct: float
+    share_all_wrong: float
     agreement: float
     """Share of pairs of languages with the same outcome, mean over items."""
     kappa: float
     """Agreement beyond what the accuracies alone would give: J. L. Fleiss (1971), Psychological Bulletin 76."""
 
 
-def consistency(right: np.ndarray) -> Consistency:
+def consistency(correct: np.ndarray) -> Consistency:
     """Of right (1) and wrong (0), shape (items, languages).
 
     kappa = (A - E) / (1 - E) with A the mean over items of agreeing pairs, E = p^2 + (1 - p)^2 for the share p of right
     answers over all. NaN where everything is right or everything wrong.
     """
-    n = right.shape[1]
-    hits = right.sum(axis=1)
+    n = correct.shape[1]
+    hits = correct.sum(axis=1)
     agreeing = (hits * (hits - 1) + (n - hits) * (n - hits - 1)) / (n * (n - 1))
-    p = float(right.mean())
+    p = float(correct.mean())
     expected = p**2 + (1 - p) ** 2
     agreement = float(agreeing.mean())
     return Consistency(
-        all_right=float((hits == n).mean()),
-        all_wrong=float((hits == 0).mean()),
+        share_all_correct=float((hits == n).mean()),
+        share_all_wrong=float((hits == 0).mean()),
         agreement=agreement,
         kappa=(agreement - expected) / (1 - expected) if expected < 1 else float("nan"),
     )

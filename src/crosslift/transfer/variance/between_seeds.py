@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.estimates.conditions import Resampled, conditions
+from crosslift.transfer.estimates.conditions import ResampledPanel, conditions
 from crosslift.transfer.estimates.panel import panels
 
 NUM_RESAMPLES = 200
@@ -26,7 +26,7 @@ def between_seed_deviations(
     primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
     rows = []
     for panel in panels(primary, runs):
-        resampled = Resampled(
+        resampled = ResampledPanel(
             panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=NUM_RESAMPLES, seed=0
         )
         models = list(resampled.run_means)
@@ -45,8 +45,8 @@ def between_seed_deviations(
                 {
                     "evaluation": panel.evaluation,
                     "language": label,
-                    "raw": float(np.sqrt(sum(one.raw * one.df for one in found) / df)),
-                    "net": float(np.sqrt(sum(one.net * one.df for one in found) / df)),
+                    "raw": float(np.sqrt(sum(one.observed_variance * one.df for one in found) / df)),
+                    "net": float(np.sqrt(sum(one.component_variance * one.df for one in found) / df)),
                     "df": df,
                     "num_conditions": num_conditions,
                 }

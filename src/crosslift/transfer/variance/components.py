@@ -43,28 +43,28 @@ def variance_components(scores: pl.DataFrame, runs: pl.DataFrame) -> pl.DataFram
     table = scores.filter(pl.col("value").is_not_null()).join(trained, on="run", how="inner")
     rows: list[dict[str, object]] = []
     for (evaluation,), part in table.group_by("evaluation", maintain_order=True):
-        thinned = _thinned(part)
+        subsample = _subsample_items(part)
         groups: dict[str, np.ndarray] = {}
         sizes: dict[tuple[str, ...], int] = {}
         for name, columns in RANDOM_EFFECTS.items():
-            codes = level_codes(thinned.select(pl.concat_str(*columns, separator="\x1f")).to_series().to_numpy())
+            codes = level_codes(subsample.select(pl.concat_str(*columns, separator="\x1f")).to_series().to_numpy())
             levels = int(codes.max()) + 1
             same = [other for other in sizes if set(other) < set(columns) and sizes[other] == levels]
             is_run = columns == ("run",) and sizes.get(("model", "mixture")) == levels
-            if 1 < levels < thinned.height and not same and not is_run:
+            if 1 < levels < subsample.height and not same and not is_run:
                 groups[name], sizes[columns] = codes, levels
-        values = thinned["value"].to_numpy()
+        values = subsample["value"].to_numpy()
         if not groups or float(values.std()) == 0:
             continue
-        fit = fit_mixed_model(values, np.ones((thinned.height, 1)), groups)
-        for name, share in fit.shares.items():
-            deviation = fit.residual if name == "residual" else fit.deviations[name]
+        fit = fit_mixed_model(values, np.ones((subsample.height, 1)), groups)
+        for name, share in fit.variance_shares.items():
+            deviation = fit.residual_sd if name == "residual" else fit.standard_deviations[name]
             rows.append({"evaluation": evaluation, "part": name, "deviation": deviation, "share": share})
     schema = {"evaluation": pl.String(), "part": pl.String(), "deviation": pl.Float64(), "share": pl.Float64()}
     return pl.DataFrame(rows, schema=schema)
 
 
-def _thinned(part: pl.DataFrame) -> pl.DataFrame:
+def _subsample_items(part: pl.DataFrame) -> pl.DataFrame:
     """So many items that all effects together stay below MAX_LEVELS."""
     items = part["item_id"].unique().sort()
     others = part.select(pl.struct("run", "language").n_unique()).item() // max(part["language"].n_unique(), 1)

@@ -16,7 +16,7 @@ from scipy import linalg, optimize
 
 from crosslift.errors import TransferError
 
-MAX_REFINED = 4
+MAX_EFFECTS_REFINED = 4
 """Random effects up to which the maximum is found to eight digits."""
 
 
@@ -25,24 +25,26 @@ class MixedModelFit:
     """A fit by restricted maximum likelihood."""
 
     coefficients: np.ndarray  # (p,)
-    covariance: np.ndarray  # (p, p), of the coefficients
-    deviations: dict[str, float]
+    coefficient_covariance: np.ndarray  # (p, p), of the coefficients
+    standard_deviations: dict[str, float]
     """Standard deviation of each random effect, in the unit of y."""
-    residual: float
+    residual_sd: float
     """Standard deviation of what is left."""
-    effects: dict[str, np.ndarray]
+    random_effects: dict[str, np.ndarray]
     """Predicted random effects (BLUPs), one per level."""
     log_likelihood: float
     """Restricted."""
 
     @property
     def standard_errors(self) -> np.ndarray:
-        return np.sqrt(np.diag(self.covariance))
+        return np.sqrt(np.diag(self.coefficient_covariance))
 
     @property
-    def shares(self) -> dict[str, float]:
+    def variance_shares(self) -> dict[str, float]:
         """Of each random effect and the residual in the variance that the fixed effects leave."""
-        parts = {name: deviation**2 for name, deviation in self.deviations.items()} | {"residual": self.residual**2}
+        parts = {name: deviation**2 for name, deviation in self.standard_deviations.items()} | {
+            "residual": self.residual_sd**2
+        }
         total = sum(parts.values())
         return {name: part / total for name, part in parts.items()}
 
@@ -74,7 +76,7 @@ def fit_mixed_model(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.n
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cross:
+class _CrossProducts:
     zz: np.ndarray
     zx: np.ndarray
     zy: np.ndarray
@@ -85,7 +87,7 @@ class _Cross:
 
 def _cross_products(
     y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray], sizes: Mapping[str, int]
-) -> _Cross:
+) -> _CrossProducts:
     names = list(sizes)
     zx = [np.stack([np.bincount(groups[n], column, sizes[n]) for column in design.T], axis=1) for n in names]
     zy = [np.bincount(groups[n], y, sizes[n]) for n in names]
@@ -96,7 +98,7 @@ def _cross_products(
         ]
         for a in names
     ]
-    return _Cross(
+    return _CrossProducts(
         zz=np.block(blocks).astype(float) if names else np.zeros((0, 0)),
         zx=np.concatenate(zx) if names else np.zeros((0, design.shape[1])),
         zy=np.concatenate(zy) if names else np.zeros(0),
@@ -106,7 +108,9 @@ def _cross_products(
     )
 
 
-def _best_ratios(cross: _Cross, levels: np.ndarray, num_effects: int, num_rows: int, num_fixed: int) -> np.ndarray:
+def _best_ratios(
+    cross: _CrossProducts, levels: np.ndarray, num_effects: int, num_rows: int, num_fixed: int
+) -> np.ndarray:
     def deviance(ratios: np.ndarray) -> float:
         return _deviance(cross, ratios[levels], num_rows, num_fixed)[0]
 
@@ -118,20 +122,20 @@ def _best_ratios(cross: _Cross, levels: np.ndarray, num_effects: int, num_rows: 
         options = {"ftol": 1e-13, "maxiter": 200}
         found = optimize.minimize(deviance, start, method="L-BFGS-B", bounds=bounds, options=options)
         if (
-            num_effects <= MAX_REFINED
+            num_effects <= MAX_EFFECTS_REFINED
         ):  # the simplex search sees what finite differences do not, but not in many dimensions
             options = {"xatol": 1e-8, "fatol": 1e-10}
             found = optimize.minimize(deviance, found.x, method="Nelder-Mead", bounds=bounds, options=options)
         if best is None or found.fun < best.fun:
             best = found
-        if num_effects > MAX_REFINED:
+        if num_effects > MAX_EFFECTS_REFINED:
             break
     assert best is not None
     return np.asarray(best.x)
 
 
 def _deviance(
-    cross: _Cross, scale: np.ndarray, num_rows: int, num_fixed: int
+    cross: _CrossProducts, scale: np.ndarray, num_rows: int, num_fixed: int
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """Minus twice the profiled restricted log-likelihood, and the factors that give the solution."""
     lower = linalg.cholesky(scale[:, None] * cross.zz * scale + np.eye(len(scale)), lower=True)
@@ -145,7 +149,7 @@ def _deviance(
     return logs + free * (1 + np.log(2 * np.pi * squares / free)), lower, rzx, rx, cb, squares
 
 
-def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> MixedModelFit:
+def _solution(cross: _CrossProducts, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> MixedModelFit:
     num_fixed = len(cross.xy)
     scale = np.repeat(ratios, list(sizes.values()))
     deviance, lower, _, rx, cb, squares = _deviance(cross, scale, num_rows, num_fixed)
@@ -157,10 +161,10 @@ def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_r
     effects = np.split(scale * spherical, np.cumsum(list(sizes.values()))[:-1]) if sizes else []
     return MixedModelFit(
         coefficients=coefficients,
-        covariance=variance * inverse.T @ inverse,
-        deviations={name: float(ratio * np.sqrt(variance)) for name, ratio in zip(sizes, ratios, strict=True)},
-        residual=float(np.sqrt(variance)),
-        effects=dict(zip(sizes, effects, strict=True)),
+        coefficient_covariance=variance * inverse.T @ inverse,
+        standard_deviations={name: float(ratio * np.sqrt(variance)) for name, ratio in zip(sizes, ratios, strict=True)},
+        residual_sd=float(np.sqrt(variance)),
+        random_effects=dict(zip(sizes, effects, strict=True)),
         log_likelihood=-deviance / 2,
     )
 

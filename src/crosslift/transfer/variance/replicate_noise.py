@@ -42,7 +42,7 @@ class NoiseVariance:
     """How it was found, in words."""
 
     @property
-    def deviation(self) -> float:
+    def standard_deviation(self) -> float:
         return float(np.sqrt(self.variance))
 
     def draws(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
