@@ -1,4 +1,4 @@
-"""Statements about cross-lingual transfer, with their uncertainty: every estimand for every condition and contrast."""
+"""Estimates of cross-lingual transfer with confidence intervals, for every estimand, condition and contrast."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ ESTIMATES = pl.Schema(
 
 
 class Contrast(Protocol):
-    """A declared comparison: treatments (mixtures) against one control (a mixture, or "base").
+    """A declared comparison of one or several treatment mixtures with one control (a mixture, or "base").
 
-    It makes one statement per model and evaluation: the mean over its treatments minus the control. Who wants separate
-    statements declares separate contrasts.
+    A contrast has one estimate per model and evaluation: the mean over its treatments minus the control. For separate
+    estimates, declare separate contrasts.
     """
 
     @property
@@ -80,28 +80,29 @@ def estimate(
     seed: int = 0,
     primary_metrics: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """Everything that can be estimated, with intervals, p-values, and reasons where a number cannot be given.
+    """Estimate every estimand with its confidence interval and p-value, or give the reason why it has no value.
 
-    Every estimand for every condition, metric and group of languages; then the same against the control of every
-    declared contrast, for each treatment and for the mean over a contrast's treatments. What a contrast was declared
-    for is one number per model and evaluation: the gain over all languages in the task's primary metric, mean over
-    its treatments.
+    Each estimand is estimated for every condition, metric and group of languages, and compared with the control of
+    every declared contrast: for each treatment, and for the mean over the treatments. The primary estimate of a
+    contrast, per model and evaluation, is the gain over all languages in the task's primary metric, averaged over its
+    treatments.
 
     Args:
-        scores: `crosslift.scores.SCORES`, in any order.
-        runs: `crosslift.scores.RUNS`; runs of one model and mixture are its training seeds.
-        contrasts: a control among its own treatments is left out; a treatment and a control that were trained for
-            different evaluations are compared where both were evaluated.
-        level: of the intervals, each by itself.
-        num_resamples: of the bootstrap.
-        seed: of the resampling. Equal arguments give equal bytes.
-        primary_metrics: task -> metric; for a task that is not in it, the first metric that stands in `scores`.
+        scores: columns as in `crosslift.scores.SCORES`, rows in any order.
+        runs: columns as in `crosslift.scores.RUNS`; runs with equal model and mixture are training seeds of one
+            condition.
+        contrasts: the declared contrasts. A control among its own treatments is skipped. Treatments and controls that
+            were trained for different evaluations are compared in the evaluations they share.
+        level: coverage of each single interval.
+        num_resamples: bootstrap resamples.
+        seed: of the resampling. Equal arguments give identical bytes.
+        primary_metrics: task -> primary metric; by default the first metric of the task in `scores`.
 
     Returns:
-        ESTIMATES, in an order that depends on the arguments' content only.
+        Columns as in ESTIMATES, in an order that depends only on the content of the arguments.
 
     Raises:
-        TransferError: the tables contradict themselves, see `panel.panels`.
+        TransferError: the tables are inconsistent, see `panel.panels`.
     """
     metrics = scores.select("task", "metric").unique(maintain_order=True)
     primary = dict(reversed(metrics.rows())) | dict(primary_metrics or {})
@@ -127,7 +128,7 @@ def _of_conditions(resampled: ResampledPanel) -> Iterator[Statement]:
 
 
 def _of_contrast(resampled: ResampledPanel, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
-    """Each treatment minus the control, then the mean over treatments minus the control, per model."""
+    """Each treatment minus the control, then the mean over the treatments minus the control, per model."""
     present = {condition.key: condition for condition in resampled.evaluated_conditions}
     for model in sorted({condition.model for condition in present.values()}):
         control = present.get((model, contrast.control))
@@ -182,7 +183,7 @@ def _compared(
     contrast: Contrast,
     primary: bool,
 ) -> Statement:
-    """One comparison of a treatment with its control; both sides by the treatment's groups."""
+    """One comparison of a treatment with its control, both with the treatment's language groups."""
     languages = language_groups(resampled.panel.languages, treatment.trained)
     estimand = comparison.estimand
     positions, reason = _common_ground(resampled, estimand, label, languages, [treatment, control])
@@ -216,7 +217,7 @@ def _compared(
 def _common_ground(
     resampled: ResampledPanel, estimand: Estimand, label: str, languages: LanguageGroups, sides: Sequence[Condition]
 ) -> tuple[np.ndarray, str]:
-    """Positions of the languages that the estimand required_groups, and why it cannot be given, or ""."""
+    """Positions of the languages that the estimand needs, and the reason why it has no value (empty if it has one)."""
     needed = estimand.required_groups(label)
     positions = np.unique(np.concatenate([languages[group] for group in needed]))
     if empty := [group for group in needed if len(languages[group]) == 0]:
@@ -226,7 +227,7 @@ def _common_ground(
 
 
 def _columns(condition: Condition, label: str) -> dict[str, Any]:
-    """What is the same with a control and without."""
+    """Columns that conditions and comparisons have in common."""
     return {
         "declared": "",
         "primary": False,
@@ -243,7 +244,7 @@ def _num_seeds(sides: Sequence[Condition]) -> int:
 
 
 def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bool) -> Statement:
-    """The mean over the treatments of a contrast; null as soon as one of them is."""
+    """The mean over the treatments of a contrast; null if any of them is null."""
     first = statements[0]
     problems = [
         f"{part.columns['mixture']}: {part.unavailable_reason}" for part in statements if part.unavailable_reason
@@ -271,7 +272,8 @@ def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bo
 def _without_common_ground(
     known: Mapping[tuple[str, str], Condition], contrasts: Sequence[Contrast], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """A null row for every declared contrast of a model of which nothing could be said, so that it is not forgotten."""
+    """A null row for every declared contrast and model without an estimate, so that the table lists all declared
+    contrasts."""
     stated = {(row["model"], row["declared"]) for row in rows}
     for contrast in contrasts:
         for model in sorted({model for model, _ in known}):

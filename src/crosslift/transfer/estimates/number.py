@@ -1,7 +1,7 @@
-"""A number with everything that its interval and p-value need, linear combinations and ratios of such numbers.
+"""Resampled statistics, and linear combinations and ratios of them.
 
-Differences and means of numbers are formed resample by resample, so whatever two numbers share (items, the control of a
-contrast) cancels or adds up as it should, and no formula for covariances is needed.
+Combinations are formed resample by resample. The correlation of two statistics through shared items or a shared control
+is therefore in the combined distribution, and no covariance formula is needed.
 """
 
 from __future__ import annotations
@@ -16,29 +16,42 @@ from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.conditions import ResampledPanel
 
 ConditionKey = tuple[str, str]
+"""(model, mixture)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResampledStatistic:
-    """All numbers that are combined are of one model, which run-to-run noise is pooled over."""
+    """A statistic with its bootstrap distribution. Statistics that are combined must be of one model, because
+    run-to-run noise is pooled over its conditions."""
 
     draws: np.ndarray
-    """(1 + resamples,): observed, then under resampled items."""
+    """Shape (1 + resamples,): the observed value, then the value under each resample of items."""
     contributions: np.ndarray | None
-    """(clusters,): sums to the observed number; None for numbers that are not linear in the scores."""
+    """Contributions of the clusters to the observed value, shape (clusters,); None for statistics that are not linear
+    in the scores."""
     observed_run_sd: dict[ConditionKey, float] = field(default_factory=dict)
-    """Per condition with two seeds or more, the standard deviation of the number by run-to-run noise of its mean ..."""
+    """Per condition with at least two seeds: standard deviation of the statistic due to observed run-to-run noise of
+    the condition's mean, item x run noise included."""
     component_run_sd: dict[ConditionKey, float] = field(default_factory=dict)
-    """... and the same without item x run noise."""
+    """The same without item x run noise."""
     df_runs: int = 0
+    """Degrees of freedom of the run-to-run variance."""
     single_seed_conditions: frozenset[ConditionKey] = field(default_factory=frozenset)
-    """Trained conditions with one seed: their run-to-run noise is not in the interval."""
+    """Trained conditions with one seed, whose run-to-run noise the interval does not include."""
 
     @property
     def value(self) -> float:
+        """The observed value."""
         return float(self.draws[0])
 
     def interval(self, resampled: ResampledPanel, *, num_clusters: int, level: float) -> resample.Interval:
+        """Expanded percentile interval, see `resampling.expanded_percentile_interval`.
+
+        Args:
+            resampled: the panel that the statistic was computed from.
+            num_clusters: clusters with items in the statistic's languages.
+            level: coverage, e.g. 0.95.
+        """
         run_noise = [
             resample.RunNoiseDraws(
                 observed_sd=self.observed_run_sd[key],
@@ -55,7 +68,14 @@ class ResampledStatistic:
 def resampled_statistic(
     resampled: ResampledPanel, key: ConditionKey, function: Callable[[np.ndarray], np.ndarray], *, linear: bool
 ) -> ResampledStatistic:
-    """The number that `function` makes of one condition's means, shape (languages, columns) -> (columns,)."""
+    """Apply a statistic to the observed and resampled means of one condition.
+
+    Args:
+        resampled: the panel.
+        key: the condition.
+        function: the statistic, from means of shape (languages, columns) to shape (columns,).
+        linear: whether the statistic is linear in the means.
+    """
     draws = function(resampled.condition_means(key))
     contributions = function(resampled.contributions(key)) if linear else None
     num_seeds = len(resampled.run_positions[key])
@@ -73,7 +93,8 @@ def resampled_statistic(
 
 
 def linear_combination(terms: Iterable[tuple[float, ResampledStatistic]]) -> ResampledStatistic:
-    """sum_i weight_i number_i. Noise of a condition in several terms (a control) is the same noise in each."""
+    """sum_i weight_i statistic_i. Run-to-run noise of a condition in several terms, e.g. a control, is the same in
+    each."""
     draws: np.ndarray | float = 0.0
     contributions: np.ndarray | float | None = 0.0
     observed: dict[ConditionKey, float] = {}
@@ -100,12 +121,15 @@ def linear_combination(terms: Iterable[tuple[float, ResampledStatistic]]) -> Res
 
 
 def difference(one: ResampledStatistic, other: ResampledStatistic) -> ResampledStatistic:
-    """One minus the other."""
+    """`one` minus `other`."""
     return linear_combination(((1.0, one), (-1.0, other)))
 
 
 def ratio(one: ResampledStatistic, other: ResampledStatistic) -> ResampledStatistic:
-    """One divided by the other, resample by resample, noise between runs to first order; NaN where the other is 0."""
+    """`one` divided by `other`, resample by resample; NaN where `other` is 0.
+
+    Run-to-run noise enters to first order (delta method).
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = np.where(other.draws != 0, one.draws / other.draws, np.nan)
     base = other.value or math.nan

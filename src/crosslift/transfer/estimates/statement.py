@@ -1,4 +1,4 @@
-"""A statement on its way into the table: what it is about, the number behind it, or why there is none."""
+"""Statements: a statistic and its description, before it becomes a row of the table of estimates."""
 
 from __future__ import annotations
 
@@ -15,28 +15,43 @@ from crosslift.transfer.estimates.number import ResampledStatistic
 from crosslift.transfer.estimates.wilson import zero_variance_half_width
 
 MIN_SIGN_FLIPS = 9999
+"""Smallest number of random sign flips of a permutation test."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """`number` is None if and only if `problem` says why."""
+    """An estimate to report. `statistic` is None if and only if `unavailable_reason` is not empty."""
 
     columns: dict[str, Any]
-    """Of ESTIMATES: all that identifies the statement."""
+    """The columns of ESTIMATES that identify the statement."""
     statistic: ResampledStatistic | None
     unavailable_reason: str
+    """Why there is no value."""
     language_positions: np.ndarray
-    """Of the languages that it is about."""
+    """Positions of the languages that the statement is about, shape (languages,)."""
     bounds: tuple[float, float]
+    """Smallest and largest possible value; the interval is truncated to them."""
     tested: bool
-    """Is 0 a hypothesis worth a p-value?"""
+    """Whether the null hypothesis "the value is 0" is tested."""
     notes: tuple[str, ...] = field(default=())
+    """Further remarks for the column `note`."""
 
 
 def rows_of_statements(
     resampled: ResampledPanel, statements: Iterable[Statement], *, level: float
 ) -> list[dict[str, Any]]:
-    """Rows of ESTIMATES, in the order of the statements. Draws are let go one by one, flips made for all at once."""
+    """Compute intervals and p-values of statements.
+
+    Only one statement's draws are in memory at a time; the sign-flip tests are computed together.
+
+    Args:
+        resampled: the panel that the statements are computed from.
+        statements: in the order of the rows.
+        level: coverage of each single interval.
+
+    Returns:
+        Rows of ESTIMATES, in the order of the statements.
+    """
     rows: list[dict[str, Any]] = []
     flipped: list[tuple[int, np.ndarray]] = []
     for statement in statements:
@@ -57,7 +72,7 @@ def rows_of_statements(
 def _conclude(
     resampled: ResampledPanel, statement: Statement, level: float
 ) -> tuple[dict[str, Any], np.ndarray | None]:
-    """The row, and the cluster contributions where its p-value is still to come from sign flips."""
+    """The row of a statement, and the contributions of the clusters if its p-value comes from sign flips."""
     panel, statistic = resampled.panel, statement.statistic
     num_items = panel.num_items[statement.language_positions]
     num_clusters = int((num_items > 0).any(axis=0).sum()) if len(num_items) else 0
