@@ -1,4 +1,4 @@
-"""How much a run differs from itself: conditions that were trained with several seeds."""
+"""Run-to-run standard deviations from conditions with several training seeds."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ NUM_RESAMPLES = 200
 def between_seed_deviations(
     scores: pl.DataFrame, runs: pl.DataFrame, primary_metrics: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Standard deviation between runs that differ in the training seed alone, pooled over conditions of all models.
+    """Standard deviation between runs that differ only in the training seed, pooled over the conditions of all models.
+
+    Args:
+        scores: columns as in `crosslift.scores.SCORES`.
+        runs: columns as in `crosslift.scores.RUNS`.
+        primary_metrics: task -> primary metric.
 
     Returns:
-        evaluation, language ("all": the mean over languages), raw, net (without what item x run noise explains), df
-        (runs minus conditions), num_conditions; in the unit of the scores. Empty where no condition has two seeds.
+        evaluation, language ("all": the mean over languages), raw (observed), net (without item x run noise), df (runs
+        minus conditions), num_conditions; deviations in the unit of the scores. Empty if no condition has two seeds.
     """
     wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
     primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")

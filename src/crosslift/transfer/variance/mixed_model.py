@@ -1,9 +1,10 @@
-"""A linear model with crossed random effects: y = X b + sum_k Z_k u_k + e, u_k ~ N(0, s_k^2), e ~ N(0, s^2).
+"""Linear mixed models with crossed random effects: y = X b + sum_k Z_k u_k + e, u_k ~ N(0, s_k^2), e ~ N(0, s^2).
 
-Items, languages, runs and seeds are crossed: every item is met by every run in every language, so none is nested in
-another. The restricted likelihood is profiled over everything but the ratios s_k / s and maximised over those, by
-penalised least squares (D. Bates, M. Maechler, B. Bolker and S. Walker 2015, Journal of Statistical Software 67(1),
-equations 34 to 42). Only cross products of the design enter, so that the cost of a step does not grow with the rows.
+Items, languages and runs are crossed, not nested: every run answers every item in every language. The restricted
+likelihood is profiled over all parameters except the ratios s_k / s, and maximised over these by penalised least
+squares (D. Bates, M. Maechler, B. Bolker and S. Walker 2015, Journal of Statistical Software 67(1), equations 34 to
+42). Only cross products of the design matrices are needed, so the cost of an iteration does not depend on the number of
+rows.
 """
 
 from __future__ import annotations
@@ -17,31 +18,34 @@ from scipy import linalg, optimize
 from crosslift.errors import TransferError
 
 MAX_EFFECTS_REFINED = 4
-"""Random effects up to which the maximum is found to eight digits."""
+"""Largest number of random effects for which a simplex search refines the maximum to eight digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixedModelFit:
-    """A fit by restricted maximum likelihood."""
+    """A mixed model fitted by restricted maximum likelihood."""
 
-    coefficients: np.ndarray  # (p,)
-    coefficient_covariance: np.ndarray  # (p, p), of the coefficients
+    coefficients: np.ndarray
+    """Fixed effects, shape (p,)."""
+    coefficient_covariance: np.ndarray
+    """Covariance of the fixed effects, shape (p, p)."""
     standard_deviations: dict[str, float]
     """Standard deviation of each random effect, in the unit of y."""
     residual_sd: float
-    """Standard deviation of what is left."""
+    """Residual standard deviation, in the unit of y."""
     random_effects: dict[str, np.ndarray]
-    """Predicted random effects (BLUPs), one per level."""
+    """Best linear unbiased predictions (BLUPs) of the random effects, one per level."""
     log_likelihood: float
-    """Restricted."""
+    """Restricted log-likelihood."""
 
     @property
     def standard_errors(self) -> np.ndarray:
+        """Standard errors of the fixed effects, shape (p,)."""
         return np.sqrt(np.diag(self.coefficient_covariance))
 
     @property
     def variance_shares(self) -> dict[str, float]:
-        """Of each random effect and the residual in the variance that the fixed effects leave."""
+        """Share of each random effect and of the residual in the variance not explained by the fixed effects."""
         parts = {name: deviation**2 for name, deviation in self.standard_deviations.items()} | {
             "residual": self.residual_sd**2
         }
@@ -50,16 +54,16 @@ class MixedModelFit:
 
 
 def fit_mixed_model(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray]) -> MixedModelFit:
-    """Fit by restricted maximum likelihood.
+    """Fit a mixed model by restricted maximum likelihood.
 
     Args:
-        y: (n,).
-        design: (n, p), with a column of ones where an intercept is wanted.
-        groups: random effect -> level of each row, whole numbers from 0, (n,).
+        y: response, shape (n,).
+        design: fixed-effects design matrix, shape (n, p); include a column of ones for an intercept.
+        groups: random effect -> level of each row, integers from 0, shape (n,).
 
     Raises:
-        TransferError: fewer rows than coefficients, columns that depend on each other, or a random effect with a
-            single level or a level per row.
+        TransferError: fewer rows than coefficients, linearly dependent columns, or a random effect with a single level
+            or with one level per row.
     """
     y, design = np.asarray(y, dtype=float), np.asarray(design, dtype=float)
     num_rows, num_fixed = design.shape
@@ -137,7 +141,7 @@ def _best_ratios(
 def _deviance(
     cross: _CrossProducts, scale: np.ndarray, num_rows: int, num_fixed: int
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
-    """Minus twice the profiled restricted log-likelihood, and the factors that give the solution."""
+    """Minus twice the profiled restricted log-likelihood, and the Cholesky factors that give the solution."""
     lower = linalg.cholesky(scale[:, None] * cross.zz * scale + np.eye(len(scale)), lower=True)
     rzx = linalg.solve_triangular(lower, scale[:, None] * cross.zx, lower=True)
     cu = linalg.solve_triangular(lower, scale * cross.zy, lower=True)
@@ -170,5 +174,5 @@ def _solution(cross: _CrossProducts, sizes: Mapping[str, int], ratios: np.ndarra
 
 
 def level_codes(values: object) -> np.ndarray:
-    """Levels as whole numbers from 0, in sorted order."""
+    """Encode levels as integers from 0, in sorted order; shape (n,)."""
     return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1])
