@@ -1,4 +1,4 @@
-"""What stands above the answers of imported results."""
+"""The header of the page about imported results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from crosslift.reporting.questions.page import PageHeader
 
 
 def page_header(mapping: ImportMapping, results: Results) -> PageHeader:
-    """Title, numbers and files."""
+    """Title, question, counts and files of imported results."""
     facts = [
         (f"{results.runs.height:,}", "runs"),
         (f"{results.cells.height:,}", "cells"),

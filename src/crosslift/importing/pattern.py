@@ -1,4 +1,4 @@
-"""What the name of a task says: `mgsm_direct_sw` holds a language, and no column does."""
+"""Reading columns from names of tasks, e.g. the language from `mgsm_direct_sw`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from crosslift.importing.mapping import ImportMapping
 
 
 def parse_task_names(mapping: ImportMapping, table: pl.DataFrame) -> pl.DataFrame:
-    """The table with a column per named group of `source.pattern`, read from `task_name`. Rows of other tasks go.
+    """Add a column per named group of `source.pattern`, matched against `task_name`. Rows of other tasks are removed.
 
     Raises:
-        TransferError: the pattern is none, or fits no task.
+        TransferError: the pattern is not a regular expression, or matches no task.
     """
     if mapping.pattern is None:
         return table

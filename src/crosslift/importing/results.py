@@ -1,4 +1,4 @@
-"""Results from elsewhere in crosslift's own tables."""
+"""Imported results in crosslift's tables."""
 
 from __future__ import annotations
 
@@ -31,22 +31,28 @@ TEXT_COLUMNS = (
     "item",
     "cluster",
 )
+"""Columns that are cast to text."""
 NUMERIC_COLUMNS = {"seed": pl.Int64, "num_parameters": pl.Int64, "dose": pl.Int64, "amount": pl.Int64, "value": pl.Float64,
            "num_items": pl.Int64, "standard_error": pl.Float64}  # fmt: skip
+"""Column -> type of the columns that are cast to numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What was read. `scores` is empty where the source knows no items."""
+    """Imported results. `scores` is empty if the source has no scores of single items."""
 
-    runs: pl.DataFrame  # scores.RUNS
-    cells: pl.DataFrame  # scores.CELLS
-    scores: pl.DataFrame  # scores.SCORES
+    runs: pl.DataFrame
+    """Columns as in `crosslift.scores.RUNS`."""
+    cells: pl.DataFrame
+    """Columns as in `crosslift.scores.CELLS`."""
+    scores: pl.DataFrame
+    """Columns as in `crosslift.scores.SCORES`."""
 
     def table(self) -> pl.DataFrame:
-        """The cells with what is known of their runs, one row per run x evaluation x metric x language.
+        """The cells joined with their runs, one row per run x evaluation x metric x language.
 
-        `num_items` are the items behind a score; what a run was trained on per language is called `amounts` here.
+        `num_items` is the number of evaluation items behind a score; the training items per language are called
+        `amounts` here.
         """
         return self.cells.join(
             self.runs.rename({"num_items": "amounts"}), on="run", how="left", maintain_order="left", validate="m:1"
@@ -57,14 +63,22 @@ def read_results(mapping: ImportMapping) -> Results:
     """Read the source of a mapping.
 
     Raises:
-        TransferError: files or columns are missing, values are no numbers, a cell stands twice, or two rows tell
-            different things of one run. All problems of one kind are named at once.
+        TransferError: files or columns are missing, values are not numeric, a cell has several rows, or rows of one run
+            contradict each other. All problems of one kind are listed.
     """
     return assemble(mapping, member("format", mapping.format).read(mapping))
 
 
 def assemble(mapping: ImportMapping, raw: pl.DataFrame) -> Results:
-    """Runs, cells and scores from a table in their source's columns."""
+    """Build runs, cells and scores from a table with the source's columns.
+
+    Args:
+        mapping: the mapping.
+        raw: one score per row.
+
+    Raises:
+        TransferError: as in `read_results`.
+    """
     table = _standard_columns(mapping, _filter_rows(mapping, raw))
     items = "item" in table.columns
     runs = _runs(mapping, table)
@@ -95,7 +109,7 @@ def assemble(mapping: ImportMapping, raw: pl.DataFrame) -> Results:
 
 
 def write_results(folder: Path, mapping: ImportMapping, results: Results) -> None:
-    """Tables and where they are from."""
+    """Write the tables as Parquet files, and `manifest.json` with the provenance."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("runs", results.runs), ("cells", results.cells), ("scores", results.scores)):
         if name != "scores" or not table.is_empty():
@@ -129,7 +143,7 @@ def _filter_rows(mapping: ImportMapping, raw: pl.DataFrame) -> pl.DataFrame:
 
 
 def _referenced_columns(columns: Any) -> list[str]:
-    """The source's columns that the mapping speaks of."""
+    """The source's columns that a mapping refers to."""
     return [name for text in columns for name in (re.findall(r"\{(\w+)\}", text) if "{" in text else [text])]
 
 

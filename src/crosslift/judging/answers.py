@@ -1,12 +1,12 @@
-"""The answers of a study as questions for a judge, and its verdicts as scores beside those of the task.
+"""Prompts for a judge model about a study's answers, and its verdicts as scores.
 
-    judge                the rating as a share of the way from 1 to 5
-    wins_over_<baseline>    1 where a judge prefers the run's answer to the baseline's in both orders, 0 where it prefers the
-                         baseline's in both, else 0.5
+    judge                   the rating, rescaled from 1 ... 5 to 0 ... 1
+    wins_over_<baseline>    1 if the judge prefers the run's answer in both orders, 0 if it prefers the baseline's in
+                            both, else 0.5
 
-Nobody is asked where there is nothing to judge: a truncated or empty answer counts as worst, and so does an answer in
-another language than the request's (arXiv 2504.16677). A judgement that could not be had is no score: its status is
-"error", its value null, and the next `crosslift judge` asks again.
+The judge is not called for answers that cannot be judged: a truncated or empty answer has the worst score, and so has
+an answer in another language than that of the request (arXiv 2504.16677). If the judge gives no verdict, the status is
+"error" and the value is null; the next `crosslift judge` calls the judge again.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from crosslift.languages.language import language as find_language
 from crosslift.scores import SCORES, Status
 
 RATING_METRIC, WIN_METRIC = "judge", "wins_over_{baseline}"
+"""The metric of ratings; WIN_METRIC is the metric of comparisons with a baseline run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAnswer:
-    """One answer of one run."""
+    """An answer of a run to one sample."""
 
     run: str
     sample_id: str
@@ -36,13 +37,15 @@ class ModelAnswer:
     cluster: str
     language: str
     request: str
+    """The user's request, without the model's template."""
     text: str
+    """The answer."""
     finish: str
     """As in `scores.PREDICTIONS`."""
 
     @property
     def failure(self) -> Status | None:
-        """Why there is nothing to judge; None where there is."""
+        """Why the answer cannot be judged; None if it can."""
         if self.finish == "error":
             return "error"
         if self.finish == "length":
@@ -53,7 +56,18 @@ class ModelAnswer:
 
 
 def rate(judge: Judge, answers: list[ModelAnswer], journal: Journal, *, evaluation: str, task: str) -> pl.DataFrame:
-    """Ratings of answers; columns as in `scores.SCORES`, one row per answer."""
+    """Rate answers; columns as in `scores.SCORES`, one row per answer.
+
+    Args:
+        judge: the judge model.
+        answers: the answers to rate.
+        journal: replies of the judge.
+        evaluation: name of the evaluation.
+        task: name of its task.
+
+    Raises:
+        EndpointError: the endpoint rejects the requests.
+    """
     failures = [answer.failure for answer in answers]
     prompts = [
         forms.RATING_PROMPT.format(language=_language_name(answer), request=answer.request, answer=answer.text)
@@ -78,10 +92,20 @@ def compare(
     evaluation: str,
     task: str,
 ) -> pl.DataFrame:
-    """Wins over the baseline_answers' answers to the same samples; columns as in `scores.SCORES`, one row per answer.
+    """Compare answers with the baseline's answers to the same samples; columns as in `scores.SCORES`, one row per
+    answer.
 
     Args:
-        baseline_answers: `sample_id` -> answer of the run `baseline`.
+        judge: the judge model.
+        answers: the answers to compare.
+        baseline_answers: `sample_id` -> answer of the baseline run.
+        journal: replies of the judge.
+        baseline: name of the baseline run.
+        evaluation: name of the evaluation.
+        task: name of its task.
+
+    Raises:
+        EndpointError: the endpoint rejects the requests.
     """
     pairs = [(answer, baseline_answers[answer.sample_id]) for answer in answers]
     prompts = {

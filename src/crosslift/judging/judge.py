@@ -1,4 +1,4 @@
-"""A judge behind an OpenAI-compatible endpoint. Every judgement is kept; what was judged is not asked again."""
+"""A judge model behind an OpenAI-compatible endpoint. Every reply is stored, and no prompt is sent twice."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from crosslift.judging import forms
 from crosslift.studies.parsing.problems import Problems, read_toml
 
 OPTIONS: dict[str, type] = {**endpoint.OPTIONS, "max_tokens": int}
+"""Keys of the table [judge] of a site file, with their types."""
 MAX_REMINDERS = 2
-"""How often a reply without a verdict is asked for again."""
+"""Further requests after a reply without a verdict."""
 
 ReplyParser = Callable[[str], float | None]
+"""From a reply to a verdict; None if it has none."""
 
 
 class Judge:
-    """One model that is asked for verdicts."""
+    """A judge model."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         given = dict(options)
@@ -30,14 +32,18 @@ class Judge:
         self.name = self._endpoint.model
 
     def verdicts(self, prompts: Sequence[str], parse: ReplyParser, journal: Journal) -> dict[str, float]:
-        """Prompt -> verdict. A prompt without one after all reminders is left out.
+        """Obtain verdicts for prompts.
 
         Args:
-            read: from a reply to a verdict, None where it holds none.
-            journal: knows earlier replies and keeps each new one, readable or not, before it counts.
+            prompts: the prompts; duplicates are sent once.
+            parse: from a reply to a verdict, None if it has none.
+            journal: earlier replies; each new reply is stored there before it is used, whether it has a verdict or not.
+
+        Returns:
+            Prompt -> verdict; prompts without a verdict after all reminders are omitted.
 
         Raises:
-            EndpointError: the endpoint refuses such requests.
+            EndpointError: the endpoint rejects the requests.
         """
         found: dict[str, float] = {}
         waiting = list(dict.fromkeys(prompts))
@@ -75,7 +81,7 @@ class Judge:
 
 
 def load_judge(path: Path) -> Judge:
-    """ReplyParser [judge] of a site file: base_url, model, and what else OPTIONS names.
+    """Read the table [judge] of a site file: base_url, model, and the other keys of OPTIONS.
 
     Raises:
         StudyError: with every problem found.

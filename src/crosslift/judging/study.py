@@ -1,4 +1,4 @@
-"""Judgements of a whole study: they stand beside the scores of each evaluation and enter the study's tables."""
+"""Judging a whole study. Verdicts are stored beside the scores of each evaluation and enter the study's tables."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ Say = Callable[[str], None]
 
 
 def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, baseline: str | None, say: Say) -> int:
-    """Have every finished answer of an evaluation rated, or compared with the answers of one run.
+    """Rate every finished answer of an evaluation, or compare it with the answer of a baseline run.
 
-    Every reply stands in `judgements/<evaluation>.jsonl` of the study before it counts. Results already judged are not
-    asked about again.
+    Every reply is stored in `judgements/<evaluation>.jsonl` of the study before it is used. Answers with a stored reply
+    are not sent again.
 
     Args:
-        baseline: the run to compare with; None: rate.
+        graph: the steps of the study.
+        evaluation: name of the evaluation.
+        judge: the judge model.
+        baseline: name of the run to compare with; None: rate the answers.
+        say: receives one line per run and language.
 
     Returns:
-        How many answers have no verdict, because the judge gave none or could not be reached.
+        Number of answers without a verdict, because the judge gave none or the endpoint was not available.
 
     Raises:
         StudyError: no such evaluation or run, or the baseline has not been evaluated in a language.
-        EndpointError: the endpoint refuses.
+        EndpointError: the endpoint rejects the requests.
     """
     if evaluation not in graph.study.evaluations:
         known = tuple(graph.study.evaluations)
@@ -78,7 +82,7 @@ def _finished(state: RunState, evaluation: str) -> Iterator[EvaluationStep]:
 
 
 def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[ModelAnswer]:
-    """The run's answers with the requests as the corpus holds them, without any model's template."""
+    """The run's answers with the requests as in the corpus, without the model's template."""
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
     rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
@@ -95,7 +99,7 @@ def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[ModelAnswe
 
 
 def _conversation(messages: list[dict[str, str]]) -> str:
-    """What was asked: one question as it is, a longer conversation with its roles."""
+    """The request: a single message as it is, a longer conversation with its roles."""
     asked = messages[:-1] if messages[-1]["role"] == "assistant" else messages
     if len(asked) == 1:
         return asked[0]["content"]
@@ -103,7 +107,7 @@ def _conversation(messages: list[dict[str, str]]) -> str:
 
 
 def _merge_verdicts(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
-    """Put the verdicts beside the scores; those of another form stay."""
+    """Store the verdicts beside the scores; verdicts of other metrics are kept."""
     file = one.step.folder / JUDGED
     before = read_table(file).filter(pl.col("metric") != metric) if file.is_file() else pl.DataFrame(schema=SCORES)
     write_table(file, pl.concat([before, table]))

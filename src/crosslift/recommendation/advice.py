@@ -1,4 +1,4 @@
-"""From the finished runs of a study to a mixture that can be trained, with its reasons and how sure."""
+"""From the finished runs of a study to a recommended mixture, its uncertainty, and the next runs to train."""
 
 from __future__ import annotations
 
@@ -23,67 +23,84 @@ if TYPE_CHECKING:
     from crosslift.studies.study import Study
 
 POINTS = 100.0
+"""Points per unit of a score."""
 MIN_EXPECTED_GAIN = 0.0005
-"""An expected gain that is not worth a run."""
+"""Knowledge gradient, as a share, below which a run is not worth its cost."""
 NUM_RANDOM_MIXTURES = 60
-"""Random mixtures that a next run is chosen from, beside the leaders."""
+"""Random mixtures among the candidates for the next run, in addition to the leading ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendationRequest:
-    """What is wanted. What is None or empty is taken from the study."""
+    """Options of a recommendation. None or empty means: taken from the study."""
 
     evaluation: str | None = None
+    """Name of the evaluation that provides the scores."""
     model: str | None = None
+    """Name of the model that is to be trained."""
     amount: float | None = None
-    """To spend; None: as much as the largest mixture holds."""
+    """Budget; None: the total amount of the largest mixture."""
     unit: Literal["items", "tokens"] = "items"
+    """Unit of the amounts."""
     languages: Sequence[str] = ()
+    """Tags of the languages that a mixture may contain."""
     costs: Mapping[str, float] = field(default_factory=dict)
+    """Language -> cost of one unit; 1 by default."""
     objective: Literal["mean", "worst", "weighted"] = "mean"
+    """See `objective.Objective.kind`."""
     weights: Mapping[str, float] = field(default_factory=dict)
+    """Language -> weight in the objective "weighted"."""
     english_at_least: float | None = None
+    """Lower bound of the English score, as a share."""
     num_next_runs: int = 0
-    """Runs to propose for learning more."""
+    """Number of next runs to propose."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NextRun:
-    """A run that would teach something."""
+    """A proposed run."""
 
     amounts: dict[str, float]
+    """Language -> amount."""
     expected_gain: float
-    """By how much it is expected to better the choice, in the unit of the objective."""
+    """Knowledge gradient: expected improvement of the choice, in the unit of the objective."""
     run: str | None
-    """Its name, where the study plans it."""
+    """Name of the run if the study plans it, else None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """A recommendation with everything that it stands on."""
+    """A recommendation with its inputs, its validation and the next runs."""
 
     evaluation: str
     model: str
     budget: Budget
     objective: Objective
     recommendation: Recommendation | None
-    """None where fewer than two mixtures are finished: then there are only runs to begin with."""
+    """None if fewer than two mixtures are finished; then there are only next runs."""
     validation: CrossValidation | None
+    """Cross-validation of the transfer model; None if there are too few mixtures."""
     next_runs: list[NextRun]
     runs: list[str]
+    """Names of the model's observed runs."""
 
     @property
     def worthwhile_runs(self) -> list[NextRun]:
-        """Next runs that are expected to teach something, and those that the study plans anyhow."""
+        """Next runs with an expected gain of at least MIN_EXPECTED_GAIN, and next runs that the study plans."""
         return [one for one in self.next_runs if one.run or one.expected_gain >= MIN_EXPECTED_GAIN]
 
 
 def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice:
-    """Fit the transfer model to what is finished, validate it, and recommend.
+    """Fit the transfer model to the finished runs, validate it, and recommend a mixture and next runs.
+
+    Args:
+        store: the folder of the study.
+        study: the study.
+        request: options.
 
     Raises:
-        TransferError: no trained run is judged by the evaluation, too little is finished and no next runs are asked
-            for, or the request names what the study does not have.
+        TransferError: the evaluation has no trained run, too few mixtures are finished and no next runs are requested,
+            or the request contains a name that the study does not have.
         StoreError: the study has not been prepared.
     """
     evaluation = _chosen("evaluation", request.evaluation, list(study.evaluations))
@@ -141,7 +158,8 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
 def _candidates(
     budget: Budget, found: Recommendation | None, waiting: Mapping[str, Amounts]
 ) -> list[tuple[Amounts, str | None]]:
-    """For the next run: what the study still plans, by name; where nothing waits, what leads, and all sorts besides."""
+    """Candidates for the next run: the unfinished runs of the study, by name; if there are none, the leading and random
+    mixtures."""
     if waiting:
         return [(amounts, run) for run, amounts in waiting.items()]
     leaders: list[Amounts] = []
@@ -151,7 +169,7 @@ def _candidates(
 
 
 def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
-    """The study's runs that this evaluation judges, finished or not, with `amounts`."""
+    """The study's trained runs that have this evaluation, finished or not, with `amounts`."""
     judged = [run for run, record in store.lock()["runs"].items() if evaluation in record["evaluations"]]
     amounts = pl.col("num_items" if unit == "items" else "num_tokens").alias("amounts")
     runs = store.runs().filter(pl.col("run").is_in(judged), pl.col("mixture") != "base")
@@ -160,7 +178,7 @@ def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
 
 
 def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
-    """Means of what is finished, a row per run and language."""
+    """Mean scores of the finished runs, one row per run and language."""
     metric = member("task", study.evaluations[evaluation].task).METRICS[0]
     part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
@@ -178,7 +196,7 @@ def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
 
 
 def summary_lines(advice: Advice) -> list[str]:
-    """For the terminal."""
+    """Lines for the terminal: the recommendation, its comparisons, caveats and validation, and the next runs."""
     asked = (
         f"{advice.model}, {advice.evaluation}, {advice.objective.kind} over {len(advice.objective.languages)} "
         f"languages, {advice.budget.amount:,.0f} to spend:"
@@ -220,10 +238,10 @@ def _next_run_lines(advice: Advice) -> list[str]:
 
 
 def by_decreasing_amount(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Languages with their amounts, the largest first; those that round to nothing are left out."""
+    """Languages with their amounts, in decreasing order; amounts that round to 0 are omitted."""
     return sorted(((tag, amount) for tag, amount in amounts.items() if round(amount) > 0), key=lambda one: -one[1])
 
 
 def amounts_text(amounts: Mapping[str, float]) -> str:
-    """`sw 1,200 en 800`."""
+    """Amounts in decreasing order, as in `sw 1,200 en 800`."""
     return " ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(amounts))

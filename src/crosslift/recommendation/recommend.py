@@ -1,8 +1,8 @@
-"""Which mixture to train, under a budget.
+"""Choice of a mixture under a budget.
 
-Every candidate's scores are drawn jointly from a transfer model (`predict`), so that "how sure" is a count of draws and
-candidates that share languages rise and fall together. A recommendation stands beside the two baselines choices that anyone
-would make: the same amount of every language, and the best mixture that was tried.
+Scores of all candidates are drawn jointly from the posterior of a transfer model, so that probabilities are shares of
+draws and the correlation between candidates is accounted for. The recommended mixture is compared with two baselines:
+equal amounts of every language, and the best observed mixture.
 """
 
 from __future__ import annotations
@@ -22,16 +22,20 @@ from crosslift.transfer.model.gaussian_process import TransferModel
 from crosslift.transfer.model.observations import Amounts
 
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
+"""Result of a comparison with a baseline."""
 NUM_DRAWS = 4000
+"""Posterior draws."""
 MIN_MIXTURES = 2
+"""Smallest number of observed mixtures for a recommendation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineComparison:
-    """The recommended mixture minus another, in the unit of the scores."""
+    """The recommended mixture minus a baseline: posterior mean and 95 % credible interval, in the unit of the scores."""
 
     name: str
     amounts: Amounts
+    """Amounts per language of the baseline."""
     value: float
     low: float
     high: float
@@ -40,23 +44,28 @@ class BaselineComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """A mixture, and how sure."""
+    """A mixture with its uncertainty. Limits are 95 % credible limits, in the unit of the scores."""
 
     amounts: dict[str, float]
+    """Language -> amount."""
     expected_objective: float
+    """Posterior mean of the objective."""
     low: float
     high: float
     expected_by_language: dict[str, float]
+    """Evaluation language -> posterior mean of the score."""
     probability_best: float
-    """Share of draws in which no other candidate is better by more than EQUIVALENCE_MARGIN."""
+    """Share of posterior draws in which no other candidate is better by more than EQUIVALENCE_MARGIN."""
     comparisons: tuple[BaselineComparison, ...]
+    """Comparisons with the baselines."""
     alternatives: tuple[tuple[dict[str, float], float], ...]
     """The next best candidates and their expected objective."""
     caveats: tuple[str, ...]
+    """What the recommendation is based on, and where it extrapolates."""
 
     @property
     def verdict(self) -> Verdict:
-        """The weakest of what can be said against the baselines choices."""
+        """The least favourable verdict of the comparisons with the baselines."""
         order: tuple[Verdict, ...] = ("worse", "cannot tell", "as good", "better")
         return min((one.verdict for one in self.comparisons), key=order.index, default="cannot tell")
 
@@ -70,15 +79,19 @@ def recommend(
     candidates: Sequence[Amounts] | None = None,
     seed: int = 0,
 ) -> Recommendation:
-    """The candidate with the highest expected objective.
+    """Choose the candidate with the highest posterior mean of the objective.
 
     Args:
-        model: which is to be trained; one that was not observed is told from the others.
-        candidates: mixtures to choose from; None: a search over shares of the allowed languages.
-        seed: of the search and the draws.
+        fitted: the transfer model.
+        model: name of the model to train; a model without observations is predicted from the others.
+        objective: what is maximised.
+        budget: constraints of a mixture.
+        candidates: mixtures to choose from; by default found by a search over shares of the allowed languages.
+        seed: of the search and of the posterior draws.
 
     Raises:
-        TransferError: fewer than two mixtures were observed, no candidate is within the budget, or none keeps English.
+        TransferError: fewer than MIN_MIXTURES observed mixtures, or no candidate satisfies the budget or the English
+            bound.
     """
     if (num := len(set(fitted.observed.mixtures))) < MIN_MIXTURES:
         raise TransferError(f"runs of {num} mixtures teach nothing about what to choose. Two are the least.")
@@ -153,7 +166,7 @@ def _keeps_english(objective: Objective, draws: np.ndarray) -> np.ndarray:
 
 
 def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget: Budget) -> Amounts | None:
-    """The observed mixture with the highest mean of what was observed, among those within the budget."""
+    """The feasible observed mixture with the highest objective of its observed mean scores."""
     observed = fitted.observed
     best: tuple[float, Amounts] | None = None
     for mixture in sorted(set(observed.mixtures[observed.models == model])):
@@ -169,7 +182,7 @@ def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget:
 
 
 def _caveats(fitted: TransferModel, model: str, amounts: Amounts, objective: Objective) -> list[str]:
-    """What a reader should know before trusting it."""
+    """What the recommendation is based on, and where it extrapolates."""
     observed = fitted.observed
     here = sorted(set(observed.mixtures[observed.models == model]))
     tried = [observed.amounts[mixture] for mixture in here]

@@ -1,12 +1,12 @@
-"""The report of a study: one page that needs no network, and beside it every number and figure as a file.
+"""The report of a study: one HTML page without external resources, and every number and figure as a file.
 
-    report/index.html            the page: charts, styles and scripts are inside
+    report/index.html            the page with all charts, styles and scripts
     report/estimates.parquet     every estimate
     report/tables/*.csv
     report/figures/*.svg, *.png
 
-Charts are there twice. The page shows the still picture at once, on paper and without scripts; where scripts run, it is
-replaced by the same chart that answers the pointer and follows the reader's theme.
+Each chart is in the page twice: as a static image, for print and without scripts, and as an interactive chart that
+replaces the image if scripts run and follows the reader's theme.
 """
 
 from __future__ import annotations
@@ -31,20 +31,28 @@ if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
 
 PNG_SCALE = 1.5
+"""Pixels per unit of the SVG."""
 
 
 def write(store: Store, study: Study) -> Path:
-    """Estimate, tabulate, draw and write the report; returns the page.
+    """Estimate, make tables and figures, and write the report of a study.
+
+    Returns:
+        The path of the page.
 
     Raises:
         StoreError: the study has not been prepared.
-        TransferError: its scores contradict themselves.
+        TransferError: the scores are inconsistent.
     """
     return publish(collect(store, study), store.report_folder)
 
 
 def publish(data: ReportData, folder: Path) -> Path:
-    """Write all files of a report into a folder; returns the page, which is written last."""
+    """Write all files of a report into a folder; the page is written last.
+
+    Returns:
+        The path of the page.
+    """
     import vl_convert
 
     _write_parquet(folder / "estimates.parquet", data.estimates)
@@ -71,7 +79,12 @@ def publish(data: ReportData, folder: Path) -> Path:
 
 
 def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
-    """The page. Everything that a model or a study file wrote is escaped."""
+    """Render the page. All text from models and study files is escaped.
+
+    Args:
+        data: the report's data.
+        drawn: the rendered figures, in the order of FIGURES and PAPER_FIGURES.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -128,7 +141,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
 
 
 def _strip_axis(found: list[sentences.Conclusion]) -> dict[str, float]:
-    """The common axis of the small intervals beside the answers, in shares of 1."""
+    """Common axis of the small intervals beside the conclusions, in the unit of the scores."""
     rows = [answer.row for answer in found if answer.row["low"] is not None]
     low = min([0.0, *(row["low"] for row in rows)])
     high = max([0.0, *(row["high"] for row in rows)])
@@ -137,7 +150,7 @@ def _strip_axis(found: list[sentences.Conclusion]) -> dict[str, float]:
 
 
 def _samples(data: ReportData) -> dict[str, list[dict[str, Any]]]:
-    """Run -> its sampled answers, languages in the order of the page."""
+    """Run -> its sample answers, languages in the order of the page."""
     place = {one.tag: (number, one) for number, one in enumerate(data.languages)}
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in data.samples.iter_rows(named=True):

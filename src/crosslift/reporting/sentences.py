@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences. "Cannot tell" is an answer."""
+"""Conclusions of a study in sentences. "Cannot tell" is a verdict."""
 
 from __future__ import annotations
 
@@ -20,28 +20,34 @@ GAIN_VERDICTS: Mapping[Side, GainVerdict] = {
     "both": "cannot tell",
     "unknown": "not estimated",
 }
+"""Verdict on a gain, by the position of its interval relative to 0."""
 
 
 def gain_verdict(low: float | None, high: float | None) -> GainVerdict:
-    """Does the interval lie above 0 (supports a gain), below 0 (contradicts it), or on both sides?"""
+    """Whether an interval supports a gain (above 0), contradicts it (below 0), or contains 0."""
     return GAIN_VERDICTS[side_of_zero(low, high)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conclusion:
-    """One declared contrast for one model and evaluation."""
+    """The primary estimate of a declared contrast for one model and evaluation."""
 
     verdict: GainVerdict
+    """Verdict on a gain."""
     claim: str
+    """Name of the contrast, model and evaluation."""
     finding: str
+    """The estimate in a sentence."""
     caveats: tuple[str, ...]
+    """p-value, number of items and languages, and notes."""
     survives_correction: bool
-    """Correction for all primary statements that could be tested; True where there is nothing to correct."""
+    """Whether the verdict holds after correction for multiple testing; True if no correction applies."""
     row: dict[str, Any]
+    """The row of the table of estimates."""
 
 
 def conclusions(data: ReportData) -> list[Conclusion]:
-    """The primary contrasts, in the order of their declaration."""
+    """Conclusions of the primary contrasts, in the order of their declaration."""
     order = {contrast.name: place for place, contrast in enumerate(data.study.contrasts)}
     rows = sorted(
         data.estimates.filter("primary").iter_rows(named=True),
@@ -90,7 +96,7 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
 
 
 def headline(found: list[Conclusion]) -> str:
-    """One sentence over all primary contrasts."""
+    """One sentence that summarises all primary contrasts."""
     if not found:
         return (
             "The study declares no primary contrast, so nothing below was asked in advance: read every number as a "
@@ -135,7 +141,7 @@ def failures(data: ReportData) -> str:
 
 
 def unfinished(data: ReportData) -> str:
-    """Which runs have no score yet; empty when all have."""
+    """The runs without scores; empty if all runs have scores."""
     done = set(data.finished["run"])
     missing = [run for run in data.runs["run"] if run not in done]
     if not missing:
@@ -145,7 +151,7 @@ def unfinished(data: ReportData) -> str:
 
 
 def confounds(data: ReportData) -> list[str]:
-    """What differs between the two sides of a declared contrast besides what it names, in words."""
+    """Differences between the two sides of a declared contrast other than the declared one, one sentence each."""
     found: list[str] = []
     more_updates = False
     sizes = {row["mixture"]: row for row in _volume(data).iter_rows(named=True)}

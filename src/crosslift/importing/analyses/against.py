@@ -1,12 +1,12 @@
-"""Every run against a control, item by item: what `crosslift report` does for a study, for logs from elsewhere.
+"""Every run minus a control run, paired by item, as `crosslift report` does for a study.
 
-    control     columns and the values that choose the control run: { mixture = "english" }; one per `match`
+    control     columns and values that select the control run: { mixture = "english" }; one per `match`
     match       columns that a run must share with its control: ["model"] (default: none, one control for all)
-    unit        what differences are multiplied by for people
+    unit        factor for differences in the output
 
-Items are resampled jointly for all runs and languages (10,000 times), so that every difference is paired and an item in
-eleven languages is one item. The mean over languages is the primary number of each run; its p-values, from swapped
-signs, are corrected by Holm over all runs. Noise between training seeds is not in the intervals: a run is a run.
+Items are resampled jointly for all runs and languages (10,000 resamples), so that every difference is paired and the
+translations of an item form one cluster. The primary estimate of each run is the mean over languages; its sign-flip
+p-value is corrected by Holm over all runs. The intervals do not include run-to-run noise.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ NUM_FLIPS = 9999
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """One answer per run and evaluation, and a table of differences per language.
+
+    Args:
+        results: with scores of single items.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: there are no scores of single items, or runs lack items or a control.
+    """
     if results.scores.is_empty():
         raise TransferError("against: the source knows no items. Name their column: columns.item.")
     unit = float(options.get("unit", 1.0))
@@ -64,7 +73,8 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
 
 
 def _score_array(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[str], np.ndarray]:
-    """Runs, languages and scores, (runs, languages, items). Holes are an error: a mean over other items is another."""
+    """Names of runs, tags, and scores of shape (runs, languages, items). Missing scores raise an error, because means
+    over different items are not comparable."""
     runs, tags = part["run"].unique().sort().to_list(), part["language"].unique().sort().to_list()
     items = part["item_id"].unique().sort().to_list()
     whole = part.filter(pl.col("value").is_not_null())
@@ -80,7 +90,7 @@ def _score_array(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[s
 
 
 def _pairs(table: pl.DataFrame, runs: list[str], options: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of every treatment and of its control."""
+    """Positions of every treatment run and of its control run."""
     match = list(options.get("match", []))
     table = table.filter(pl.col("run").is_in(runs))
     controls = table

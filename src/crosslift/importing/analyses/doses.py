@@ -1,21 +1,21 @@
-"""Claims about scores against a dose: gains, peaks, plateaus, gaps, each with the noise between runs in its interval.
+"""Claims about dose-response curves: gains, maxima, plateaus and gaps, with run-to-run noise in the intervals.
 
-    unit        what values are multiplied by for people: 100 for shares of 1
+    unit        factor for values in the output: 100 for shares of 1
     claims      list of tables:
-        claim       in words
-        of          "rise" (the best minus dose 0), "best", "mean" (over doses), "correlation" (Spearman, seen and
-                    unseen), "plateau" (dose), "plateau_ratio"
+        claim       text of the claim
+        of          "rise" (maximum minus dose 0), "best" (maximum), "mean" (over doses), "correlation" (Spearman, seen
+                    and unseen), "plateau" (dose), "plateau_ratio"
         measure     "non_english" (default), "relative" (to English), "seen", "unseen", "gap" (seen minus unseen),
                     "english"
-        languages   the measure is over these alone: what two mixtures leave out is not the same
-        where       columns and values that choose one curve
-        minus       the same of a second curve
-        above       the claim is that the number is above it (default 0)
-        below       ... or below it
-        printed, decimals   as published
-        margin      of plateaus, times the unit; `minus_margin` of the second curve, whose metric may be another
+        languages   restricts the measure to these languages, so that two mixtures are compared on the same ones
+        where       columns and values that select one curve
+        minus       the same for a second curve, which is subtracted
+        above       the claim is that the value is above this number (default 0)
+        below       the claim is that the value is below this number
+        printed, decimals   the published value
+        margin      of plateaus, in the unit of the output; `minus_margin` for the second curve
 
-Runs of one model, task and setting at dose 0 are replicates: whatever their mixture is called, it holds none of it.
+Runs of one model, task and setting at dose 0 are replicates, because their mixtures have no data of the dose languages.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ MEASURES = ("non_english", "relative", "seen", "unseen", "english", "gap")
 
 
 class _Curve:
-    """One line of runs over doses, in one measure."""
+    """Scores of one series of runs over doses, in one measure."""
 
     def __init__(self, table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> None:
         runs = _run_measures(table, where)
@@ -66,6 +66,15 @@ class _Curve:
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """One answer per claim, a table of curves, and a table of noise standard deviations.
+
+    Args:
+        results: with doses.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: a claim selects no curve, several curves or unknown columns, or the noise cannot be estimated.
+    """
     table = results.table()
     unit = float(options.get("unit", 1.0))
     answers = [_evaluate_claim(_filter_languages(table, claim), claim, unit, options) for claim in options["claims"]]
@@ -81,7 +90,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
 
 
 def _filter_languages(table: pl.DataFrame, claim: Mapping[str, Any]) -> pl.DataFrame:
-    """The languages that a claim is about."""
+    """The cells in the languages of a claim."""
     if "languages" not in claim:
         return table
     if lacking := sorted(set(claim["languages"]) - set(table["language"])):
@@ -92,7 +101,7 @@ def _filter_languages(table: pl.DataFrame, claim: Mapping[str, Any]) -> pl.DataF
 def _with_plateaus(
     curves: pl.DataFrame, claims: Sequence[Mapping[str, Any]], answers: Sequence[Answer]
 ) -> pl.DataFrame:
-    """Beside each point, where the plateau of its curve may begin; null where no claim asks."""
+    """Add the interval of the curve's plateau to each point; null for curves without a claim about their plateau."""
     low, high = pl.lit(None, dtype=pl.Float64), pl.lit(None, dtype=pl.Float64)
     for claim, answer in zip(claims, answers, strict=True):
         if claim["of"] == "plateau":
@@ -102,7 +111,7 @@ def _with_plateaus(
 
 
 def _run_measures(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame:
-    """Per run the measures, in the order of the doses."""
+    """All measures per run, in the order of the doses."""
     for column, value in where.items():
         if column not in table.columns:
             raise TransferError(f"claims: there is no column '{column}'.")
@@ -120,7 +129,7 @@ def _run_measures(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame
 
 
 def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> NoiseVariance | None:
-    """Of one point, for one task and model: replicates of the same configuration, and the roughness of its curves."""
+    """Run-to-run variance of one point for one task and model, from replicates and from the roughness of its curves."""
     if "task" not in where or "model" not in where:
         raise TransferError("claims: 'where' must name the task and the model, whose noise is taken.")
     runs = _run_measures(table, {"task": where["task"], "model": where["model"]})
@@ -142,7 +151,7 @@ def _evaluate_claim(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, 
 
 
 def _score_claim(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, options: Mapping[str, Any]) -> Answer:
-    """Numbers in the unit of the scores."""
+    """Claims about values in the unit of the scores."""
     measure = claim.get("measure", "non_english")
     function = {"rise": gain_over_first, "best": maximum, "mean": _mean}[claim["of"]]
     curves = [_Curve(table, claim["where"], measure)]

@@ -1,10 +1,10 @@
-"""Right and wrong, item by item, of one or several runs in parallel languages.
+"""Correctness per item of one or several runs in parallel languages.
 
-    unit        what values are multiplied by for people
+    unit        factor for accuracies in the output
 
 Accuracy per language with Wilson's interval (items of one language are independent); the mean over languages with items
-resampled jointly; how many items are right in all languages, in none; agreement beyond chance; every pair of languages
-by McNemar's exact test, with Holm's correction over all pairs.
+resampled jointly; the share of items correct in all languages and in none; chance-corrected agreement; McNemar's exact
+test of every pair of languages, with Holm's correction over all pairs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ NUM_RESAMPLES = 4000
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """Accuracies and agreement per run, and a table of tests of all pairs of languages.
+
+    Args:
+        results: with scores of single items.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: there are no scores of single items.
+    """
     unit = float(options.get("unit", 1.0))
     if results.scores.is_empty():
         raise TransferError("items: the source knows no items. Name their column: columns.item.")

@@ -1,8 +1,7 @@
-"""Scores against the number of languages that a fixed amount of data is spread over.
+"""Scores against the number of training languages at a fixed total amount of data.
 
-unit        what values are multiplied by for people
+unit        factor for values in the output
 margin      of the plateau, in that unit
-from        the smallest number of languages that is looked at (default: all)
 """
 
 from __future__ import annotations
@@ -24,6 +23,15 @@ OPTIONS: dict[str, type] = {"unit": float, "margin": float}
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """The gain from more languages, the plateau, and a table of the curve.
+
+    Args:
+        results: with training languages and replicates.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: there are no replicates, or fewer than three numbers of languages.
+    """
     unit, margin = float(options.get("unit", 1.0)), float(options.get("margin", 1.0))
     table = results.table().with_columns(number=pl.col("languages").list.len())
     # Languages count the same within a task, tasks the same within a run.

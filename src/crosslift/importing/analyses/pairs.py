@@ -1,13 +1,13 @@
-"""One condition against another on everything that both were tried on.
+"""Two conditions compared on all cells that both were evaluated on.
 
-    contrasts   list of tables: claim, treatment and control (columns and the values that choose them), and `above`
-    match       columns that must be equal for two cells to be a pair: ["model", "task", "language"]
-    cluster     columns whose cells stand and fall together: ["task", "language"]; default: match without "model"
-    unit        what differences are multiplied by for people
+    contrasts   list of tables: claim, treatment and control (columns and values that select them), and `above`
+    match       columns that must be equal for two cells to form a pair: ["model", "task", "language"]
+    cluster     columns that define correlated cells: ["task", "language"]; default: match without "model"
+    unit        factor for differences in the output
 
-The mean difference has a t interval over clusters, means of their pairs: models that are evaluated on one test set
-share its items, so a test set counts once. Beside it the share of pairs that are won, with Wilson's interval as most
-papers print it, which takes every pair for independent, and with the clusters resampled.
+The mean difference has a t interval over clusters, each with the mean of its pairs: models evaluated on one test set
+share its items and are not independent. The share of pairs in which the treatment scores higher has an interval over
+resampled clusters, and, for comparison, Wilson's interval as most papers report it, which assumes independent pairs.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ NUM_RESAMPLES = 4000
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """Mean difference and share of pairs won for each contrast, and a table of pairs.
+
+    Args:
+        results: imported results.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: a side of a contrast has no cells, or the sides have no pair.
+    """
     match = list(options.get("match", ["model", "task", "language"]))
     cluster = list(options.get("cluster", [name for name in match if name != "model"]))
     unit = float(options.get("unit", 1.0))
@@ -42,7 +51,16 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
 
 
 def matched_pairs(table: pl.DataFrame, contrast: Mapping[str, Any], match: list[str]) -> pl.DataFrame:
-    """Columns match, treatment, control, difference, and the two runs."""
+    """Pairs of cells of a contrast: columns `match`, treatment, control, their runs, and difference.
+
+    Args:
+        table: cells joined with their runs.
+        contrast: claim, treatment and control.
+        match: columns that must be equal; replicates are averaged.
+
+    Raises:
+        TransferError: a side has no cells, or the sides have no pair.
+    """
     sides = {}
     for side in ("treatment", "control"):
         chosen = table.filter(pl.col("value").is_not_null())

@@ -1,8 +1,8 @@
-"""Can scores be told from what was trained on? The transfer model, whole mixtures and whole languages left out.
+"""Predictive accuracy of the transfer model on left-out mixtures and left-out languages.
 
-total       amount that each run's languages share, where the source gives no amounts per language
-tasks       which; default: all, one after the other
-unit        what errors are multiplied by for people
+total       amount that is divided equally between each run's languages, if the source gives no amounts per language
+tasks       default: all, each in turn
+unit        factor for errors in the output
 """
 
 from __future__ import annotations
@@ -23,6 +23,15 @@ OPTIONS: dict[str, type] = {"total": float, "tasks": list, "unit": float}
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """Error reduction by the model and by similarity per task, and a table of standard deviations of its kernels.
+
+    Args:
+        results: with training languages and amounts.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: a task has no cells or too few groups, or amounts are missing.
+    """
     unit = float(options.get("unit", 1.0))
     table = results.table().filter(pl.col("value").is_not_null(), pl.col("languages").list.len() > 0)
     if "total" in options:

@@ -1,8 +1,8 @@
-"""inspect-ai: logs of evaluations, `.eval` or `.json`.
+"""inspect-ai: evaluation logs, `.eval` or `.json`.
 
 `source.path` is a log or a folder of logs. Columns: `model`, `task_name`, `metric` (the scorer), `item` (the sample's
-id), `epoch`, `value` (C counts 1, P a half, I and N nothing), and what `source.pattern` names in `task_name`. A sample
-that ended in an error has no value; a log that was cut off is read as far as it goes.
+id), `epoch`, `value` (C is 1, P is 0.5, I and N are 0), and the named groups of `source.pattern` in `task_name`. A
+sample that ended in an error has no value; of an incomplete log, the samples it contains are read.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
 
 LETTER_SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+"""Letter of inspect's scorers -> value."""
 
 
 def read(mapping: ImportMapping) -> pl.DataFrame:
-    """All samples of all logs.
+    """Read all samples of all logs, one row per sample and scorer.
 
     Raises:
-        TransferError: no logs, or a file that is none.
+        TransferError: there are no logs, or a file is not a log.
     """
     path = mapping.path
     files = [path] if path.is_file() else sorted([*path.rglob("*.eval"), *path.rglob("*.json")])
@@ -71,12 +72,13 @@ def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 ZSTANDARD = 93
+"""Compression method of a ZIP member compressed with Zstandard."""
 _HEADER, _LENGTHS = 30, slice(26, 30)
 """Of a member's local header: its size without the name, and where the lengths of name and extra field stand."""
 
 
 def _read(log: zipfile.ZipFile, name: str) -> bytes:
-    """One member. inspect compresses with Zstandard, which Python's zipfile knows from 3.14 on."""
+    """Read one member. inspect compresses with Zstandard, which Python's zipfile supports only from 3.14 on."""
     info = log.getinfo(name)
     if info.compress_type != ZSTANDARD:
         return log.read(name)

@@ -1,8 +1,8 @@
-"""lm-evaluation-harness: the samples that `--log_samples` writes, or the means in results_*.json where there are none.
+"""lm-evaluation-harness: samples written with `--log_samples`, or the means in results_*.json if there are no samples.
 
 `source.path` is the output folder. Columns: `model`, `task_name`, `metric`, `filter`, `value`, `item` (the sample's
-doc_id; means have `num_items` and `standard_error` instead), and what `source.pattern` names in `task_name`, such as
-`mgsm_direct_(?P<language>\\w+)`.
+doc_id; means have `num_items` and `standard_error` instead), and the named groups of `source.pattern` in `task_name`,
+such as `mgsm_direct_(?P<language>\\w+)`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _SAMPLES = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl$")
 
 
 def read(mapping: ImportMapping) -> pl.DataFrame:
-    """All samples below the folder, or all means where there are no samples.
+    """Read all samples in the folder, or all means if there are no samples.
 
     Raises:
-        TransferError: neither is there, or a file is no JSON.
+        TransferError: there are neither samples nor means, or a file is not valid JSON.
     """
     samples = sorted(mapping.path.rglob("samples_*.jsonl"))
     results = sorted(mapping.path.rglob("results_*.json"))

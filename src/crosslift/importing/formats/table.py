@@ -1,4 +1,4 @@
-"""A tidy table: CSV, TSV or Parquet, one score per row; facts about runs may stand in a second one."""
+"""A table in long format (CSV, TSV or Parquet) with one score per row; a second table may hold facts about runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from crosslift.importing.mapping import ImportMapping
 
 
 def read(mapping: ImportMapping) -> pl.DataFrame:
-    """The table, joined with the one of its runs where the mapping names one.
+    """Read the table and join it with the table of runs if the mapping names one.
 
     Raises:
-        TransferError: a file is missing or no table, or rows have no partner.
+        TransferError: a file is missing or is not a table, or rows have no run to join.
     """
     table = _read(mapping.path)
     if mapping.join is None:

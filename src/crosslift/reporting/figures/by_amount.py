@@ -25,7 +25,7 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid.doses import dose_statistics
 
 MAX_FULL_SIZE_PANELS = 8
-"""Panels of doses, above which they are small and three to a row."""
+"""Panels of doses above which panels are small and three to a row."""
 
 
 def score_by_num_languages(data: ReportData) -> Figure:
@@ -113,7 +113,7 @@ def relative_by_dose(data: ReportData) -> Figure:
 def _by_dose(
     data: ReportData, estimand: str, *, name: str, title: str, unit: str, flat: pl.DataFrame | None = None
 ) -> Figure:
-    """`flat`: where the plateau of each series may begin, drawn as a band."""
+    """A dose-response figure. `flat`: interval of the plateau of each series, drawn as a band."""
     import altair as alt
 
     about: dict[str, Any] = {"name": name, "title": title}

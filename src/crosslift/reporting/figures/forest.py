@@ -1,4 +1,4 @@
-"""The forest plot of declared contrasts."""
+"""Forest plot of the declared contrasts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from crosslift.reporting.figures.panels import in_points, label_width, panel
 from crosslift.reporting.sentences import gain_verdict
 
 FOREST_WIDTH = 560
+"""Of the plot, in pixels."""
 
 
 MAX_FOREST_ROWS = 60
+"""Rows above which single treatments of contrasts with several treatments are omitted."""
 
 
 VERDICTS = ("supports", "contradicts", "cannot tell")
+"""Verdicts, in the order of the palette."""
 
 
 VERDICT_LABELS = ("gain", "loss", "interval holds 0")
+"""Labels of VERDICTS in the legend."""
 
 
 def forest(data: ReportData) -> Figure:

@@ -1,4 +1,4 @@
-"""The transfer matrix: gains of every mixture in every evaluation language."""
+"""Transfer matrix: gain of every mixture in every evaluation language."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crosslift.reporting.figures.panels import heat_map, in_points, panel
 
 
 def transfer_heat_map(data: ReportData) -> Figure:
-    """Gain over the control per mixture x evaluated language."""
+    """Gain over the control per mixture x evaluation language."""
     about: dict[str, Any] = {"name": "transfer", "title": "Transfer: what each mixture does to each language"}
     tags = order_by_similarity([one.tag for one in data.languages])
     names = {one.tag: one.name for one in data.languages}

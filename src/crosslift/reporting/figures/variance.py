@@ -1,4 +1,4 @@
-"""Where the differences between answers lie, as a picture."""
+"""Figure of the variance components of answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH = 560
 
 
 def variance(data: ReportData) -> Figure:
-    """Shares of the variance of single answers."""
+    """Shares of the variance components of single answers."""
     import altair as alt
 
     about: dict[str, Any] = {"name": "variance", "title": "Where the differences lie"}

@@ -1,6 +1,7 @@
-"""Figures of the first study (arXiv 2604.13286, P1), each with our own estimate beside or inside it.
+"""Figures of the first paper (arXiv 2604.13286, P1), with our own estimates.
 
-Any study of the same form can draw them. Intervals resample items over all cells at once (`transfer.grid.cells`).
+They can be drawn for any study of the same design. Intervals resample items jointly for all cells
+(`transfer.grid.cells`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import bilingual
 
 NO_BILINGUAL = "Not drawn: the study has no English-only and bilingual mixtures in one family."
+"""Caption if the study lacks the mixtures of these figures."""
 PRINTED, OURS = "as printed: median, cells resampled", "ours: mean, items resampled"
 
 
@@ -28,7 +30,7 @@ def _interval() -> pl.Expr:
 
 
 def bilingual_gains(data: ReportData) -> Figure:
-    """P1, Figure 3: bilingual minus English-only in English, in the added language, and elsewhere."""
+    """P1, Figure 3: bilingual minus English-only in English, in the added language, and in other languages."""
     import altair as alt
 
     about: dict[str, Any] = {"name": "bilingual-gains", "title": "One language beside English (P1, Figure 3)"}
@@ -77,7 +79,7 @@ def bilingual_gains(data: ReportData) -> Figure:
 
 
 def zero_shot_against_direct(data: ReportData) -> Figure:
-    """P1, Figures 4 and 9: leaving a language out of many against having it beside English."""
+    """P1, Figures 4 and 9: zero-shot transfer from many training languages against direct bilingual training."""
     import altair as alt
 
     about: dict[str, Any] = {
@@ -135,7 +137,7 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
 
 
 def gain_over_base(data: ReportData) -> Figure:
-    """P1, Figure 7: English-only and bilingual training minus the untouched model."""
+    """P1, Figure 7: English-only and bilingual training minus the base model."""
     about: dict[str, Any] = {
         "name": "gain-over-base",
         "title": "English-only and bilingual minus the base model (P1, Figure 7)",
@@ -180,7 +182,7 @@ def gain_over_base(data: ReportData) -> Figure:
 
 
 def by_language(data: ReportData) -> Figure:
-    """P1, Figure 8: each evaluated language against the number of training languages."""
+    """P1, Figure 8: each evaluation language against the number of training languages."""
     import altair as alt
 
     about: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Figures of the second study (arXiv 2504.16677, P2), with intervals that resample items over all cells at once."""
+"""Figures of the second paper (arXiv 2504.16677, P2), with intervals that resample items jointly for all cells."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from crosslift.transfer.grid.cells import Cells
 from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
 NO_DOSES = "Not drawn: the study has no family of kind “dose”."
+"""Caption if the study lacks dose families."""
 
 
 def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: str, caption: str) -> Figure:
@@ -77,7 +78,7 @@ def gap_by_dose(data: ReportData) -> Figure:
 
 
 def by_setting(data: ReportData) -> Figure:
-    """P2: one task against several, mean over the languages other than English."""
+    """P2: single-task against multi-task training, mean over the non-English languages."""
     about: dict[str, Any] = {"name": "by-setting", "title": "One task against several (P2)"}
     rows, several = [], set()
     for what, part, seen, unseen in dose_series(data.cells):
@@ -96,14 +97,14 @@ def by_setting(data: ReportData) -> Figure:
 
 
 def _widest_families(data: ReportData) -> set[str]:
-    """Dose families that train on the most languages: series of one script are another figure."""
+    """Dose families with the most training languages; families restricted to one script are in `by_script`."""
     table = data.cells.table.filter(pl.col("dose").is_not_null())
     sizes = table.group_by("family").agg(pl.col("languages").list.len().max().alias("size"))
     return set(sizes.filter(pl.col("size") == pl.col("size").max())["family"])
 
 
 def by_script(data: ReportData) -> Figure:
-    """P2: languages in Latin script and in others, by what the mixtures train on."""
+    """P2: evaluation languages in Latin and in other scripts, by the training languages of the mixtures."""
     about: dict[str, Any] = {"name": "by-script", "title": "Scripts: what the mixtures train on, and what it does (P2)"}
     rows = []
     trained = set()

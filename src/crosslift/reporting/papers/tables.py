@@ -1,6 +1,6 @@
-"""Tables of the two studies beside our own reading, and what of their findings a study shows.
+"""Tables of the two papers with our own estimates, and the papers' findings tested on a study.
 
-P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. The frames are written as CSV; the grids are what the page shows.
+P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. The data frames are written as CSV; the page shows the grids.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ FINDING_VERDICTS: Mapping[Verdict, str] = {
     "not supported": "not shown",
     "cannot tell": "cannot tell",
 }
+"""Verdict on a claim -> text in the table of findings."""
 
 
 def findings(data: ReportData) -> pl.DataFrame:
-    """Each finding of the papers, asked of this study."""
+    """Each finding of the papers, tested on this study."""
     return pl.DataFrame(
         [
             {
@@ -51,7 +52,7 @@ def bilingual_wins(data: ReportData) -> pl.DataFrame:
 
 
 def zero_shot(data: ReportData) -> pl.DataFrame:
-    """P1, Figures 4 and 9, cell by cell."""
+    """P1, Figures 4 and 9, per cell."""
     return bilingual.zero_shot_differences(data.cells)
 
 
@@ -78,10 +79,11 @@ PAPER_TABLES: tuple[Callable[[ReportData], pl.DataFrame], ...] = (
     dose_statistics,
     replicates,
 )
+"""All tables of the papers; the name of the function is the file name."""
 
 
 def grids(data: ReportData) -> dict[str, Grid]:
-    """The tables that this study has something to say in, by name."""
+    """Name -> table of the page, for all tables that are not empty."""
     made = {
         make.__name__.strip("_"): make(data)
         for make in (_findings, _wins, _not_worse, _regression, _doses, _replicates)

@@ -1,4 +1,4 @@
-"""Pictures of what imported results say."""
+"""Figures of imported results and recommendations."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from crosslift.transfer.answers import Analysis, answer_table
 
 WIDTH = 400
 MAX_ROWS = 40
+"""Rows of a forest plot."""
 VERDICT_LABELS = {
     "supported": "supported",
     "not supported": "not supported",
     "cannot tell": "cannot tell",
     "": "no claim",
 }
-"""In the order of the palette: blue, vermillion, grey, green."""
+"""Verdict -> label, in the order of the palette: blue, vermillion, grey, green."""
 
 
 def figures(analysed: list[Analysis]) -> list[Figure]:
-    """In the order of the analyses: their answers with intervals, then what is particular to each."""
+    """All figures in the order of the analyses: forest plots of the answers, then the figures of the analysis' tables."""
     found = []
     for number, one in enumerate(analysed):
         found += _forests(one, f"{one.kind}-{number}")
@@ -32,7 +33,7 @@ def figures(analysed: list[Analysis]) -> list[Figure]:
 
 
 def _forests(one: Analysis, name: str) -> list[Figure]:
-    """One forest per measure, for measures have different units."""
+    """One forest plot per measure, because measures have different units."""
     table = answer_table([one]).filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
     drawn = []
     for number, ((measure,), part) in enumerate(table.group_by("measure", maintain_order=True)):
@@ -157,7 +158,7 @@ def _number(one: Analysis, name: str) -> Figure:
 
 
 def _languages(one: Analysis, name: str) -> Figure:
-    """Pairs of languages, neighbours alike."""
+    """Matrix of pairs of languages, ordered by similarity."""
     import altair as alt
 
     from crosslift.languages.similarity import known, order_by_similarity

@@ -1,4 +1,4 @@
-"""Questions, answers with intervals, figures; every table beside the page as a file."""
+"""The page of questions and answers: answers with intervals, figures, and every table as a file."""
 
 from __future__ import annotations
 
@@ -18,21 +18,32 @@ from crosslift.transfer.answers import Analysis, answer_table
 
 @dataclass(frozen=True, kw_only=True)
 class PageHeader:
-    """What stands above the answers."""
+    """The header of the page."""
 
     eyebrow: str
+    """Kind of page, above the title."""
     title: str
     question: str
+    """Research question."""
     facts: Sequence[tuple[str, str]]
-    """(number, what)."""
+    """(number, label) pairs."""
     files: Sequence[tuple[str, str]]
-    """(path beside the page, what it holds)."""
+    """(path relative to the page, content) pairs."""
     runs_file: str
-    """Where the runs behind a number are told, beside the page."""
+    """Path of the table of runs, relative to the page."""
 
 
 def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path:
-    """answers.csv, tables/*.csv, figures/*.svg and index.html, which is written last."""
+    """Write answers.csv, tables/*.csv, figures/*.svg and, last, index.html.
+
+    Args:
+        folder: of the page.
+        head: its header.
+        analysed: the analyses with their answers and tables.
+
+    Returns:
+        The path of the page.
+    """
     import jinja2
 
     answers = answer_table(analysed)
@@ -71,7 +82,7 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
 
 
 def _tables(folder: Path, analysed: list[Analysis]) -> list[dict[str, object]]:
-    """Written, and what the page says of them."""
+    """Write all tables, and return the links of the page."""
     said: list[dict[str, object]] = []
     for number, one in enumerate(analysed):
         for name, table in one.tables.items():

@@ -1,4 +1,4 @@
-"""The page of a recommendation, and the mixture as a table to paste into a study file."""
+"""The page of a recommendation, and the mixture in the format of a study file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from crosslift.transfer.answers import Analysis, Answer, Verdict, verdict
 
 
 def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | None:
-    """recommendation/index.html and a [mixtures] table to paste into a study file; returns the page, None without."""
+    """Write recommendation/index.html, its tables, and mixture.toml for a study file.
+
+    Returns:
+        The path of the page; None if there is no recommendation.
+    """
     if (found := advice.recommendation) is None:
         return None
     to_verdict: dict[str, Verdict] = {"better": "supported", "worse": "not supported"}
