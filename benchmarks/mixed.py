@@ -19,7 +19,6 @@ import polars as pl
 import statsmodels.formula.api as smf
 
 from crosslift.importing.mapping import load_import
-from crosslift.importing.results import read_results
 from crosslift.streams import stream
 from crosslift.transfer.variance.mixed_model import MixedModelFit, fit_mixed_model, level_codes
 
@@ -37,7 +36,7 @@ def simulated() -> pl.DataFrame:
 
 def items_of_languages(data: Path) -> pl.DataFrame:
     """mCoT: right or wrong by item and language; English or not."""
-    scores = read(load_import(EXAMPLES / "mcot-items.toml", data=data)).scores
+    scores = read_results(load_import(EXAMPLES / "mcot-items.toml", data=data)).scores
     english = (scores["language"] == "en").cast(pl.Float64)
     return pl.DataFrame({"y": scores["value"], "x": english, "first": scores["item_id"], "second": scores["language"]})
 
@@ -45,7 +44,7 @@ def items_of_languages(data: Path) -> pl.DataFrame:
 def languages_of_runs(data: Path) -> pl.DataFrame:
     """51 runs on 1 to 52 languages: accuracy by run and language, seen or not; in units near 1, where statsmodels
     converges."""
-    table = read(load_import(EXAMPLES / "number-of-languages.toml", data=data)).table().filter(task="xcopa")
+    table = read_results(load_import(EXAMPLES / "number-of-languages.toml", data=data)).table().filter(task="xcopa")
     seen = table.select(pl.col("language").is_in(pl.col("languages")).cast(pl.Float64)).to_series()
     return pl.DataFrame(
         {"y": (table["value"] - 0.55) / 0.05, "x": seen, "first": table["language"], "second": table["run"]}

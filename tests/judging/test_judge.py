@@ -128,7 +128,7 @@ def test_the_command_says_what_is_wrong(graph: StepGraph):
         said = CliRunner().invoke(app, ["judge", str(folder), "maths", "--site", str(site)])
         assert isinstance(said.exception, StudyError) and "Did you mean 'math'" in str(said.exception)
         said = CliRunner().invoke(app, ["judge", str(folder), "math", "--site", str(site), "--against", "nobody"])
-        assert isinstance(said.exception, StudyError) and "no run" in str(said.exception)
+        assert isinstance(said.exception, StudyError) and "not a run" in str(said.exception)
     site.write_text('[judge]\nbase_urk = "x"\n')
     with pytest.raises(StudyError) as error:
         load_judge(site)

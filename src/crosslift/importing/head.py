@@ -22,7 +22,7 @@ def page_header(mapping: ImportMapping, results: Results) -> PageHeader:
         facts.append((f"{results.scores.height:,}", "answers"))
         files.append(("scores.parquet", "one score per sample"))
     licence = f" (licence: {mapping.licence})" if mapping.licence else ""
-    files.append(("manifest.json", f"where they are from{licence}"))
+    files.append(("manifest.json", f"provenance{licence}"))
     return PageHeader(
         eyebrow="Imported results",
         title=mapping.name,

@@ -91,7 +91,7 @@ class JoinTable(Table):
 
 class SourceTable(Table):
     format: Text = "table"
-    path: Text = Field(description="file or folder, below --data or else below this file")
+    path: Text = Field(description="file or folder, relative to --data, else to this file")
     where: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
     without: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
     join: JoinTable | None = None
@@ -163,9 +163,11 @@ def _check(table: ImportTable, problems: Problems) -> None:
         for column in given:
             problems.reference(f"{place}.{column}", "column", column, known)
     if twice := sorted(table.columns.keys() & table.constants.keys()):
-        problems.add("constants", f"'{twice[0]}' is a column already. Take it out of one of them.")
+        problems.add("constants", f"'{twice[0]}' is also in columns. Remove one of them.")
     lacking = [name for name in REQUIRED_COLUMNS if name not in table.columns and name not in table.constants]
     if lacking and table.source.format == "table":
-        problems.add("columns", f"lacks {', '.join(lacking)}. Say which columns hold them, or put them into constants.")
+        problems.add(
+            "columns", f"lacks {', '.join(lacking)}. Map them to columns of the source, or add them to constants."
+        )
     for number, one in enumerate(table.analyses):
         problems.reference(f"analyses[{number}].kind", "analysis", one.kind, members("analysis"))

@@ -21,10 +21,10 @@ def parse_task_names(mapping: ImportMapping, table: pl.DataFrame) -> pl.DataFram
     try:
         pattern = re.compile(mapping.pattern)
     except re.error as error:
-        raise TransferError(f"source.pattern: {mapping.pattern!r} is no regular expression ({error}).") from error
+        raise TransferError(f"source.pattern: {mapping.pattern!r} is not a regular expression ({error}).") from error
     names = table["task_name"].unique(maintain_order=True).to_list()
     found = {name: match.groupdict() for name in names if (match := pattern.fullmatch(name))}
     if not found:
-        raise TransferError(f"source.pattern: {mapping.pattern!r} fits none of the tasks {', '.join(names)}.")
+        raise TransferError(f"source.pattern: {mapping.pattern!r} matches none of the tasks {', '.join(names)}.")
     parts = pl.DataFrame([{"task_name": name, **groups} for name, groups in found.items()])
     return table.join(parts, on="task_name", how="inner", maintain_order="left")

@@ -32,8 +32,8 @@ TEXT_COLUMNS = (
     "cluster",
 )
 """Columns that are cast to text."""
-NUMERIC_COLUMNS = {"seed": pl.Int64, "num_parameters": pl.Int64, "dose": pl.Int64, "amount": pl.Int64, "value": pl.Float64,
-           "num_items": pl.Int64, "standard_error": pl.Float64}  # fmt: skip
+NUMERIC_COLUMNS = {"seed": pl.Int64, "num_parameters": pl.Int64, "dose": pl.Int64, "amount": pl.Int64,
+                   "value": pl.Float64, "num_items": pl.Int64, "standard_error": pl.Float64}  # fmt: skip
 """Column -> type of the columns that are cast to numbers."""
 
 
@@ -87,8 +87,9 @@ def assemble(mapping: ImportMapping, raw: pl.DataFrame) -> Results:
     if not twice.is_empty():
         row = twice.row(0, named=True)
         raise TransferError(
-            f"{mapping.name}: {twice.height} rows tell of the same cell, the first of "
-            f"{row['run']} in {row['language']} ({row['metric']}). Name what tells them apart in columns.run, "
+            f"{mapping.name}: {twice.height} rows are of the same cell, the first of "
+            f"{row['run']} in {row['language']} ({row['metric']}). Add a column that distinguishes them to "
+            "columns.run, "
             "columns.evaluation or columns.metric."
         )
     if not items:
@@ -138,7 +139,7 @@ def _filter_rows(mapping: ImportMapping, raw: pl.DataFrame) -> pl.DataFrame:
     for column, values in mapping.without.items():
         raw = raw.filter(~pl.col(column).is_in(pl.Series(values).cast(raw.schema[column]).implode()))
     if raw.is_empty():
-        raise TransferError(f"{mapping.path.name}: source.where and source.without leave no row.")
+        raise TransferError(f"{mapping.path.name}: source.where and source.without remove all rows.")
     return raw
 
 
@@ -195,7 +196,7 @@ def _runs(mapping: ImportMapping, table: pl.DataFrame) -> pl.DataFrame:
         facts = [column for column in known if twice.filter(run=name)[column].n_unique() > 1]
         raise TransferError(
             f"{mapping.name}: rows of the run '{name}' differ in {', '.join(facts)}. A run is one model trained once: "
-            'name it by more columns, as in run = "{model} {mixture}".'
+            'identify it by more columns, as in run = "{model} {mixture}".'
         )
     trained = [
         [] if not text else [*dict.fromkeys(standard(mapping.recode.get("trained", {}).get(code, code)) for code in

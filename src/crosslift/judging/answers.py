@@ -121,7 +121,7 @@ def compare(
             scored.append(_score_without_judge(answer, other))
             continue
         ahead, behind = (found.get(prompt) for prompt in asked)
-        # Only what both orders agree on is a win.
+        # A win requires the same preference in both orders.
         won = None if ahead is None or behind is None else {(1.0, 0.0): 1.0, (0.0, 1.0): 0.0}.get((ahead, behind), 0.5)
         scored.append(_scored(won))
     return _score_table(answers, scored, WIN_METRIC.format(baseline=baseline), evaluation, task)

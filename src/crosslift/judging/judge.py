@@ -86,11 +86,11 @@ def load_judge(path: Path) -> Judge:
     Raises:
         StudyError: with every problem found.
     """
-    raw = read_toml(path, remedy='Write one: [judge] base_url = "http://localhost:8000/v1", model = "..."')
+    raw = read_toml(path, remedy='Create it: [judge] base_url = "http://localhost:8000/v1", model = "..."')
     problems = Problems(path.name)
     given = raw.get("judge")
     if not isinstance(given, dict):
-        problems.add("judge", "is missing: it says who judges (base_url, model). Add it.")
+        problems.add("judge", "is missing: it defines the judge model (base_url, model). Add it.")
         raise StudyError(problems)
     problems.options("judge", given, OPTIONS, ())
     for key in ("base_url", "model"):

@@ -41,10 +41,10 @@ def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, baseline: st
     if evaluation not in graph.study.evaluations:
         known = tuple(graph.study.evaluations)
         hint = did_you_mean(evaluation, known)
-        raise StudyError([f"{evaluation}: is no evaluation of this study.{hint} Known: {', '.join(known)}."])
+        raise StudyError([f"{evaluation}: is not an evaluation of this study.{hint} Known: {', '.join(known)}."])
     states = graph.states()
     if baseline is not None and baseline not in states:
-        raise StudyError([f"--against {baseline}: is no run of this study.{did_you_mean(baseline, tuple(states))}"])
+        raise StudyError([f"--against {baseline}: is not a run of this study.{did_you_mean(baseline, tuple(states))}"])
     metric = RATING_METRIC if baseline is None else WIN_METRIC.format(baseline=baseline)
     work = [(name, one) for name, state in states.items() if name != baseline for one in _finished(state, evaluation)]
     baseline_answers = (
@@ -71,7 +71,7 @@ def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, baseline: st
             left = (time.monotonic() - begun) / number * (len(work) - number)
             mean = table.select(pl.col("value").mean()).item()
             shown = "no verdict" if mean is None else f"{metric} {mean:.2f}"
-            say(f"{one.step.name}: {shown}; {number} of {len(work)}, {left:.0f} s left")
+            say(f"{one.step.name}: {shown}; {number} of {len(work)}, {left:.0f} s remaining")
     return num_missing
 
 

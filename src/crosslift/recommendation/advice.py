@@ -13,7 +13,7 @@ from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, recommend
-from crosslift.recommendation.search import random_mixtures
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN, random_mixtures
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.observations import Amounts, log_sizes, observations_of
@@ -106,9 +106,11 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
     evaluation = _chosen("evaluation", request.evaluation, list(study.evaluations))
     planned = _planned(store, evaluation, request.unit)
     if planned.is_empty():
-        raise TransferError(f"the study plans no trained run that '{evaluation}' judges. Name another: --evaluation")
+        raise TransferError(
+            f"the study has no trained run with the evaluation '{evaluation}'. Choose another with --evaluation"
+        )
     cells = _cells(store, study, evaluation, planned)
-    # Sizes of models that are still to be trained tell something about them too.
+    # Sizes of models without runs inform their predictions too.
     observed = replace(observations_of(cells), sizes=log_sizes(planned))
     model = _chosen("model", request.model, list(dict.fromkeys(planned["model"])))
     amounts = {
@@ -132,7 +134,7 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
     if num_mixtures < MIN_MIXTURES and not request.num_next_runs:
         raise TransferError(
             f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {MIN_MIXTURES}. "
-            "Run: crosslift run, or ask which runs to begin with: crosslift recommend --next 4"
+            "Run more: crosslift run, or list the runs to start with: crosslift recommend --next 4"
         )
     found = recommend(fitted, model, objective, budget) if num_mixtures >= MIN_MIXTURES else None
     done = set(observed.runs)
@@ -188,10 +190,10 @@ def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -
 def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
     if wanted is None:
         if len(known) != 1:
-            raise TransferError(f"there are several {kind}s: {', '.join(known)}. Name one: --{kind}")
+            raise TransferError(f"the study has several {kind}s: {', '.join(known)}. Choose one with --{kind}")
         return known[0]
     if wanted not in known:
-        raise TransferError(f"'{wanted}' is no {kind} here.{did_you_mean(wanted, known)} Known: {', '.join(known)}.")
+        raise TransferError(f"unknown {kind} '{wanted}'.{did_you_mean(wanted, known)} Known: {', '.join(known)}.")
     return wanted
 
 
@@ -199,25 +201,30 @@ def summary_lines(advice: Advice) -> list[str]:
     """Lines for the terminal: the recommendation, its comparisons, caveats and validation, and the next runs."""
     asked = (
         f"{advice.model}, {advice.evaluation}, {advice.objective.kind} over {len(advice.objective.languages)} "
-        f"languages, {advice.budget.amount:,.0f} to spend:"
+        f"languages, budget {advice.budget.amount:,.0f}:"
     )
     if (found := advice.recommendation) is None:
-        return [asked, "  too little is finished to choose by", *_next_run_lines(advice)]
+        return [
+            asked,
+            f"  no recommendation: fewer than {MIN_MIXTURES} mixtures are evaluated",
+            *_next_run_lines(advice),
+        ]
     lines = [
         asked,
         "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(found.amounts)),
-        f"  expected {POINTS * found.expected_objective:.1f} [{POINTS * found.low:.1f}, {POINTS * found.high:.1f}], best or as "
-        f"good with probability {found.probability_best:.2f}",
+        f"  expected objective {POINTS * found.expected_objective:.1f} [{POINTS * found.low:.1f}, "
+        f"{POINTS * found.high:.1f}], "
+        f"within {POINTS * EQUIVALENCE_MARGIN:g} points of the best with probability {found.probability_best:.2f}",
     ]
     for other in found.comparisons:
         interval = f"[{POINTS * other.low:.1f}, {POINTS * other.high:.1f}]"
-        lines.append(f"  against {other.name}: {POINTS * other.value:+.1f} {interval} -> {other.verdict}")
+        lines.append(f"  minus {other.name}: {POINTS * other.value:+.1f} {interval} -> {other.verdict}")
     lines += [f"  {reason}" for reason in found.caveats]
     if advice.validation is not None:
         one = advice.validation
         lines.append(
-            f"  mixtures left out one by one: error {POINTS * one.rmse_model:.1f} points, mean of the others "
-            f"{POINTS * one.rmse_mean:.1f}, nearest {POINTS * one.rmse_nearest:.1f}"
+            f"  cross-validation over mixtures: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other mixtures "
+            f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
         )
     return [*lines, *_next_run_lines(advice)]
 
@@ -226,12 +233,12 @@ def _next_run_lines(advice: Advice) -> list[str]:
     lines = []
     if advice.next_runs and advice.next_runs[0].expected_gain < MIN_EXPECTED_GAIN:
         lines.append(
-            f"  no further run is expected to better the choice by more than {POINTS * MIN_EXPECTED_GAIN:g} points"
+            f"  no further run is expected to improve the choice by more than {POINTS * MIN_EXPECTED_GAIN:g} points"
         )
     for number, one in enumerate(advice.worthwhile_runs, start=1):
         planned = f", planned as {one.run}" if one.run else ""
         lines.append(
-            f"  to learn most, train {number}: {amounts_text(one.amounts)} (expected gain {POINTS * one.expected_gain:.2f} "
+            f"  next run {number}: {amounts_text(one.amounts)} (expected gain {POINTS * one.expected_gain:.2f} "
             f"points{planned})"
         )
     return lines

@@ -31,7 +31,7 @@ MIN_MIXTURES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineComparison:
-    """The recommended mixture minus a baseline: posterior mean and 95 % credible interval, in the unit of the scores."""
+    """The recommended mixture minus a baseline: posterior mean and 95 % credible limits, in the unit of the scores."""
 
     name: str
     amounts: Amounts
@@ -94,7 +94,7 @@ def recommend(
             bound.
     """
     if (num := len(set(fitted.observed.mixtures))) < MIN_MIXTURES:
-        raise TransferError(f"runs of {num} mixtures teach nothing about what to choose. Two are the least.")
+        raise TransferError(f"a recommendation needs runs of at least {MIN_MIXTURES} mixtures; there are {num}.")
     uniform = budget.allocate(dict.fromkeys(budget.languages, 1.0))
     tried = _best_tried(fitted, model, objective, budget)
     baselines = [one for one in (uniform, tried) if one is not None]
@@ -104,11 +104,16 @@ def recommend(
     ]
     within: list[dict[str, float]] = [dict(one) for one in pool if budget.allows(one)]
     if not within:
-        raise TransferError(f"no candidate stays within {budget.amount:g}. Raise the budget or allow more languages.")
+        raise TransferError(
+            f"no candidate satisfies the budget of {budget.amount:g}. Raise the budget or allow more languages."
+        )
     draws = _draws(fitted, model, objective, within, seed)  # (draws, candidates, languages)
     allowed = _keeps_english(objective, draws)
     if not allowed.any():
-        raise TransferError(f"no candidate keeps English above {objective.english_at_least:g}. Lower the bound.")
+        raise TransferError(
+            f"no candidate keeps English above {objective.english_at_least:g} with probability {CONFIDENCE:g}. Lower "
+            "the bound."
+        )
     values = objective.value(draws)
     means = np.where(allowed, values.mean(axis=0), -np.inf)
     best = int(means.argmax())

@@ -149,7 +149,7 @@ def collect(store: Store, study: Study) -> ReportData:
     for run in runs.filter(pl.col("mixture") != "base")["run"]:
         try:
             metrics[run] = store.training_metrics(run)
-        except StoreError:  # not trained yet: the report says which runs are missing
+        except StoreError:  # not trained yet; the report lists the missing runs
             continue
     training = pl.concat(
         [frame.select(pl.lit(run).alias("run"), pl.all()) for run, frame in metrics.items()] or [_NONE]

@@ -58,7 +58,7 @@ def publish(data: ReportData, folder: Path) -> Path:
     _write_parquet(folder / "estimates.parquet", data.estimates)
     for make in (*frames.TABLES, *paper_tables.PAPER_TABLES):
         table, file = make(data), folder / "tables" / f"{make.__name__}.csv"
-        if not table.columns:  # nothing that this study could say
+        if not table.columns:  # does not apply to this study
             file.unlink(missing_ok=True)
             continue
         with atomic_write(file, durable=False) as path:
@@ -66,7 +66,7 @@ def publish(data: ReportData, folder: Path) -> Path:
     drawn = [render_figure(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
     for one in drawn:
         picture = folder / "figures" / f"{one.figure.name}.svg"
-        if one.svg is None:  # an earlier report may have drawn it
+        if one.svg is None:  # remove the file of an earlier report
             picture.unlink(missing_ok=True)
             picture.with_suffix(".png").unlink(missing_ok=True)
             continue

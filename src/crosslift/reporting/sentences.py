@@ -78,7 +78,7 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
         "supports": f"{what} scores higher than {row['control']}: {numbers}.",
         "contradicts": f"{what} scores lower than {row['control']}: {numbers}.",
         "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points_text(-row['low'])} and a gain "
-        f"of {points_text(row['high'])} points are both compatible with these items.",
+        f"of {points_text(row['high'])} points are both compatible with the data.",
     }[found]
     caveats, survives = [], True
     if row["p_adjusted"] is not None and num_tested > 1:
@@ -99,13 +99,14 @@ def headline(found: list[Conclusion]) -> str:
     """One sentence that summarises all primary contrasts."""
     if not found:
         return (
-            "The study declares no primary contrast, so nothing below was asked in advance: read every number as a "
-            "suggestion for the next study."
+            "The study declares no primary contrast. All results below are exploratory and need confirmation in a "
+            "further "
+            "study."
         )
     kinds = (
         ("supports", "show a gain", "shows a gain"),
         ("contradicts", "show a loss", "shows a loss"),
-        ("cannot tell", "are left open: the study cannot tell", "is left open: the study cannot tell"),
+        ("cannot tell", "are undecided: the study cannot tell", "is undecided: the study cannot tell"),
         ("not estimated", "could not be estimated", "could not be estimated"),
     )
     counts = [(sum(answer.verdict == kind for answer in found), several, one) for kind, several, one in kinds]
@@ -134,9 +135,9 @@ def failures(data: ReportData) -> str:
     text = f"{num_failed:,} of {samples.height:,} answers ({num_failed / max(samples.height, 1):.1%}) "
     text += f"could not be scored and count as wrong: {kinds}." if num_failed else "could not be scored."
     if errors := count.get("error", 0):
-        text += f" {errors:,} failed by an error of the program; they block every estimate that they touch."
+        text += f" {errors:,} failed because of a program error; every estimate that includes them is missing."
     else:
-        text += " None failed by an error of the program."
+        text += " None failed because of a program error."
     return text
 
 
@@ -161,8 +162,8 @@ def confounds(data: ReportData) -> list[str]:
         if control is None or not treatments:
             if contrast.control == "base":
                 found.append(
-                    f"{contrast.name}: the control is the untrained base model, so a gain holds everything that "
-                    "fine-tuning does: the format of the answer as well as the task and the language."
+                    f"{contrast.name}: the control is the untrained base model, so a gain includes everything that "
+                    "fine-tuning changes: the answer format as well as the task and the language."
                 )
             continue
         differences = []
@@ -181,16 +182,13 @@ def confounds(data: ReportData) -> list[str]:
                 more_updates |= column == "num_items" and max(ratios) > 1.05
         if differences:
             found.append(
-                f"{contrast.name}: besides languages, treatments differ from the control in volume. They have "
-                + ", ".join(differences)
-                + "."
+                f"{contrast.name}: apart from languages, treatments and control differ in data volume. The treatments "
+                "have " + ", ".join(differences) + "."
             )
     if data.study.training.epochs is not None and more_updates:
-        found.append(
-            f"Training lasts {data.study.training.epochs:g} epochs: whoever has more examples also makes more updates."
-        )
+        found.append(f"Training lasts {data.study.training.epochs:g} epochs: more examples also mean more updates.")
     if len(data.study.seeds) == 1:
-        found.append("One training seed: run-to-run noise is in no interval, and can be as large as the effects.")
+        found.append("One training seed: no interval includes run-to-run noise, which can be as large as the effects.")
     return found
 
 

@@ -30,16 +30,16 @@ ANSWERS = pl.Schema(
     {
         "analysis": pl.String(),
         "question": pl.String(),
-        "about": pl.String(),  # which part of the results
-        "measure": pl.String(),  # what the number is
+        "about": pl.String(),  # the part of the results
+        "measure": pl.String(),  # what is measured
         "value": pl.Float64(),
         "low": pl.Float64(),
         "high": pl.Float64(),
-        "printed": pl.Float64(),  # as published; null where nothing was
+        "printed": pl.Float64(),  # published value; null if there is none
         "reproduces": pl.Boolean(),  # does the value round to the printed one?
         "verdict": pl.String(),
         "num_runs": pl.Int64(),
-        "runs": pl.String(),  # the first of them
+        "runs": pl.String(),  # the first three
         "note": pl.String(),
     }
 )

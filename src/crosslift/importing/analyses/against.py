@@ -40,7 +40,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
         TransferError: there are no scores of single items, or runs lack items or a control.
     """
     if results.scores.is_empty():
-        raise TransferError("against: the source knows no items. Name their column: columns.item.")
+        raise TransferError("against: the source has no scores of single items. Map their column: columns.item.")
     unit = float(options.get("unit", 1.0))
     answers: list[Answer] = []
     rows: list[dict[str, Any]] = []
@@ -83,7 +83,7 @@ def _score_array(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[s
         first = counts.row(0) if counts.height else ("a run", "a language", 0)
         raise TransferError(
             f"against: {evaluation} has {len(items)} items, and {first[0]} in {first[1]} has {first[2]} of them. "
-            "Compare what was asked alike: source.where chooses rows."
+            "Select rows with equal items: source.where."
         )
     ordered = whole.sort("run", "language", "item_id")["value"].to_numpy()
     return runs, tags, ordered.reshape(len(runs), len(tags), len(items))
@@ -96,14 +96,14 @@ def _pairs(table: pl.DataFrame, runs: list[str], options: Mapping[str, Any]) -> 
     controls = table
     for column, value in dict(options["control"]).items():
         if column not in table.columns:
-            raise TransferError(f"against: control.{column} is no column. There are: {', '.join(table.columns)}.")
+            raise TransferError(f"against: control.{column} is not a column. Columns: {', '.join(table.columns)}.")
         controls = controls.filter(pl.col(column) == value)
     of: dict[tuple[object, ...], str] = {}
     for row in controls.iter_rows(named=True):
         key = tuple(row[column] for column in match)
         if key in of:
             raise TransferError(
-                f"against: {of[key]} and {row['run']} are both the control. Say more in control or match."
+                f"against: {of[key]} and {row['run']} are both the control. Add columns to control or match."
             )
         of[key] = row["run"]
     place = {run: number for number, run in enumerate(runs)}

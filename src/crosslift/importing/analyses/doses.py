@@ -55,9 +55,9 @@ class _Curve:
     def __init__(self, table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> None:
         runs = _run_measures(table, where)
         if runs.is_empty():
-            raise TransferError(f"claims: no runs where {dict(where)}.")
+            raise TransferError(f"claims: no runs with {dict(where)}.")
         if runs["dose"].is_duplicated().any():
-            raise TransferError(f"claims: {dict(where)} chooses several curves. Name more columns.")
+            raise TransferError(f"claims: {dict(where)} selects several curves. Add columns.")
         self.doses = runs["dose"].to_numpy().astype(float)
         self.points = runs[measure].to_numpy()
         self.runs = runs["run"].to_list()
@@ -79,7 +79,8 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     unit = float(options.get("unit", 1.0))
     answers = [_evaluate_claim(_filter_languages(table, claim), claim, unit, options) for claim in options["claims"]]
     noises = [
-        {"task": task, "model": model, "measure": measure, "sd": None if found is None else found.standard_deviation * unit,
+        {"task": task, "model": model, "measure": measure,
+         "sd": None if found is None else found.standard_deviation * unit,
          "df": None if found is None else found.df, "source": "" if found is None else found.source}
         for (task, model), _ in table.group_by("task", "model", maintain_order=True)
         for measure in MEASURES
@@ -114,7 +115,7 @@ def _run_measures(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame
     """All measures per run, in the order of the doses."""
     for column, value in where.items():
         if column not in table.columns:
-            raise TransferError(f"claims: there is no column '{column}'.")
+            raise TransferError(f"claims: unknown column '{column}'.")
         table = table.filter(pl.col(column) == value)
     english, trained = pl.col("language") == "en", pl.col("language").is_in(pl.col("languages"))
     means = table.group_by("run", "task", "model", "setting", "mixture", "dose", maintain_order=True).agg(
@@ -131,12 +132,12 @@ def _run_measures(table: pl.DataFrame, where: Mapping[str, Any]) -> pl.DataFrame
 def _noise(table: pl.DataFrame, where: Mapping[str, Any], measure: str) -> NoiseVariance | None:
     """Run-to-run variance of one point for one task and model, from replicates and from the roughness of its curves."""
     if "task" not in where or "model" not in where:
-        raise TransferError("claims: 'where' must name the task and the model, whose noise is taken.")
+        raise TransferError("claims: 'where' must contain the task and the model, whose run-to-run noise is used.")
     runs = _run_measures(table, {"task": where["task"], "model": where["model"]})
     at_zero = runs.filter(dose=0)
     same = [part[measure].to_numpy() for _, part in at_zero.group_by("setting", maintain_order=True)]
     curves = [part[measure].to_numpy()[1:] for _, part in runs.group_by("setting", "mixture", maintain_order=True)]
-    # Seen and unseen are other languages in each mixture, so that only the means over all can repeat at dose 0.
+    # Seen and unseen languages differ between mixtures, so only means over fixed languages have replicates at dose 0.
     replicates = noise_from_replicates(same) if measure in {"non_english", "relative", "english"} else None
     return pool_noise(replicates, noise_from_curves(curves))
 
@@ -159,12 +160,13 @@ def _score_claim(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, opt
         curves.append(_Curve(table, claim["minus"], measure))
         if measure in ("seen", "unseen", "gap") and curves[0].trained != curves[1].trained:
             raise TransferError(
-                f"{claim['claim']}: '{measure}' is over other languages on the two sides, which train on others. Name "
-                'the languages: languages = [...], with measure = "non_english".'
+                f"{claim['claim']}: '{measure}' is over different languages on the two sides, whose training "
+                "languages differ. "
+                'Set the languages: languages = [...], with measure = "non_english".'
             )
     noises = [curve.noise for curve in curves]
     if any(noise is None for noise in noises):
-        raise TransferError(f"{claim['claim']}: nothing says how much runs differ.")
+        raise TransferError(f"{claim['claim']}: the run-to-run noise cannot be estimated.")
     found = bias_corrected(
         (lambda a, b: function(a) - function(b)) if len(curves) == 2 else function,
         [curve.points for curve in curves],
@@ -198,7 +200,7 @@ def _correlation_claim(
         return np.asarray((centred[0] * centred[1]).sum(axis=-1) / below)
 
     observed = float(spearman(curves[0].points, curves[1].points))
-    # Under no relation every order of one side is as likely as any other; n is small enough for many random orders.
+    # Permutation test: without an association, all orders of one side are equally likely.
     generator = np.random.default_rng(0)
     shuffled = np.stack([generator.permutation(curves[1].points) for _ in range(9999)])
     p = (1 + int((spearman(curves[0].points, shuffled) >= observed - 1e-12).sum())) / 10_000
@@ -216,7 +218,7 @@ def _plateau_claim(table: pl.DataFrame, claim: Mapping[str, Any], unit: float, o
     if claim["of"] == "plateau_ratio":
         curves.append(_Curve(table, claim["minus"], claim.get("measure", "non_english")))
     if any(curve.noise is None for curve in curves):
-        raise TransferError(f"{claim['claim']}: nothing says how much runs differ.")
+        raise TransferError(f"{claim['claim']}: the run-to-run noise cannot be estimated.")
     found = [
         plateau(curve.points, curve.doses, curve.noise, margin=within)
         for curve, within in zip(curves, margins, strict=False)

@@ -34,7 +34,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     if "items" in options:
         table = table.with_columns(num_items=pl.lit(int(options["items"])))
     if table["num_items"].dtype == pl.List(pl.Int64()) or table["num_items"].null_count() == table.height:
-        raise TransferError("granularity: how many items are behind a score? Say items = ...")
+        raise TransferError("granularity: the number of items per score is unknown. Set items = ...")
     printed = (pl.col("value") * unit).round(decimals)
     nearest = ((pl.col("value") * pl.col("num_items")).round() / pl.col("num_items") * unit).round(decimals)
     table = table.with_columns(printed=printed, nearest=nearest)

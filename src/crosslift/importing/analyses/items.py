@@ -41,7 +41,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     """
     unit = float(options.get("unit", 1.0))
     if results.scores.is_empty():
-        raise TransferError("items: the source knows no items. Name their column: columns.item.")
+        raise TransferError("items: the source has no scores of single items. Map their column: columns.item.")
     answers, tables = [], []
     for (run,), part in results.scores.group_by("run", maintain_order=True):
         wide = part.pivot(on="language", index="item_id", values="value").drop_nulls().sort("item_id")

@@ -34,7 +34,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     """
     unit, margin = float(options.get("unit", 1.0)), float(options.get("margin", 1.0))
     table = results.table().with_columns(number=pl.col("languages").list.len())
-    # Languages count the same within a task, tasks the same within a run.
+    # Languages have equal weight within a task, and tasks within a run.
     runs = (
         table.group_by("run", "number", "task", maintain_order=True)
         .agg(pl.col("value").mean())
@@ -44,7 +44,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     groups = [(int(number), part) for (number,), part in runs.sort("number").group_by("number", maintain_order=True)]
     noise = noise_from_replicates([part["value"].to_numpy() for _, part in groups])
     if noise is None or len(groups) < 3:
-        raise TransferError("it takes replicates and three numbers of languages to tell a curve from noise.")
+        raise TransferError("number: needs replicates and at least three numbers of languages.")
     curve = np.array([part["value"].mean() for _, part in groups])
     per_point = replace(noise, variance=noise.variance / float(np.mean([part.height for _, part in groups])))
     numbers = [number for number, _ in groups]

@@ -67,13 +67,13 @@ def matched_pairs(table: pl.DataFrame, contrast: Mapping[str, Any], match: list[
         for column, value in contrast[side].items():
             chosen = chosen.filter(pl.col(column) == value)
         if chosen.is_empty():
-            raise TransferError(f"{contrast['claim']}: nothing has {dict(contrast[side])}.")
-        if chosen.select(match).is_duplicated().any():  # replicates: their mean
+            raise TransferError(f"{contrast['claim']}: no cells with {dict(contrast[side])}.")
+        if chosen.select(match).is_duplicated().any():  # average replicates
             chosen = chosen.group_by(match, maintain_order=True).agg(pl.col("value").mean(), pl.col("run").first())
         sides[side] = chosen.select(*match, pl.col("value").alias(side), pl.col("run").alias(f"{side}_run"))
     pairs = sides["treatment"].join(sides["control"], on=match, how="inner", maintain_order="left", nulls_equal=True)
     if pairs.is_empty():
-        raise TransferError(f"{contrast['claim']}: the sides share no {', '.join(match)}.")
+        raise TransferError(f"{contrast['claim']}: treatment and control have no pair with equal {', '.join(match)}.")
     return pairs.with_columns(difference=pl.col("treatment") - pl.col("control"))
 
 

@@ -54,7 +54,7 @@ def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[st
     per_cell = part.with_columns(cell=cell).group_by("cell").agg(both=pl.col("seen").n_unique())
     num_both = per_cell.filter(pl.col("both") == 2).height
     if not num_both:
-        raise TransferError(f"{task}: no language is trained on in some runs and not in others.")
+        raise TransferError(f"{task}: no language is a training language of some runs and not of others.")
     fit = fit_mixed_model(
         part["value"].to_numpy(),
         np.column_stack([np.ones(part.height), part["seen"].to_numpy().astype(float)]),

@@ -59,7 +59,8 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
                     value=unit**2 * found.error_reduction[0], low=unit**2 * low, high=unit**2 * high,
                     verdict=verdict(low, high), runs=runs,
                     note=f"root mean squared error {unit * found.rmse_model:.2f}; mean of the others "
-                    f"{unit * found.rmse_mean:.2f}, nearest {unit * found.rmse_nearest:.2f}; {found.num_groups} left out in turn",
+                    f"{unit * found.rmse_mean:.2f}, nearest {unit * found.rmse_nearest:.2f}; "
+                    f"{found.num_groups} left out in turn",
                 )
             )  # fmt: skip
             low, high = found.error_reduction_by_similarity[1], found.error_reduction_by_similarity[2]

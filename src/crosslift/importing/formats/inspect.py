@@ -33,7 +33,7 @@ def read(mapping: ImportMapping) -> pl.DataFrame:
     path = mapping.path
     files = [path] if path.is_file() else sorted([*path.rglob("*.eval"), *path.rglob("*.json")])
     if not files:
-        raise TransferError(f"{path}: holds no .eval or .json log. Give inspect's log folder.")
+        raise TransferError(f"{path}: contains no .eval or .json log. Use inspect's log folder.")
     rows = [row for file in files for row in _rows(file)]
     return parse_task_names(mapping, pl.DataFrame(rows, infer_schema_length=None))
 
@@ -45,7 +45,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         scorers = list(dict.fromkeys(scorer for sample in samples for scorer in sample.get("scores") or {}))
         if not scorers:
             raise TransferError(
-                f"{file.name}: none of its {len(samples)} samples was scored. Leave it out, or run it again."
+                f"{file.name}: none of its {len(samples)} samples was scored. Remove the log, or score it."
             )
         for sample in samples:
             failed = sample.get("error") is not None
@@ -60,7 +60,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
     except TransferError:
         raise
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise TransferError(f"{file.name}: is no log of inspect ({error!r}).") from error
+        raise TransferError(f"{file.name}: is not a log of inspect ({error!r}).") from error
 
 
 def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -102,4 +102,4 @@ def _value(value: Any) -> float:
         return float(value)
     if value in LETTER_SCORES:
         return LETTER_SCORES[value]
-    raise ValueError(f"a score of {value!r} is no number")
+    raise ValueError(f"a score of {value!r} is not a number")

@@ -32,7 +32,7 @@ def read(mapping: ImportMapping) -> pl.DataFrame:
     results = sorted(mapping.path.rglob("results_*.json"))
     if not samples and not results:
         raise TransferError(
-            f"{mapping.path}: holds neither samples_*.jsonl nor results_*.json. Give --output_path of lm_eval."
+            f"{mapping.path}: contains neither samples_*.jsonl nor results_*.json. Use the --output_path of lm_eval."
         )
     rows = [row for file in samples for row in _samples(file)] or [row for file in results for row in _means(file)]
     return parse_task_names(mapping, pl.DataFrame(rows, infer_schema_length=None))
@@ -45,7 +45,7 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
         try:
             sample = json.loads(line)
             for metric in sample["metrics"]:
-                if isinstance(sample[metric], (int, float)):  # lists are the parts of a corpus metric
+                if isinstance(sample[metric], (int, float)):  # lists are components of a corpus-level metric
                     yield {
                         "model": file.parent.name,
                         "task_name": task,
@@ -55,7 +55,7 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
                         "value": float(sample[metric]),
                     }
         except (ValueError, KeyError, TypeError) as error:
-            raise TransferError(f"{file.name}, line {number}: is no sample of lm_eval ({error!r}).") from error
+            raise TransferError(f"{file.name}, line {number}: is not a sample of lm_eval ({error!r}).") from error
 
 
 def _means(file: Path) -> Iterator[dict[str, Any]]:
@@ -77,4 +77,4 @@ def _means(file: Path) -> Iterator[dict[str, Any]]:
                     "standard_error": error if isinstance(error, (int, float)) else None,
                 }
     except (ValueError, KeyError, AttributeError) as error:
-        raise TransferError(f"{file.name}: is no result file of lm_eval ({error!r}).") from error
+        raise TransferError(f"{file.name}: is not a result file of lm_eval ({error!r}).") from error

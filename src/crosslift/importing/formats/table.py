@@ -26,16 +26,16 @@ def read(mapping: ImportMapping) -> pl.DataFrame:
             raise TransferError(f"{name} has no column {key}, which source.join names.")
     alone = table.join(other, on=key, how="anti")
     if not alone.is_empty():
-        raise TransferError(f"{path.name} says nothing of {alone[key].n_unique()} runs, the first is {alone[key][0]}.")
+        raise TransferError(f"{path.name} lacks {alone[key].n_unique()} runs, the first is {alone[key][0]}.")
     return table.join(other, on=key, how="left", maintain_order="left", validate="m:1")
 
 
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
-        raise TransferError(f"{path} is not there. Say where the data are: --data FOLDER")
+        raise TransferError(f"{path} does not exist. Set the folder of the data: --data FOLDER")
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
         return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
-        raise TransferError(f"{path.name} is no table: {error}") from error
+        raise TransferError(f"{path.name} is not a table: {error}") from error

@@ -90,8 +90,9 @@ def score_by_num_languages(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table),
-        caption="Each point is a mixture with its interval; lines join the means over mixtures with equally many "
-        "languages. Click the legend to single out a group.",
+        caption="Each point is a mixture with its interval; lines connect the means over mixtures with equal numbers "
+        "of "
+        "languages. Click the legend to highlight a group.",
     )
 
 
@@ -126,7 +127,7 @@ def _by_dose(
     named = {ENGLISH: "English", "seen": "seen", "unseen": "unseen"}
     table = scores.filter(pl.col("languages").is_in(list(named)) & pl.col("value").is_not_null())
     table = table.with_columns(group=pl.col("languages").replace(named))
-    # Without any dose no language is seen yet. The curves still begin there: with the languages that later doses see.
+    # At dose 0 no language is seen. The curves start there with the languages that larger doses train on.
     table = pl.concat(
         [table.filter((pl.col("dose") > 0) | (pl.col("group") == "English")), with_dose_zero(data, scores)],
         how="diagonal",
@@ -173,7 +174,9 @@ def _by_dose(
         **about,
         datasets={"rows": table},
         chart=facets(alt.layer(*layers), table, order, columns=3 if crowded else 2),
-        caption="Seen and unseen are without English. Points at 0 examples without an interval are means over the "
-        "languages that the larger doses train on, or not. The horizontal axis is logarithmic above its first step."
-        + (" Bands: where the mean over the other languages may begin to be flat, with 95 %." if bands else ""),
+        caption="Seen and unseen exclude English. Points at 0 examples without an interval are means over the "
+        "languages "
+        "that the larger doses train on (seen) or do not (unseen). The horizontal axis is logarithmic above its first "
+        "step."
+        + (" Bands: 95 % interval of the start of the plateau, mean over the non-English languages." if bands else ""),
     )

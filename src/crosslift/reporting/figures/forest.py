@@ -23,7 +23,7 @@ VERDICTS = ("supports", "contradicts", "cannot tell")
 """Verdicts, in the order of the palette."""
 
 
-VERDICT_LABELS = ("gain", "loss", "interval holds 0")
+VERDICT_LABELS = ("gain", "loss", "interval contains 0")
 """Labels of VERDICTS in the legend."""
 
 
@@ -53,7 +53,7 @@ def forest(data: ReportData) -> Figure:
     if table.height > MAX_FOREST_ROWS:
         alone = pl.len().over("declared", "model") == 1
         table = table.filter(pl.col("pooled") | alone)
-        note = " The treatments one by one are in the table."
+        note = " Single treatments are in the table."
     shapes = alt.Scale(domain=list(VERDICT_LABELS), range=["triangle-right", "triangle-left", "circle"])
     legend = alt.Legend(title=None, orient="top")
     tooltip = [
@@ -103,7 +103,7 @@ def forest(data: ReportData) -> Figure:
         chart=alt.vconcat(*charts, spacing=26).resolve_scale(
             x="independent", color="shared", shape="shared", size="shared"
         ),
-        caption="Gain over the control, mean over all evaluated languages. Large marks are means over the "
-        "treatments of a contrast. Primary contrasts are corrected for multiplicity by Holm, the others by "
+        caption="Gain over the control, mean over all evaluation languages. Large marks are means over the "
+        "treatments of a contrast. Primary contrasts are corrected for multiple testing by Holm, the others by "
         f"Benjamini-Hochberg.{note}",
     )

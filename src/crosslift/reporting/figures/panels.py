@@ -81,7 +81,7 @@ def conditions(data: ReportData) -> pl.DataFrame:
 
 
 def with_dose_zero(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
-    """Seen and unseen scores at dose 0, with the languages that the family's largest dose trains on; without intervals."""
+    """Seen and unseen scores at dose 0, by the training languages of the family's largest dose; without intervals."""
     rows = []
     trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
     by_family = scores.group_by("model", "evaluation", "family", maintain_order=True)

@@ -69,6 +69,6 @@ def training_curves(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, columns=3),
-        caption=f"Bits per UTF-8 byte of {what}, which languages and tokenizers can be compared in; first seed of each "
+        caption=f"Bits per UTF-8 byte of {what}; comparable between languages and tokenizers. First seed of each "
         f"condition.{note}",
     )

@@ -18,7 +18,7 @@ from crosslift.transfer.grid import bilingual
 
 NO_BILINGUAL = "Not drawn: the study has no English-only and bilingual mixtures in one family."
 """Caption if the study lacks the mixtures of these figures."""
-PRINTED, OURS = "as printed: median, cells resampled", "ours: mean, items resampled"
+PRINTED, OURS = "as published: median, cells resampled", "ours: mean, items resampled"
 
 
 def _points(*columns: str) -> list[pl.Expr]:
@@ -33,11 +33,11 @@ def bilingual_gains(data: ReportData) -> Figure:
     """P1, Figure 3: bilingual minus English-only in English, in the added language, and in other languages."""
     import altair as alt
 
-    about: dict[str, Any] = {"name": "bilingual-gains", "title": "One language beside English (P1, Figure 3)"}
+    about: dict[str, Any] = {"name": "bilingual-gains", "title": "Bilingual minus English-only (P1, Figure 3)"}
     found = bilingual.bilingual_statistics(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
-    if found["evaluation"].n_unique() == 2:  # one and "all", which say the same
+    if found["evaluation"].n_unique() == 2:  # one evaluation and "all", which are equal
         found = found.filter(pl.col("evaluation") != "all")
     printed = found.select(
         "evaluation", "group", value="median", low="median_low", high="median_high", reading=pl.lit(PRINTED)
@@ -72,9 +72,9 @@ def bilingual_gains(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, columns=3),
-        caption="English: the score in English; direct: in the language beside English; transfer: in languages that "
-        "the mixture lacks. Printed is the median over models and mixtures with an interval that takes cells as "
-        "independent, though all share an English-only baseline.",
+        caption="English: score in English; direct: in the added language; transfer: in languages that "
+        "the mixture does not train on. The published statistic is the median over models and mixtures; its interval "
+        "assumes independent cells, although all cells share an English-only baseline.",
     )
 
 
@@ -131,8 +131,10 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, columns=3),
-        caption="Each point is a model and a language. On the line both are equal; full points differ from it at 95 %, "
-        "of hollow ones these items cannot tell. Of English, direct is the mean over the bilingual mixtures.",
+        caption="Each point is a model and a language. Both are equal on the line; the 95 % interval of the difference "
+        "excludes 0 for filled points and contains 0 for hollow points. For English, direct is the mean over the "
+        "bilingual "
+        "mixtures.",
     )
 
 
@@ -169,15 +171,18 @@ def gain_over_base(data: ReportData) -> Figure:
                 }
             )
     if not rows:
-        return Figure(**about, caption="Not drawn: it needs English-only or bilingual mixtures, and base = true.")
+        return Figure(
+            **about, caption="Not drawn: the figure needs English-only or bilingual mixtures, and base = true."
+        )
     table = pl.DataFrame(rows)
     order = table["mixture"].unique(maintain_order=True).to_list()
     return Figure(
         **about,
         datasets={str(name): part for (name,), part in table.group_by("panel", maintain_order=True)},
         chart=heat_map(table, [tag for tag in tags if tag in set(table["languages"])], order, across=2),
-        caption="A full tile is a difference whose interval excludes 0, a small one holds it; an outline marks the "
-        "languages that are trained on.",
+        caption="The interval of the difference excludes 0 for full tiles and contains 0 for small tiles; an outline "
+        "marks "
+        "training languages.",
     )
 
 
@@ -193,7 +198,8 @@ def by_language(data: ReportData) -> Figure:
     part = part.with_columns(num_languages=pl.col("languages").list.len().cast(pl.Int64))
     if part.filter(pl.col("mixture") != "base")["num_languages"].n_unique() < 3:
         return Figure(
-            **about, caption="Not drawn: the mixtures of this study have fewer than three numbers of languages."
+            **about,
+            caption="Not drawn: the mixtures of this study have fewer than three different numbers of languages.",
         )
     names = {one.tag: one.name for one in data.languages}
     table = part.select(
@@ -222,6 +228,6 @@ def by_language(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, [name for name in order if name in set(table["panel"])], columns=3),
-        caption="Points are mixtures (crosses: without the language), lines their means. Click the legend to single "
-        "out a model.",
+        caption="Points are mixtures (crosses: mixtures that are not trained on the language), lines are their means. "
+        "Click the legend to highlight a model.",
     )

@@ -71,15 +71,16 @@ def gap_by_dose(data: ReportData) -> Figure:
     if not rows:
         return Figure(**about, caption=NO_DOSES)
     caption = (
-        "Mean over the languages that the largest dose trains on minus mean over the others, English in neither. A gap "
-        "is there before any dose: languages differ."
+        "Mean over the training languages of the largest dose minus mean over the other languages, without English. "
+        "The "
+        "gap at dose 0 is the difference between the languages before training on them."
     )
     return _dose_lines(about, pl.DataFrame(rows), "model", "seen minus unseen (points)", caption)
 
 
 def by_setting(data: ReportData) -> Figure:
     """P2: single-task against multi-task training, mean over the non-English languages."""
-    about: dict[str, Any] = {"name": "by-setting", "title": "One task against several (P2)"}
+    about: dict[str, Any] = {"name": "by-setting", "title": "Single-task against multi-task training (P2)"}
     rows, several = [], set()
     for what, part, seen, unseen in dose_series(data.cells):
         setting = "several tasks" if "+" in part.table["setting"][0] else "one task"
@@ -92,7 +93,9 @@ def by_setting(data: ReportData) -> Figure:
     rows = [row for row in rows if row["panel"] in several]
     if not rows:
         return Figure(**about, caption="Not drawn: no dose family trains on several tasks.")
-    caption = "Mean over the evaluated languages but English. English has another fixed amount in the two settings."
+    caption = (
+        "Mean over the non-English evaluation languages. The fixed amount of English differs between the settings."
+    )
     return _dose_lines(about, pl.DataFrame(rows), "setting", "score (points)", caption)
 
 
@@ -105,7 +108,10 @@ def _widest_families(data: ReportData) -> set[str]:
 
 def by_script(data: ReportData) -> Figure:
     """P2: evaluation languages in Latin and in other scripts, by the training languages of the mixtures."""
-    about: dict[str, Any] = {"name": "by-script", "title": "Scripts: what the mixtures train on, and what it does (P2)"}
+    about: dict[str, Any] = {
+        "name": "by-script",
+        "title": "Scores by script, for training languages of different scripts (P2)",
+    }
     rows = []
     trained = set()
     for what, part, seen, unseen in dose_series(data.cells):
@@ -123,7 +129,8 @@ def by_script(data: ReportData) -> Figure:
     if not rows:
         return Figure(**about, caption="Not drawn: no two dose families differ in their languages.")
     caption = (
-        "Mean over the evaluated languages of a script, English in none; lines are what is trained on beside English."
+        "Mean over the evaluation languages of a script, without English; lines are the training languages apart from "
+        "English."
     )
     return _dose_lines(about, pl.DataFrame(rows), "trained on", "score (points)", caption)
 

@@ -125,7 +125,7 @@ def _findings(data: ReportData) -> Grid:
         *(_number(text) for text in ("points", "95% interval")),
         Cell(text="here"),
     ]
-    return Grid(title="The papers' findings, asked of this study", head=head, rows=rows, csv="findings.csv")
+    return Grid(title="The papers' findings, tested on this study", head=head, rows=rows, csv="findings.csv")
 
 
 def _wins(data: ReportData) -> Grid:
@@ -194,7 +194,7 @@ def _regression(data: ReportData) -> Grid:
                 _number(pair(row["low"], row["high"]).replace("-", "−"), "strong"),
             ]
         )
-    head = _head("term", "coefficient", "as printed: rows resampled", "ours: items resampled")
+    head = _head("term", "coefficient", "as published: rows resampled", "ours: items resampled")
     return Grid(title="Pooled regression of the scores (P1, Table 3)", head=head, rows=rows, csv="regression.csv")
 
 
@@ -214,9 +214,9 @@ def _doses(data: ReportData) -> Grid:
         for row in dose_statistics(data).iter_rows(named=True)
     ]
     head = _head(
-        "dose series", "Spearman, seen and unseen", "items resampled", "best relative gain, as printed",
-        "ours: largest dose minus none", "items resampled", "change of the gap", "items resampled",
-        "flat from",
+        "dose series", "Spearman, seen and unseen", "items resampled", "largest relative gain, as published",
+        "ours: largest dose minus 0", "items resampled", "change of the gap", "items resampled",
+        "plateau from",
     )  # fmt: skip
     return Grid(title="Dose series (P2, Table 2 and gains)", head=head, rows=rows, csv="dose_statistics.csv")
 
@@ -244,5 +244,8 @@ def _replicates(data: ReportData) -> Grid:
             )
     head = _head("standard deviation between runs", "observed", "net of item noise", "conditions × seeds")
     return Grid(
-        title="Replicates: how much a run differs from itself, in points", head=head, rows=rows, csv="replicates.csv"
+        title="Replicates: standard deviation between training seeds, in points",
+        head=head,
+        rows=rows,
+        csv="replicates.csv",
     )

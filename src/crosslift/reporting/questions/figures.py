@@ -22,7 +22,7 @@ VERDICT_LABELS = {
 
 
 def figures(analysed: list[Analysis]) -> list[Figure]:
-    """All figures in the order of the analyses: forest plots of the answers, then the figures of the analysis' tables."""
+    """All figures in the order of the analyses: forest plots of the answers, then figures of the tables."""
     found = []
     for number, one in enumerate(analysed):
         found += _forests(one, f"{one.kind}-{number}")
@@ -54,7 +54,7 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
     said = [word for word in VERDICT_LABELS.values() if word in set(rows["says"])]
     colour = alt.Color(
         "says:N",
-        scale=alt.Scale(domain=list(VERDICT_LABELS.values())),  # a verdict has its colour whichever others are there
+        scale=alt.Scale(domain=list(VERDICT_LABELS.values())),  # fixed colour per verdict
         legend=alt.Legend(title=None, orient="top", values=said) if said != [VERDICT_LABELS[""]] else None,
     )
     base = alt.Chart(alt.NamedData("rows"))
@@ -70,7 +70,7 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
     return Figure(
         name=name,
         title=measure[:1].upper() + measure[1:],
-        caption="Points are what the results say, lines 95 % intervals.",
+        caption="Points are estimates, lines 95 % intervals.",
         chart=chart,
         datasets={"rows": rows.drop("row")},
     )
@@ -93,7 +93,7 @@ def _curves(one: Analysis, name: str) -> Figure:
         .mark_line(point=True)
         .encode(
             x=alt.X("dose:Q", title="examples per language", scale=alt.Scale(type="symlog", constant=100)),
-            y=alt.Y("non_english:Q", title="mean of the other languages", scale=alt.Scale(zero=False)),
+            y=alt.Y("non_english:Q", title="mean of the non-English languages", scale=alt.Scale(zero=False)),
             color=alt.Color("setting:N", legend=alt.Legend(title=None, orient="top")),
             detail="mixture:N",
             tooltip=["run:N", "dose:Q", "non_english:Q", "english:Q", "seen:Q", "unseen:Q"],
@@ -121,8 +121,9 @@ def _curves(one: Analysis, name: str) -> Figure:
     return Figure(
         name=name,
         title="Scores against examples per language",
-        caption="One line per mixture; several lines of one panel start from the same configuration at dose 0. Bands: "
-        "where the plateau of a claim's curve may begin (95 %).",
+        caption="One line per mixture; lines of one panel have the same configuration at dose 0. Bands: 95 % interval "
+        "of "
+        "the start of the plateau, for curves with a claim about it.",
         chart=chart,
         datasets={"rows": rows},
     )
@@ -150,8 +151,8 @@ def _number(one: Analysis, name: str) -> Figure:
     )
     return Figure(
         name=name,
-        title="Score against the number of languages",
-        caption="The band is where the plateau may begin (95 %).",
+        title="Score against the number of training languages",
+        caption="The band is the 95 % interval of the start of the plateau.",
         chart=alt.layer(band, chart),
         datasets={"rows": one.tables["curve"], "plateau": pl.DataFrame({"low": [plateau.low], "high": [plateau.high]})},
     )
@@ -177,7 +178,9 @@ def _languages(one: Analysis, name: str) -> Figure:
     chart = alt.layer(
         base.mark_rect().encode(
             color=alt.Color(
-                "difference:Q", scale=alt.Scale(domain=[-most, most], range="diverging"), title="items more right"
+                "difference:Q",
+                scale=alt.Scale(domain=[-most, most], range="diverging"),
+                title="difference in correct items",
             ),
             tooltip=["language:N", "other:N", "difference:Q", "p_adjusted:Q"],
         ),
@@ -185,9 +188,10 @@ def _languages(one: Analysis, name: str) -> Figure:
     ).properties(width=30 * len(order), height=24 * len(order))
     return Figure(
         name=name,
-        title="Which languages differ",
-        caption="Items that only the row's language got right minus those that only the column's did. Languages are "
-        "ordered so that neighbours are alike in descent, syntax and script.",
+        title="Differences between languages",
+        caption="Items answered correctly only in the row's language minus items answered correctly only in the "
+        "column's. "
+        "Languages are ordered by similarity in genealogy, syntax and script.",
         chart=chart,
         datasets={"rows": rows},
     )
@@ -200,7 +204,7 @@ def _parts(one: Analysis, name: str) -> Figure:
         alt.Chart(alt.NamedData("rows"))
         .mark_bar(height=14)
         .encode(
-            x=alt.X("sd:Q", title="standard deviation that it explains"),
+            x=alt.X("sd:Q", title="standard deviation"),
             y=alt.Y("part:N", title=None, sort=one.tables["parts"]["part"].unique(maintain_order=True).to_list()),
             tooltip=["task:N", "part:N", "sd:Q"],
         )
@@ -209,9 +213,10 @@ def _parts(one: Analysis, name: str) -> Figure:
     )
     return Figure(
         name=name,
-        title="What scores vary with",
-        caption="Parts of the transfer model: the level of models and languages, the response to amounts and how it "
-        "differs between them, what mixtures and runs do to all languages alike, and the rest.",
+        title="Components of the transfer model",
+        caption="Standard deviation of each kernel of the transfer model: levels of models and languages, the "
+        "response to "
+        "amounts and its differences between them, effects of mixtures and runs on all languages, and noise.",
         chart=chart,
         datasets={"rows": one.tables["parts"]},
     )
@@ -233,9 +238,9 @@ def _shares(one: Analysis, name: str) -> Figure:
     )
     return Figure(
         name=name,
-        title="Where the differences lie",
-        caption="Shares of the variance that the fixed effects leave: which cell (model, task and language), which "
-        "run, the rest.",
+        title="Variance components",
+        caption="Shares of the variance not explained by the fixed effects: cell (model, task and language), run, and "
+        "residual.",
         chart=chart,
         datasets={"rows": one.tables["variance_shares"]},
     )
@@ -259,8 +264,8 @@ def _amounts(one: Analysis, name: str) -> Figure:
     )  # fmt: skip
     return Figure(
         name=name,
-        title="What the mixtures hold",
-        caption="The recommended mixture, what anyone would try, and the next best candidates.",
+        title="Composition of the mixtures",
+        caption="The recommended mixture, the baselines, and the next best candidates.",
         chart=chart,
         datasets={"rows": rows},
     )

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.recommendation.advice import POINTS, Advice, amounts_text, by_decreasing_amount
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.studies.study import Study
 from crosslift.transfer.answers import Analysis, Answer, Verdict, verdict
@@ -37,8 +38,9 @@ def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | N
         for tag, value in found.expected_by_language.items()
     ]  # fmt: skip
     answers.append(
-        Answer(question="Expected objective", about=advice.model, measure="points", value=POINTS * found.expected_objective,
-               low=POINTS * found.low, high=POINTS * found.high, runs=advice.runs, note="; ".join(found.caveats))
+        Answer(question="Expected objective", about=advice.model, measure="points",
+               value=POINTS * found.expected_objective, low=POINTS * found.low, high=POINTS * found.high,
+               runs=advice.runs, note="; ".join(found.caveats))
     )  # fmt: skip
     if (one := advice.validation) is not None:
         answers.append(
@@ -47,8 +49,8 @@ def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | N
                 measure="squared error saved, points squared", value=POINTS**2 * one.error_reduction[0],
                 low=POINTS**2 * one.error_reduction[1], high=POINTS**2 * one.error_reduction[2], runs=advice.runs,
                 verdict=verdict(one.error_reduction[1], one.error_reduction[2]),
-                note=f"root mean squared error {POINTS * one.rmse_model:.1f}; mean of the others {POINTS * one.rmse_mean:.1f}, "
-                f"nearest mixture {POINTS * one.rmse_nearest:.1f}",
+                note=f"root mean squared error {POINTS * one.rmse_model:.1f}; mean of the others "
+                f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}",
             )
         )  # fmt: skip
     mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.comparisons)]
@@ -62,10 +64,14 @@ def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | N
     head = PageHeader(
         eyebrow="Recommendation",
         title=study.name,
-        question=f"Which mixture of {advice.budget.amount:,.0f} for {advice.model}, judged by {advice.evaluation}?",
+        question=f"Which mixture with a budget of {advice.budget.amount:,.0f} for {advice.model}, evaluated by "
+        f"{advice.evaluation}?",
         facts=[
-            (f"{len(advice.runs)}", "runs behind it"),
-            (f"{found.probability_best:.2f}", "probability of being best or as good"),
+            (f"{len(advice.runs)}", "observed runs"),
+            (
+                f"{found.probability_best:.2f}",
+                f"probability of being within {POINTS * EQUIVALENCE_MARGIN:g} points of the best",
+            ),
         ],
         files=[("../index.html", "the study's report"), ("mixture.toml", "the mixture, to paste into a study file")],
         runs_file="../../runs.parquet",

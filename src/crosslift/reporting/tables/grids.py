@@ -52,7 +52,7 @@ def retention(data: ReportData) -> Grid | None:
     treatments if there are several. None without contrasts."""
     kept: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     means_last = frames.retention(data).sort(pl.col("mixture").str.starts_with("mean of "), maintain_order=True)
-    for row in means_last.iter_rows(named=True):  # a mean takes the place of its treatments
+    for row in means_last.iter_rows(named=True):  # the mean replaces its treatments
         key = tuple(row[column] for column in ("declared", "model", "evaluation"))
         kept.setdefault(key, {})[row["languages"]] = row
     if not kept:
@@ -69,7 +69,7 @@ def retention(data: ReportData) -> Grid | None:
         rows.append(cells)
     names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
     return Grid(
-        title="Kept of the control's score", head=header(*names, numbers=[3, 5]), rows=rows, csv="retention.csv"
+        title="Retention of the control's score", head=header(*names, numbers=[3, 5]), rows=rows, csv="retention.csv"
     )
 
 
@@ -210,7 +210,7 @@ def held_fixed(data: ReportData) -> Grid:
         for factor, held, values in frames.held_fixed(data).iter_rows()
     ]
     head = header("factor", "in all runs", "values")
-    return Grid(title="What was held fixed, and what varies", head=head, rows=rows, csv="held_fixed.csv")
+    return Grid(title="Fixed and varying factors", head=head, rows=rows, csv="held_fixed.csv")
 
 
 def cost(data: ReportData) -> Grid:
@@ -272,7 +272,7 @@ def checks(data: ReportData) -> Grid:
             ]
         )
     head = header("corpus", "check", "rows by language", "example")
-    return Grid(title="What checks of the corpora found", head=head, rows=rows, csv="checks.csv")
+    return Grid(title="Findings of the corpus checks", head=head, rows=rows, csv="checks.csv")
 
 
 def models(data: ReportData) -> Grid:

@@ -76,7 +76,7 @@ class ResampledPanel:
 
     @cached_property
     def run_positions(self) -> dict[tuple[str, str], list[int]]:
-        """Positions in the panel of each condition's runs; conditions whose runs are not all in the panel are omitted."""
+        """Positions of each condition's runs in the panel, for conditions with all runs in the panel."""
         position = {run: index for index, run in enumerate(self.panel.runs)}
         return {
             condition.key: [position[run] for run in condition.runs]

@@ -26,13 +26,13 @@ from crosslift.transfer.estimates.statement import Statement, rows_of_statements
 
 ESTIMATES = pl.Schema(
     {
-        "estimand": pl.String,  # of estimands.py: "score", "gain", "relative_to_english", "seen_unseen_gap" ...
-        "contrast": pl.String,  # readable: "pocket-m: cov-en-sw - en"
-        "declared": pl.String,  # name of the declared contrast; "" where the estimand has no control
-        "primary": pl.Boolean,  # is this the one number that its declared contrast was declared for?
+        "estimand": pl.String,  # in estimands.py: "score", "gain", "relative_to_english", "seen_unseen_gap" ...
+        "contrast": pl.String,  # label, "pocket-m: cov-en-sw - en"
+        "declared": pl.String,  # name of the declared contrast; "" if the estimand has no control
+        "primary": pl.Boolean,  # is this the primary estimate of its declared contrast?
         "model": pl.String,
         "mixture": pl.String,  # or "mean of 5" for the mean over the treatments of a contrast
-        "control": pl.String,  # mixture compared with; "" where the estimand has none
+        "control": pl.String,  # control mixture; "" if the estimand has none
         "setting": pl.String,
         "evaluation": pl.String,
         "task": pl.String,
@@ -44,11 +44,11 @@ ESTIMATES = pl.Schema(
         "level": pl.Float64,
         "num_items": pl.Int64,
         "num_clusters": pl.Int64,
-        "num_seeds": pl.Int64,  # the fewest of the conditions compared; untrained base models do not count
+        "num_seeds": pl.Int64,  # minimum over the trained conditions
         "p": pl.Float64,
         "p_adjusted": pl.Float64,
         "method": pl.String,
-        "note": pl.String,  # why null where value is null: "unseen: no such language", "3 errors: run again"
+        "note": pl.String,  # the reason if value is null: "unseen: no such language", "3 errors: run again"
     }
 )
 

@@ -80,14 +80,14 @@ def validate_tables(scores: pl.DataFrame, runs: pl.DataFrame) -> None:
         raise TransferError(f"the table of scores lacks the columns {', '.join(lacking)}: see crosslift.scores.SCORES")
     if unknown := sorted(set(scores["run"].unique()) - set(runs["run"])):
         raise TransferError(
-            f"scores of runs that the table of runs lacks: {abbreviated_list(unknown)}. Add them to runs."
+            f"scores of runs that the table of runs lacks: {abbreviated_list(unknown)}. Add them to the runs."
         )
     bad = scores.filter(pl.col("value").is_null() & (pl.col("status") != "error"))
     if bad.height:
         row = bad.row(0, named=True)
         raise TransferError(
             f"{bad.height} scores have no value and the status is not 'error', the first is {row['sample_id']} of "
-            f"{row['run']} ({row['status']}): what the model did wrong counts 0."
+            f"{row['run']} ({row['status']}): an answer that the model got wrong has the value 0."
         )
 
 
@@ -108,7 +108,9 @@ def panels(scores: pl.DataFrame, runs: pl.DataFrame) -> Iterator[Panel]:
     for (evaluation,), rows in sorted(scores.group_by("evaluation"), key=lambda pair: str(pair[0][0])):
         tasks = rows["task"].unique().to_list()
         if len(tasks) > 1:
-            raise TransferError(f"evaluation {evaluation} mixes the tasks {', '.join(sorted(tasks))}: one each.")
+            raise TransferError(
+                f"evaluation {evaluation} mixes the tasks {', '.join(sorted(tasks))}; an evaluation has one task."
+            )
         condition = pl.struct("model", "mixture")
         scored = runs.filter(pl.col("run").is_in(rows["run"].unique().implode()))
         expected = runs.filter(
@@ -126,7 +128,7 @@ def _panel(evaluation: str, task: str, metric: str, runs: tuple[str, ...], rows:
     items = rows.select("item_id", "cluster").unique().sort("item_id", "cluster")
     if items["item_id"].n_unique() < items.height:
         twice = items.filter(items["item_id"].is_duplicated())["item_id"][0]
-        raise TransferError(f"evaluation {evaluation}: item {twice} lies in two clusters; an item belongs to one.")
+        raise TransferError(f"evaluation {evaluation}: item {twice} is in two clusters; an item belongs to one.")
     clusters = sorted(items["cluster"].unique())
 
     shape = (len(runs), len(languages), items.height)
@@ -139,7 +141,7 @@ def _panel(evaluation: str, task: str, metric: str, runs: tuple[str, ...], rows:
     if (present > 1).any():
         run, tag, item = (int(index) for index in np.argwhere(present > 1)[0])
         raise TransferError(
-            f"evaluation {evaluation}: {metric} of item {items['item_id'][item]} in {languages[tag]} is there twice "
+            f"evaluation {evaluation}: {metric} of item {items['item_id'][item]} in {languages[tag]} occurs twice "
             f"for run {runs[run]}. A sample is scored once per run."
         )
     errors = rows["status"].to_numpy() == "error"

@@ -129,7 +129,7 @@ def largest_dose_gain(relative: Sequence[float], doses: Sequence[int]) -> float:
         ValueError: there is no dose of 0.
     """
     if 0 not in doses:
-        raise ValueError("a gain is measured from a dose of 0, and there is none")
+        raise ValueError("a gain is relative to a dose of 0, and there is none")
     return max(relative) - relative[list(doses).index(0)]
 
 
@@ -147,7 +147,7 @@ def seen_unseen_correlation(seen: Sequence[float], unseen: Sequence[float]) -> f
         ValueError: fewer than three doses.
     """
     if len(seen) < 3:
-        raise ValueError(f"a rank correlation over {len(seen)} doses says nothing")
-    if len(set(seen)) == 1 or len(set(unseen)) == 1:  # nothing varies, so there are no ranks
+        raise ValueError(f"a rank correlation needs at least 3 doses; there are {len(seen)}")
+    if len(set(seen)) == 1 or len(set(unseen)) == 1:  # ranks are undefined
         return math.nan
     return float(spearmanr(seen, unseen).statistic)

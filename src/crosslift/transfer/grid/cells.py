@@ -162,7 +162,7 @@ def cells(
                 )
             draws.append(means)
     table = pl.DataFrame(rows, schema=CELLS)
-    # In the order of the runs, whatever order panels have: figures and tables follow the study file.
+    # In the order of the runs, not of the panels: figures and tables follow the study file.
     order_of = {key: number for number, key in enumerate(facts)}
     number = pl.struct("model", "mixture").map_elements(
         lambda row: order_of[row["model"], row["mixture"]], return_dtype=pl.Int64

@@ -57,7 +57,7 @@ def cross_validate(observed: Observations, *, left_out: str = "mixture") -> Cros
     groups = observed.mixtures if left_out == "mixture" else observed.languages
     labels = np.unique(groups)
     if len(labels) < MIN_GROUPS:
-        raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. {MIN_GROUPS} are the least.")
+        raise TransferError(f"cross-validation needs at least {MIN_GROUPS} {left_out}s; there are {len(labels)}.")
     predicted = {
         name: fit_transfer_model(observed, features=features).predict_left_out(groups)
         for name, features in (("model", FEATURES), ("without", FEATURES_WITHOUT_SIMILARITY))

@@ -78,7 +78,7 @@ def _all_features(observed: Observations, names: Sequence[str]) -> np.ndarray:
 
 
 def _kernel_matrices(one: _KernelInputs, other: _KernelInputs) -> list[np.ndarray]:
-    """Kernel matrices with variance 1, in the order of COMPONENTS. Half of the language level is shared by similarity."""
+    """Kernel matrices with variance 1, in the order of COMPONENTS. Half of `language` is shared by similarity."""
     tags, others = sorted(set(one.languages)), sorted(set(other.languages))
     alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))
     language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]

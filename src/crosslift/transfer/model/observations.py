@@ -66,12 +66,12 @@ def observations_of(cells: pl.DataFrame) -> Observations:
         TransferError: amounts are missing, or a run has unequal numbers of languages and amounts.
     """
     if cells["amounts"].null_count():
-        raise TransferError("it is not known how much of each language the runs were trained on.")
+        raise TransferError("the amounts of the training languages are unknown for some runs.")
     labels: dict[tuple[tuple[str, int], ...], str] = {}
     mixtures = []
     for row in cells.select("languages", "amounts").iter_rows(named=True):
         if len(row["languages"]) != len(row["amounts"]):
-            raise TransferError("languages and amounts of a run are not as many.")
+            raise TransferError("a run has unequal numbers of languages and amounts.")
         key = tuple(sorted(zip(row["languages"], row["amounts"], strict=True)))
         mixtures.append(labels.setdefault(key, f"mixture {len(labels)}"))
     return Observations(

@@ -68,11 +68,11 @@ def fit_mixed_model(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.n
     y, design = np.asarray(y, dtype=float), np.asarray(design, dtype=float)
     num_rows, num_fixed = design.shape
     if num_rows <= num_fixed or np.linalg.matrix_rank(design) < num_fixed:
-        raise TransferError(f"{num_fixed} fixed effects cannot be told apart by {num_rows} rows. Leave some out.")
+        raise TransferError(f"{num_fixed} fixed effects are not identifiable from {num_rows} rows. Remove some.")
     sizes = {name: int(codes.max()) + 1 for name, codes in groups.items()}
     for name, size in sizes.items():
         if size < 2 or size >= num_rows:
-            raise TransferError(f"the random effect '{name}' has {size} levels in {num_rows} rows. Leave it out.")
+            raise TransferError(f"the random effect '{name}' has {size} levels in {num_rows} rows. Remove it.")
     cross = _cross_products(y, design, groups, sizes)
     levels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
     ratios = _best_ratios(cross, levels, len(sizes), num_rows, num_fixed)
@@ -127,7 +127,7 @@ def _best_ratios(
         found = optimize.minimize(deviance, start, method="L-BFGS-B", bounds=bounds, options=options)
         if (
             num_effects <= MAX_EFFECTS_REFINED
-        ):  # the simplex search sees what finite differences do not, but not in many dimensions
+        ):  # a simplex search is more precise than finite differences, but fails in many dimensions
             options = {"xatol": 1e-8, "fatol": 1e-10}
             found = optimize.minimize(deviance, found.x, method="Nelder-Mead", bounds=bounds, options=options)
         if best is None or found.fun < best.fun:
