@@ -23,8 +23,8 @@ from crosslift.reporting.html import theme
 from crosslift.streams import stream
 from crosslift.transfer.design.simulation import SimulationTruth, discordance, simulate
 from crosslift.transfer.estimates import resampling as resample
-from crosslift.transfer.estimates.conditions import Condition, Resampled
-from crosslift.transfer.estimates.number import combine, resampled_statistic
+from crosslift.transfer.estimates.conditions import Condition, ResampledPanel
+from crosslift.transfer.estimates.number import linear_combination, resampled_statistic
 from crosslift.transfer.estimates.panel import Panel
 
 ITEMS, NUM_LANGUAGES, CONDITIONS = 250, 11, 6
@@ -58,12 +58,12 @@ def study(truth: SimulationTruth, effect: float, seeds: int, number_of: int) -> 
     generator = stream(number_of, "calibration", f"{truth}", f"{seeds}", f"{effect}")
     effects = np.zeros(CONDITIONS)
     effects[1] = effect
-    made = simulate(truth, effects, seeds=seeds, languages=LEVELS, items=ITEMS, generator=generator)
+    made = simulate(truth, effects, num_seeds=seeds, languages=LEVELS, num_items=ITEMS, generator=generator)
     names = tuple(f"m{condition}.{seed}" for condition in range(CONDITIONS) for seed in range(seeds))
     panel = Panel(
         evaluation="e", task="t", metric="m", runs=names,
         languages=tuple(f"l{place:02}" for place in range(NUM_LANGUAGES)),
-        values=made.right.reshape(len(names), NUM_LANGUAGES, ITEMS),
+        values=made.correct.reshape(len(names), NUM_LANGUAGES, ITEMS),
         num_items=np.ones((NUM_LANGUAGES, ITEMS)),
         num_errors=np.zeros((len(names), NUM_LANGUAGES), dtype=int),
         missing=np.zeros((len(names), NUM_LANGUAGES), bool),
@@ -74,12 +74,12 @@ def study(truth: SimulationTruth, effect: float, seeds: int, number_of: int) -> 
                   runs=tuple(f"m{condition}.{seed}" for seed in range(seeds)))
         for condition in range(CONDITIONS)
     )  # fmt: skip
-    resampled = Resampled(panel=panel, conditions=known, num_resamples=1000, seed=number_of)
+    resampled = ResampledPanel(panel=panel, conditions=known, num_resamples=1000, seed=number_of)
     sides = [
         resampled_statistic(resampled, ("model", f"m{c}"), lambda means: means.mean(axis=0), linear=True)
         for c in (1, 0)
     ]
-    gain = combine(zip((1.0, -1.0), sides, strict=True))
+    gain = linear_combination(zip((1.0, -1.0), sides, strict=True))
     found = gain.interval(resampled, num_clusters=ITEMS, level=0.95)
     if seeds == 1:  # the runs are held: the truth is about these runs
         wanted = truth.accuracy_of_runs(effect, LEVELS, made.runs[1]) - truth.accuracy_of_runs(
@@ -90,9 +90,9 @@ def study(truth: SimulationTruth, effect: float, seeds: int, number_of: int) -> 
     else:
         wanted = truth.accuracy(effect, LEVELS) - truth.accuracy(0.0, LEVELS)
         p = float(resample.t_test_p_value(gain.value, found.standard_error, found.df))
-    one, other = made.right[1].ravel(), made.right[0].ravel()
+    one, other = made.correct[1].ravel(), made.correct[0].ravel()
     coins = np.sqrt(one.var() / one.size + other.var() / other.size)
-    pairs = (made.right[1] - made.right[0]).ravel()
+    pairs = (made.correct[1] - made.correct[0]).ravel()
     paired = pairs.std(ddof=1) / np.sqrt(pairs.size)
     z = stats.norm.ppf(0.975)
     return {
@@ -102,7 +102,7 @@ def study(truth: SimulationTruth, effect: float, seeds: int, number_of: int) -> 
         "rejected": float(p < 0.05),
         "rejected_paired": float(abs(gain.value) > z * paired),
         "width": found.high - found.low,
-        "discordance": discordance(made.right),
+        "discordance": discordance(made.correct),
         "null_is_true": float(abs(wanted) < 1e-12 or seeds > 1),
     }
 
@@ -173,7 +173,7 @@ def write(table: pl.DataFrame, num_studies: int) -> None:
     chart = chart.facet(column=alt.Column("seeds:N", title=None), data=alt.NamedData("rows"))
     spec = chart.to_dict(validate=False)
     spec["datasets"] = {"rows": long.to_dicts()}
-    spec["config"] = theme.config(theme.LIGHT) | {"background": "white"}
+    spec["config"] = theme.vega_config(theme.LIGHT) | {"background": "white"}
     (DOCS / "figures").mkdir(exist_ok=True)
     (DOCS / "figures" / "calibration.svg").write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
 

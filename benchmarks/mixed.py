@@ -19,7 +19,6 @@ import polars as pl
 import statsmodels.formula.api as smf
 
 from crosslift.importing.mapping import load_import
-from crosslift.importing.results import read
 from crosslift.streams import stream
 from crosslift.transfer.variance.mixed_model import MixedModelFit, fit_mixed_model, level_codes
 
@@ -37,7 +36,7 @@ def simulated() -> pl.DataFrame:
 
 def items_of_languages(data: Path) -> pl.DataFrame:
     """mCoT: right or wrong by item and language; English or not."""
-    scores = read(load_import(EXAMPLES / "mcot-items.toml", data=data)).scores
+    scores = read_results(load_import(EXAMPLES / "mcot-items.toml", data=data)).scores
     english = (scores["language"] == "en").cast(pl.Float64)
     return pl.DataFrame({"y": scores["value"], "x": english, "first": scores["item_id"], "second": scores["language"]})
 
@@ -45,7 +44,7 @@ def items_of_languages(data: Path) -> pl.DataFrame:
 def languages_of_runs(data: Path) -> pl.DataFrame:
     """51 runs on 1 to 52 languages: accuracy by run and language, seen or not; in units near 1, where statsmodels
     converges."""
-    table = read(load_import(EXAMPLES / "number-of-languages.toml", data=data)).table().filter(task="xcopa")
+    table = read_results(load_import(EXAMPLES / "number-of-languages.toml", data=data)).table().filter(task="xcopa")
     seen = table.select(pl.col("language").is_in(pl.col("languages")).cast(pl.Float64)).to_series()
     return pl.DataFrame(
         {"y": (table["value"] - 0.55) / 0.05, "x": seen, "first": table["language"], "second": table["run"]}
@@ -55,9 +54,9 @@ def languages_of_runs(data: Path) -> pl.DataFrame:
 def _least_squares(x: np.ndarray, first: np.ndarray, second: np.ndarray, fit: MixedModelFit) -> np.ndarray:
     """Standard errors sqrt(diag((X' V^-1 X)^-1)) with V as a whole matrix."""
     design = np.column_stack([np.ones(len(x)), x])
-    covariance = fit.residual**2 * np.eye(len(x))
+    covariance = fit.residual_sd**2 * np.eye(len(x))
     for name, codes in (("first", first), ("second", second)):
-        covariance += fit.deviations[name] ** 2 * (codes[:, None] == codes[None, :])
+        covariance += fit.standard_deviations[name] ** 2 * (codes[:, None] == codes[None, :])
     return np.sqrt(np.diag(np.linalg.inv(design.T @ np.linalg.solve(covariance, design))))
 
 
@@ -91,9 +90,9 @@ def main() -> None:
         mine = [
             *ours.coefficients,
             *ours.standard_errors,
-            ours.deviations["first"],
-            ours.deviations["second"],
-            ours.residual,
+            ours.standard_deviations["first"],
+            ours.standard_deviations["second"],
+            ours.residual_sd,
         ]
         other = [*theirs.fe_params, *theirs.bse_fe, *np.sqrt(theirs.vcomp), np.sqrt(theirs.scale)]
         print(

@@ -101,7 +101,7 @@ def main() -> None:
             generator = stream(number, "benchmark", task)
             kept = generator.choice(len(names), size=len(names) // 4, replace=False)
             rows = np.flatnonzero(np.isin(whole.runs, [names[place] for place in kept]))
-            fitted = fit_transfer_model(whole.take(rows), start=start, max_steps=25)
+            fitted = fit_transfer_model(whole.take(rows), initial_log_variances=start, max_iterations=25)
             start = fitted.log_variances
             for model in sorted(set(fitted.observed.models)):
                 found = recommend(fitted, model, objective, budget, candidates=amounts, seed=number)
@@ -197,10 +197,10 @@ def regrets_of(
     regrets, start = [], None
     while True:
         rows = np.flatnonzero(np.isin(here.mixtures, [mixtures[place] for place in done]))
-        fitted = fit_transfer_model(here.take(rows), start=start, max_steps=15)
+        fitted = fit_transfer_model(here.take(rows), initial_log_variances=start, max_iterations=15)
         if done:
             start = fitted.log_variances
-            value = objective.value(fitted.expected(amounts, model, objective.languages))
+            value = objective.value(fitted.predict_mean(amounts, model, objective.languages))
             regrets.append(best - truth[model, mixtures[int(value.argmax())]])
         if len(done) == length:
             return np.array(regrets)

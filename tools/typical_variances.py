@@ -35,7 +35,7 @@ def main() -> None:
         cells = scores.filter(task=task, metric=metric).group_by("run", "language").agg(pl.col("value").mean())
         cells = cells.join(runs.filter(setting=task), on="run").sort("run", "language")
         fitted = fit_transfer_model(
-            observations_of(cells), typical=np.full(len(COMPONENTS) + 1, FAINT), precision=UNBOUND
+            observations_of(cells), prior_log_variances=np.full(len(COMPONENTS) + 1, FAINT), prior_precision=UNBOUND
         )
         found.append(fitted.log_variances)
         sys.stdout.write(f"{task} {np.round(fitted.log_variances, 1).tolist()}\n")

@@ -11,7 +11,7 @@ import pytest
 from crosslift.errors import TransferError
 from crosslift.importing.ask import run_analyses
 from crosslift.importing.mapping import load_import
-from crosslift.importing.results import read
+from crosslift.importing.results import read_results
 
 MAPPING = """
 name = "logs"
@@ -52,7 +52,7 @@ def write_logs(folder: Path, gains: dict[str, float], *, items: int = 120) -> No
 def test_every_run_is_compared_with_the_control_over_the_same_items(tmp_path: Path):
     write_logs(tmp_path, {"english": 0.0, "more": 0.2, "same": 0.0, "worse": -0.2})
     mapping = load_import(tmp_path / "m.toml")
-    (one,) = run_analyses(mapping, read(mapping), say=lambda line: None)
+    (one,) = run_analyses(mapping, read_results(mapping), say=lambda line: None)
     verdicts = {answer.question: answer for answer in one.answers}
     assert verdicts["more beats english"].verdict == "supported"
     assert verdicts["same beats english"].verdict == "cannot tell" and verdicts["same beats english"].value == 0
@@ -72,9 +72,9 @@ def test_holes_and_two_controls_are_errors(tmp_path: Path):
     file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
     mapping = load_import(tmp_path / "m.toml")
     with pytest.raises(TransferError, match="120 items, and more in sw has 119"):
-        run_analyses(mapping, read(mapping), say=lambda line: None)
+        run_analyses(mapping, read_results(mapping), say=lambda line: None)
     write_logs(tmp_path, {"english": 0.0, "more": 0.2})
     (tmp_path / "m.toml").write_text(MAPPING.replace('run = "english"', 'setting = ""'))
     mapping = load_import(tmp_path / "m.toml")
     with pytest.raises(TransferError, match="are both the control"):
-        run_analyses(mapping, read(mapping), say=lambda line: None)
+        run_analyses(mapping, read_results(mapping), say=lambda line: None)

@@ -9,7 +9,7 @@ import pytest
 
 from crosslift.importing.ask import run_analyses
 from crosslift.importing.mapping import load_import
-from crosslift.importing.results import read
+from crosslift.importing.results import read_results
 from crosslift.transfer.answers import Answer
 
 EXAMPLES = places.REPOSITORY / "examples"
@@ -24,7 +24,9 @@ def answers(name: str, *kinds: str) -> list[Answer]:
         from dataclasses import replace
 
         mapping = replace(mapping, analyses=tuple(one for one in mapping.analyses if one["kind"] in kinds))
-    return [answer for one in run_analyses(mapping, read(mapping), say=lambda line: None) for answer in one.answers]
+    return [
+        answer for one in run_analyses(mapping, read_results(mapping), say=lambda line: None) for answer in one.answers
+    ]
 
 
 def test_the_second_studys_tables_give_these_numbers_and_not_those():
@@ -93,5 +95,5 @@ def test_mixtures_are_compared_over_the_same_languages_or_not_at_all():
     claim = dict(mapping.analyses[0]["claims"][-1])
     del claim["languages"]
     wrong = replace(mapping, analyses=({"kind": "doses", "claims": [claim | {"measure": "unseen"}]},))
-    with pytest.raises(TransferError, match="over other languages on the two sides"):
-        run_analyses(wrong, read(mapping), say=lambda line: None)
+    with pytest.raises(TransferError, match="over different languages on the two sides"):
+        run_analyses(wrong, read_results(mapping), say=lambda line: None)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from crosslift.cli import app
 from crosslift.errors import StudyError, TransferError
 from crosslift.importing.mapping import load_import
-from crosslift.importing.results import Results, read
+from crosslift.importing.results import Results, read_results
 
 MAPPING = """
 name = "toy"
@@ -51,7 +51,7 @@ a,1,eng swh,ht,20
 def results_of(folder: Path, mapping: str = MAPPING, rows: str = ROWS) -> Results:
     (folder / "m.toml").write_text(mapping)
     (folder / "scores.csv").write_text(rows)
-    return read(load_import(folder / "m.toml"))
+    return read_results(load_import(folder / "m.toml"))
 
 
 def test_a_table_becomes_runs_and_cells(tmp_path: Path):
@@ -78,7 +78,7 @@ def test_items_become_scores(tmp_path: Path):
     ("change", "rows", "says"),
     [
         (('value = "score"', 'value = "points"'), ROWS, "no column points"),
-        (("", ""), ROWS + "a,0,eng swh,eng,50\n", "2 rows tell of the same cell"),
+        (("", ""), ROWS + "a,0,eng swh,eng,50\n", "2 rows are of the same cell"),
         (("", ""), ROWS.replace("eng swh,swa", "eng,swa"), "differ in mixture, trained"),
         (("", ""), ROWS.replace("swa", "swaheli"), "'swaheli' is not a language's code"),
         (("", ""), ROWS.replace("25\n", "high\n"), "not all values are numbers"),
@@ -130,7 +130,7 @@ def test_samples_of_lm_eval(tmp_path: Path):
         json.dumps({"doc_id": 0, "filter": "none", "metrics": ["acc"], "acc": 1.0}) + "\n"
     )
     (tmp_path / "m.toml").write_text(LM_EVAL.replace("[columns]", '[columns]\nitem = "item"'))
-    found = read(load_import(tmp_path / "m.toml"))
+    found = read_results(load_import(tmp_path / "m.toml"))
     assert found.scores.select("run", "language", "item_id", "metric", "value").rows()[1] == (
         "org__model", "en", "1", "exact_match", 1.0,
     )  # fmt: skip
@@ -145,7 +145,7 @@ def test_means_of_lm_eval_where_there_are_no_samples(tmp_path: Path):
     (folder / "results_2026-11-21T12-30-00.1.json").write_text(json.dumps(told))
     more = '[columns]\nnum_items = "num_items"\nstandard_error = "standard_error"'
     (tmp_path / "m.toml").write_text(LM_EVAL.replace("[columns]", more))
-    found = read(load_import(tmp_path / "m.toml"))
+    found = read_results(load_import(tmp_path / "m.toml"))
     assert found.cells.select("run", "language", "value", "num_items", "standard_error").rows() == [
         ("org/model", "sw", 0.25, 250, 0.03)
     ]
@@ -170,7 +170,7 @@ def test_logs_of_inspect(tmp_path: Path, zipped: bool):
     mapping = LM_EVAL.replace("lm_eval", "inspect").replace('"out"', '"logs"').replace("mgsm_direct_", "mgsm_")
     mapping = mapping.replace('task = "filter"', 'task = "task_name"\nitem = "item"')
     (tmp_path / "m.toml").write_text(mapping)
-    found = read(load_import(tmp_path / "m.toml"))
+    found = read_results(load_import(tmp_path / "m.toml"))
     assert found.scores.select("run", "item_id", "value", "status").rows() == [
         ("mockllm/model", "0", 1.0, "scored"),
         ("mockllm/model", "1", 0.0, "scored"),
@@ -198,7 +198,7 @@ def test_logs_that_are_compressed_with_zstandard(tmp_path: Path):
     file.write_bytes(bytes(data))
     mapping = LM_EVAL.replace("lm_eval", "inspect").replace('"out"', '"a.eval"').replace("mgsm_direct_", "mgsm_")
     (tmp_path / "m.toml").write_text(mapping.replace('task = "filter"', 'task = "task_name"\nitem = "item"'))
-    found = read(load_import(tmp_path / "m.toml"))
+    found = read_results(load_import(tmp_path / "m.toml"))
     assert found.scores.select("item_id", "language", "value").rows() == [("7", "sw", 0.5)]
 
 

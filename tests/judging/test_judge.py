@@ -66,16 +66,18 @@ def site_of(folder: Path, server: FaultyServer) -> Path:
     return path
 
 
-def run(graph: StepGraph, server: FaultyServer, rival: str | None = None) -> pl.DataFrame:
+def run(graph: StepGraph, server: FaultyServer, baseline: str | None = None) -> pl.DataFrame:
     judge = load_judge(site_of(graph.store.folder, server))
-    assert judge_study(graph, "math", judge, rival=rival, say=lambda line: None) == 0
+    assert judge_study(graph, "math", judge, baseline=baseline, say=lambda line: None) == 0
     scores = graph.store.scores()
     assert set(scores.filter(pl.col("metric") == "judge", language="es")["status"]) <= {
         "wrong_language",
         "truncated",
         "unparsed",
     }
-    return scores.filter(language="en").filter(pl.col("metric") == ("judge" if rival is None else f"wins_over_{rival}"))
+    return scores.filter(language="en").filter(
+        pl.col("metric") == ("judge" if baseline is None else f"wins_over_{baseline}")
+    )
 
 
 def test_ratings_stand_beside_the_scores_and_failures_are_not_asked_about(graph: StepGraph):
@@ -96,10 +98,10 @@ def test_ratings_stand_beside_the_scores_and_failures_are_not_asked_about(graph:
 
 
 def test_a_win_is_what_both_orders_agree_on(graph: StepGraph):
-    rival = next(name for name in graph.states() if name.startswith("tiny.m0"))
+    baseline = next(name for name in graph.states() if name.startswith("tiny.m0"))
     with serving(likes_good_answers) as server:
-        found = run(graph, server, rival)
-    assert rival not in found["run"].unique().to_list()
+        found = run(graph, server, baseline)
+    assert baseline not in found["run"].unique().to_list()
     m1 = found.filter(pl.col("run").str.starts_with("tiny.m1"))
     assert m1["value"].to_list() == [0.0] * 3 + [1.0] * 47
     base = found.filter(pl.col("run").str.ends_with("base"))  # a judge who likes the first place only has no opinion
@@ -111,7 +113,7 @@ def test_a_judge_without_verdicts_gives_no_score_and_is_reminded_first(graph: St
         lambda text: "Well.\nRating: 3" if "Reminder 2" in text and "number 7 " in text else "Well."
     ) as server:
         judge = load_judge(site_of(graph.store.folder, server))
-        missing = judge_study(graph, "math", judge, rival=None, say=lambda line: None)
+        missing = judge_study(graph, "math", judge, baseline=None, say=lambda line: None)
     found = graph.store.scores().filter(
         pl.col("metric") == "judge", pl.col("language") == "en", pl.col("run").str.starts_with("tiny.m0")
     )
@@ -126,7 +128,7 @@ def test_the_command_says_what_is_wrong(graph: StepGraph):
         said = CliRunner().invoke(app, ["judge", str(folder), "maths", "--site", str(site)])
         assert isinstance(said.exception, StudyError) and "Did you mean 'math'" in str(said.exception)
         said = CliRunner().invoke(app, ["judge", str(folder), "math", "--site", str(site), "--against", "nobody"])
-        assert isinstance(said.exception, StudyError) and "no run" in str(said.exception)
+        assert isinstance(said.exception, StudyError) and "not a run" in str(said.exception)
     site.write_text('[judge]\nbase_urk = "x"\n')
     with pytest.raises(StudyError) as error:
         load_judge(site)

@@ -60,7 +60,7 @@ def test_the_model_predicts_what_it_has_not_seen_and_knows_where_it_does_not_kno
     mean, covariance = fitted.predict([mixture], "one", LANGUAGES)
     wanted = [0.3 + rise * np.log1p(amount / 100) for rise, amount in ((0.04, 0), (0.04, 300), (0.04, 0), (0.08, 300))]
     assert mean == pytest.approx(wanted, abs=0.03)
-    assert fitted.expected([mixture], "one", LANGUAGES)[0] == pytest.approx(mean)
+    assert fitted.predict_mean([mixture], "one", LANGUAGES)[0] == pytest.approx(mean)
     far = fitted.predict([{"sw": 90_000.0}], "one", ["sw"])[1]
     assert far[0, 0] > 4 * covariance[3, 3]
 
@@ -74,13 +74,13 @@ def test_whole_mixtures_left_out_are_predicted_better_than_by_plain_rules():
 def test_leaving_out_at_one_fit_is_leaving_out_with_fits_of_their_own():
     observed = planted(models=("one",), mixtures=9)
     fitted = fit_transfer_model(observed)
-    together = fitted.without(observed.mixtures)
+    together = fitted.predict_left_out(observed.mixtures)
     apart = np.empty_like(together)
     for label in set(observed.mixtures):
         out = observed.mixtures == label
-        rest = fit_transfer_model(observed.take(np.flatnonzero(~out)), start=fitted.log_variances)
+        rest = fit_transfer_model(observed.take(np.flatnonzero(~out)), initial_log_variances=fitted.log_variances)
         tags = observed.languages[out]
-        apart[out] = rest.expected([observed.amounts[label]], "one", list(tags))[0]
+        apart[out] = rest.predict_mean([observed.amounts[label]], "one", list(tags))[0]
     errors = [np.sqrt(np.mean((one - observed.values) ** 2)) for one in (together, apart)]
     assert errors[0] == pytest.approx(errors[1], rel=0.1, abs=0.002)
 
@@ -90,8 +90,8 @@ def test_the_recommended_mixture_puts_the_budget_where_it_gains_most():
     found = recommend(fitted, "one", Objective(languages=LANGUAGES), Budget(amount=1200, languages=LANGUAGES))
     assert sum(found.amounts.values()) == pytest.approx(1200)
     assert found.amounts["sw"] == max(found.amounts.values()) and len(found.amounts) == 4
-    assert {one.name for one in found.against} == {"the same of every language", "the best mixture tried"}
-    assert 0 <= found.p_best <= 1 and found.low < found.expected < found.high
+    assert {one.name for one in found.comparisons} == {"the same of every language", "the best mixture tried"}
+    assert 0 <= found.probability_best <= 1 and found.low < found.expected < found.high
 
 
 def test_costs_bounds_and_weights_change_what_is_recommended():
@@ -126,8 +126,10 @@ def test_the_next_run_is_the_one_that_can_change_the_choice():
     tried = list(fitted.observed.amounts.values())
     strange = {"th": 2000.0, "sw": 900.0, "de": 900.0, "en": 900.0}  # as good as the best, with a language never held
     dull = {"de": 110.0}  # never held either, and far from the best
-    expected = fitted.expected(tried, "one", LANGUAGES).mean(axis=1)
-    order = knowledge_gradient_batch(fitted, "one", Objective(languages=LANGUAGES), [*tried, strange, dull], size=10)
+    expected = fitted.predict_mean(tried, "one", LANGUAGES).mean(axis=1)
+    order = knowledge_gradient_batch(
+        fitted, "one", Objective(languages=LANGUAGES), [*tried, strange, dull], batch_size=10
+    )
     places = [place for place, _ in order]
     assert places[0] == 8 and set(places[1:3]) == set(np.argsort(-expected)[:2].tolist())
     assert dict(order)[9] < 0.3 * order[0][1]
@@ -136,7 +138,7 @@ def test_the_next_run_is_the_one_that_can_change_the_choice():
 def test_before_anything_is_known_the_first_run_is_broad_and_large():
     nothing = fit_transfer_model(planted().take(np.zeros(0, dtype=int)))
     runs = [{"en": 100.0}, {"en": 900.0}, dict.fromkeys(LANGUAGES, 225.0), {"sw": 100.0}]
-    order = knowledge_gradient_batch(nothing, "one", Objective(languages=LANGUAGES), runs, size=4)
+    order = knowledge_gradient_batch(nothing, "one", Objective(languages=LANGUAGES), runs, batch_size=4)
     assert [place for place, _ in order[:2]] == [2, 1]
 
 
@@ -152,12 +154,12 @@ def test_a_model_that_was_never_observed_is_told_from_the_others_and_less_surely
 
 def test_too_little_to_learn_from_is_refused():
     alone = fit_transfer_model(planted(models=("one",), mixtures=1))
-    with pytest.raises(TransferError, match="runs of 1 mixtures teach nothing"):
+    with pytest.raises(TransferError, match="at least 2 mixtures; there are 1"):
         recommend(alone, "one", Objective(languages=LANGUAGES), Budget(amount=600, languages=LANGUAGES))
     cells = pl.DataFrame(
         {"value": [0.1], "run": ["a"], "model": ["m"], "language": ["en"], "languages": [["en"]], "amounts": [None]}
     )
-    with pytest.raises(TransferError, match="not known how much"):
+    with pytest.raises(TransferError, match="amounts of the training languages are unknown"):
         observations_of(cells)
 
 
@@ -181,8 +183,8 @@ def test_levels_that_grow_with_size_are_found():
     grown = observed.values + np.array([0.05 * sizes[model] for model in observed.models])
     fitted = fit_transfer_model(replace(observed, values=grown, sizes=sizes))
     plain = fit_transfer_model(replace(observed, values=grown))
-    assert fitted.in_words()["size"] > 0.04
+    assert fitted.component_deviations()["size"] > 0.04
     larger = fit_transfer_model(replace(observed, values=grown, sizes=sizes | {"m5": 5.0}))
-    levels = [larger.expected([{"en": 300.0}], model, LANGUAGES).mean() for model in ("m4", "m5")]
+    levels = [larger.predict_mean([{"en": 300.0}], model, LANGUAGES).mean() for model in ("m4", "m5")]
     assert levels[1] > levels[0] + 0.02  # a model that was never trained, by its size
     assert fitted.log_likelihood > plain.log_likelihood

@@ -6,12 +6,12 @@ import pytest
 from crosslift.reporting.figures import registry as figures
 from crosslift.reporting.figures.by_amount import score_by_dose
 from crosslift.reporting.figures.transfer_matrix import transfer_heat_map
-from crosslift.reporting.html.embed import draw
+from crosslift.reporting.html.embed import render_figure
 
 
 @pytest.mark.parametrize("make", figures.FIGURES, ids=lambda make: make.__name__)
 def test_every_figure_is_drawn_from_the_synthetic_study(data, make):
-    drawn = draw(make(data))
+    drawn = render_figure(make(data))
     assert drawn.svg.startswith("<svg") and drawn.spec["datasets"]
     assert "NaN" not in drawn.svg and "undefined" not in drawn.svg
 

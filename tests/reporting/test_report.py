@@ -82,7 +82,7 @@ def test_report_made_twice_has_the_same_bytes(data, page, tmp_path):
 
 def test_study_name_cannot_break_out_of_the_page(data):
     named = replace(data, study=replace(data.study, name="</script><script>alert(1)</script>"))
-    undrawn = [report.Drawn(figure=replace(make(named), chart=None)) for make in report.FIGURES]
+    undrawn = [report.RenderedFigure(figure=replace(make(named), chart=None)) for make in report.FIGURES]
     assert "<script>alert(1)" not in report.render(named, undrawn)
 
 

@@ -3,7 +3,6 @@ from dataclasses import replace
 import polars as pl
 
 from crosslift.reporting import sentences
-from crosslift.reporting.wording import points_text
 
 
 def forced(data, **limits):
@@ -23,22 +22,24 @@ def test_cannot_tell_names_both_ends(data):
     found = sentences.conclusions(forced(data, value=0.01, low=-0.021, high=0.043))
     assert {answer.verdict for answer in found} == {"cannot tell"}
     assert "A loss of 2.1 and a gain of 4.3 points" in found[0].finding
-    assert "left open: the study cannot tell" in sentences.headline(found)
+    assert "undecided: the study cannot tell" in sentences.headline(found)
 
 
 def test_claim_that_correction_takes_away_says_so(data):
     found = sentences.conclusions(forced(data, value=0.03, low=0.001, high=0.06, p_adjusted=0.2))
-    assert not any(answer.survives for answer in found) and "do not survive correction" in sentences.headline(found)
+    assert not any(
+        answer.survives_correction for answer in found
+    ) and "do not survive correction" in sentences.headline(found)
 
 
 def test_error_is_told_and_leaves_the_statement_open(broken):
     found = sentences.conclusions(broken)
     assert found[0].verdict == "not estimated" and "3 errors: run again" in found[0].finding
-    assert "3 failed by an error of the program" in sentences.failures(broken)
+    assert "3 failed because of a program error" in sentences.failures(broken)
 
 
-def test_study_without_primary_contrast_says_that_nothing_was_asked_in_advance(data):
-    assert "suggestion" in sentences.headline([])
+def test_study_without_primary_contrast_is_exploratory(data):
+    assert "exploratory" in sentences.headline([])
 
 
 def test_confounds_name_the_volume_that_is_not_held_fixed(data):
@@ -49,6 +50,6 @@ def test_confounds_name_the_volume_that_is_not_held_fixed(data):
 
 
 def test_points_have_a_true_minus_sign_and_no_negative_zero():
-    assert points_text(-0.0312, signed=True) == "−3.1"
-    assert points_text(-0.0001, signed=True) == "0.0" == points_text(0.0, signed=True)
-    assert points_text(0.5, signed=True) == "+50.0"
+    assert sentences.points_text(-0.0312, signed=True) == "−3.1"
+    assert sentences.points_text(-0.0001, signed=True) == "0.0" == sentences.points_text(0.0, signed=True)
+    assert sentences.points_text(0.5, signed=True) == "+50.0"

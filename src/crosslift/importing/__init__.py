@@ -1,1 +1,1 @@
-"""Results that were made elsewhere: read into the tables that statistics read, and asked the same questions."""
+"""Imported results: reading the results of other tools into crosslift's tables, and analysing them."""

@@ -1,4 +1,4 @@
-"""The questions of a mapping, one after the other."""
+"""Running the analyses of a mapping."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from collections.abc import Callable
 
 from crosslift.discover import member
 from crosslift.errors import StudyError
-from crosslift.importing.mapping import Import
+from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.results import Results
 from crosslift.studies.parsing.problems import Problems
 from crosslift.transfer.answers import Analysis, Answer
 
 
-def run_analyses(mapping: Import, results: Results, *, say: Callable[[str], None]) -> list[Analysis]:
-    """Run every analysis and say each answer in a line.
+def run_analyses(mapping: ImportMapping, results: Results, *, say: Callable[[str], None]) -> list[Analysis]:
+    """Run all analyses of a mapping and report each answer in one line.
+
+    Args:
+        mapping: the mapping.
+        results: its results.
+        say: receives the lines.
 
     Raises:
-        StudyError: an analysis has options that it does not know; all are named.
-        TransferError: the results lack what an analysis needs.
+        StudyError: an analysis has unknown options; all are listed.
+        TransferError: the results lack what an analysis requires.
     """
     problems = Problems(mapping.name)
     modules = [(member("analysis", one["kind"]), one) for one in mapping.analyses]
@@ -39,7 +44,7 @@ def run_analyses(mapping: Import, results: Results, *, say: Callable[[str], None
 
 
 def summary_line(answer: Answer) -> str:
-    """One line for people."""
+    """One line for the terminal: the question, the estimate with its interval, the published value and the verdict."""
     if answer.value is None:
         number = "no number"
     else:

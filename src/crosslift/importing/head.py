@@ -1,14 +1,14 @@
-"""What stands above the answers of imported results."""
+"""The header of the page about imported results."""
 
 from __future__ import annotations
 
-from crosslift.importing.mapping import Import
+from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.results import Results
 from crosslift.reporting.questions.page import PageHeader
 
 
-def page_header(mapping: Import, results: Results) -> PageHeader:
-    """Title, numbers and files."""
+def page_header(mapping: ImportMapping, results: Results) -> PageHeader:
+    """Title, question, counts and files of imported results."""
     facts = [
         (f"{results.runs.height:,}", "runs"),
         (f"{results.cells.height:,}", "cells"),
@@ -22,7 +22,7 @@ def page_header(mapping: Import, results: Results) -> PageHeader:
         facts.append((f"{results.scores.height:,}", "answers"))
         files.append(("scores.parquet", "one score per sample"))
     licence = f" (licence: {mapping.licence})" if mapping.licence else ""
-    files.append(("manifest.json", f"where they are from{licence}"))
+    files.append(("manifest.json", f"provenance{licence}"))
     return PageHeader(
         eyebrow="Imported results",
         title=mapping.name,

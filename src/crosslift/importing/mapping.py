@@ -1,27 +1,28 @@
-"""A mapping says where results lie and what their columns mean: one TOML file, with the questions that they are asked.
+"""A mapping describes where results are stored and what their columns mean. It is a TOML file and also lists the
+analyses.
 
 name = "mathoctopus"
 licence = "none stated"
 
 [source]
 format = "table"                      # or "lm_eval", "inspect"
-path = "results/scores.csv"           # below --data, else below this file
+path = "results/scores.csv"           # relative to --data, else to this file
 where = { task = ["mgsm"] }           # rows that are kept
 join = { path = "runs.csv", on = "run" }
 unit = 100                            # values are divided by it
-pattern = "mgsm_(?P<language>\\w+)"    # of lm_eval and inspect: what names of tasks hold
+pattern = "mgsm_(?P<language>\\w+)"    # lm_eval and inspect: named groups in names of tasks
 separator = " "                       # between the codes in `trained`
 
-[columns]                             # ours = theirs; a text with {braces} is filled in row by row
+[columns]                             # our column = column of the source, or a template with {columns}
 run = "{model_group} {system}"
 language = "lang"
 value = "score"
-trained = "train_langs"               # languages trained on
+trained = "train_langs"               # training languages
 
-[constants]                           # ours = the same for all rows
+[constants]                           # our column = value for all rows
 task = "math"
 
-[recode.language]                     # theirs = ours, of any column
+[recode.language]                     # code of the source = our code, for any column
 jp = "ja"
 
 [[analyses]]
@@ -42,32 +43,45 @@ from crosslift.studies.parsing.problems import Problems, read_toml
 from crosslift.studies.parsing.schema import Real, Table, Text
 
 RUN_COLUMNS = ("run", "model", "mixture", "setting", "seed", "num_parameters", "trained", "dose", "amount")
-"""Of a run. `trained`: codes of languages in one text. `amount`: items per language, one number for each run."""
+"""Columns of a run. `trained`: codes of its training languages in one text; `amount`: items per training language."""
 CELL_COLUMNS = ("evaluation", "task", "metric", "language", "value", "num_items", "standard_error", "item", "cluster")
-NEEDED = ("run", "task", "language", "value")
+"""Columns of a cell: a score with its evaluation, language and, optionally, item."""
+REQUIRED_COLUMNS = ("run", "task", "language", "value")
+"""Columns that a mapping must define for the format "table"."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Import:
-    """A mapping as read, with its paths resolved."""
+class ImportMapping:
+    """A parsed mapping with resolved paths; see the module's docstring for its keys."""
 
     name: str
     question: str
     licence: str
     format: str
     root: Path
-    """Where paths of the mapping begin."""
+    """Folder that paths of the mapping are relative to."""
     path: Path
+    """File or folder of the results."""
     where: dict[str, list[Any]]
+    """Column -> values of the rows that are kept."""
     without: dict[str, list[Any]]
+    """Column -> values of the rows that are removed."""
     join: tuple[Path, str] | None
+    """A second table of facts about runs, and the column to join on."""
     unit: float
+    """Values are divided by it."""
     separator: str
+    """Separator of the codes in the column `trained`."""
     pattern: str | None
+    """Regular expression with named groups for names of tasks."""
     columns: dict[str, str]
+    """Our column -> column of the source, or a template with {columns}."""
     constants: dict[str, Any]
+    """Our column -> value for all rows."""
     recode: dict[str, dict[str, str]]
+    """Our column -> (code of the source -> our code)."""
     analyses: tuple[dict[str, Any], ...]
+    """One table of options per analysis, with its `kind`."""
 
 
 class JoinTable(Table):
@@ -77,7 +91,7 @@ class JoinTable(Table):
 
 class SourceTable(Table):
     format: Text = "table"
-    path: Text = Field(description="file or folder, below --data or else below this file")
+    path: Text = Field(description="file or folder, relative to --data, else to this file")
     where: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
     without: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
     join: JoinTable | None = None
@@ -103,11 +117,12 @@ class ImportTable(Table):
     analyses: list[AnalysisTable] = Field(default_factory=list)
 
 
-def load_import(path: Path, *, data: Path | None = None) -> Import:
-    """Read a mapping.
+def load_import(path: Path, *, data: Path | None = None) -> ImportMapping:
+    """Read and check a mapping.
 
     Args:
-        data: where the source's paths begin; None: the mapping's own folder.
+        path: the TOML file.
+        data: folder that paths of the mapping are relative to; by default the mapping's own folder.
 
     Raises:
         StudyError: with every problem found.
@@ -121,7 +136,7 @@ def load_import(path: Path, *, data: Path | None = None) -> Import:
         raise StudyError(problems)
     root = path.parent if data is None else data
     source = table.source
-    return Import(
+    return ImportMapping(
         name=table.name,
         question=table.question,
         licence=table.licence,
@@ -148,9 +163,11 @@ def _check(table: ImportTable, problems: Problems) -> None:
         for column in given:
             problems.reference(f"{place}.{column}", "column", column, known)
     if twice := sorted(table.columns.keys() & table.constants.keys()):
-        problems.add("constants", f"'{twice[0]}' is a column already. Take it out of one of them.")
-    lacking = [name for name in NEEDED if name not in table.columns and name not in table.constants]
+        problems.add("constants", f"'{twice[0]}' is also in columns. Remove one of them.")
+    lacking = [name for name in REQUIRED_COLUMNS if name not in table.columns and name not in table.constants]
     if lacking and table.source.format == "table":
-        problems.add("columns", f"lacks {', '.join(lacking)}. Say which columns hold them, or put them into constants.")
+        problems.add(
+            "columns", f"lacks {', '.join(lacking)}. Map them to columns of the source, or add them to constants."
+        )
     for number, one in enumerate(table.analyses):
         problems.reference(f"analyses[{number}].kind", "analysis", one.kind, members("analysis"))

@@ -1,4 +1,4 @@
-"""Results from elsewhere in crosslift's own tables."""
+"""Imported results in crosslift's tables."""
 
 from __future__ import annotations
 
@@ -14,46 +14,72 @@ from crosslift.discover import member
 from crosslift.errors import TransferError, UnknownName
 from crosslift.files import write_json
 from crosslift.fingerprint import fingerprint_file
-from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, Import
+from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, ImportMapping
 from crosslift.languages.tags import standard
 from crosslift.scores import CELLS, RUNS, SCORES
 
-TEXTS = ("run", "model", "mixture", "setting", "trained", "evaluation", "task", "metric", "language", "item", "cluster")
-NUMBERS = {"seed": pl.Int64, "num_parameters": pl.Int64, "dose": pl.Int64, "amount": pl.Int64, "value": pl.Float64,
-           "num_items": pl.Int64, "standard_error": pl.Float64}  # fmt: skip
+TEXT_COLUMNS = (
+    "run",
+    "model",
+    "mixture",
+    "setting",
+    "trained",
+    "evaluation",
+    "task",
+    "metric",
+    "language",
+    "item",
+    "cluster",
+)
+"""Columns that are cast to text."""
+NUMERIC_COLUMNS = {"seed": pl.Int64, "num_parameters": pl.Int64, "dose": pl.Int64, "amount": pl.Int64,
+                   "value": pl.Float64, "num_items": pl.Int64, "standard_error": pl.Float64}  # fmt: skip
+"""Column -> type of the columns that are cast to numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What was read. `scores` is empty where the source knows no items."""
+    """Imported results. `scores` is empty if the source has no scores of single items."""
 
-    runs: pl.DataFrame  # scores.RUNS
-    cells: pl.DataFrame  # scores.CELLS
-    scores: pl.DataFrame  # scores.SCORES
+    runs: pl.DataFrame
+    """Columns as in `crosslift.scores.RUNS`."""
+    cells: pl.DataFrame
+    """Columns as in `crosslift.scores.CELLS`."""
+    scores: pl.DataFrame
+    """Columns as in `crosslift.scores.SCORES`."""
 
     def table(self) -> pl.DataFrame:
-        """The cells with what is known of their runs, one row per run x evaluation x metric x language.
+        """The cells joined with their runs, one row per run x evaluation x metric x language.
 
-        `num_items` are the items behind a score; what a run was trained on per language is called `amounts` here.
+        `num_items` is the number of evaluation items behind a score; the training items per language are called
+        `amounts` here.
         """
         return self.cells.join(
             self.runs.rename({"num_items": "amounts"}), on="run", how="left", maintain_order="left", validate="m:1"
         )
 
 
-def read(mapping: Import) -> Results:
+def read_results(mapping: ImportMapping) -> Results:
     """Read the source of a mapping.
 
     Raises:
-        TransferError: files or columns are missing, values are no numbers, a cell stands twice, or two rows tell
-            different things of one run. All problems of one kind are named at once.
+        TransferError: files or columns are missing, values are not numeric, a cell has several rows, or rows of one run
+            contradict each other. All problems of one kind are listed.
     """
     return assemble(mapping, member("format", mapping.format).read(mapping))
 
 
-def assemble(mapping: Import, raw: pl.DataFrame) -> Results:
-    """Runs, cells and scores from a table in their source's columns."""
-    table = _ours(mapping, _kept(mapping, raw))
+def assemble(mapping: ImportMapping, raw: pl.DataFrame) -> Results:
+    """Build runs, cells and scores from a table with the source's columns.
+
+    Args:
+        mapping: the mapping.
+        raw: one score per row.
+
+    Raises:
+        TransferError: as in `read_results`.
+    """
+    table = _standard_columns(mapping, _filter_rows(mapping, raw))
     items = "item" in table.columns
     runs = _runs(mapping, table)
     key = ["run", "evaluation", "metric", "language"]
@@ -61,8 +87,9 @@ def assemble(mapping: Import, raw: pl.DataFrame) -> Results:
     if not twice.is_empty():
         row = twice.row(0, named=True)
         raise TransferError(
-            f"{mapping.name}: {twice.height} rows tell of the same cell, the first of "
-            f"{row['run']} in {row['language']} ({row['metric']}). Name what tells them apart in columns.run, "
+            f"{mapping.name}: {twice.height} rows are of the same cell, the first of "
+            f"{row['run']} in {row['language']} ({row['metric']}). Add a column that distinguishes them to "
+            "columns.run, "
             "columns.evaluation or columns.metric."
         )
     if not items:
@@ -82,8 +109,8 @@ def assemble(mapping: Import, raw: pl.DataFrame) -> Results:
     return Results(runs=runs, cells=cells, scores=scores)
 
 
-def write(folder: Path, mapping: Import, results: Results) -> None:
-    """Tables and where they are from."""
+def write_results(folder: Path, mapping: ImportMapping, results: Results) -> None:
+    """Write the tables as Parquet files, and `manifest.json` with the provenance."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("runs", results.runs), ("cells", results.cells), ("scores", results.scores)):
         if name != "scores" or not table.is_empty():
@@ -101,8 +128,8 @@ def write(folder: Path, mapping: Import, results: Results) -> None:
     write_json(folder / "manifest.json", manifest)
 
 
-def _kept(mapping: Import, raw: pl.DataFrame) -> pl.DataFrame:
-    named = {*_named(mapping.columns.values()), *mapping.where, *mapping.without}
+def _filter_rows(mapping: ImportMapping, raw: pl.DataFrame) -> pl.DataFrame:
+    named = {*_referenced_columns(mapping.columns.values()), *mapping.where, *mapping.without}
     if lacking := sorted(named - set(raw.columns)):
         raise TransferError(
             f"{mapping.path.name} has no column {', '.join(lacking)}. It has: {', '.join(raw.columns)}."
@@ -112,42 +139,44 @@ def _kept(mapping: Import, raw: pl.DataFrame) -> pl.DataFrame:
     for column, values in mapping.without.items():
         raw = raw.filter(~pl.col(column).is_in(pl.Series(values).cast(raw.schema[column]).implode()))
     if raw.is_empty():
-        raise TransferError(f"{mapping.path.name}: source.where and source.without leave no row.")
+        raise TransferError(f"{mapping.path.name}: source.where and source.without remove all rows.")
     return raw
 
 
-def _named(columns: Any) -> list[str]:
-    """The source's columns that the mapping speaks of."""
+def _referenced_columns(columns: Any) -> list[str]:
+    """The source's columns that a mapping refers to."""
     return [name for text in columns for name in (re.findall(r"\{(\w+)\}", text) if "{" in text else [text])]
 
 
-def _ours(mapping: Import, raw: pl.DataFrame) -> pl.DataFrame:
+def _standard_columns(mapping: ImportMapping, raw: pl.DataFrame) -> pl.DataFrame:
     made = []
     for name, text in mapping.columns.items():
-        made.append((_filled(text) if "{" in text else pl.col(text)).alias(name))
+        made.append((_format_expression(text) if "{" in text else pl.col(text)).alias(name))
     made += [pl.lit(value).alias(name) for name, value in mapping.constants.items()]
     table = raw.select(*made)
     for name, codes in mapping.recode.items():
         table = table.with_columns(pl.col(name).cast(pl.String).replace(codes))
-    table = table.with_columns(pl.col(name).cast(pl.String) for name in table.columns if name in TEXTS)
+    table = table.with_columns(pl.col(name).cast(pl.String) for name in table.columns if name in TEXT_COLUMNS)
     try:
-        table = table.with_columns(pl.col(name).cast(kind) for name, kind in NUMBERS.items() if name in table.columns)
+        table = table.with_columns(
+            pl.col(name).cast(kind) for name, kind in NUMERIC_COLUMNS.items() if name in table.columns
+        )
     except pl.exceptions.InvalidOperationError as error:
         raise TransferError(f"{mapping.path.name}: not all values are numbers: {error}") from error
     missing = {"evaluation": pl.col("task"), "metric": pl.lit("score")}
     table = table.with_columns(expression.alias(name) for name, expression in missing.items() if name not in table)
     empty = [name for name in CELL_COLUMNS[5:7] if name not in table.columns]
     table = table.with_columns(*(pl.lit(None).alias(name) for name in empty), value=pl.col("value") / mapping.unit)
-    tags = _tags(mapping, table["language"].unique().to_list())
+    tags = _language_tags(mapping, table["language"].unique().to_list())
     return table.with_columns(pl.col("language").replace(tags))
 
 
-def _filled(text: str) -> pl.Expr:
+def _format_expression(text: str) -> pl.Expr:
     parts = re.split(r"\{(\w+)\}", text)
     return pl.format("{}".join(parts[::2]), *(pl.col(name).cast(pl.String).fill_null("") for name in parts[1::2]))
 
 
-def _tags(mapping: Import, codes: list[str]) -> dict[str, str]:
+def _language_tags(mapping: ImportMapping, codes: list[str]) -> dict[str, str]:
     found, problems = {}, []
     for code in codes:
         try:
@@ -159,7 +188,7 @@ def _tags(mapping: Import, codes: list[str]) -> dict[str, str]:
     return found
 
 
-def _runs(mapping: Import, table: pl.DataFrame) -> pl.DataFrame:
+def _runs(mapping: ImportMapping, table: pl.DataFrame) -> pl.DataFrame:
     known = [name for name in RUN_COLUMNS if name in table.columns]
     runs = table.select(known).unique(maintain_order=True)
     if (twice := runs.filter(pl.col("run").is_duplicated())).height:
@@ -167,7 +196,7 @@ def _runs(mapping: Import, table: pl.DataFrame) -> pl.DataFrame:
         facts = [column for column in known if twice.filter(run=name)[column].n_unique() > 1]
         raise TransferError(
             f"{mapping.name}: rows of the run '{name}' differ in {', '.join(facts)}. A run is one model trained once: "
-            'name it by more columns, as in run = "{model} {mixture}".'
+            'identify it by more columns, as in run = "{model} {mixture}".'
         )
     trained = [
         [] if not text else [*dict.fromkeys(standard(mapping.recode.get("trained", {}).get(code, code)) for code in

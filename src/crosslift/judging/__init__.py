@@ -1,1 +1,1 @@
-"""Answers that have no gold, judged by another model: rated from 1 to 5, or compared in pairs in both orders."""
+"""Evaluation of open-ended answers with a judge model: ratings from 1 to 5, or pairwise comparisons in both orders."""

@@ -1,12 +1,12 @@
-"""The answers of a study as questions for a judge, and its verdicts as scores beside those of the task.
+"""Prompts for a judge model about a study's answers, and its verdicts as scores.
 
-    judge                the rating as a share of the way from 1 to 5
-    wins_over_<rival>    1 where a judge prefers the run's answer to the rival's in both orders, 0 where it prefers the
-                         rival's in both, else 0.5
+    judge                   the rating, rescaled from 1 ... 5 to 0 ... 1
+    wins_over_<baseline>    1 if the judge prefers the run's answer in both orders, 0 if it prefers the baseline's in
+                            both, else 0.5
 
-Nobody is asked where there is nothing to judge: a truncated or empty answer counts as worst, and so does an answer in
-another language than the request's (arXiv 2504.16677). A judgement that could not be had is no score: its status is
-"error", its value null, and the next `crosslift judge` asks again.
+The judge is not called for answers that cannot be judged: a truncated or empty answer has the worst score, and so has
+an answer in another language than that of the request (arXiv 2504.16677). If the judge gives no verdict, the status is
+"error" and the value is null; the next `crosslift judge` calls the judge again.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from crosslift.languages.identify import in_language
 from crosslift.languages.language import language as find_language
 from crosslift.scores import SCORES, Status
 
-RATING, WINS = "judge", "wins_over_{rival}"
+RATING_METRIC, WIN_METRIC = "judge", "wins_over_{baseline}"
+"""The metric of ratings; WIN_METRIC is the metric of comparisons with a baseline run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """One answer of one run."""
+class ModelAnswer:
+    """An answer of a run to one sample."""
 
     run: str
     sample_id: str
@@ -36,13 +37,15 @@ class Answer:
     cluster: str
     language: str
     request: str
+    """The user's request, without the model's template."""
     text: str
+    """The answer."""
     finish: str
     """As in `scores.PREDICTIONS`."""
 
     @property
     def failure(self) -> Status | None:
-        """Why there is nothing to judge; None where there is."""
+        """Why the answer cannot be judged; None if it can."""
         if self.finish == "error":
             return "error"
         if self.finish == "length":
@@ -52,11 +55,23 @@ class Answer:
         return None if in_language(self.text, find_language(self.language)) else "wrong_language"
 
 
-def rate(judge: Judge, answers: list[Answer], journal: Journal, *, evaluation: str, task: str) -> pl.DataFrame:
-    """Ratings of answers; columns as in `scores.SCORES`, one row per answer."""
+def rate(judge: Judge, answers: list[ModelAnswer], journal: Journal, *, evaluation: str, task: str) -> pl.DataFrame:
+    """Rate answers; columns as in `scores.SCORES`, one row per answer.
+
+    Args:
+        judge: the judge model.
+        answers: the answers to rate.
+        journal: replies of the judge.
+        evaluation: name of the evaluation.
+        task: name of its task.
+
+    Raises:
+        EndpointError: the endpoint rejects the requests.
+    """
     failures = [answer.failure for answer in answers]
     prompts = [
-        forms.RATE.format(language=_name(answer), request=answer.request, answer=answer.text) for answer in answers
+        forms.RATING_PROMPT.format(language=_language_name(answer), request=answer.request, answer=answer.text)
+        for answer in answers
     ]
     judged = [prompt for prompt, failure in zip(prompts, failures, strict=True) if failure is None]
     found = judge.verdicts(judged, forms.read_rating, journal)
@@ -64,27 +79,37 @@ def rate(judge: Judge, answers: list[Answer], journal: Journal, *, evaluation: s
         (failure, None if failure == "error" else 0.0) if failure is not None else _scored(found.get(prompt))
         for prompt, failure in zip(prompts, failures, strict=True)
     ]
-    return _table(answers, scored, RATING, evaluation, task)
+    return _score_table(answers, scored, RATING_METRIC, evaluation, task)
 
 
 def compare(
     judge: Judge,
-    answers: list[Answer],
-    rivals: Mapping[str, Answer],
+    answers: list[ModelAnswer],
+    baseline_answers: Mapping[str, ModelAnswer],
     journal: Journal,
     *,
-    rival: str,
+    baseline: str,
     evaluation: str,
     task: str,
 ) -> pl.DataFrame:
-    """Wins over the rivals' answers to the same samples; columns as in `scores.SCORES`, one row per answer.
+    """Compare answers with the baseline's answers to the same samples; columns as in `scores.SCORES`, one row per
+    answer.
 
     Args:
-        rivals: `sample_id` -> answer of the run `rival`.
+        judge: the judge model.
+        answers: the answers to compare.
+        baseline_answers: `sample_id` -> answer of the baseline run.
+        journal: replies of the judge.
+        baseline: name of the baseline run.
+        evaluation: name of the evaluation.
+        task: name of its task.
+
+    Raises:
+        EndpointError: the endpoint rejects the requests.
     """
-    pairs = [(answer, rivals[answer.sample_id]) for answer in answers]
+    pairs = [(answer, baseline_answers[answer.sample_id]) for answer in answers]
     prompts = {
-        (answer.run, answer.sample_id): (_versus(answer, other), _versus(other, answer))
+        (answer.run, answer.sample_id): (_comparison_prompt(answer, other), _comparison_prompt(other, answer))
         for answer, other in pairs
         if answer.failure is None and other.failure is None and answer.text != other.text
     }
@@ -93,17 +118,17 @@ def compare(
     for answer, other in pairs:
         asked = prompts.get((answer.run, answer.sample_id))
         if asked is None:
-            scored.append(_without_asking(answer, other))
+            scored.append(_score_without_judge(answer, other))
             continue
         ahead, behind = (found.get(prompt) for prompt in asked)
-        # Only what both orders agree on is a win.
+        # A win requires the same preference in both orders.
         won = None if ahead is None or behind is None else {(1.0, 0.0): 1.0, (0.0, 1.0): 0.0}.get((ahead, behind), 0.5)
         scored.append(_scored(won))
-    return _table(answers, scored, WINS.format(rival=rival), evaluation, task)
+    return _score_table(answers, scored, WIN_METRIC.format(baseline=baseline), evaluation, task)
 
 
-def _without_asking(answer: Answer, rival: Answer) -> tuple[Status, float | None]:
-    failed, missed = answer.failure, rival.failure
+def _score_without_judge(answer: ModelAnswer, baseline: ModelAnswer) -> tuple[Status, float | None]:
+    failed, missed = answer.failure, baseline.failure
     if "error" in (failed, missed):
         return "error", None
     if failed is not None:
@@ -115,16 +140,18 @@ def _scored(verdict: float | None) -> tuple[Status, float | None]:
     return ("error", None) if verdict is None else ("scored", verdict)
 
 
-def _versus(first: Answer, second: Answer) -> str:
-    return forms.COMPARE.format(language=_name(first), request=first.request, first=first.text, second=second.text)
+def _comparison_prompt(first: ModelAnswer, second: ModelAnswer) -> str:
+    return forms.COMPARISON_PROMPT.format(
+        language=_language_name(first), request=first.request, first=first.text, second=second.text
+    )
 
 
-def _name(answer: Answer) -> str:
+def _language_name(answer: ModelAnswer) -> str:
     return find_language(answer.language).name
 
 
-def _table(
-    answers: list[Answer], scored: list[tuple[Status, float | None]], metric: str, evaluation: str, task: str
+def _score_table(
+    answers: list[ModelAnswer], scored: list[tuple[Status, float | None]], metric: str, evaluation: str, task: str
 ) -> pl.DataFrame:
     rows = [
         {

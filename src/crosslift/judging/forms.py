@@ -1,8 +1,8 @@
-"""What a judge is asked, and how its verdict is read.
+"""Prompts of a judge model, and parsing of its replies.
 
-Rating and comparison follow MT-Bench (L. Zheng et al. 2023, arXiv 2306.05685): reasons first, the verdict last and in a
-fixed form. arXiv 2504.16677 rates from 1 to 5. A comparison is asked twice with the answers exchanged, because judges
-favour a place.
+Ratings and comparisons follow MT-Bench (L. Zheng et al. 2023, arXiv 2306.05685): reasons first, then the verdict in a
+fixed format. arXiv 2504.16677 rates from 1 to 5. Each comparison is made in both orders of the answers, because judge
+models have a position bias.
 """
 
 from __future__ import annotations
@@ -12,26 +12,33 @@ import re
 WORST, BEST = 1, 5
 
 _ANSWER = "\n\n[Answer]\n{answer}\n[End of answer]"
-RATE = (
+RATING_PROMPT = (
     "Rate an assistant's answer to the request below for helpfulness, correctness and language. Both are in "
     "{language}. Give your reasons in one or two sentences, then end with a line 'Rating: N', "
     f"N from {WORST} (useless) to {BEST} (could not be better).\n\n"
     "[Request]\n{request}\n[End of request]" + _ANSWER
 )
-COMPARE = (
+"""Prompt of a rating."""
+COMPARISON_PROMPT = (
     "Two assistants answered the request below. Which answer is better in helpfulness, correctness and language? The "
     "request is in {language}. Neither length nor order counts. Give your reasons in one or two sentences, then end "
     "with a line 'Better: A', 'Better: B' or 'Better: tie'.\n\n[Request]\n{request}\n[End of request]\n\n[Answer A]\n"
     "{first}\n[End of answer A]\n\n[Answer B]\n{second}\n[End of answer B]"
 )
-AGAIN = "\n\nThe last line of your reply must be the verdict, in exactly that form. (Reminder {number}.)"
+"""Prompt of a pairwise comparison."""
+REMINDER = "\n\nThe last line of your reply must be the verdict, in exactly that form. (Reminder {number}.)"
+"""Appended to the prompt after a reply without a verdict."""
 
 _RATING = re.compile(r"rating\W{1,8}(\d+)\b(?![.,]\d)", re.IGNORECASE)
 _BETTER = re.compile(r"better\W{1,8}(A|B|tie)\b", re.IGNORECASE)
 
 
 def read_rating(reply: str) -> float | None:
-    """The last rating of a reply as a share of the way from worst to best; None where there is none in bounds."""
+    """Parse the last rating of a reply.
+
+    Returns:
+        The rating rescaled to 0 ... 1; None if there is no rating within the scale.
+    """
     found = _RATING.findall(reply)
     if not found or not WORST <= int(found[-1]) <= BEST:
         return None
@@ -39,6 +46,7 @@ def read_rating(reply: str) -> float | None:
 
 
 def read_comparison(reply: str) -> float | None:
-    """1 where the first answer is better, 0 where the second is, 0.5 for a tie; None where nothing is said."""
+    """Parse the last preference of a reply: 1 for the first answer, 0 for the second, 0.5 for a tie, None if there is
+    none."""
     found = _BETTER.findall(reply)
     return {"a": 1.0, "b": 0.0, "tie": 0.5}[found[-1].lower()] if found else None

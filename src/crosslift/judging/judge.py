@@ -1,4 +1,4 @@
-"""A judge behind an OpenAI-compatible endpoint. Every judgement is kept; what was judged is not asked again."""
+"""A judge model behind an OpenAI-compatible endpoint. Every reply is stored, and no prompt is sent twice."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from crosslift.judging import forms
 from crosslift.studies.parsing.problems import Problems, read_toml
 
 OPTIONS: dict[str, type] = {**endpoint.OPTIONS, "max_tokens": int}
+"""Keys of the table [judge] of a site file, with their types."""
 MAX_REMINDERS = 2
-"""How often a reply without a verdict is asked for again."""
+"""Further requests after a reply without a verdict."""
 
-Read = Callable[[str], float | None]
+ReplyParser = Callable[[str], float | None]
+"""From a reply to a verdict; None if it has none."""
 
 
 class Judge:
-    """One model that is asked for verdicts."""
+    """A judge model."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         given = dict(options)
@@ -29,24 +31,30 @@ class Judge:
         self._endpoint = Endpoint(**given)
         self.name = self._endpoint.model
 
-    def verdicts(self, prompts: Sequence[str], read: Read, journal: Journal) -> dict[str, float]:
-        """Prompt -> verdict. A prompt without one after all reminders is left out.
+    def verdicts(self, prompts: Sequence[str], parse: ReplyParser, journal: Journal) -> dict[str, float]:
+        """Obtain verdicts for prompts.
 
         Args:
-            read: from a reply to a verdict, None where it holds none.
-            journal: knows earlier replies and keeps each new one, readable or not, before it counts.
+            prompts: the prompts; duplicates are sent once.
+            parse: from a reply to a verdict, None if it has none.
+            journal: earlier replies; each new reply is stored there before it is used, whether it has a verdict or not.
+
+        Returns:
+            Prompt -> verdict; prompts without a verdict after all reminders are omitted.
 
         Raises:
-            EndpointError: the endpoint refuses such requests.
+            EndpointError: the endpoint rejects the requests.
         """
         found: dict[str, float] = {}
         waiting = list(dict.fromkeys(prompts))
         for reminder in range(MAX_REMINDERS + 1):
-            asked = {prompt: prompt + (forms.AGAIN.format(number=reminder) if reminder else "") for prompt in waiting}
+            asked = {
+                prompt: prompt + (forms.REMINDER.format(number=reminder) if reminder else "") for prompt in waiting
+            }
             self._ask([text for text in asked.values() if key_of(self.name, text) not in journal.known], journal)
             for prompt, text in asked.items():
                 entry = journal.known.get(key_of(self.name, text))
-                verdict = None if entry is None else read(entry["reply"])
+                verdict = None if entry is None else parse(entry["reply"])
                 if verdict is not None:
                     found[prompt] = verdict
             waiting = [prompt for prompt in waiting if prompt not in found]
@@ -73,16 +81,16 @@ class Judge:
 
 
 def load_judge(path: Path) -> Judge:
-    """Read [judge] of a site file: base_url, model, and what else OPTIONS names.
+    """Read the table [judge] of a site file: base_url, model, and the other keys of OPTIONS.
 
     Raises:
         StudyError: with every problem found.
     """
-    raw = read_toml(path, remedy='Write one: [judge] base_url = "http://localhost:8000/v1", model = "..."')
+    raw = read_toml(path, remedy='Create it: [judge] base_url = "http://localhost:8000/v1", model = "..."')
     problems = Problems(path.name)
     given = raw.get("judge")
     if not isinstance(given, dict):
-        problems.add("judge", "is missing: it says who judges (base_url, model). Add it.")
+        problems.add("judge", "is missing: it defines the judge model (base_url, model). Add it.")
         raise StudyError(problems)
     problems.options("judge", given, OPTIONS, ())
     for key in ("base_url", "model"):

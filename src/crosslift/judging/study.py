@@ -1,4 +1,4 @@
-"""Judgements of a whole study: they stand beside the scores of each evaluation and enter the study's tables."""
+"""Judging a whole study. Verdicts are stored beside the scores of each evaluation and enter the study's tables."""
 
 from __future__ import annotations
 
@@ -11,59 +11,67 @@ from crosslift.errors import StudyError, did_you_mean
 from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
 from crosslift.execution.folder.store import JUDGED, read_table, write_table
 from crosslift.journal import Journal
-from crosslift.judging.answers import RATING, WINS, Answer, compare, rate
+from crosslift.judging.answers import RATING_METRIC, WIN_METRIC, ModelAnswer, compare, rate
 from crosslift.judging.judge import Judge
 from crosslift.scores import SCORES
 
 Say = Callable[[str], None]
 
 
-def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, rival: str | None, say: Say) -> int:
-    """Have every finished answer of an evaluation rated, or compared with the answers of one run.
+def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, baseline: str | None, say: Say) -> int:
+    """Rate every finished answer of an evaluation, or compare it with the answer of a baseline run.
 
-    Every reply stands in `judgements/<evaluation>.jsonl` of the study before it counts. Results already judged are not
-    asked about again.
+    Every reply is stored in `judgements/<evaluation>.jsonl` of the study before it is used. Answers with a stored reply
+    are not sent again.
 
     Args:
-        rival: the run to compare with; None: rate.
+        graph: the steps of the study.
+        evaluation: name of the evaluation.
+        judge: the judge model.
+        baseline: name of the run to compare with; None: rate the answers.
+        say: receives one line per run and language.
 
     Returns:
-        How many answers have no verdict, because the judge gave none or could not be reached.
+        Number of answers without a verdict, because the judge gave none or the endpoint was not available.
 
     Raises:
-        StudyError: no such evaluation or run, or the rival has not been evaluated in a language.
-        EndpointError: the endpoint refuses.
+        StudyError: no such evaluation or run, or the baseline has not been evaluated in a language.
+        EndpointError: the endpoint rejects the requests.
     """
     if evaluation not in graph.study.evaluations:
         known = tuple(graph.study.evaluations)
         hint = did_you_mean(evaluation, known)
-        raise StudyError([f"{evaluation}: is no evaluation of this study.{hint} Known: {', '.join(known)}."])
+        raise StudyError([f"{evaluation}: is not an evaluation of this study.{hint} Known: {', '.join(known)}."])
     states = graph.states()
-    if rival is not None and rival not in states:
-        raise StudyError([f"--against {rival}: is no run of this study.{did_you_mean(rival, tuple(states))}"])
-    metric = RATING if rival is None else WINS.format(rival=rival)
-    work = [(name, one) for name, state in states.items() if name != rival for one in _finished(state, evaluation)]
-    rivals = {} if rival is None else {one.language: one for one in _finished(states[rival], evaluation)}
-    lacking = sorted({one.language for _, one in work} - rivals.keys()) if rival is not None else []
+    if baseline is not None and baseline not in states:
+        raise StudyError([f"--against {baseline}: is not a run of this study.{did_you_mean(baseline, tuple(states))}"])
+    metric = RATING_METRIC if baseline is None else WIN_METRIC.format(baseline=baseline)
+    work = [(name, one) for name, state in states.items() if name != baseline for one in _finished(state, evaluation)]
+    baseline_answers = (
+        {} if baseline is None else {one.language: one for one in _finished(states[baseline], evaluation)}
+    )
+    lacking = sorted({one.language for _, one in work} - baseline_answers.keys()) if baseline is not None else []
     if lacking:
-        raise StudyError([f"--against {rival}: has no answers in {', '.join(lacking)}. Run: crosslift run"])
+        raise StudyError([f"--against {baseline}: has no answers in {', '.join(lacking)}. Run: crosslift run"])
     num_missing, begun = 0, time.monotonic()
     with Journal(graph.store.folder / "judgements" / f"{evaluation}.jsonl") as journal:
         for number, (name, one) in enumerate(work, start=1):
             answers = _answers(graph, name, one)
-            if rival is None:
+            if baseline is None:
                 table = rate(judge, answers, journal, evaluation=evaluation, task=one.evaluation.task)
             else:
-                others = {answer.sample_id: answer for answer in _answers(graph, rival, rivals[one.language])}
+                others = {
+                    answer.sample_id: answer for answer in _answers(graph, baseline, baseline_answers[one.language])
+                }
                 table = compare(
-                    judge, answers, others, journal, rival=rival, evaluation=evaluation, task=one.evaluation.task
+                    judge, answers, others, journal, baseline=baseline, evaluation=evaluation, task=one.evaluation.task
                 )
-            _keep(one, table, metric)
+            _merge_verdicts(one, table, metric)
             num_missing += table["value"].null_count()
             left = (time.monotonic() - begun) / number * (len(work) - number)
             mean = table.select(pl.col("value").mean()).item()
             shown = "no verdict" if mean is None else f"{metric} {mean:.2f}"
-            say(f"{one.step.name}: {shown}; {number} of {len(work)}, {left:.0f} s left")
+            say(f"{one.step.name}: {shown}; {number} of {len(work)}, {left:.0f} s remaining")
     return num_missing
 
 
@@ -73,15 +81,15 @@ def _finished(state: RunState, evaluation: str) -> Iterator[EvaluationStep]:
             yield one
 
 
-def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[Answer]:
-    """The run's answers with the requests as the corpus holds them, without any model's template."""
+def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[ModelAnswer]:
+    """The run's answers with the requests as in the corpus, without the model's template."""
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
     rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
     rows = rows.gather_every(len(languages), offset=languages.index(one.language))
     asked = dict(zip(rows["item_id"], rows["messages"].to_list(), strict=True))
     return [
-        Answer(
+        ModelAnswer(
             run=run,
             request=_conversation(asked[row["item_id"]]),
             **{key: row[key] for key in ("sample_id", "item_id", "cluster", "language", "text", "finish")},
@@ -91,15 +99,15 @@ def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[Answer]:
 
 
 def _conversation(messages: list[dict[str, str]]) -> str:
-    """What was asked: one question as it is, a longer conversation with its roles."""
+    """The request: a single message as it is, a longer conversation with its roles."""
     asked = messages[:-1] if messages[-1]["role"] == "assistant" else messages
     if len(asked) == 1:
         return asked[0]["content"]
     return "\n\n".join(f"{message['role']}: {message['content']}" for message in asked)
 
 
-def _keep(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
-    """Put the verdicts beside the scores; those of another form stay."""
+def _merge_verdicts(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
+    """Store the verdicts beside the scores; verdicts of other metrics are kept."""
     file = one.step.folder / JUDGED
     before = read_table(file).filter(pl.col("metric") != metric) if file.is_file() else pl.DataFrame(schema=SCORES)
     write_table(file, pl.concat([before, table]))

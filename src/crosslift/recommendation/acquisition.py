@@ -1,4 +1,4 @@
-"""Which runs would teach most about which mixture is best."""
+"""Acquisition function: the runs that are expected to improve the choice of a mixture most."""
 
 from __future__ import annotations
 
@@ -18,36 +18,40 @@ def knowledge_gradient_batch(
     objective: Objective,
     candidates: Sequence[Amounts],
     *,
-    size: int,
-    choice: Sequence[Amounts] | None = None,
+    batch_size: int,
+    options: Sequence[Amounts] | None = None,
 ) -> list[tuple[int, float]]:
-    """The runs that teach most about which mixture is best, one after the other.
+    """Select runs greedily by their knowledge gradient.
 
-    The value of a run is by how much it is expected to raise the best expected objective: E max_i (mu_i + s_i Z) minus
-    max_i mu_i with s_i = cov(f_i, y) / sd(y), the knowledge gradient (P. Frazier, W. Powell and S. Dayanik 2009,
-    INFORMS Journal on Computing 21). Later ones of a batch are chosen as if the earlier had come out as expected.
-    Before any run is observed, the prior variances (`gaussian_process.PRIOR_LOG_VARIANCES`) decide.
+    The knowledge gradient of a run is the expected increase of the best posterior mean of the objective: E max_i (mu_i
+    + s_i Z) - max_i mu_i with s_i = cov(f_i, y) / sd(y) (P. Frazier, W. Powell and S. Dayanik 2009, INFORMS Journal on
+    Computing 21). Each selected run is conditioned on, at its posterior mean, before the next one is selected. Without
+    observations, the prior variances (`gaussian_process.PRIOR_LOG_VARIANCES`) determine the selection.
 
     Args:
-        candidates: runs that could be made.
-        choice: mixtures that will be chosen from in the end; None: the candidates.
+        fitted: the transfer model.
+        model: name of the model that is trained.
+        objective: what is maximised.
+        candidates: amounts per language of the possible runs.
+        batch_size: runs to select.
+        options: mixtures among which the final choice is made; by default the candidates.
 
     Returns:
-        (place among the candidates, expected gain in the unit of the objective), in order.
+        (position among the candidates, knowledge gradient in the unit of the objective), in the order of selection.
     """
-    options = list(candidates) if choice is None else list(choice)
+    options = list(candidates) if options is None else list(options)
     pool = [*candidates, *options]
     mean, covariance = fitted.predict(pool, model, objective.languages)
     num = len(objective.languages)
     means = mean.reshape(-1, num)
-    weights = np.stack([objective.linear(row) for row in means])
+    weights = np.stack([objective.language_weights(row) for row in means])
     expected = objective.value(means)[len(candidates) :]
     joint = np.einsum("il,iljm,jm->ij", weights, covariance.reshape(len(pool), num, len(pool), num), weights)
     variances = np.exp(fitted.log_variances) * fitted.scale**2
     noise = float(variances[-2] + variances[-1] * float((weights[0] ** 2).sum()))
     quantiles = _normal_quantiles()
     chosen: list[tuple[int, float]] = []
-    for _ in range(min(size, len(candidates))):
+    for _ in range(min(batch_size, len(candidates))):
         gains = np.full(len(candidates), -np.inf)
         taken = {place for place, _ in chosen}
         for place in range(len(candidates)):

@@ -1,4 +1,4 @@
-"""From the finished runs of a study to a mixture that can be trained, with its reasons and how sure."""
+"""From the finished runs of a study to a recommended mixture, its uncertainty, and the next runs to train."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, recommend
-from crosslift.recommendation.search import random_mixtures
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN, random_mixtures
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.observations import Amounts, log_sizes, observations_of
@@ -23,113 +23,136 @@ if TYPE_CHECKING:
     from crosslift.studies.study import Study
 
 POINTS = 100.0
-MIN_GAIN = 0.0005
-"""An expected gain that is not worth a run."""
+"""Points per unit of a score."""
+MIN_EXPECTED_GAIN = 0.0005
+"""Knowledge gradient, as a share, below which a run is not worth its cost."""
 NUM_RANDOM_MIXTURES = 60
-"""Random mixtures that a next run is chosen from, beside the leaders."""
+"""Random mixtures among the candidates for the next run, in addition to the leading ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendationRequest:
-    """What is wanted. What is None or empty is taken from the study."""
+    """Options of a recommendation. None or empty means: taken from the study."""
 
     evaluation: str | None = None
+    """Name of the evaluation that provides the scores."""
     model: str | None = None
+    """Name of the model that is to be trained."""
     amount: float | None = None
-    """To spend; None: as much as the largest mixture holds."""
+    """Budget; None: the total amount of the largest mixture."""
     unit: Literal["items", "tokens"] = "items"
+    """Unit of the amounts."""
     languages: Sequence[str] = ()
+    """Tags of the languages that a mixture may contain."""
     costs: Mapping[str, float] = field(default_factory=dict)
+    """Language -> cost of one unit; 1 by default."""
     objective: Literal["mean", "worst", "weighted"] = "mean"
+    """See `objective.Objective.kind`."""
     weights: Mapping[str, float] = field(default_factory=dict)
+    """Language -> weight in the objective "weighted"."""
     english_at_least: float | None = None
-    num_next: int = 0
-    """Runs to propose for learning more."""
+    """Lower bound of the English score, as a share."""
+    num_next_runs: int = 0
+    """Number of next runs to propose."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NextRun:
-    """A run that would teach something."""
+    """A proposed run."""
 
     amounts: dict[str, float]
-    gain: float
-    """By how much it is expected to better the choice, in the unit of the objective."""
+    """Language -> amount."""
+    expected_gain: float
+    """Knowledge gradient: expected improvement of the choice, in the unit of the objective."""
     run: str | None
-    """Its name, where the study plans it."""
+    """Name of the run if the study plans it, else None."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """A recommendation with everything that it stands on."""
+    """A recommendation with its inputs, its validation and the next runs."""
 
     evaluation: str
     model: str
     budget: Budget
     objective: Objective
-    found: Recommendation | None
-    """None where fewer than two mixtures are finished: then there are only runs to begin with."""
+    recommendation: Recommendation | None
+    """None if fewer than two mixtures are finished; then there are only next runs."""
     validation: CrossValidation | None
+    """Cross-validation of the transfer model; None if there are too few mixtures."""
     next_runs: list[NextRun]
     runs: list[str]
+    """Names of the model's observed runs."""
 
     @property
     def worthwhile_runs(self) -> list[NextRun]:
-        """Next runs that are expected to teach something, and those that the study plans anyhow."""
-        return [one for one in self.next_runs if one.run or one.gain >= MIN_GAIN]
+        """Next runs with an expected gain of at least MIN_EXPECTED_GAIN, and next runs that the study plans."""
+        return [one for one in self.next_runs if one.run or one.expected_gain >= MIN_EXPECTED_GAIN]
 
 
-def advise(store: Store, study: Study, wish: RecommendationRequest) -> Advice:
-    """Fit the transfer model to what is finished, validate it, and recommend.
+def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice:
+    """Fit the transfer model to the finished runs, validate it, and recommend a mixture and next runs.
+
+    Args:
+        store: the folder of the study.
+        study: the study.
+        request: options.
 
     Raises:
-        TransferError: no trained run is judged by the evaluation, too little is finished and no next runs are asked
-            for, or the wish names what the study does not have.
+        TransferError: the evaluation has no trained run, too few mixtures are finished and no next runs are requested,
+            or the request contains a name that the study does not have.
         StoreError: the study has not been prepared.
     """
-    evaluation = _chosen("evaluation", wish.evaluation, list(study.evaluations))
-    planned = _planned(store, evaluation, wish.unit)
+    evaluation = _chosen("evaluation", request.evaluation, list(study.evaluations))
+    planned = _planned(store, evaluation, request.unit)
     if planned.is_empty():
-        raise TransferError(f"the study plans no trained run that '{evaluation}' judges. Name another: --evaluation")
+        raise TransferError(
+            f"the study has no trained run with the evaluation '{evaluation}'. Choose another with --evaluation"
+        )
     cells = _cells(store, study, evaluation, planned)
-    # Sizes of models that are still to be trained tell something about them too.
+    # Sizes of models without runs inform their predictions too.
     observed = replace(observations_of(cells), sizes=log_sizes(planned))
-    model = _chosen("model", wish.model, list(dict.fromkeys(planned["model"])))
+    model = _chosen("model", request.model, list(dict.fromkeys(planned["model"])))
     amounts = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
         for row in planned.iter_rows(named=True)
     }
-    tags = tuple(wish.languages) or tuple(dict.fromkeys(tag for one in amounts.values() for tag in sorted(one)))
+    tags = tuple(request.languages) or tuple(dict.fromkeys(tag for one in amounts.values() for tag in sorted(one)))
     budget = Budget(
-        amount=wish.amount or max(sum(one.values()) for one in amounts.values()), languages=tags, costs=dict(wish.costs)
+        amount=request.amount or max(sum(one.values()) for one in amounts.values()),
+        languages=tags,
+        costs=dict(request.costs),
     )
     objective = Objective(
         languages=tuple(sorted(set(cells["language"]))) or tuple(study.evaluations[evaluation].languages),
-        kind=wish.objective,
-        weights=wish.weights,
-        english_at_least=wish.english_at_least,
+        kind=request.objective,
+        weights=request.weights,
+        english_at_least=request.english_at_least,
     )
     fitted = fit_transfer_model(observed)
     num_mixtures = len(set(observed.mixtures))
-    if num_mixtures < MIN_MIXTURES and not wish.num_next:
+    if num_mixtures < MIN_MIXTURES and not request.num_next_runs:
         raise TransferError(
             f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {MIN_MIXTURES}. "
-            "Run: crosslift run, or ask which runs to begin with: crosslift recommend --next 4"
+            "Run more: crosslift run, or list the runs to start with: crosslift recommend --next 4"
         )
     found = recommend(fitted, model, objective, budget) if num_mixtures >= MIN_MIXTURES else None
     done = set(observed.runs)
     waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in done}
     candidates = _candidates(budget, found, waiting)
     pool = [one for one, _ in candidates]
-    choice = [one for one in (*pool, *random_mixtures(budget, NUM_RANDOM_MIXTURES)) if budget.allows(one)]
-    chosen = knowledge_gradient_batch(fitted, model, objective, pool, size=wish.num_next, choice=choice)
+    options = [one for one in (*pool, *random_mixtures(budget, NUM_RANDOM_MIXTURES)) if budget.allows(one)]
+    chosen = knowledge_gradient_batch(fitted, model, objective, pool, batch_size=request.num_next_runs, options=options)
     return Advice(
         evaluation=evaluation,
         model=model,
         budget=budget,
         objective=objective,
-        found=found,
+        recommendation=found,
         validation=cross_validate(observed) if num_mixtures >= MIN_GROUPS else None,
-        next_runs=[NextRun(amounts=dict(pool[place]), gain=gain, run=candidates[place][1]) for place, gain in chosen],
+        next_runs=[
+            NextRun(amounts=dict(pool[place]), expected_gain=gain, run=candidates[place][1]) for place, gain in chosen
+        ],
         runs=sorted(set(observed.runs[observed.models == model])),
     )
 
@@ -137,17 +160,18 @@ def advise(store: Store, study: Study, wish: RecommendationRequest) -> Advice:
 def _candidates(
     budget: Budget, found: Recommendation | None, waiting: Mapping[str, Amounts]
 ) -> list[tuple[Amounts, str | None]]:
-    """For the next run: what the study still plans, by name; where nothing waits, what leads, and all sorts besides."""
+    """Candidates for the next run: the unfinished runs of the study, by name; if there are none, the leading and random
+    mixtures."""
     if waiting:
         return [(amounts, run) for run, amounts in waiting.items()]
     leaders: list[Amounts] = []
     if found is not None:
-        leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.against)]
+        leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.comparisons)]
     return [(amounts, None) for amounts in (*leaders, *random_mixtures(budget, NUM_RANDOM_MIXTURES))]
 
 
 def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
-    """The study's runs that this evaluation judges, finished or not, with `amounts`."""
+    """The study's trained runs that have this evaluation, finished or not, with `amounts`."""
     judged = [run for run, record in store.lock()["runs"].items() if evaluation in record["evaluations"]]
     amounts = pl.col("num_items" if unit == "items" else "num_tokens").alias("amounts")
     runs = store.runs().filter(pl.col("run").is_in(judged), pl.col("mixture") != "base")
@@ -156,7 +180,7 @@ def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
 
 
 def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
-    """Means of what is finished, a row per run and language."""
+    """Mean scores of the finished runs, one row per run and language."""
     metric = member("task", study.evaluations[evaluation].task).METRICS[0]
     part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
@@ -166,58 +190,65 @@ def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -
 def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
     if wanted is None:
         if len(known) != 1:
-            raise TransferError(f"there are several {kind}s: {', '.join(known)}. Name one: --{kind}")
+            raise TransferError(f"the study has several {kind}s: {', '.join(known)}. Choose one with --{kind}")
         return known[0]
     if wanted not in known:
-        raise TransferError(f"'{wanted}' is no {kind} here.{did_you_mean(wanted, known)} Known: {', '.join(known)}.")
+        raise TransferError(f"unknown {kind} '{wanted}'.{did_you_mean(wanted, known)} Known: {', '.join(known)}.")
     return wanted
 
 
-def summary_lines(advised: Advice) -> list[str]:
-    """For the terminal."""
+def summary_lines(advice: Advice) -> list[str]:
+    """Lines for the terminal: the recommendation, its comparisons, caveats and validation, and the next runs."""
     asked = (
-        f"{advised.model}, {advised.evaluation}, {advised.objective.kind} over {len(advised.objective.languages)} "
-        f"languages, {advised.budget.amount:,.0f} to spend:"
+        f"{advice.model}, {advice.evaluation}, {advice.objective.kind} over {len(advice.objective.languages)} "
+        f"languages, budget {advice.budget.amount:,.0f}:"
     )
-    if (found := advised.found) is None:
-        return [asked, "  too little is finished to choose by", *_next_in_words(advised)]
+    if (found := advice.recommendation) is None:
+        return [
+            asked,
+            f"  no recommendation: fewer than {MIN_MIXTURES} mixtures are evaluated",
+            *_next_run_lines(advice),
+        ]
     lines = [
         asked,
-        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in largest_first(found.amounts)),
-        f"  expected {POINTS * found.expected:.1f} [{POINTS * found.low:.1f}, {POINTS * found.high:.1f}], best or as "
-        f"good with probability {found.p_best:.2f}",
+        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(found.amounts)),
+        f"  expected objective {POINTS * found.expected_objective:.1f} [{POINTS * found.low:.1f}, "
+        f"{POINTS * found.high:.1f}], "
+        f"within {POINTS * EQUIVALENCE_MARGIN:g} points of the best with probability {found.probability_best:.2f}",
     ]
-    for other in found.against:
+    for other in found.comparisons:
         interval = f"[{POINTS * other.low:.1f}, {POINTS * other.high:.1f}]"
-        lines.append(f"  against {other.name}: {POINTS * other.value:+.1f} {interval} -> {other.verdict}")
-    lines += [f"  {reason}" for reason in found.reasons]
-    if advised.validation is not None:
-        one = advised.validation
+        lines.append(f"  minus {other.name}: {POINTS * other.value:+.1f} {interval} -> {other.verdict}")
+    lines += [f"  {reason}" for reason in found.caveats]
+    if advice.validation is not None:
+        one = advice.validation
         lines.append(
-            f"  mixtures left out one by one: error {POINTS * one.model:.1f} points, mean of the others "
-            f"{POINTS * one.mean:.1f}, nearest {POINTS * one.nearest:.1f}"
+            f"  cross-validation over mixtures: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other mixtures "
+            f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
         )
-    return [*lines, *_next_in_words(advised)]
+    return [*lines, *_next_run_lines(advice)]
 
 
-def _next_in_words(advised: Advice) -> list[str]:
+def _next_run_lines(advice: Advice) -> list[str]:
     lines = []
-    if advised.next_runs and advised.next_runs[0].gain < MIN_GAIN:
-        lines.append(f"  no further run is expected to better the choice by more than {POINTS * MIN_GAIN:g} points")
-    for number, one in enumerate(advised.worthwhile_runs, start=1):
+    if advice.next_runs and advice.next_runs[0].expected_gain < MIN_EXPECTED_GAIN:
+        lines.append(
+            f"  no further run is expected to improve the choice by more than {POINTS * MIN_EXPECTED_GAIN:g} points"
+        )
+    for number, one in enumerate(advice.worthwhile_runs, start=1):
         planned = f", planned as {one.run}" if one.run else ""
         lines.append(
-            f"  to learn most, train {number}: {amounts_in_words(one.amounts)} (expected gain {POINTS * one.gain:.2f} "
+            f"  next run {number}: {amounts_text(one.amounts)} (expected gain {POINTS * one.expected_gain:.2f} "
             f"points{planned})"
         )
     return lines
 
 
-def largest_first(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Languages with their amounts, the largest first; those that round to nothing are left out."""
+def by_decreasing_amount(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Languages with their amounts, in decreasing order; amounts that round to 0 are omitted."""
     return sorted(((tag, amount) for tag, amount in amounts.items() if round(amount) > 0), key=lambda one: -one[1])
 
 
-def amounts_in_words(amounts: Mapping[str, float]) -> str:
-    """`sw 1,200 en 800`."""
-    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in largest_first(amounts))
+def amounts_text(amounts: Mapping[str, float]) -> str:
+    """Amounts in decreasing order, as in `sw 1,200 en 800`."""
+    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(amounts))

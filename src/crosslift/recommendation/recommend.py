@@ -1,8 +1,8 @@
-"""Which mixture to train, under a budget.
+"""Choice of a mixture under a budget.
 
-Every candidate's scores are drawn jointly from a transfer model (`predict`), so that "how sure" is a count of draws and
-candidates that share languages rise and fall together. A recommendation stands beside the two plain choices that anyone
-would make: the same amount of every language, and the best mixture that was tried.
+Scores of all candidates are drawn jointly from the posterior of a transfer model, so that probabilities are shares of
+draws and the correlation between candidates is accounted for. The recommended mixture is compared with two baselines:
+equal amounts of every language, and the best observed mixture.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ import numpy as np
 
 from crosslift.errors import TransferError
 from crosslift.recommendation.objective import CONFIDENCE, Budget, Objective
-from crosslift.recommendation.search import MARGIN, search_mixtures
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN, search_mixtures
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.gaussian_process import TransferModel
 from crosslift.transfer.model.observations import Amounts
 
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
+"""Result of a comparison with a baseline."""
 NUM_DRAWS = 4000
+"""Posterior draws."""
 MIN_MIXTURES = 2
+"""Smallest number of observed mixtures for a recommendation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineComparison:
-    """The recommended mixture minus another, in the unit of the scores."""
+    """The recommended mixture minus a baseline: posterior mean and 95 % credible limits, in the unit of the scores."""
 
     name: str
     amounts: Amounts
+    """Amounts per language of the baseline."""
     value: float
     low: float
     high: float
@@ -40,25 +44,30 @@ class BaselineComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """A mixture, and how sure."""
+    """A mixture with its uncertainty. Limits are 95 % credible limits, in the unit of the scores."""
 
     amounts: dict[str, float]
-    expected: float
+    """Language -> amount."""
+    expected_objective: float
+    """Posterior mean of the objective."""
     low: float
     high: float
     expected_by_language: dict[str, float]
-    p_best: float
-    """Share of draws in which no other candidate is better by more than MARGIN."""
-    against: tuple[BaselineComparison, ...]
+    """Evaluation language -> posterior mean of the score."""
+    probability_best: float
+    """Share of posterior draws in which no other candidate is better by more than EQUIVALENCE_MARGIN."""
+    comparisons: tuple[BaselineComparison, ...]
+    """Comparisons with the baselines."""
     alternatives: tuple[tuple[dict[str, float], float], ...]
     """The next best candidates and their expected objective."""
-    reasons: tuple[str, ...]
+    caveats: tuple[str, ...]
+    """What the recommendation is based on, and where it extrapolates."""
 
     @property
     def verdict(self) -> Verdict:
-        """The weakest of what can be said against the plain choices."""
+        """The least favourable verdict of the comparisons with the baselines."""
         order: tuple[Verdict, ...] = ("worse", "cannot tell", "as good", "better")
-        return min((one.verdict for one in self.against), key=order.index, default="cannot tell")
+        return min((one.verdict for one in self.comparisons), key=order.index, default="cannot tell")
 
 
 def recommend(
@@ -70,64 +79,73 @@ def recommend(
     candidates: Sequence[Amounts] | None = None,
     seed: int = 0,
 ) -> Recommendation:
-    """The candidate with the highest expected objective.
+    """Choose the candidate with the highest posterior mean of the objective.
 
     Args:
-        model: which is to be trained; one that was not observed is told from the others.
-        candidates: mixtures to choose from; None: a search over shares of the allowed languages.
-        seed: of the search and the draws.
+        fitted: the transfer model.
+        model: name of the model to train; a model without observations is predicted from the others.
+        objective: what is maximised.
+        budget: constraints of a mixture.
+        candidates: mixtures to choose from; by default found by a search over shares of the allowed languages.
+        seed: of the search and of the posterior draws.
 
     Raises:
-        TransferError: fewer than two mixtures were observed, no candidate is within the budget, or none keeps English.
+        TransferError: fewer than MIN_MIXTURES observed mixtures, or no candidate satisfies the budget or the English
+            bound.
     """
     if (num := len(set(fitted.observed.mixtures))) < MIN_MIXTURES:
-        raise TransferError(f"runs of {num} mixtures teach nothing about what to choose. Two are the least.")
+        raise TransferError(f"a recommendation needs runs of at least {MIN_MIXTURES} mixtures; there are {num}.")
     uniform = budget.allocate(dict.fromkeys(budget.languages, 1.0))
     tried = _best_tried(fitted, model, objective, budget)
-    plain = [one for one in (uniform, tried) if one is not None]
+    baselines = [one for one in (uniform, tried) if one is not None]
     pool = [
-        *plain,
+        *baselines,
         *(search_mixtures(fitted, model, objective, budget, seed=seed) if candidates is None else candidates),
     ]
     within: list[dict[str, float]] = [dict(one) for one in pool if budget.allows(one)]
     if not within:
-        raise TransferError(f"no candidate stays within {budget.amount:g}. Raise the budget or allow more languages.")
+        raise TransferError(
+            f"no candidate satisfies the budget of {budget.amount:g}. Raise the budget or allow more languages."
+        )
     draws = _draws(fitted, model, objective, within, seed)  # (draws, candidates, languages)
     allowed = _keeps_english(objective, draws)
     if not allowed.any():
-        raise TransferError(f"no candidate keeps English above {objective.english_at_least:g}. Lower the bound.")
+        raise TransferError(
+            f"no candidate keeps English above {objective.english_at_least:g} with probability {CONFIDENCE:g}. Lower "
+            "the bound."
+        )
     values = objective.value(draws)
     means = np.where(allowed, values.mean(axis=0), -np.inf)
     best = int(means.argmax())
     order = [int(place) for place in np.argsort(-means) if place != best and np.isfinite(means[place])]
     low, high = np.quantile(values[:, best], [0.025, 0.975])
-    against = [
-        _against(name, within[place], values[:, best] - values[:, place])
-        for name, place in zip(_names(uniform, tried), range(len(plain)), strict=False)
+    comparisons = [
+        _compare(name, within[place], values[:, best] - values[:, place])
+        for name, place in zip(_baseline_names(uniform, tried), range(len(baselines)), strict=False)
     ]
     return Recommendation(
         amounts=within[best],
-        expected=float(values[:, best].mean()),
+        expected_objective=float(values[:, best].mean()),
         low=float(low),
         high=float(high),
         expected_by_language=dict(zip(objective.languages, draws[:, best].mean(axis=0).tolist(), strict=True)),
-        p_best=float((values[:, best] >= values[:, allowed].max(axis=1) - MARGIN).mean()),
-        against=tuple(against),
+        probability_best=float((values[:, best] >= values[:, allowed].max(axis=1) - EQUIVALENCE_MARGIN).mean()),
+        comparisons=tuple(comparisons),
         alternatives=tuple((within[place], float(means[place])) for place in order[:3]),
-        reasons=tuple(_reasons(fitted, model, within[best], objective)),
+        caveats=tuple(_caveats(fitted, model, within[best], objective)),
     )
 
 
-def _names(uniform: Amounts, tried: Amounts | None) -> list[str]:
+def _baseline_names(uniform: Amounts, tried: Amounts | None) -> list[str]:
     return ["the same of every language", *(["the best mixture tried"] if tried is not None else [])]
 
 
-def _against(name: str, amounts: Amounts, difference: np.ndarray) -> BaselineComparison:
+def _compare(name: str, amounts: Amounts, difference: np.ndarray) -> BaselineComparison:
     low, high = np.quantile(difference, [0.025, 0.975])
     verdict: Verdict = "cannot tell"
     if low > 0:
         verdict = "better"
-    elif low >= -MARGIN and high <= MARGIN:
+    elif low >= -EQUIVALENCE_MARGIN and high <= EQUIVALENCE_MARGIN:
         verdict = "as good"
     elif high < 0:
         verdict = "worse"
@@ -153,7 +171,7 @@ def _keeps_english(objective: Objective, draws: np.ndarray) -> np.ndarray:
 
 
 def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget: Budget) -> Amounts | None:
-    """The observed mixture with the highest mean of what was observed, among those within the budget."""
+    """The feasible observed mixture with the highest objective of its observed mean scores."""
     observed = fitted.observed
     best: tuple[float, Amounts] | None = None
     for mixture in sorted(set(observed.mixtures[observed.models == model])):
@@ -168,23 +186,23 @@ def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget:
     return None if best is None else best[1]
 
 
-def _reasons(fitted: TransferModel, model: str, amounts: Amounts, objective: Objective) -> list[str]:
-    """What a reader should know before trusting it."""
+def _caveats(fitted: TransferModel, model: str, amounts: Amounts, objective: Objective) -> list[str]:
+    """What the recommendation is based on, and where it extrapolates."""
     observed = fitted.observed
     here = sorted(set(observed.mixtures[observed.models == model]))
     tried = [observed.amounts[mixture] for mixture in here]
-    reasons = [f"{len(here)} mixtures of {model} were observed"]
+    caveats = [f"{len(here)} mixtures of {model} were observed"]
     if not here:
-        reasons = [f"nothing was observed of {model}: all is told from {', '.join(sorted(set(observed.models)))}"]
+        caveats = [f"nothing was observed of {model}: all is told from {', '.join(sorted(set(observed.models)))}"]
         tried = [observed.amounts[mixture] for mixture in sorted(set(observed.mixtures))]
         model = "any model"
     for tag, amount in amounts.items():
         most = max((one.get(tag, 0.0) for one in tried), default=0.0)
         if most == 0:
-            reasons.append(f"no mixture of {model} has held {tag}: what it brings is told from languages like it")
+            caveats.append(f"no mixture of {model} has held {tag}: what it brings is told from languages like it")
         elif amount > 1.5 * most:
-            reasons.append(f"{tag} goes beyond what was tried ({amount:,.0f} against {most:,.0f}): extrapolated")
+            caveats.append(f"{tag} goes beyond what was tried ({amount:,.0f} against {most:,.0f}): extrapolated")
     unseen = [tag for tag in objective.languages if not (observed.languages == tag).any()]
     if unseen:
-        reasons.append(f"{', '.join(unseen)} was never evaluated: told from languages like it")
-    return reasons
+        caveats.append(f"{', '.join(unseen)} was never evaluated: told from languages like it")
+    return caveats

@@ -1,4 +1,4 @@
-"""The search for candidate mixtures: random shares of the allowed languages, then pairwise exchanges."""
+"""Local search for candidate mixtures: random shares of the allowed languages, then pairwise exchanges."""
 
 from __future__ import annotations
 
@@ -11,26 +11,37 @@ from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.gaussian_process import TransferModel
 
-MARGIN = 0.02
-"""Two points: mixtures that differ by less are as good as each other."""
+EQUIVALENCE_MARGIN = 0.02
+"""Mixtures whose objectives differ by less than two points are equivalent."""
 
 
 def search_mixtures(
     fitted: TransferModel, model: str, objective: Objective, budget: Budget, *, seed: int = 0, rounds: int = 4
 ) -> list[dict[str, float]]:
-    """Shares of the allowed languages that promise much: random ones, then exchanges.
+    """Find mixtures with a high expected objective that spend the whole budget.
 
-    All candidates spend the whole budget. Shares are multiples of a twentieth.
+    Random shares are improved by rounds of pairwise exchanges. The result is the best distinct mixtures.
+
+    Args:
+        fitted: the transfer model.
+        model: name of the model to train.
+        objective: what is maximised.
+        budget: constraints of a mixture.
+        seed: of the random shares.
+        rounds: rounds of exchanges.
+
+    Returns:
+        Amounts per language, by decreasing expected objective.
     """
     tags = list(budget.languages)
     pool = _random_shares(tags, 150, seed)
     for _ in range(rounds):
         amounts = [budget.allocate(shares) for shares in pool]
-        values = _promise(fitted.expected(amounts, model, objective.languages), objective)
+        values = _penalised_objective(fitted.predict_mean(amounts, model, objective.languages), objective)
         leaders = [pool[place] for place in np.argsort(-values)[:8]]
         pool = [*leaders, *(one for leader in leaders for one in _exchanges(leader, tags))]
     amounts = [budget.allocate(shares) for shares in pool]
-    values = _promise(fitted.expected(amounts, model, objective.languages), objective)
+    values = _penalised_objective(fitted.predict_mean(amounts, model, objective.languages), objective)
     unique: dict[tuple[tuple[str, int], ...], dict[str, float]] = {}
     for place in np.argsort(-values)[:60]:
         one = amounts[place]
@@ -38,16 +49,22 @@ def search_mixtures(
     return list(unique.values())[:24]
 
 
-def random_mixtures(budget: Budget, number: int, *, seed: int = 0) -> list[dict[str, float]]:
-    """Mixtures that spend the budget in all sorts of ways: what a next run may be chosen from."""
-    return [budget.allocate(shares) for shares in _random_shares(list(budget.languages), number, seed)]
+def random_mixtures(budget: Budget, num_mixtures: int, *, seed: int = 0) -> list[dict[str, float]]:
+    """Random mixtures that spend the whole budget; equal shares and single languages come first.
+
+    Args:
+        budget: constraints of a mixture.
+        num_mixtures: random mixtures, in addition to equal shares and single languages.
+        seed: of the random shares.
+    """
+    return [budget.allocate(shares) for shares in _random_shares(list(budget.languages), num_mixtures, seed)]
 
 
-def _random_shares(tags: list[str], number: int, seed: int) -> list[dict[str, float]]:
-    """Shares: the same of all, each language alone, and random ones in twentieths."""
+def _random_shares(tags: list[str], num_random: int, seed: int) -> list[dict[str, float]]:
+    """Equal shares, each language alone, then Dirichlet draws rounded to multiples of a twentieth."""
     generator = stream(seed, "recommend", "search")
     pool: list[dict[str, float]] = [dict.fromkeys(tags, 1.0), *({tag: 1.0} for tag in tags)]
-    for _ in range(number):
+    for _ in range(num_random):
         size = int(generator.integers(1, len(tags) + 1))
         chosen = generator.choice(len(tags), size=size, replace=False)
         weights = generator.dirichlet(np.ones(size))
@@ -55,17 +72,17 @@ def _random_shares(tags: list[str], number: int, seed: int) -> list[dict[str, fl
     return pool
 
 
-def _promise(expected: np.ndarray, objective: Objective) -> np.ndarray:
-    """The objective, less ten times what English lacks to its bound with a little room above."""
+def _penalised_objective(expected: np.ndarray, objective: Objective) -> np.ndarray:
+    """The objective minus ten times the shortfall of English from its bound, with half the equivalence margin added."""
     values = objective.value(expected)
     if objective.english_at_least is None or ENGLISH not in objective.languages:
         return values
     english = expected[:, objective.languages.index(ENGLISH)]
-    return np.asarray(values - 10 * np.clip(objective.english_at_least + MARGIN / 2 - english, 0.0, None))
+    return np.asarray(values - 10 * np.clip(objective.english_at_least + EQUIVALENCE_MARGIN / 2 - english, 0.0, None))
 
 
 def _exchanges(shares: Mapping[str, float], tags: Sequence[str]) -> list[dict[str, float]]:
-    """A tenth of the whole moved from one language to another, for all pairs that have it to give."""
+    """All mixtures in which a tenth of the total is moved from one language to another."""
     total = sum(shares.values())
     found = []
     for giver, share in shares.items():

@@ -1,6 +1,6 @@
-"""What a report is made of: frames and mappings, so that every table and figure can be drawn from a made-up study.
+"""The input of a report: tables and mappings, so that every table and figure can be tested on synthetic data.
 
-`collect` is the only function of this room that knows the folder of a study.
+`collect` is the only function of this package that reads the folder of a study.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
 
 MAX_SAMPLED_CELLS = 240
-"""Run x evaluation x language cells whose answers are shown; the page would else grow by megabytes per hundred runs."""
+"""Run x evaluation x language cells with sample answers; this limits the size of the page."""
 
 SAMPLE_KINDS = ("correct", "wrong", *MODEL_FAILURES)
+"""Kinds of sample answers, in the order of the page."""
 SAMPLES = pl.Schema(
     {
         "run": pl.String,
@@ -46,39 +47,51 @@ SAMPLES = pl.Schema(
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
+    """Everything that a report contains."""
+
     study: Study
-    runs: pl.DataFrame  # scores.RUNS
-    scores: pl.DataFrame  # scores.SCORES
-    estimates: pl.DataFrame  # transfer.estimate.ESTIMATES
-    manifests: dict[str, dict[str, Any]]  # by mixture
-    lock: dict[str, Any]  # "corpora": {name: revision, licence, fingerprint}, "models": {name: num_parameters, ...}
-    training: pl.DataFrame  # trainer.METRICS with the column `run` before it
-    provenance: dict[str, dict[str, Any]]  # by run
-    samples: pl.DataFrame  # SAMPLES
-    primary_metrics: dict[str, str]  # by task
+    runs: pl.DataFrame
+    """Columns as in `crosslift.scores.RUNS`."""
+    scores: pl.DataFrame
+    """Columns as in `crosslift.scores.SCORES`."""
+    estimates: pl.DataFrame
+    """Columns as in `transfer.estimates.estimate.ESTIMATES`."""
+    manifests: dict[str, dict[str, Any]]
+    """Mixture -> its manifest."""
+    lock: dict[str, Any]
+    """"corpora": {name: revision, licence, fingerprint}, "models": {name: num_parameters, ...}."""
+    training: pl.DataFrame
+    """Columns as in `training.trainer.METRICS`, with `run` as the first column."""
+    provenance: dict[str, dict[str, Any]]
+    """Run -> its provenance."""
+    samples: pl.DataFrame
+    """Columns as in SAMPLES."""
+    primary_metrics: dict[str, str]
+    """Task -> primary metric."""
     level: float = 0.95
+    """Coverage of the intervals."""
     findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}))
-    """What the checks of the corpora found."""
+    """Findings of the corpus checks, columns as in `corpora.findings.FINDINGS` with `corpus` as the first column."""
 
     @cached_property
     def languages(self) -> tuple[Language, ...]:
-        """Evaluated languages: English, then high-resource, then low-resource ones, by name."""
+        """Evaluation languages: English, then high-resource, then low-resource ones, each by name."""
         found = [language(tag) for tag in self.scores["language"].unique()]
         return tuple(sorted(found, key=lambda one: (one.tag != ENGLISH, one.resource != "high", one.name)))
 
     @cached_property
     def models(self) -> tuple[str, ...]:
-        """In the study's order."""
+        """Models in the order of the study."""
         return tuple(self.runs["model"].unique(maintain_order=True))
 
     @cached_property
     def mixtures(self) -> tuple[str, ...]:
-        """In the study's order, "base" first."""
+        """Mixtures in the order of the study, "base" first."""
         return tuple(self.runs["mixture"].unique(maintain_order=True))
 
     @cached_property
     def evaluations(self) -> dict[str, str]:
-        """Evaluations with scores -> their task, in the study's order."""
+        """Evaluation with scores -> its task, in the order of the study."""
         tasks = dict(self.scores.select("evaluation", "task").unique(maintain_order=True).iter_rows())
         return {name: tasks[name] for name in [*self.study.evaluations, *tasks] if name in tasks}
 
@@ -88,7 +101,7 @@ class ReportData:
 
     @cached_property
     def primary(self) -> pl.DataFrame:
-        """The estimates in the primary metric of their task; models and mixtures in the study's order."""
+        """Estimates in the primary metric of their task; models and mixtures in the order of the study."""
         wanted = pl.DataFrame({"task": list(self.primary_metrics), "metric": list(self.primary_metrics.values())})
         rows = self.estimates.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
         model = pl.col("model").replace_strict(_places(self.models), return_dtype=pl.Int64)
@@ -97,20 +110,20 @@ class ReportData:
 
     @cached_property
     def cells(self) -> Cells:
-        """Every condition in every language, with resamples that all share."""
+        """Every condition in every language with resampled means, see `transfer.grid.cells`."""
         return cells(self.scores, self.runs, self.primary_metrics, level=self.level)
 
     @cached_property
     def variance(self) -> pl.DataFrame:
-        """Shares of the variance of single answers, see `transfer.variance`."""
+        """Variance components of single answers, see `transfer.variance.components`."""
         wanted = pl.DataFrame({"task": list(self.primary_metrics), "metric": list(self.primary_metrics.values())})
         primary = self.scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
         return variance_components(primary, self.runs)
 
     @cached_property
     def grid_mixtures(self) -> tuple[str, ...]:
-        """The mixtures of the study's grid, and "base": figures over the whole design leave arms out, which ask other
-        questions."""
+        """The mixtures of the study's main grid, and "base". Figures of the whole design omit additional arms, which
+        have other research questions."""
         return (*self.study.blocks[0].mixtures, "base") if self.study.blocks else self.mixtures
 
     @cached_property
@@ -124,11 +137,11 @@ def _places(names: Iterable[str]) -> dict[str, int]:
 
 
 def collect(store: Store, study: Study) -> ReportData:
-    """Read everything that the report needs from the folder of a study; unfinished runs simply have less.
+    """Read the input of a report from the folder of a study; results of unfinished runs are missing.
 
     Raises:
         StoreError: the study has not been prepared.
-        TransferError: its scores contradict themselves.
+        TransferError: the scores are inconsistent, see `transfer.estimates.panel.panels`.
     """
     runs, scores = store.runs(), store.scores()
     primary_metrics = {task: discover.member("task", task).METRICS[0] for task in scores["task"].unique().sort()}
@@ -136,7 +149,7 @@ def collect(store: Store, study: Study) -> ReportData:
     for run in runs.filter(pl.col("mixture") != "base")["run"]:
         try:
             metrics[run] = store.training_metrics(run)
-        except StoreError:  # not trained yet: the report says which runs are missing
+        except StoreError:  # not trained yet; the report lists the missing runs
             continue
     training = pl.concat(
         [frame.select(pl.lit(run).alias("run"), pl.all()) for run, frame in metrics.items()] or [_NONE]
@@ -174,7 +187,7 @@ _NONE = pl.DataFrame(
 
 
 def _samples(store: Store, runs: pl.DataFrame, scores: pl.DataFrame, primary_metrics: dict[str, str]) -> pl.DataFrame:
-    """The first answer of each kind, by sample, from the first seed of every condition until MAX_SAMPLED_CELLS."""
+    """The first answer of each kind, by sample, of the first seed of every condition, for MAX_SAMPLED_CELLS cells."""
     first = runs.unique(["model", "mixture"], keep="first", maintain_order=True)["run"]
     wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
     kind = (

@@ -1,12 +1,12 @@
-"""The report of a study: one page that needs no network, and beside it every number and figure as a file.
+"""The report of a study: one HTML page without external resources, and every number and figure as a file.
 
-    report/index.html            the page: charts, styles and scripts are inside
+    report/index.html            the page with all charts, styles and scripts
     report/estimates.parquet     every estimate
     report/tables/*.csv
     report/figures/*.svg, *.png
 
-Charts are there twice. The page shows the still picture at once, on paper and without scripts; where scripts run, it is
-replaced by the same chart that answers the pointer and follows the reader's theme.
+Each chart is in the page twice: as a static image, for print and without scripts, and as an interactive chart that
+replaces the image if scripts run and follows the reader's theme.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from crosslift.reporting import sentences
 from crosslift.reporting.data import ReportData, collect
 from crosslift.reporting.figures.registry import FIGURES
 from crosslift.reporting.html import theme
-from crosslift.reporting.html.embed import Drawn, bundle, draw, for_script, on_white
+from crosslift.reporting.html.embed import RenderedFigure, add_white_background, render_figure, script_json, vega_bundle
 from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
@@ -31,47 +31,60 @@ if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
 
 PNG_SCALE = 1.5
+"""Pixels per unit of the SVG."""
 
 
 def write(store: Store, study: Study) -> Path:
-    """Estimate, tabulate, draw and write the report; returns the page.
+    """Estimate, make tables and figures, and write the report of a study.
+
+    Returns:
+        The path of the page.
 
     Raises:
         StoreError: the study has not been prepared.
-        TransferError: its scores contradict themselves.
+        TransferError: the scores are inconsistent.
     """
     return publish(collect(store, study), store.report_folder)
 
 
 def publish(data: ReportData, folder: Path) -> Path:
-    """Write all files of a report into a folder; returns the page, which is written last."""
+    """Write all files of a report into a folder; the page is written last.
+
+    Returns:
+        The path of the page.
+    """
     import vl_convert
 
     _write_parquet(folder / "estimates.parquet", data.estimates)
     for make in (*frames.TABLES, *paper_tables.PAPER_TABLES):
         table, file = make(data), folder / "tables" / f"{make.__name__}.csv"
-        if not table.columns:  # nothing that this study could say
+        if not table.columns:  # does not apply to this study
             file.unlink(missing_ok=True)
             continue
         with atomic_write(file, durable=False) as path:
             table.write_csv(path)
-    drawn = [draw(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
+    drawn = [render_figure(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
     for one in drawn:
         picture = folder / "figures" / f"{one.figure.name}.svg"
-        if one.svg is None:  # an earlier report may have drawn it
+        if one.svg is None:  # remove the file of an earlier report
             picture.unlink(missing_ok=True)
             picture.with_suffix(".png").unlink(missing_ok=True)
             continue
         write_text(picture, one.svg, durable=False)
         with atomic_write(picture.with_suffix(".png"), durable=False) as path:
-            path.write_bytes(vl_convert.svg_to_png(on_white(one.svg), scale=PNG_SCALE))
+            path.write_bytes(vl_convert.svg_to_png(add_white_background(one.svg), scale=PNG_SCALE))
     page = folder / "index.html"
     write_text(page, render(data, drawn), durable=False)
     return page
 
 
-def render(data: ReportData, drawn: list[Drawn]) -> str:
-    """The page. Everything that a model or a study file wrote is escaped."""
+def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
+    """Render the page. All text from models and study files is escaped.
+
+    Args:
+        data: the report's data.
+        drawn: the rendered figures, in the order of FIGURES and PAPER_FIGURES.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -86,7 +99,7 @@ def render(data: ReportData, drawn: list[Drawn]) -> str:
         data=data,
         study=data.study,
         conclusions=conclusions,
-        strip=_strip(conclusions),
+        strip=_strip_axis(conclusions),
         headline=sentences.headline(conclusions),
         failures=sentences.failures(data),
         unfinished=sentences.unfinished(data),
@@ -99,13 +112,13 @@ def render(data: ReportData, drawn: list[Drawn]) -> str:
         samples=_samples(data),
         light=theme.LIGHT,
         dark=theme.DARK,
-        payload=for_script(
+        payload=script_json(
             {
                 "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
-                "themes": {"light": theme.config(theme.LIGHT), "dark": theme.config(theme.DARK)},
+                "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
             }
         ),
-        bundle=bundle() if any(one.spec for one in drawn) else "",
+        bundle=vega_bundle() if any(one.spec for one in drawn) else "",
     )
 
 
@@ -127,8 +140,8 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     ]
 
 
-def _strip(found: list[sentences.Conclusion]) -> dict[str, float]:
-    """The common axis of the small intervals beside the answers, in shares of 1."""
+def _strip_axis(found: list[sentences.Conclusion]) -> dict[str, float]:
+    """Common axis of the small intervals beside the conclusions, in the unit of the scores."""
     rows = [answer.row for answer in found if answer.row["low"] is not None]
     low = min([0.0, *(row["low"] for row in rows)])
     high = max([0.0, *(row["high"] for row in rows)])
@@ -137,7 +150,7 @@ def _strip(found: list[sentences.Conclusion]) -> dict[str, float]:
 
 
 def _samples(data: ReportData) -> dict[str, list[dict[str, Any]]]:
-    """Run -> its sampled answers, languages in the order of the page."""
+    """Run -> its sample answers, languages in the order of the page."""
     place = {one.tag: (number, one) for number, one in enumerate(data.languages)}
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in data.samples.iter_rows(named=True):

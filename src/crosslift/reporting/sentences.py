@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences. "Cannot tell" is an answer."""
+"""Conclusions of a study in sentences. "Cannot tell" is a verdict."""
 
 from __future__ import annotations
 
@@ -20,28 +20,34 @@ GAIN_VERDICTS: Mapping[Side, GainVerdict] = {
     "both": "cannot tell",
     "unknown": "not estimated",
 }
+"""Verdict on a gain, by the position of its interval relative to 0."""
 
 
 def gain_verdict(low: float | None, high: float | None) -> GainVerdict:
-    """Does the interval lie above 0 (supports a gain), below 0 (contradicts it), or on both sides?"""
+    """Whether an interval supports a gain (above 0), contradicts it (below 0), or contains 0."""
     return GAIN_VERDICTS[side_of_zero(low, high)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conclusion:
-    """One declared contrast for one model and evaluation."""
+    """The primary estimate of a declared contrast for one model and evaluation."""
 
     verdict: GainVerdict
+    """Verdict on a gain."""
     claim: str
+    """Name of the contrast, model and evaluation."""
     finding: str
+    """The estimate in a sentence."""
     caveats: tuple[str, ...]
-    survives: bool
-    """Correction for all primary statements that could be tested; True where there is nothing to correct."""
+    """p-value, number of items and languages, and notes."""
+    survives_correction: bool
+    """Whether the verdict holds after correction for multiple testing; True if no correction applies."""
     row: dict[str, Any]
+    """The row of the table of estimates."""
 
 
 def conclusions(data: ReportData) -> list[Conclusion]:
-    """The primary contrasts, in the order of their declaration."""
+    """Conclusions of the primary contrasts, in the order of their declaration."""
     order = {contrast.name: place for place, contrast in enumerate(data.study.contrasts)}
     rows = sorted(
         data.estimates.filter("primary").iter_rows(named=True),
@@ -57,7 +63,12 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
     claim = f"{row['declared']} ({where})"
     if found == "not estimated":
         return Conclusion(
-            verdict=found, claim=claim, finding=f"No estimate: {row['note']}.", caveats=(), survives=True, row=row
+            verdict=found,
+            claim=claim,
+            finding=f"No estimate: {row['note']}.",
+            caveats=(),
+            survives_correction=True,
+            row=row,
         )
     what = row["mixture"] if not row["mixture"].startswith("mean of ") else f"The {row['mixture']} mixtures"
     numbers = (
@@ -67,7 +78,7 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
         "supports": f"{what} scores higher than {row['control']}: {numbers}.",
         "contradicts": f"{what} scores lower than {row['control']}: {numbers}.",
         "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points_text(-row['low'])} and a gain "
-        f"of {points_text(row['high'])} points are both compatible with these items.",
+        f"of {points_text(row['high'])} points are both compatible with the data.",
     }[found]
     caveats, survives = [], True
     if row["p_adjusted"] is not None and num_tested > 1:
@@ -79,27 +90,30 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
     caveats.append(f"{row['num_items']} items in {num_languages} languages")
     if row["note"]:
         caveats.append(row["note"])
-    return Conclusion(verdict=found, claim=claim, finding=finding, caveats=tuple(caveats), survives=survives, row=row)
+    return Conclusion(
+        verdict=found, claim=claim, finding=finding, caveats=tuple(caveats), survives_correction=survives, row=row
+    )
 
 
 def headline(found: list[Conclusion]) -> str:
-    """One sentence over all primary contrasts."""
+    """One sentence that summarises all primary contrasts."""
     if not found:
         return (
-            "The study declares no primary contrast, so nothing below was asked in advance: read every number as a "
-            "suggestion for the next study."
+            "The study declares no primary contrast. All results below are exploratory and need confirmation in a "
+            "further "
+            "study."
         )
     kinds = (
         ("supports", "show a gain", "shows a gain"),
         ("contradicts", "show a loss", "shows a loss"),
-        ("cannot tell", "are left open: the study cannot tell", "is left open: the study cannot tell"),
+        ("cannot tell", "are undecided: the study cannot tell", "is undecided: the study cannot tell"),
         ("not estimated", "could not be estimated", "could not be estimated"),
     )
     counts = [(sum(answer.verdict == kind for answer in found), several, one) for kind, several, one in kinds]
     parts = [f"{count} {one if count == 1 else several}" for count, several, one in counts if count]
     if len(found) == 1:
         return f"The one primary statement {parts[0].removeprefix('1 ')}."
-    lost = sum(not answer.survives for answer in found)
+    lost = sum(not answer.survives_correction for answer in found)
     num_tested = sum(answer.row["p"] is not None for answer in found)
     more = (
         f" {lost} of them do{'es' if lost == 1 else ''} not survive correction for {num_tested} tests." if lost else ""
@@ -121,14 +135,14 @@ def failures(data: ReportData) -> str:
     text = f"{num_failed:,} of {samples.height:,} answers ({num_failed / max(samples.height, 1):.1%}) "
     text += f"could not be scored and count as wrong: {kinds}." if num_failed else "could not be scored."
     if errors := count.get("error", 0):
-        text += f" {errors:,} failed by an error of the program; they block every estimate that they touch."
+        text += f" {errors:,} failed because of a program error; every estimate that includes them is missing."
     else:
-        text += " None failed by an error of the program."
+        text += " None failed because of a program error."
     return text
 
 
 def unfinished(data: ReportData) -> str:
-    """Which runs have no score yet; empty when all have."""
+    """The runs without scores; empty if all runs have scores."""
     done = set(data.finished["run"])
     missing = [run for run in data.runs["run"] if run not in done]
     if not missing:
@@ -138,7 +152,7 @@ def unfinished(data: ReportData) -> str:
 
 
 def confounds(data: ReportData) -> list[str]:
-    """What differs between the two sides of a declared contrast besides what it names, in words."""
+    """Differences between the two sides of a declared contrast other than the declared one, one sentence each."""
     found: list[str] = []
     more_updates = False
     sizes = {row["mixture"]: row for row in _volume(data).iter_rows(named=True)}
@@ -148,8 +162,8 @@ def confounds(data: ReportData) -> list[str]:
         if control is None or not treatments:
             if contrast.control == "base":
                 found.append(
-                    f"{contrast.name}: the control is the untrained base model, so a gain holds everything that "
-                    "fine-tuning does: the format of the answer as well as the task and the language."
+                    f"{contrast.name}: the control is the untrained base model, so a gain includes everything that "
+                    "fine-tuning changes: the answer format as well as the task and the language."
                 )
             continue
         differences = []
@@ -168,16 +182,13 @@ def confounds(data: ReportData) -> list[str]:
                 more_updates |= column == "num_items" and max(ratios) > 1.05
         if differences:
             found.append(
-                f"{contrast.name}: besides languages, treatments differ from the control in volume. They have "
-                + ", ".join(differences)
-                + "."
+                f"{contrast.name}: apart from languages, treatments and control differ in data volume. The treatments "
+                "have " + ", ".join(differences) + "."
             )
     if data.study.training.epochs is not None and more_updates:
-        found.append(
-            f"Training lasts {data.study.training.epochs:g} epochs: whoever has more examples also makes more updates."
-        )
+        found.append(f"Training lasts {data.study.training.epochs:g} epochs: more examples also mean more updates.")
     if len(data.study.seeds) == 1:
-        found.append("One training seed: run-to-run noise is in no interval, and can be as large as the effects.")
+        found.append("One training seed: no interval includes run-to-run noise, which can be as large as the effects.")
     return found
 
 

@@ -1,7 +1,8 @@
-"""Answers: numbers with intervals, and what they say about a question. Verdicts are decided here and nowhere else.
+"""Answers: estimates with intervals and the verdicts that follow from them.
 
-A claim is stated as a number that is above 0 where the claim holds. Its verdict then follows from where the interval
-lies, for the papers' claims, for analyses of imported results, for declared contrasts and for recommendations alike.
+A claim is stated as a number that is positive if the claim holds. The position of its confidence interval relative to 0
+determines the verdict. All verdicts are computed here: those of the papers' claims, of analyses of imported results, of
+declared contrasts and of recommendations.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import Literal
 import polars as pl
 
 Side = Literal["above", "below", "both", "unknown"]
+"""Position of a confidence interval relative to 0."""
 Verdict = Literal["supported", "not supported", "cannot tell", ""]
-"""Empty where nothing is claimed."""
+"""Empty if no claim is made."""
 
 VERDICTS: Mapping[Side, Verdict] = {
     "above": "supported",
@@ -22,21 +24,22 @@ VERDICTS: Mapping[Side, Verdict] = {
     "both": "cannot tell",
     "unknown": "cannot tell",
 }
+"""Verdict on the claim that a number is positive, by the position of its interval."""
 
 ANSWERS = pl.Schema(
     {
         "analysis": pl.String(),
         "question": pl.String(),
-        "about": pl.String(),  # which part of the results
-        "measure": pl.String(),  # what the number is
+        "about": pl.String(),  # the part of the results
+        "measure": pl.String(),  # what is measured
         "value": pl.Float64(),
         "low": pl.Float64(),
         "high": pl.Float64(),
-        "printed": pl.Float64(),  # as published; null where nothing was
+        "printed": pl.Float64(),  # published value; null if there is none
         "reproduces": pl.Boolean(),  # does the value round to the printed one?
         "verdict": pl.String(),
         "num_runs": pl.Int64(),
-        "runs": pl.String(),  # the first of them
+        "runs": pl.String(),  # the first three
         "note": pl.String(),
     }
 )
@@ -44,23 +47,29 @@ ANSWERS = pl.Schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One number with what it says about one question."""
+    """One estimate for one question."""
 
     question: str
+    """The question or claim."""
     about: str
+    """The part of the results that the answer is about."""
     measure: str
+    """What is measured, and in which unit."""
     value: float | None
     low: float | None = None
     high: float | None = None
     printed: float | None = None
+    """The published value; None if there is none."""
     decimals: int = 1
-    """Of the printed value."""
+    """Decimals of the published value."""
     verdict: Verdict = ""
     runs: Sequence[str] = ()
+    """Names of the runs behind the estimate."""
     note: str = ""
 
     @property
     def reproduces(self) -> bool | None:
+        """Whether the value rounds to the published one; None if either is missing."""
         if self.printed is None or self.value is None:
             return None
         return abs(self.value - self.printed) <= 0.5 * 10.0**-self.decimals + 1e-9
@@ -68,15 +77,17 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """The answers of one analysis, and a table of its own where it made one."""
+    """The answers of one analysis, and its tables."""
 
     kind: str
+    """Name of the analysis module."""
     answers: list[Answer]
     tables: dict[str, pl.DataFrame]
+    """Name -> table that the analysis adds to the page."""
 
 
 def side_of_zero(low: float | None, high: float | None) -> Side:
-    """On which side of 0 an interval lies: "unknown" where there is no interval."""
+    """Position of an interval relative to 0; "unknown" without an interval."""
     if low is None or high is None:
         return "unknown"
     if low > 0:
@@ -85,12 +96,12 @@ def side_of_zero(low: float | None, high: float | None) -> Side:
 
 
 def verdict(low: float | None, high: float | None) -> Verdict:
-    """Of a claim that a number is above 0."""
+    """Verdict on the claim that a number is positive, from its confidence limits."""
     return VERDICTS[side_of_zero(low, high)]
 
 
-def as_table(analysed: Sequence[Analysis]) -> pl.DataFrame:
-    """All answers; columns as in ANSWERS."""
+def answer_table(analysed: Sequence[Analysis]) -> pl.DataFrame:
+    """All answers of several analyses in one table; columns as in ANSWERS."""
     rows = [
         {
             "analysis": one.kind,

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from crosslift.transfer.design.power import smallest_difference
+from crosslift.transfer.design.power import detectable_run_difference
 
 
 def test_a_pair_of_runs_on_250_items_shows_about_eight_points():
-    assert smallest_difference(250) == pytest.approx(0.079, abs=0.001)
+    assert detectable_run_difference(250) == pytest.approx(0.079, abs=0.001)
 
 
 @pytest.mark.parametrize(("num_items", "discordance"), [(250, 0.2), (399, 0.14), (1000, 0.28)])
 def test_it_is_found_with_the_power_asked_for(num_items: int, discordance: float):
-    difference = smallest_difference(num_items, discordance=discordance)
+    difference = detectable_run_difference(num_items, discordance=discordance)
     rng = np.random.default_rng(0)
     wins = (discordance + difference) / 2
     counts = rng.multinomial(num_items, [wins, discordance - wins, 1 - discordance], size=20_000)
@@ -23,9 +23,9 @@ def test_it_is_found_with_the_power_asked_for(num_items: int, discordance: float
 
 
 def test_more_items_and_less_discordance_show_less():
-    assert smallest_difference(1000) < smallest_difference(250)
-    assert smallest_difference(250, discordance=0.1) < smallest_difference(250)
+    assert detectable_run_difference(1000) < detectable_run_difference(250)
+    assert detectable_run_difference(250, discordance=0.1) < detectable_run_difference(250)
 
 
 def test_where_nothing_can_be_found_it_is_the_discordance():
-    assert smallest_difference(3, discordance=0.1) == 0.1
+    assert detectable_run_difference(3, discordance=0.1) == 0.1

@@ -82,7 +82,7 @@ def test_interval_with_seeds_covers_with_and_without_run_to_run_noise(num_seeds,
     for study in correct:
         runs = resample.resampled_means(study, np.ones((num_seeds, NUM_ITEMS)), weights)
         found = resample.run_noise(list(runs))
-        raw, net = np.sqrt(found.raw / num_seeds), np.sqrt(found.net / num_seeds)
+        raw, net = np.sqrt(found.observed_variance / num_seeds), np.sqrt(found.component_variance / num_seeds)
         shakes = [resample.RunNoiseDraws(raw=raw, net=net, normals=side) for side in normals]
         draws = runs[1].mean(axis=0) - runs[0].mean(axis=0)
         made = resample.expanded_percentile_interval(
@@ -96,7 +96,7 @@ def test_run_noise_is_what_two_runs_differ_by_when_items_are_many():
     generator = stream(0, "test", "noise")
     shifts = generator.normal(0, 0.05, (200, 2, 1))
     found = resample.run_noise(list(np.broadcast_to(shifts, (200, 2, 20))))
-    assert found.df == 200 and found.net == found.raw == pytest.approx(0.05**2, rel=0.25)
+    assert found.df == 200 and found.component_variance == found.observed_variance == pytest.approx(0.05**2, rel=0.25)
 
 
 def test_run_noise_is_nothing_when_runs_differ_by_chance_on_items():
@@ -104,7 +104,7 @@ def test_run_noise_is_nothing_when_runs_differ_by_chance_on_items():
     answers = (generator.random((30, 3, 400)) < 0.5).astype(float)
     weights = resample.bootstrap_weights(400, 64, generator)
     found = resample.run_noise(list(resample.resampled_means(answers, np.ones((3, 400)), weights)))
-    assert found.net < 0.35 * found.raw
+    assert found.component_variance < 0.35 * found.observed_variance
 
 
 def test_sign_flips_reject_a_true_null_at_their_level():

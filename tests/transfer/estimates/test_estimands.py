@@ -219,7 +219,7 @@ def test_tables_that_contradict_themselves_are_refused():
         estimate(scores, runs.head(1), [])
     with pytest.raises(TransferError, match="two clusters"):
         estimate(scores.with_columns(cluster=pl.col("sample_id")), runs, [])
-    with pytest.raises(TransferError, match="counts 0"):
+    with pytest.raises(TransferError, match="has the value 0"):
         estimate(scores.with_columns(value=pl.lit(None, pl.Float64)), runs, [])
 
 

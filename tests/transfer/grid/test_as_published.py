@@ -18,7 +18,7 @@ LATIN, NON_LATIN, ALL = "es,fr", "ja,zh", "es,fr,ja,zh"
     [(30, 40, (75.0, 59.8, 85.8)), (35, 40, (87.5, 73.9, 94.5)), (119, 160, (74.4, 67.1, 80.5))],
 )
 def test_shares_of_wins_have_the_intervals_of_the_first_study(num_wins, num_cells, printed):
-    found = as_published.wins([1.0] * num_wins + [-1.0] * (num_cells - num_wins))
+    found = as_published.win_statistics([1.0] * num_wins + [-1.0] * (num_cells - num_wins))
     assert tuple(round(100 * x, 1) for x in (found.share, found.low, found.high)) == printed
 
 

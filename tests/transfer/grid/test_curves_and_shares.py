@@ -31,8 +31,8 @@ def noise(deviation: float, df: float = 20) -> NoiseVariance:
 def test_a_plateau_is_found_where_it_is_and_not_told_in_noise():
     curve = np.array([0.2, 0.3, 0.4, 0.5, 0.502, 0.501])
     clear = plateau(curve, DOSES, noise(0.003), margin=0.02)
-    assert (clear.dose, clear.low, clear.high, clear.told) == (400, 400, 400, True)
-    assert not plateau(curve, DOSES, noise(0.3), margin=0.02).told
+    assert (clear.dose, clear.low, clear.high, clear.identified) == (400, 400, 400, True)
+    assert not plateau(curve, DOSES, noise(0.3), margin=0.02).identified
 
 
 def test_the_best_of_noisy_equals_is_too_large_and_the_bias_is_taken_off():
@@ -82,7 +82,7 @@ def test_t_intervals_over_replicates_are_the_textbooks():
 def test_consistency_and_mcnemar():
     right = np.array([[1, 1, 1], [1, 1, 0], [0, 0, 0], [0, 1, 0.0]])
     found = consistency(right)
-    assert (found.all_right, found.all_wrong) == (0.25, 0.25)
+    assert (found.share_all_correct, found.share_all_wrong) == (0.25, 0.25)
     assert found.agreement == pytest.approx((3 + 1 + 3 + 1) / 12)
     assert found.kappa == pytest.approx((8 / 12 - 0.5) / 0.5)
     assert mcnemar(np.array([1, 1, 1, 1, 1, 0.0]), np.array([0, 0, 0, 0, 0, 1.0])) == (5, 1, pytest.approx(0.21875))
@@ -91,19 +91,19 @@ def test_consistency_and_mcnemar():
 
 def test_shared_baselines_widen_an_interval_and_independent_cells_do_not():
     cells = np.arange(160)
-    shared = win_share(119, cells // 16, cells // 4, cells % 4, cell_noise=2.5, run_noise=1.5, effect_spread=2.0)
-    alone = win_share(119, cells, cells, cells, cell_noise=2.5, run_noise=0.0, effect_spread=2.0)
-    assert shared.independent == pytest.approx((0.6709, 0.8050), abs=1e-3)
-    assert shared.effective_cells < 80 and shared.dependent[0] < shared.independent[0] - 0.03
-    assert alone.effective_cells > 140
+    shared = win_share(119, cells // 16, cells // 4, cells % 4, cell_sd=2.5, run_sd=1.5, effect_sd=2.0)
+    alone = win_share(119, cells, cells, cells, cell_sd=2.5, run_sd=0.0, effect_sd=2.0)
+    assert shared.independent_interval == pytest.approx((0.6709, 0.8050), abs=1e-3)
+    assert shared.num_effective_cells < 80 and shared.dependent_interval[0] < shared.independent_interval[0] - 0.03
+    assert alone.num_effective_cells > 140
     assert wilson_interval_of_share(0.75, 40) == pytest.approx((0.598, 0.858), abs=1e-3)
 
 
 def test_power_grows_with_what_is_bought_and_agrees_with_simulation():
-    design = Design(items=250, languages=11, seeds=3)
+    design = Design(num_items=250, num_languages=11, num_seeds=3)
     bought = detectable_after_doubling(design)
     assert all(value < bought["as planned"] for label, value in bought.items() if label != "as planned")
-    assert detectable_difference(Design(items=250), run_noise=0.0) == pytest.approx(
+    assert detectable_difference(Design(num_items=250), run_noise=0.0) == pytest.approx(
         2.8016 * (0.2 / 250) ** 0.5, rel=1e-3
     )
     truth = SimulationTruth(run=0.0)
@@ -111,15 +111,15 @@ def test_power_grows_with_what_is_bought_and_agrees_with_simulation():
     gains, apart = [], []
     for number in range(300):
         generator = np.random.default_rng(number)
-        made = simulate(truth, np.zeros(2), seeds=1, languages=languages, items=250, generator=generator)
-        gains.append(made.right[1].mean() - made.right[0].mean())
-        apart.append(discordance(made.right))
-    difference = made.right[1, 0] - made.right[0, 0]
+        made = simulate(truth, np.zeros(2), num_seeds=1, languages=languages, num_items=250, generator=generator)
+        gains.append(made.correct[1].mean() - made.correct[0].mean())
+        apart.append(discordance(made.correct))
+    difference = made.correct[1, 0] - made.correct[0, 0]
     correlations = np.corrcoef(difference)[np.triu_indices(11, 1)]
     predicted = standard_error(
-        Design(items=250, languages=11),
+        Design(num_items=250, num_languages=11),
         discordance=float(np.mean(apart)),
-        shared=float(correlations.mean()),
+        language_correlation=float(correlations.mean()),
         run_noise=0.0,
     )
     assert np.std(gains) == pytest.approx(predicted, rel=0.2)
@@ -128,7 +128,9 @@ def test_power_grows_with_what_is_bought_and_agrees_with_simulation():
 def test_planted_truth_is_the_mean_over_studies():
     truth, languages = SimulationTruth(), np.array([-0.3, 0.0, 0.4])
     means = [
-        simulate(truth, np.array([0.1]), seeds=4, languages=languages, items=100, generator=generator).right.mean()
+        simulate(
+            truth, np.array([0.1]), num_seeds=4, languages=languages, num_items=100, generator=generator
+        ).correct.mean()
         for generator in map(np.random.default_rng, range(150))
     ]
     assert np.mean(means) == pytest.approx(truth.accuracy(0.1, languages), abs=0.006)

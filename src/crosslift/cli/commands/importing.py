@@ -19,16 +19,16 @@ def import_results(
     from crosslift.importing.ask import run_analyses
     from crosslift.importing.head import page_header
     from crosslift.importing.mapping import load_import
-    from crosslift.importing.results import read, write
+    from crosslift.importing.results import read_results, write_results
     from crosslift.reporting.questions.page import write_page
 
     asked = load_import(mapping, data=data)
-    results = read(asked)
+    results = read_results(asked)
     typer.echo(
         f"{asked.name}: {results.runs.height} runs, {results.cells.height:,} cells"
         + (f", {results.scores.height:,} scores of samples" if results.scores.height else "")
     )
     analysed = run_analyses(asked, results, say=typer.echo)
-    write(folder, asked, results)
+    write_results(folder, asked, results)
     page = write_page(folder, page_header(asked, results), analysed)
     typer.echo(f"{page}")

@@ -23,7 +23,7 @@ def judge(
     from crosslift.judging.study import judge_study
 
     one = load_judge(site)
-    num_missing = judge_study(open_study(folder), evaluation, one, rival=against, say=typer.echo)
+    num_missing = judge_study(open_study(folder), evaluation, one, baseline=against, say=typer.echo)
     typer.echo(f"Every reply is kept in {folder}/judgements/{evaluation}.jsonl. Now: crosslift report {folder}")
     if num_missing:
         typer.echo(

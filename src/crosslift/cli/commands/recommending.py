@@ -64,7 +64,7 @@ def recommend(
             objective=objective,  # type: ignore[arg-type]
             weights=weights,
             english_at_least=english_at_least,
-            num_next=next_runs,
+            num_next_runs=next_runs,
         ),
     )
     for line in summary_lines(advised):

@@ -1,5 +1,5 @@
-"""Questions that imported results are asked. An analysis is a module with
+"""Analyses of imported results. An analysis is a module with
 
-OPTIONS: dict[str, type]                        keys that its [[analyses]] table may have
-analyse(results, options) -> Analysed           raises TransferError where the results do not have what it takes
+OPTIONS: dict[str, type]                        keys of its [[analyses]] table
+analyse(results, options) -> Analysis           raises TransferError if the results lack what it requires
 """

@@ -1,12 +1,12 @@
-"""Every run against a control, item by item: what `crosslift report` does for a study, for logs from elsewhere.
+"""Every run minus a control run, paired by item, as `crosslift report` does for a study.
 
-    control     columns and the values that choose the control run: { mixture = "english" }; one per `match`
+    control     columns and values that select the control run: { mixture = "english" }; one per `match`
     match       columns that a run must share with its control: ["model"] (default: none, one control for all)
-    unit        what differences are multiplied by for people
+    unit        factor for differences in the output
 
-Items are resampled jointly for all runs and languages (10,000 times), so that every difference is paired and an item in
-eleven languages is one item. The mean over languages is the primary number of each run; its p-values, from swapped
-signs, are corrected by Holm over all runs. Noise between training seeds is not in the intervals: a run is a run.
+Items are resampled jointly for all runs and languages (10,000 resamples), so that every difference is paired and the
+translations of an item form one cluster. The primary estimate of each run is the mean over languages; its sign-flip
+p-value is corrected by Holm over all runs. The intervals do not include run-to-run noise.
 """
 
 from __future__ import annotations
@@ -30,13 +30,22 @@ NUM_FLIPS = 9999
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """One answer per run and evaluation, and a table of differences per language.
+
+    Args:
+        results: with scores of single items.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: there are no scores of single items, or runs lack items or a control.
+    """
     if results.scores.is_empty():
-        raise TransferError("against: the source knows no items. Name their column: columns.item.")
+        raise TransferError("against: the source has no scores of single items. Map their column: columns.item.")
     unit = float(options.get("unit", 1.0))
     answers: list[Answer] = []
     rows: list[dict[str, Any]] = []
     for (evaluation, metric), part in results.scores.group_by("evaluation", "metric", maintain_order=True):
-        runs, tags, values = _dense(part, str(evaluation))
+        runs, tags, values = _score_array(part, str(evaluation))
         treatments, controls = _pairs(results.runs, runs, options)
         groups = [np.arange(len(tags)), *(np.array([place]) for place in range(len(tags)))]
         found = bootstrap_contrasts(values, treatments, controls, groups)
@@ -63,8 +72,9 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     return Analysis(kind="against", answers=answers, tables={"differences": pl.DataFrame(rows)})
 
 
-def _dense(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[str], np.ndarray]:
-    """Runs, languages and scores, (runs, languages, items). Holes are an error: a mean over other items is another."""
+def _score_array(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[str], np.ndarray]:
+    """Names of runs, tags, and scores of shape (runs, languages, items). Missing scores raise an error, because means
+    over different items are not comparable."""
     runs, tags = part["run"].unique().sort().to_list(), part["language"].unique().sort().to_list()
     items = part["item_id"].unique().sort().to_list()
     whole = part.filter(pl.col("value").is_not_null())
@@ -73,27 +83,27 @@ def _dense(part: pl.DataFrame, evaluation: str) -> tuple[list[str], list[str], n
         first = counts.row(0) if counts.height else ("a run", "a language", 0)
         raise TransferError(
             f"against: {evaluation} has {len(items)} items, and {first[0]} in {first[1]} has {first[2]} of them. "
-            "Compare what was asked alike: source.where chooses rows."
+            "Select rows with equal items: source.where."
         )
     ordered = whole.sort("run", "language", "item_id")["value"].to_numpy()
     return runs, tags, ordered.reshape(len(runs), len(tags), len(items))
 
 
 def _pairs(table: pl.DataFrame, runs: list[str], options: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of every treatment and of its control."""
+    """Positions of every treatment run and of its control run."""
     match = list(options.get("match", []))
     table = table.filter(pl.col("run").is_in(runs))
     controls = table
     for column, value in dict(options["control"]).items():
         if column not in table.columns:
-            raise TransferError(f"against: control.{column} is no column. There are: {', '.join(table.columns)}.")
+            raise TransferError(f"against: control.{column} is not a column. Columns: {', '.join(table.columns)}.")
         controls = controls.filter(pl.col(column) == value)
     of: dict[tuple[object, ...], str] = {}
     for row in controls.iter_rows(named=True):
         key = tuple(row[column] for column in match)
         if key in of:
             raise TransferError(
-                f"against: {of[key]} and {row['run']} are both the control. Say more in control or match."
+                f"against: {of[key]} and {row['run']} are both the control. Add columns to control or match."
             )
         of[key] = row["run"]
     place = {run: number for number, run in enumerate(runs)}

@@ -1,7 +1,7 @@
-"""Scores that so many items cannot give: a mean of n answers that are right or wrong is a multiple of 1 / n.
+"""Scores that are impossible for the number of items: a mean of n binary outcomes is a multiple of 1 / n.
 
-items       how many items each cell has, where the source does not say
-decimals    to which scores are printed, in the unit of the source
+items       items per cell, if the source does not state them
+decimals    decimals of the scores, in the unit of the source
 unit        of the source: 100 for per cent
 """
 
@@ -20,12 +20,21 @@ OPTIONS: dict[str, type] = {"items": int, "decimals": int, "unit": float}
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """The number of impossible cells, and a table of them.
+
+    Args:
+        results: with items per cell, unless `items` is given.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: the number of items is unknown.
+    """
     unit, decimals = float(options.get("unit", 1.0)), int(options.get("decimals", 1))
     table = results.table()
     if "items" in options:
         table = table.with_columns(num_items=pl.lit(int(options["items"])))
     if table["num_items"].dtype == pl.List(pl.Int64()) or table["num_items"].null_count() == table.height:
-        raise TransferError("granularity: how many items are behind a score? Say items = ...")
+        raise TransferError("granularity: the number of items per score is unknown. Set items = ...")
     printed = (pl.col("value") * unit).round(decimals)
     nearest = ((pl.col("value") * pl.col("num_items")).round() / pl.col("num_items") * unit).round(decimals)
     table = table.with_columns(printed=printed, nearest=nearest)

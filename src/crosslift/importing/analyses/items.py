@@ -1,10 +1,10 @@
-"""Right and wrong, item by item, of one or several runs in parallel languages.
+"""Correctness per item of one or several runs in parallel languages.
 
-    unit        what values are multiplied by for people
+    unit        factor for accuracies in the output
 
 Accuracy per language with Wilson's interval (items of one language are independent); the mean over languages with items
-resampled jointly; how many items are right in all languages, in none; agreement beyond chance; every pair of languages
-by McNemar's exact test, with Holm's correction over all pairs.
+resampled jointly; the share of items correct in all languages and in none; chance-corrected agreement; McNemar's exact
+test of every pair of languages, with Holm's correction over all pairs.
 """
 
 from __future__ import annotations
@@ -30,15 +30,24 @@ NUM_RESAMPLES = 4000
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """Accuracies and agreement per run, and a table of tests of all pairs of languages.
+
+    Args:
+        results: with scores of single items.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: there are no scores of single items.
+    """
     unit = float(options.get("unit", 1.0))
     if results.scores.is_empty():
-        raise TransferError("items: the source knows no items. Name their column: columns.item.")
+        raise TransferError("items: the source has no scores of single items. Map their column: columns.item.")
     answers, tables = [], []
     for (run,), part in results.scores.group_by("run", maintain_order=True):
         wide = part.pivot(on="language", index="item_id", values="value").drop_nulls().sort("item_id")
         tags = sorted(wide.columns[1:])
         right = wide.select(tags).to_numpy()
-        answers += _of_run(str(run), tags, right, unit)
+        answers += _run_answers(str(run), tags, right, unit)
         places = combinations(range(len(tags)), 2)
         pairs = [(tags[a], tags[b], *mcnemar(right[:, a], right[:, b])) for a, b in places]
         table = pl.DataFrame(
@@ -56,7 +65,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     return Analysis(kind="items", answers=answers, tables={"pairs_of_languages": pl.concat(tables)})
 
 
-def _of_run(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[Answer]:
+def _run_answers(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[Answer]:
     n = len(right)
     weights = bootstrap_weights(n, NUM_RESAMPLES, stream(0, "items", run))
     means = (weights.T @ right.mean(axis=1)) / weights.sum(axis=0)
@@ -72,9 +81,9 @@ def _of_run(run: str, tags: list[str], right: np.ndarray, unit: float) -> list[A
         ),
         Answer(
             question="Is it the same in all languages?", about=run, measure="items right in all languages, %",
-            value=100 * found.all_right, low=100 * wilson_interval(round(found.all_right * n), n)[0],
-            high=100 * wilson_interval(round(found.all_right * n), n)[1], runs=[run],
-            note=f"wrong in all {100 * found.all_wrong:.1f} %; answers agree in {100 * found.agreement:.1f} % of "
+            value=100 * found.share_all_correct, low=100 * wilson_interval(round(found.share_all_correct * n), n)[0],
+            high=100 * wilson_interval(round(found.share_all_correct * n), n)[1], runs=[run],
+            note=f"wrong in all {100 * found.share_all_wrong:.1f} %; answers agree in {100 * found.agreement:.1f} % of "
             f"pairs of languages, kappa {found.kappa:.2f}",
         ),
     ]  # fmt: skip

@@ -1,8 +1,7 @@
-"""Scores against the number of languages that a fixed amount of data is spread over.
+"""Scores against the number of training languages at a fixed total amount of data.
 
-unit        what values are multiplied by for people
+unit        factor for values in the output
 margin      of the plateau, in that unit
-from        the smallest number of languages that is looked at (default: all)
 """
 
 from __future__ import annotations
@@ -24,9 +23,18 @@ OPTIONS: dict[str, type] = {"unit": float, "margin": float}
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """The gain from more languages, the plateau, and a table of the curve.
+
+    Args:
+        results: with training languages and replicates.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: there are no replicates, or fewer than three numbers of languages.
+    """
     unit, margin = float(options.get("unit", 1.0)), float(options.get("margin", 1.0))
     table = results.table().with_columns(number=pl.col("languages").list.len())
-    # Languages count the same within a task, tasks the same within a run.
+    # Languages have equal weight within a task, and tasks within a run.
     runs = (
         table.group_by("run", "number", "task", maintain_order=True)
         .agg(pl.col("value").mean())
@@ -36,7 +44,7 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     groups = [(int(number), part) for (number,), part in runs.sort("number").group_by("number", maintain_order=True)]
     noise = noise_from_replicates([part["value"].to_numpy() for _, part in groups])
     if noise is None or len(groups) < 3:
-        raise TransferError("it takes replicates and three numbers of languages to tell a curve from noise.")
+        raise TransferError("number: needs replicates and at least three numbers of languages.")
     curve = np.array([part["value"].mean() for _, part in groups])
     per_point = replace(noise, variance=noise.variance / float(np.mean([part.height for _, part in groups])))
     numbers = [number for number, _ in groups]
@@ -51,12 +59,12 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
             measure="the best number minus the smallest", value=unit * gain.observed, low=unit * gain.low,
             high=unit * gain.high, verdict=verdict, runs=names,
             note=f"without the bias of a maximum: {unit * gain.value:.2f}; run-to-run sd "
-            f"{unit * noise.deviation:.2f} ({noise.source})",
+            f"{unit * noise.standard_deviation:.2f} ({noise.source})",
         ),
         Answer(
             question="From how many languages on is nothing gained?", about=f"margin {margin:g}",
             measure="plateau, languages", value=found.dose, low=found.low, high=found.high,
-            verdict="" if found.told else "cannot tell", runs=names,
+            verdict="" if found.identified else "cannot tell", runs=names,
         ),
     ]  # fmt: skip
     points = pl.DataFrame({"number": numbers, "mean": unit * curve, "runs": [part.height for _, part in groups]})

@@ -1,13 +1,13 @@
-"""One condition against another on everything that both were tried on.
+"""Two conditions compared on all cells that both were evaluated on.
 
-    contrasts   list of tables: claim, treatment and control (columns and the values that choose them), and `above`
-    match       columns that must be equal for two cells to be a pair: ["model", "task", "language"]
-    cluster     columns whose cells stand and fall together: ["task", "language"]; default: match without "model"
-    unit        what differences are multiplied by for people
+    contrasts   list of tables: claim, treatment and control (columns and values that select them), and `above`
+    match       columns that must be equal for two cells to form a pair: ["model", "task", "language"]
+    cluster     columns that define correlated cells: ["task", "language"]; default: match without "model"
+    unit        factor for differences in the output
 
-The mean difference has a t interval over clusters, means of their pairs: models that are evaluated on one test set
-share its items, so a test set counts once. Beside it the share of pairs that are won, with Wilson's interval as most
-papers print it, which takes every pair for independent, and with the clusters resampled.
+The mean difference has a t interval over clusters, each with the mean of its pairs: models evaluated on one test set
+share its items and are not independent. The share of pairs in which the treatment scores higher has an interval over
+resampled clusters, and, for comparison, Wilson's interval as most papers report it, which assumes independent pairs.
 """
 
 from __future__ import annotations
@@ -30,32 +30,50 @@ NUM_RESAMPLES = 4000
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """Mean difference and share of pairs won for each contrast, and a table of pairs.
+
+    Args:
+        results: imported results.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: a side of a contrast has no cells, or the sides have no pair.
+    """
     match = list(options.get("match", ["model", "task", "language"]))
     cluster = list(options.get("cluster", [name for name in match if name != "model"]))
     unit = float(options.get("unit", 1.0))
     answers, parts = [], []
     for contrast in options["contrasts"]:
-        pairs = paired(results.table(), contrast, [*match, "metric"])
+        pairs = matched_pairs(results.table(), contrast, [*match, "metric"])
         parts.append(pairs.with_columns(claim=pl.lit(contrast["claim"])))
         answers += _answers(pairs, contrast, cluster, unit)
     return Analysis(kind="pairs", answers=answers, tables={"pairs": pl.concat(parts)})
 
 
-def paired(table: pl.DataFrame, contrast: Mapping[str, Any], match: list[str]) -> pl.DataFrame:
-    """Columns match, treatment, control, difference, and the two runs."""
+def matched_pairs(table: pl.DataFrame, contrast: Mapping[str, Any], match: list[str]) -> pl.DataFrame:
+    """Pairs of cells of a contrast: columns `match`, treatment, control, their runs, and difference.
+
+    Args:
+        table: cells joined with their runs.
+        contrast: claim, treatment and control.
+        match: columns that must be equal; replicates are averaged.
+
+    Raises:
+        TransferError: a side has no cells, or the sides have no pair.
+    """
     sides = {}
     for side in ("treatment", "control"):
         chosen = table.filter(pl.col("value").is_not_null())
         for column, value in contrast[side].items():
             chosen = chosen.filter(pl.col(column) == value)
         if chosen.is_empty():
-            raise TransferError(f"{contrast['claim']}: nothing has {dict(contrast[side])}.")
-        if chosen.select(match).is_duplicated().any():  # replicates: their mean
+            raise TransferError(f"{contrast['claim']}: no cells with {dict(contrast[side])}.")
+        if chosen.select(match).is_duplicated().any():  # average replicates
             chosen = chosen.group_by(match, maintain_order=True).agg(pl.col("value").mean(), pl.col("run").first())
         sides[side] = chosen.select(*match, pl.col("value").alias(side), pl.col("run").alias(f"{side}_run"))
     pairs = sides["treatment"].join(sides["control"], on=match, how="inner", maintain_order="left", nulls_equal=True)
     if pairs.is_empty():
-        raise TransferError(f"{contrast['claim']}: the sides share no {', '.join(match)}.")
+        raise TransferError(f"{contrast['claim']}: treatment and control have no pair with equal {', '.join(match)}.")
     return pairs.with_columns(difference=pl.col("treatment") - pl.col("control"))
 
 
@@ -72,7 +90,7 @@ def _answers(pairs: pl.DataFrame, contrast: Mapping[str, Any], cluster: list[str
         low, high = unit * (value - half), unit * (value + half)
     bound = float(contrast.get("above", 0.0))
     found = verdict(None if low is None else low - bound, None if high is None else high - bound)
-    about = f"{_shown(contrast['treatment'])} against {_shown(contrast['control'])}"
+    about = f"{_values_text(contrast['treatment'])} against {_values_text(contrast['control'])}"
     won = int(groups["won"].sum())
     naive = wilson_interval(won, pairs.height)
     generator = stream(0, "pairs", contrast["claim"])
@@ -94,5 +112,5 @@ def _answers(pairs: pl.DataFrame, contrast: Mapping[str, Any], cluster: list[str
     ]  # fmt: skip
 
 
-def _shown(where: Mapping[str, Any]) -> str:
+def _values_text(where: Mapping[str, Any]) -> str:
     return ", ".join(str(value) for value in where.values())

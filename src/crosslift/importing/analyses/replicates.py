@@ -1,9 +1,9 @@
-"""Means, standard deviations and t intervals over replicates, held against published ones.
+"""Means, standard deviations and t intervals over replicates, compared with published ones.
 
-by          columns that make a condition: ["model", "mixture"]
-published   path of a table, below --data, with `columns` (ours = theirs, of by, task, language, mean, sd, low, high)
-overall     what the published table calls a mean that is not a language's
-printed_unit   what our values are multiplied by to be in its unit
+by          columns that identify a condition: ["model", "mixture"]
+published   path of a table, relative to --data, with `columns` (ours = theirs, of by, task, language, mean, sd, low,
+high)
+printed_unit   factor from our values to the unit of the published table
 """
 
 from __future__ import annotations
@@ -31,6 +31,15 @@ OPTIONS: dict[str, type] = {
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """Standard deviations between replicates, and the agreement with published statistics.
+
+    Args:
+        results: imported results.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: the published table lacks columns.
+    """
     by = [*options.get("by", ["model", "mixture"]), "task", "metric", "language"]
     table = replicate_intervals(results.table(), by)
     unit = float(options.get("printed_unit", 1.0))
@@ -46,13 +55,15 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
     ]
     tables = {"replicates": table}
     if "published" in options:
-        answer, differing = _held_against(table, options, unit)
+        answer, differing = _compare_with_published(table, options, unit)
         answers.insert(0, answer)
         tables["published_that_differ"] = differing
     return Analysis(kind="replicates", answers=answers, tables=tables)
 
 
-def _held_against(table: pl.DataFrame, options: Mapping[str, Any], unit: float) -> tuple[Answer, pl.DataFrame]:
+def _compare_with_published(
+    table: pl.DataFrame, options: Mapping[str, Any], unit: float
+) -> tuple[Answer, pl.DataFrame]:
     published = pl.read_csv(options["published"], infer_schema_length=None)
     columns = dict(options["columns"])
     if lacking := [name for name in columns.values() if name not in published.columns]:

@@ -1,10 +1,11 @@
-"""What training on a language does for it, in runs that differ in which languages they hold.
+"""Effect of training on a language on the scores in that language.
 
-    unit        what differences are multiplied by for people
-    where       columns and the values that are looked at
+    unit        factor for differences in the output
+    where       columns and values that select the cells
 
-The same language is compared with itself, in runs that trained on it and runs that did not: a mixed model with the cell
-(model x task x language) and the run as crossed random effects, so that easy languages and good runs cancel.
+Each language is compared with itself between runs that were trained on it and runs that were not, by a mixed model with
+cell (model x task x language) and run as crossed random effects, which removes differences between languages and
+between runs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,15 @@ OPTIONS: dict[str, type] = {"unit": float, "where": dict}
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """The effect over all tasks and per task, and a table of variance shares.
+
+    Args:
+        results: with training languages.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: no language is trained on in some runs and not in others.
+    """
     unit = float(options.get("unit", 1.0))
     table = results.table().filter(pl.col("value").is_not_null())
     for column, value in dict(options.get("where", {})).items():
@@ -44,7 +54,7 @@ def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[st
     per_cell = part.with_columns(cell=cell).group_by("cell").agg(both=pl.col("seen").n_unique())
     num_both = per_cell.filter(pl.col("both") == 2).height
     if not num_both:
-        raise TransferError(f"{task}: no language is trained on in some runs and not in others.")
+        raise TransferError(f"{task}: no language is a training language of some runs and not of others.")
     fit = fit_mixed_model(
         part["value"].to_numpy(),
         np.column_stack([np.ones(part.height), part["seen"].to_numpy().astype(float)]),
@@ -61,6 +71,6 @@ def _answer(part: pl.DataFrame, task: str, unit: float) -> tuple[Answer, dict[st
         high=unit * (value + half),
         verdict=verdict(value - half, value + half),
         runs=sorted(set(part["run"])),
-        note=f"{num_both} cells were both; mixed model, residual sd {unit * fit.residual:.2f}",
+        note=f"{num_both} cells were both; mixed model, residual sd {unit * fit.residual_sd:.2f}",
     )
-    return answer, fit.shares
+    return answer, fit.variance_shares

@@ -1,8 +1,8 @@
-"""Can scores be told from what was trained on? The transfer model, whole mixtures and whole languages left out.
+"""Predictive accuracy of the transfer model on left-out mixtures and left-out languages.
 
-total       amount that each run's languages share, where the source gives no amounts per language
-tasks       which; default: all, one after the other
-unit        what errors are multiplied by for people
+total       amount that is divided equally between each run's languages, if the source gives no amounts per language
+tasks       default: all, each in turn
+unit        factor for errors in the output
 """
 
 from __future__ import annotations
@@ -23,6 +23,15 @@ OPTIONS: dict[str, type] = {"total": float, "tasks": list, "unit": float}
 
 
 def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
+    """Error reduction by the model and by similarity per task, and a table of standard deviations of its kernels.
+
+    Args:
+        results: with training languages and amounts.
+        options: see the module's docstring.
+
+    Raises:
+        TransferError: a task has no cells or too few groups, or amounts are missing.
+    """
     unit = float(options.get("unit", 1.0))
     table = results.table().filter(pl.col("value").is_not_null(), pl.col("languages").list.len() > 0)
     if "total" in options:
@@ -41,29 +50,32 @@ def analyse(results: Results, options: Mapping[str, Any]) -> Analysis:
         runs = sorted(set(part["run"]))
         for left_out in ("mixture", "language"):
             found = cross_validate(observed, left_out=left_out)
-            low, high = found.better[1], found.better[2]
+            low, high = found.error_reduction[1], found.error_reduction[2]
             answers.append(
                 Answer(
                     question=f"Can scores of a new {left_out} be predicted?",
                     about=str(task),
                     measure="squared error saved against the better baseline",
-                    value=unit**2 * found.better[0], low=unit**2 * low, high=unit**2 * high,
+                    value=unit**2 * found.error_reduction[0], low=unit**2 * low, high=unit**2 * high,
                     verdict=verdict(low, high), runs=runs,
-                    note=f"root mean squared error {unit * found.model:.2f}; mean of the others "
-                    f"{unit * found.mean:.2f}, nearest {unit * found.nearest:.2f}; {found.num_groups} left out in turn",
+                    note=f"root mean squared error {unit * found.rmse_model:.2f}; mean of the others "
+                    f"{unit * found.rmse_mean:.2f}, nearest {unit * found.rmse_nearest:.2f}; "
+                    f"{found.num_groups} left out in turn",
                 )
             )  # fmt: skip
-            low, high = found.similarity[1], found.similarity[2]
+            low, high = found.error_reduction_by_similarity[1], found.error_reduction_by_similarity[2]
             answers.append(
                 Answer(
                     question=f"Does similarity of languages help to predict a new {left_out}?",
                     about=str(task),
                     measure="squared error saved by similarity",
-                    value=unit**2 * found.similarity[0], low=unit**2 * low, high=unit**2 * high,
+                    value=unit**2 * found.error_reduction_by_similarity[0], low=unit**2 * low, high=unit**2 * high,
                     verdict=verdict(low, high), runs=runs,
-                    note=f"root mean squared error without it {unit * found.without_similarity:.2f}",
+                    note=f"root mean squared error without it {unit * found.rmse_without_similarity:.2f}",
                 )
             )  # fmt: skip
-        words = fit_transfer_model(observed).in_words()
-        parts.append(pl.DataFrame([{"task": task, "part": name, "sd": unit * value} for name, value in words.items()]))
+        deviations = fit_transfer_model(observed).component_deviations()
+        parts.append(
+            pl.DataFrame([{"task": task, "part": name, "sd": unit * value} for name, value in deviations.items()])
+        )
     return Analysis(kind="transfer", answers=answers, tables={"parts": pl.concat(parts)})

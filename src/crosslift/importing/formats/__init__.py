@@ -1,1 +1,1 @@
-"""How results are written elsewhere. A format is a module with `read(mapping) -> Raw`."""
+"""Formats of results of other tools. A format is a module with `read(mapping) -> pl.DataFrame`."""

@@ -1,8 +1,8 @@
-"""inspect-ai: logs of evaluations, `.eval` or `.json`.
+"""inspect-ai: evaluation logs, `.eval` or `.json`.
 
 `source.path` is a log or a folder of logs. Columns: `model`, `task_name`, `metric` (the scorer), `item` (the sample's
-id), `epoch`, `value` (C counts 1, P a half, I and N nothing), and what `source.pattern` names in `task_name`. A sample
-that ended in an error has no value; a log that was cut off is read as far as it goes.
+id), `epoch`, `value` (C is 1, P is 0.5, I and N are 0), and the named groups of `source.pattern` in `task_name`. A
+sample that ended in an error has no value; of an incomplete log, the samples it contains are read.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from typing import Any
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.mapping import Import
-from crosslift.importing.pattern import named_parts
+from crosslift.importing.mapping import ImportMapping
+from crosslift.importing.pattern import parse_task_names
 
-LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+LETTER_SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
+"""Letter of inspect's scorers -> value."""
 
 
-def read(mapping: Import) -> pl.DataFrame:
-    """All samples of all logs.
+def read(mapping: ImportMapping) -> pl.DataFrame:
+    """Read all samples of all logs, one row per sample and scorer.
 
     Raises:
-        TransferError: no logs, or a file that is none.
+        TransferError: there are no logs, or a file is not a log.
     """
     path = mapping.path
     files = [path] if path.is_file() else sorted([*path.rglob("*.eval"), *path.rglob("*.json")])
     if not files:
-        raise TransferError(f"{path}: holds no .eval or .json log. Give inspect's log folder.")
+        raise TransferError(f"{path}: contains no .eval or .json log. Use inspect's log folder.")
     rows = [row for file in files for row in _rows(file)]
-    return named_parts(mapping, pl.DataFrame(rows, infer_schema_length=None))
+    return parse_task_names(mapping, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -44,7 +45,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         scorers = list(dict.fromkeys(scorer for sample in samples for scorer in sample.get("scores") or {}))
         if not scorers:
             raise TransferError(
-                f"{file.name}: none of its {len(samples)} samples was scored. Leave it out, or run it again."
+                f"{file.name}: none of its {len(samples)} samples was scored. Remove the log, or score it."
             )
         for sample in samples:
             failed = sample.get("error") is not None
@@ -59,7 +60,7 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
     except TransferError:
         raise
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise TransferError(f"{file.name}: is no log of inspect ({error!r}).") from error
+        raise TransferError(f"{file.name}: is not a log of inspect ({error!r}).") from error
 
 
 def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -71,12 +72,13 @@ def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 ZSTANDARD = 93
+"""Compression method of a ZIP member compressed with Zstandard."""
 _HEADER, _LENGTHS = 30, slice(26, 30)
 """Of a member's local header: its size without the name, and where the lengths of name and extra field stand."""
 
 
 def _read(log: zipfile.ZipFile, name: str) -> bytes:
-    """One member. inspect compresses with Zstandard, which Python's zipfile knows from 3.14 on."""
+    """Read one member. inspect compresses with Zstandard, which Python's zipfile supports only from 3.14 on."""
     info = log.getinfo(name)
     if info.compress_type != ZSTANDARD:
         return log.read(name)
@@ -98,6 +100,6 @@ def _plain(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 def _value(value: Any) -> float:
     if isinstance(value, (bool, int, float)):
         return float(value)
-    if value in LETTERS:
-        return LETTERS[value]
-    raise ValueError(f"a score of {value!r} is no number")
+    if value in LETTER_SCORES:
+        return LETTER_SCORES[value]
+    raise ValueError(f"a score of {value!r} is not a number")

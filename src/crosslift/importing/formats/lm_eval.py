@@ -1,8 +1,8 @@
-"""lm-evaluation-harness: the samples that `--log_samples` writes, or the means in results_*.json where there are none.
+"""lm-evaluation-harness: samples written with `--log_samples`, or the means in results_*.json if there are no samples.
 
 `source.path` is the output folder. Columns: `model`, `task_name`, `metric`, `filter`, `value`, `item` (the sample's
-doc_id; means have `num_items` and `standard_error` instead), and what `source.pattern` names in `task_name`, such as
-`mgsm_direct_(?P<language>\\w+)`.
+doc_id; means have `num_items` and `standard_error` instead), and the named groups of `source.pattern` in `task_name`,
+such as `mgsm_direct_(?P<language>\\w+)`.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import Any
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.mapping import Import
-from crosslift.importing.pattern import named_parts
+from crosslift.importing.mapping import ImportMapping
+from crosslift.importing.pattern import parse_task_names
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl$")
 
 
-def read(mapping: Import) -> pl.DataFrame:
-    """All samples below the folder, or all means where there are no samples.
+def read(mapping: ImportMapping) -> pl.DataFrame:
+    """Read all samples in the folder, or all means if there are no samples.
 
     Raises:
-        TransferError: neither is there, or a file is no JSON.
+        TransferError: there are neither samples nor means, or a file is not valid JSON.
     """
     samples = sorted(mapping.path.rglob("samples_*.jsonl"))
     results = sorted(mapping.path.rglob("results_*.json"))
     if not samples and not results:
         raise TransferError(
-            f"{mapping.path}: holds neither samples_*.jsonl nor results_*.json. Give --output_path of lm_eval."
+            f"{mapping.path}: contains neither samples_*.jsonl nor results_*.json. Use the --output_path of lm_eval."
         )
     rows = [row for file in samples for row in _samples(file)] or [row for file in results for row in _means(file)]
-    return named_parts(mapping, pl.DataFrame(rows, infer_schema_length=None))
+    return parse_task_names(mapping, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _samples(file: Path) -> Iterator[dict[str, Any]]:
@@ -45,7 +45,7 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
         try:
             sample = json.loads(line)
             for metric in sample["metrics"]:
-                if isinstance(sample[metric], (int, float)):  # lists are the parts of a corpus metric
+                if isinstance(sample[metric], (int, float)):  # lists are components of a corpus-level metric
                     yield {
                         "model": file.parent.name,
                         "task_name": task,
@@ -55,7 +55,7 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
                         "value": float(sample[metric]),
                     }
         except (ValueError, KeyError, TypeError) as error:
-            raise TransferError(f"{file.name}, line {number}: is no sample of lm_eval ({error!r}).") from error
+            raise TransferError(f"{file.name}, line {number}: is not a sample of lm_eval ({error!r}).") from error
 
 
 def _means(file: Path) -> Iterator[dict[str, Any]]:
@@ -77,4 +77,4 @@ def _means(file: Path) -> Iterator[dict[str, Any]]:
                     "standard_error": error if isinstance(error, (int, float)) else None,
                 }
     except (ValueError, KeyError, AttributeError) as error:
-        raise TransferError(f"{file.name}: is no result file of lm_eval ({error!r}).") from error
+        raise TransferError(f"{file.name}: is not a result file of lm_eval ({error!r}).") from error

@@ -1,4 +1,4 @@
-"""A tidy table: CSV, TSV or Parquet, one score per row; facts about runs may stand in a second one."""
+"""A table in long format (CSV, TSV or Parquet) with one score per row; a second table may hold facts about runs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 import polars as pl
 
 from crosslift.errors import TransferError
-from crosslift.importing.mapping import Import
+from crosslift.importing.mapping import ImportMapping
 
 
-def read(mapping: Import) -> pl.DataFrame:
-    """The table, joined with the one of its runs where the mapping names one.
+def read(mapping: ImportMapping) -> pl.DataFrame:
+    """Read the table and join it with the table of runs if the mapping names one.
 
     Raises:
-        TransferError: a file is missing or no table, or rows have no partner.
+        TransferError: a file is missing or is not a table, or rows have no run to join.
     """
     table = _read(mapping.path)
     if mapping.join is None:
@@ -26,16 +26,16 @@ def read(mapping: Import) -> pl.DataFrame:
             raise TransferError(f"{name} has no column {key}, which source.join names.")
     alone = table.join(other, on=key, how="anti")
     if not alone.is_empty():
-        raise TransferError(f"{path.name} says nothing of {alone[key].n_unique()} runs, the first is {alone[key][0]}.")
+        raise TransferError(f"{path.name} lacks {alone[key].n_unique()} runs, the first is {alone[key][0]}.")
     return table.join(other, on=key, how="left", maintain_order="left", validate="m:1")
 
 
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
-        raise TransferError(f"{path} is not there. Say where the data are: --data FOLDER")
+        raise TransferError(f"{path} does not exist. Set the folder of the data: --data FOLDER")
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
         return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
-        raise TransferError(f"{path.name} is no table: {error}") from error
+        raise TransferError(f"{path.name} is not a table: {error}") from error

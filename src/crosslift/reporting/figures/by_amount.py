@@ -9,8 +9,8 @@ import polars as pl
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import (
-    CROWDED_HEIGHT,
-    CROWDED_WIDTH,
+    COMPACT_HEIGHT,
+    COMPACT_WIDTH,
     PANEL_HEIGHT,
     PANEL_WIDTH,
     conditions,
@@ -24,8 +24,8 @@ from crosslift.reporting.figures.panels import (
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid.doses import dose_statistics
 
-CROWDED = 8
-"""Panels of doses, above which they are small and three to a row."""
+MAX_FULL_SIZE_PANELS = 8
+"""Panels of doses above which panels are small and three to a row."""
 
 
 def score_by_num_languages(data: ReportData) -> Figure:
@@ -90,8 +90,9 @@ def score_by_num_languages(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table),
-        caption="Each point is a mixture with its interval; lines join the means over mixtures with equally many "
-        "languages. Click the legend to single out a group.",
+        caption="Each point is a mixture with its interval; lines connect the means over mixtures with equal numbers "
+        "of "
+        "languages. Click the legend to highlight a group.",
     )
 
 
@@ -113,7 +114,7 @@ def relative_by_dose(data: ReportData) -> Figure:
 def _by_dose(
     data: ReportData, estimand: str, *, name: str, title: str, unit: str, flat: pl.DataFrame | None = None
 ) -> Figure:
-    """`flat`: where the plateau of each series may begin, drawn as a band."""
+    """A dose-response figure. `flat`: interval of the plateau of each series, drawn as a band."""
     import altair as alt
 
     about: dict[str, Any] = {"name": name, "title": title}
@@ -126,7 +127,7 @@ def _by_dose(
     named = {ENGLISH: "English", "seen": "seen", "unseen": "unseen"}
     table = scores.filter(pl.col("languages").is_in(list(named)) & pl.col("value").is_not_null())
     table = table.with_columns(group=pl.col("languages").replace(named))
-    # Without any dose no language is seen yet. The curves still begin there: with the languages that later doses see.
+    # At dose 0 no language is seen. The curves start there with the languages that larger doses train on.
     table = pl.concat(
         [table.filter((pl.col("dose") > 0) | (pl.col("group") == "English")), with_dose_zero(data, scores)],
         how="diagonal",
@@ -139,8 +140,8 @@ def _by_dose(
     order = scores.with_columns(panel=dose_panel(data, scores))["panel"].unique(maintain_order=True).to_list()
     pick = alt.selection_point(fields=["group"], bind="legend", name=f"pick_{estimand}")
     ticks = sorted(table["dose"].unique())
-    crowded = table["panel"].n_unique() > CROWDED
-    width, height = (CROWDED_WIDTH, CROWDED_HEIGHT) if crowded else (PANEL_WIDTH, PANEL_HEIGHT)
+    crowded = table["panel"].n_unique() > MAX_FULL_SIZE_PANELS
+    width, height = (COMPACT_WIDTH, COMPACT_HEIGHT) if crowded else (PANEL_WIDTH, PANEL_HEIGHT)
     base = alt.Chart(width=width, height=height).encode(
         x=alt.X(
             "dose:Q",
@@ -173,7 +174,9 @@ def _by_dose(
         **about,
         datasets={"rows": table},
         chart=facets(alt.layer(*layers), table, order, columns=3 if crowded else 2),
-        caption="Seen and unseen are without English. Points at 0 examples without an interval are means over the "
-        "languages that the larger doses train on, or not. The horizontal axis is logarithmic above its first step."
-        + (" Bands: where the mean over the other languages may begin to be flat, with 95 %." if bands else ""),
+        caption="Seen and unseen exclude English. Points at 0 examples without an interval are means over the "
+        "languages "
+        "that the larger doses train on (seen) or do not (unseen). The horizontal axis is logarithmic above its first "
+        "step."
+        + (" Bands: 95 % interval of the start of the plateau, mean over the non-English languages." if bands else ""),
     )

@@ -1,4 +1,4 @@
-"""The forest plot of declared contrasts."""
+"""Forest plot of the declared contrasts."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from crosslift.reporting.figures.panels import in_points, label_width, panel
 from crosslift.reporting.sentences import gain_verdict
 
 FOREST_WIDTH = 560
+"""Of the plot, in pixels."""
 
 
 MAX_FOREST_ROWS = 60
+"""Rows above which single treatments of contrasts with several treatments are omitted."""
 
 
 VERDICTS = ("supports", "contradicts", "cannot tell")
+"""Verdicts, in the order of the palette."""
 
 
-VERDICT_WORDS = ("gain", "loss", "interval holds 0")
+VERDICT_LABELS = ("gain", "loss", "interval contains 0")
+"""Labels of VERDICTS in the legend."""
 
 
 def forest(data: ReportData) -> Figure:
@@ -31,7 +35,7 @@ def forest(data: ReportData) -> Figure:
     table = data.primary.filter(pl.col("estimand") == "gain", pl.col("languages") == "all", pl.col("low").is_not_null())
     if table.is_empty():
         return Figure(**about, caption="Not drawn: no contrast is declared, or none of its runs is finished.")
-    words = dict(zip(VERDICTS, VERDICT_WORDS, strict=True))
+    words = dict(zip(VERDICTS, VERDICT_LABELS, strict=True))
     table = in_points(
         table.with_columns(
             verdict=pl.struct("low", "high").map_elements(
@@ -49,8 +53,8 @@ def forest(data: ReportData) -> Figure:
     if table.height > MAX_FOREST_ROWS:
         alone = pl.len().over("declared", "model") == 1
         table = table.filter(pl.col("pooled") | alone)
-        note = " The treatments one by one are in the table."
-    shapes = alt.Scale(domain=list(VERDICT_WORDS), range=["triangle-right", "triangle-left", "circle"])
+        note = " Single treatments are in the table."
+    shapes = alt.Scale(domain=list(VERDICT_LABELS), range=["triangle-right", "triangle-left", "circle"])
     legend = alt.Legend(title=None, orient="top")
     tooltip = [
         alt.Tooltip("label:N", title="treatment"),
@@ -73,7 +77,7 @@ def forest(data: ReportData) -> Figure:
         labels = part.sort(*order, maintain_order=True)["label"].to_list()
         base = alt.Chart().encode(
             y=alt.Y("label:N", sort=labels, title=None, axis=axis),
-            color=alt.Color("verdict:N", scale=alt.Scale(domain=list(VERDICT_WORDS)), legend=legend),
+            color=alt.Color("verdict:N", scale=alt.Scale(domain=list(VERDICT_LABELS)), legend=legend),
             tooltip=tooltip,
         )
         alike = table.filter(primary_contrast=contrast.primary)
@@ -99,7 +103,7 @@ def forest(data: ReportData) -> Figure:
         chart=alt.vconcat(*charts, spacing=26).resolve_scale(
             x="independent", color="shared", shape="shared", size="shared"
         ),
-        caption="Gain over the control, mean over all evaluated languages. Large marks are means over the "
-        "treatments of a contrast. Primary contrasts are corrected for multiplicity by Holm, the others by "
+        caption="Gain over the control, mean over all evaluation languages. Large marks are means over the "
+        "treatments of a contrast. Primary contrasts are corrected for multiple testing by Holm, the others by "
         f"Benjamini-Hochberg.{note}",
     )

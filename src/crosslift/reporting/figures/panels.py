@@ -1,4 +1,4 @@
-"""What the figures have in common: the frame behind a figure, and small multiples."""
+"""Common parts of the figures: the underlying tables, scales and facets."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 240
 SMALL_WIDTH, SMALL_HEIGHT = 250, 190
-CROWDED_WIDTH, CROWDED_HEIGHT = 236, 150
+COMPACT_WIDTH, COMPACT_HEIGHT = 236, 150
 """Of one panel, in pixels."""
 
 
 def panel(data: ReportData) -> pl.Expr:
-    """The facet that a row belongs to: the model, and the evaluation where there are several."""
+    """The facet of a row: the model, and the evaluation if there are several."""
     return pl.format("{} · {}", "model", "evaluation") if len(data.evaluations) > 1 else pl.col("model")
 
 
 def dose_panel(data: ReportData, scores: pl.DataFrame) -> pl.Expr:
-    """The same, and the family of doses where a panel would hold several: one curve per group and panel."""
+    """The facet of a row of a dose figure: as `panel`, with the dose family if a facet would have several."""
     counts = scores.group_by("model", "evaluation").agg(families=pl.col("family").n_unique())
     crowded = counts.filter(pl.col("families") > 1).select(pl.format("{}·{}", "model", "evaluation")).to_series()
     is_crowded = pl.format("{}·{}", "model", "evaluation").is_in(crowded.implode())
@@ -30,7 +30,7 @@ def dose_panel(data: ReportData, scores: pl.DataFrame) -> pl.Expr:
 
 
 def dose_scale(doses: list[int]) -> Any:
-    """Doses from nothing upwards: linear below the smallest, logarithmic above."""
+    """Scale of doses: linear below the smallest positive dose, logarithmic above."""
     import altair as alt
 
     smallest = min([dose for dose in doses if dose], default=1)
@@ -38,6 +38,7 @@ def dose_scale(doses: list[int]) -> Any:
 
 
 def in_points(table: pl.DataFrame) -> pl.DataFrame:
+    """Convert value and limits to points, and add the interval as text."""
     return table.with_columns(
         (pl.col("value", "low", "high") * 100).round(2),
         interval=pl.struct("low", "high").map_elements(
@@ -51,6 +52,14 @@ def in_points(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def facets(chart: Any, table: pl.DataFrame, order: list[str] | None = None, *, columns: int = 2) -> Any:
+    """A chart per `panel` of the table.
+
+    Args:
+        chart: the chart of one panel.
+        table: with the column `panel`.
+        order: panels in their order; by default as in the table.
+        columns: panels per row.
+    """
     import altair as alt
 
     panels = order or table["panel"].unique(maintain_order=True).to_list()
@@ -72,7 +81,7 @@ def conditions(data: ReportData) -> pl.DataFrame:
 
 
 def with_dose_zero(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
-    """Seen and unseen at dose 0, by the languages that the largest dose of the family trains on; without intervals."""
+    """Seen and unseen scores at dose 0, by the training languages of the family's largest dose; without intervals."""
     rows = []
     trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
     by_family = scores.group_by("model", "evaluation", "family", maintain_order=True)
@@ -92,12 +101,15 @@ def with_dose_zero(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: int = 1) -> Any:
-    """Mixtures x languages, one map per `panel`: a full tile where `clear`, a small one where not, an outline where
+    """Heat maps of mixtures x languages, one per `panel`: full tiles if `clear`, small tiles if not, outlined if
     `seen`.
 
     Args:
-        table: panel, mixture, languages, name, value (points), interval, seen, clear, text, note.
-        across: maps side by side.
+        table: panel, mixture, languages, name, value (points), interval, seen, clear (the interval excludes 0), text,
+            note.
+        tags: languages in their order.
+        order: mixtures in their order.
+        across: maps per row.
     """
     import altair as alt
 
@@ -158,5 +170,5 @@ def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: 
 
 
 def label_width(labels: list[str]) -> int:
-    """Width in pixels that the longest label takes, so that the panels of a column stand flush."""
+    """Width of the longest label in pixels, for the alignment of panels in a column."""
     return min(260, 12 + 6 * max(map(len, labels), default=0))

@@ -1,7 +1,7 @@
 """The figures of every study, in the order of the page.
 
-A figure is a function of the report's data. It is drawn wherever the data allow it and otherwise says why not. All are
-in the primary metric of their task, in points (hundredths), and name no colour: see `html.theme`.
+A figure is a function of the report's data. If the data do not allow it, its caption gives the reason. All figures are
+in the primary metric of their task and in points (hundredths), and contain no colours: see `html.theme`.
 """
 
 from __future__ import annotations
@@ -25,3 +25,4 @@ FIGURES: tuple[Callable[[ReportData], Figure], ...] = (
     variance,
     training_curves,
 )
+"""All figures of a study."""

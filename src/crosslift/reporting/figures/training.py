@@ -1,4 +1,4 @@
-"""Training curves: validation loss by language over steps."""
+"""Training curves: validation loss by language against optimiser steps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.panels import facets
 
 MAX_TRAINING_PANELS = 12
+"""Largest number of conditions in the figure."""
 
 
 def training_curves(data: ReportData) -> Figure:
-    """Bits per byte per language over training."""
+    """Bits per byte per language against optimiser steps."""
     import altair as alt
 
     about: dict[str, Any] = {"name": "training", "title": "Loss per language over training"}
@@ -68,6 +69,6 @@ def training_curves(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, columns=3),
-        caption=f"Bits per UTF-8 byte of {what}, which languages and tokenizers can be compared in; first seed of each "
+        caption=f"Bits per UTF-8 byte of {what}; comparable between languages and tokenizers. First seed of each "
         f"condition.{note}",
     )

@@ -1,4 +1,4 @@
-"""The transfer matrix: gains of every mixture in every evaluation language."""
+"""Transfer matrix: gain of every mixture in every evaluation language."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from crosslift.reporting.figures.panels import heat_map, in_points, panel
 
 
 def transfer_heat_map(data: ReportData) -> Figure:
-    """Gain over the control per mixture x evaluated language."""
-    about: dict[str, Any] = {"name": "transfer", "title": "Transfer: what each mixture does to each language"}
+    """Gain over the control per mixture x evaluation language."""
+    about: dict[str, Any] = {"name": "transfer", "title": "Transfer matrix: gain of each mixture in each language"}
     tags = order_by_similarity([one.tag for one in data.languages])
     names = {one.tag: one.name for one in data.languages}
     gains = data.primary.filter(
@@ -47,6 +47,6 @@ def transfer_heat_map(data: ReportData) -> Figure:
         chart=heat_map(table, tags, order),
         datasets={str(name): part for (name,), part in table.group_by("panel", maintain_order=True)},
         caption="A full tile is a gain (blue) or loss (orange) in points whose interval excludes 0; a small tile is a "
-        "difference whose interval holds 0; an outline marks the languages that the mixture trains on. Languages stand "
-        "beside those that are like them in descent, syntax and script.",
+        "difference whose interval contains 0; an outline marks the training languages of the mixture. Languages are "
+        "ordered by similarity in genealogy, syntax and script.",
     )

@@ -1,4 +1,4 @@
-"""Where the differences between answers lie, as a picture."""
+"""Figure of the variance components of answers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ WIDTH = 560
 
 
 def variance(data: ReportData) -> Figure:
-    """Shares of the variance of single answers."""
+    """Shares of the variance components of single answers."""
     import altair as alt
 
-    about: dict[str, Any] = {"name": "variance", "title": "Where the differences lie"}
+    about: dict[str, Any] = {"name": "variance", "title": "Variance components"}
     shares = data.variance
     if shares.is_empty():
         return Figure(**about, caption="Not drawn: fewer than two trained runs are evaluated.")
@@ -50,7 +50,9 @@ def variance(data: ReportData) -> Figure:
         **about,
         chart=chart,
         datasets={"rows": rows},
-        caption="A mixed model of all answers of trained runs: which item, which language, which model and mixture, "
-        "how these go together, which run; the residual is chance and items that one run happens to get right. Where "
-        "it and the items lead, more items tell more; where runs do, more seeds.",
+        caption="Mixed model of all answers of trained runs with crossed random effects. The residual contains item x "
+        "run "
+        "interactions and chance. If items and residual dominate, more items increase precision; if runs dominate, "
+        "more "
+        "seeds do.",
     )

@@ -1,9 +1,9 @@
-"""Colours and type of charts and page, for light and for dark.
+"""Colours and fonts of charts and page, for the light and the dark theme.
 
-Categories are blue, vermillion and grey first, then the rest of Okabe and Ito's palette (2008), which stays apart in
-the common forms of colour blindness; what colour says is also said by shape or by words. The diverging scale runs from
-vermillion (loss) over the page's own neutral to blue (gain). Charts name no colour: they take these from their config,
-so that one specification is drawn in either theme.
+The categorical colours are blue, vermillion and grey, then the rest of Okabe and Ito's palette (2008), which is
+distinguishable under the common forms of colour blindness; colour always duplicates shape or text. The diverging scale
+runs from vermillion (loss) through the neutral background to blue (gain). Charts contain no colours: they take them
+from this config, so that one specification serves both themes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ LIGHT = {
     "diverging": ["#a63f00", "#d9773a", "#f3cdb3", "#f4f4f2", "#bcd9ec", "#4f9bc9", "#085c94"],
     "on_strong": "#ffffff",
 }
+"""Colours of the light theme."""
 DARK = {
     "ink": "#e8eaed",
     "muted": "#9aa1ab",
@@ -30,10 +31,11 @@ DARK = {
     "diverging": ["#ffa366", "#c4642a", "#6b3d22", "#2b2f35", "#21465f", "#2f80b5", "#7cc8f7"],
     "on_strong": "#101214",
 }
+"""Colours of the dark theme."""
 
 
-def config(colours: dict[str, Any]) -> dict[str, Any]:
-    """A Vega-Lite config."""
+def vega_config(colours: dict[str, Any]) -> dict[str, Any]:
+    """A Vega-Lite config with the colours of a theme."""
     ink, muted = colours["ink"], colours["muted"]
     text = {"labelFont": FONT, "titleFont": FONT, "labelColor": muted, "titleColor": ink}
     return {

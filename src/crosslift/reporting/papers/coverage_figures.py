@@ -1,6 +1,7 @@
-"""Figures of the first study (arXiv 2604.13286, P1), each with our own estimate beside or inside it.
+"""Figures of the first paper (arXiv 2604.13286, P1), with our own estimates.
 
-Any study of the same form can draw them. Intervals resample items over all cells at once (`transfer.grid.cells`).
+They can be drawn for any study of the same design. Intervals resample items jointly for all cells
+(`transfer.grid.cells`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import bilingual
 
 NO_BILINGUAL = "Not drawn: the study has no English-only and bilingual mixtures in one family."
-PRINTED, OURS = "as printed: median, cells resampled", "ours: mean, items resampled"
+"""Caption if the study lacks the mixtures of these figures."""
+PRINTED, OURS = "as published: median, cells resampled", "ours: mean, items resampled"
 
 
 def _points(*columns: str) -> list[pl.Expr]:
@@ -28,14 +30,14 @@ def _interval() -> pl.Expr:
 
 
 def bilingual_gains(data: ReportData) -> Figure:
-    """P1, Figure 3: bilingual minus English-only in English, in the added language, and elsewhere."""
+    """P1, Figure 3: bilingual minus English-only in English, in the added language, and in other languages."""
     import altair as alt
 
-    about: dict[str, Any] = {"name": "bilingual-gains", "title": "One language beside English (P1, Figure 3)"}
-    found = bilingual.bilingual(data.cells)
+    about: dict[str, Any] = {"name": "bilingual-gains", "title": "Bilingual minus English-only (P1, Figure 3)"}
+    found = bilingual.bilingual_statistics(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
-    if found["evaluation"].n_unique() == 2:  # one and "all", which say the same
+    if found["evaluation"].n_unique() == 2:  # one evaluation and "all", which are equal
         found = found.filter(pl.col("evaluation") != "all")
     printed = found.select(
         "evaluation", "group", value="median", low="median_low", high="median_high", reading=pl.lit(PRINTED)
@@ -47,7 +49,10 @@ def bilingual_gains(data: ReportData) -> Figure:
     table = table.with_columns(_interval())
     readings_scale = alt.Scale(domain=[OURS, PRINTED])
     y = alt.Y(
-        "group:N", sort=list(bilingual.SETTINGS), title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=8)
+        "group:N",
+        sort=list(bilingual.EVALUATION_GROUPS),
+        title=None,
+        axis=alt.Axis(domain=False, ticks=False, labelPadding=8),
     )
     base = alt.Chart(width=SMALL_WIDTH, height=150).encode(
         y=y,
@@ -67,21 +72,21 @@ def bilingual_gains(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, columns=3),
-        caption="English: the score in English; direct: in the language beside English; transfer: in languages that "
-        "the mixture lacks. Printed is the median over models and mixtures with an interval that takes cells as "
-        "independent, though all share an English-only baseline.",
+        caption="English: score in English; direct: in the added language; transfer: in languages that "
+        "the mixture does not train on. The published statistic is the median over models and mixtures; its interval "
+        "assumes independent cells, although all cells share an English-only baseline.",
     )
 
 
 def zero_shot_against_direct(data: ReportData) -> Figure:
-    """P1, Figures 4 and 9: leaving a language out of many against having it beside English."""
+    """P1, Figures 4 and 9: zero-shot transfer from many training languages against direct bilingual training."""
     import altair as alt
 
     about: dict[str, Any] = {
         "name": "zero-shot",
         "title": "Zero-shot at high diversity against direct at low (P1, Figures 4 and 9)",
     }
-    found = bilingual.zero_shot(data.cells)
+    found = bilingual.zero_shot_differences(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
     group = (
@@ -126,13 +131,15 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, columns=3),
-        caption="Each point is a model and a language. On the line both are equal; full points differ from it at 95 %, "
-        "of hollow ones these items cannot tell. Of English, direct is the mean over the bilingual mixtures.",
+        caption="Each point is a model and a language. Both are equal on the line; the 95 % interval of the difference "
+        "excludes 0 for filled points and contains 0 for hollow points. For English, direct is the mean over the "
+        "bilingual "
+        "mixtures.",
     )
 
 
 def gain_over_base(data: ReportData) -> Figure:
-    """P1, Figure 7: English-only and bilingual training minus the untouched model."""
+    """P1, Figure 7: English-only and bilingual training minus the base model."""
     about: dict[str, Any] = {
         "name": "gain-over-base",
         "title": "English-only and bilingual minus the base model (P1, Figure 7)",
@@ -148,36 +155,39 @@ def gain_over_base(data: ReportData) -> Figure:
     for place, row in enumerate(grid.table.iter_rows(named=True)):
         key = (row["evaluation"], row["model"], row["language"])
         if key in at:
-            spread = grid.spread(grid.draws[place] - base.draws[at[key]])
+            interval = grid.interval(grid.draws[place] - base.draws[at[key]])
             rows.append(
                 {
                     "panel": f"{row['model']} · {row['evaluation']}",
                     "mixture": " + ".join(row["languages"]),
                     "languages": row["language"],
                     "name": names[row["language"]],
-                    "value": round(100 * spread.value, 2),
-                    "interval": f"[{100 * spread.low:.1f}, {100 * spread.high:.1f}]",
+                    "value": round(100 * interval.value, 2),
+                    "interval": f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]",
                     "seen": row["language"] in row["languages"],
-                    "clear": spread.clear,
-                    "text": f"{100 * spread.value:+.0f}".replace("-", "−"),
+                    "clear": interval.excludes_zero,
+                    "text": f"{100 * interval.value:+.0f}".replace("-", "−"),
                     "note": "",
                 }
             )
     if not rows:
-        return Figure(**about, caption="Not drawn: it needs English-only or bilingual mixtures, and base = true.")
+        return Figure(
+            **about, caption="Not drawn: the figure needs English-only or bilingual mixtures, and base = true."
+        )
     table = pl.DataFrame(rows)
     order = table["mixture"].unique(maintain_order=True).to_list()
     return Figure(
         **about,
         datasets={str(name): part for (name,), part in table.group_by("panel", maintain_order=True)},
         chart=heat_map(table, [tag for tag in tags if tag in set(table["languages"])], order, across=2),
-        caption="A full tile is a difference whose interval excludes 0, a small one holds it; an outline marks the "
-        "languages that are trained on.",
+        caption="The interval of the difference excludes 0 for full tiles and contains 0 for small tiles; an outline "
+        "marks "
+        "training languages.",
     )
 
 
 def by_language(data: ReportData) -> Figure:
-    """P1, Figure 8: each evaluated language against the number of training languages."""
+    """P1, Figure 8: each evaluation language against the number of training languages."""
     import altair as alt
 
     about: dict[str, Any] = {
@@ -188,7 +198,8 @@ def by_language(data: ReportData) -> Figure:
     part = part.with_columns(num_languages=pl.col("languages").list.len().cast(pl.Int64))
     if part.filter(pl.col("mixture") != "base")["num_languages"].n_unique() < 3:
         return Figure(
-            **about, caption="Not drawn: the mixtures of this study have fewer than three numbers of languages."
+            **about,
+            caption="Not drawn: the mixtures of this study have fewer than three different numbers of languages.",
         )
     names = {one.tag: one.name for one in data.languages}
     table = part.select(
@@ -217,6 +228,6 @@ def by_language(data: ReportData) -> Figure:
         **about,
         datasets={"rows": table},
         chart=facets(chart, table, [name for name in order if name in set(table["panel"])], columns=3),
-        caption="Points are mixtures (crosses: without the language), lines their means. Click the legend to single "
-        "out a model.",
+        caption="Points are mixtures (crosses: mixtures that are not trained on the language), lines are their means. "
+        "Click the legend to highlight a model.",
     )

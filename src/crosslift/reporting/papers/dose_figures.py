@@ -1,4 +1,4 @@
-"""Figures of the second study (arXiv 2504.16677, P2), with intervals that resample items over all cells at once."""
+"""Figures of the second paper (arXiv 2504.16677, P2), with intervals that resample items jointly for all cells."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from crosslift.transfer.grid.cells import Cells
 from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
 NO_DOSES = "Not drawn: the study has no family of kind “dose”."
+"""Caption if the study lacks dose families."""
 
 
 def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: str, caption: str) -> Figure:
@@ -47,11 +48,11 @@ def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: s
 def _spread_rows(part: Cells, about: dict[str, Any], dose_series: list[int], draws: Any) -> list[dict[str, Any]]:
     rows = []
     for dose, line in zip(dose_series, draws, strict=True):
-        spread = part.spread(line)
-        low, high = 100 * spread.low, 100 * spread.high
+        interval = part.interval(line)
+        low, high = 100 * interval.low, 100 * interval.high
         rows.append(
             about
-            | {"dose": dose, "value": round(100 * spread.value, 2), "low": round(low, 2), "high": round(high, 2)}
+            | {"dose": dose, "value": round(100 * interval.value, 2), "low": round(low, 2), "high": round(high, 2)}
             | {"interval": f"[{low:.1f}, {high:.1f}]"}
         )
     return rows
@@ -70,15 +71,16 @@ def gap_by_dose(data: ReportData) -> Figure:
     if not rows:
         return Figure(**about, caption=NO_DOSES)
     caption = (
-        "Mean over the languages that the largest dose trains on minus mean over the others, English in neither. A gap "
-        "is there before any dose: languages differ."
+        "Mean over the training languages of the largest dose minus mean over the other languages, without English. "
+        "The "
+        "gap at dose 0 is the difference between the languages before training on them."
     )
     return _dose_lines(about, pl.DataFrame(rows), "model", "seen minus unseen (points)", caption)
 
 
 def by_setting(data: ReportData) -> Figure:
-    """P2: one task against several, mean over the languages other than English."""
-    about: dict[str, Any] = {"name": "by-setting", "title": "One task against several (P2)"}
+    """P2: single-task against multi-task training, mean over the non-English languages."""
+    about: dict[str, Any] = {"name": "by-setting", "title": "Single-task against multi-task training (P2)"}
     rows, several = [], set()
     for what, part, seen, unseen in dose_series(data.cells):
         setting = "several tasks" if "+" in part.table["setting"][0] else "one task"
@@ -91,20 +93,25 @@ def by_setting(data: ReportData) -> Figure:
     rows = [row for row in rows if row["panel"] in several]
     if not rows:
         return Figure(**about, caption="Not drawn: no dose family trains on several tasks.")
-    caption = "Mean over the evaluated languages but English. English has another fixed amount in the two settings."
+    caption = (
+        "Mean over the non-English evaluation languages. The fixed amount of English differs between the settings."
+    )
     return _dose_lines(about, pl.DataFrame(rows), "setting", "score (points)", caption)
 
 
 def _widest_families(data: ReportData) -> set[str]:
-    """Dose families that train on the most languages: series of one script are another figure."""
+    """Dose families with the most training languages; families restricted to one script are in `by_script`."""
     table = data.cells.table.filter(pl.col("dose").is_not_null())
     sizes = table.group_by("family").agg(pl.col("languages").list.len().max().alias("size"))
     return set(sizes.filter(pl.col("size") == pl.col("size").max())["family"])
 
 
 def by_script(data: ReportData) -> Figure:
-    """P2: languages in Latin script and in others, by what the mixtures train on."""
-    about: dict[str, Any] = {"name": "by-script", "title": "Scripts: what the mixtures train on, and what it does (P2)"}
+    """P2: evaluation languages in Latin and in other scripts, by the training languages of the mixtures."""
+    about: dict[str, Any] = {
+        "name": "by-script",
+        "title": "Scores by script, for training languages of different scripts (P2)",
+    }
     rows = []
     trained = set()
     for what, part, seen, unseen in dose_series(data.cells):
@@ -122,7 +129,8 @@ def by_script(data: ReportData) -> Figure:
     if not rows:
         return Figure(**about, caption="Not drawn: no two dose families differ in their languages.")
     caption = (
-        "Mean over the evaluated languages of a script, English in none; lines are what is trained on beside English."
+        "Mean over the evaluation languages of a script, without English; lines are the training languages apart from "
+        "English."
     )
     return _dose_lines(about, pl.DataFrame(rows), "trained on", "score (points)", caption)
 

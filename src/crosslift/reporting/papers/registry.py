@@ -1,4 +1,4 @@
-"""The figures of both studies, in the order of the page."""
+"""The figures of both papers, in the order of the page."""
 
 from __future__ import annotations
 
@@ -23,3 +23,4 @@ PAPER_FIGURES: tuple[Callable[[ReportData], Figure], ...] = (
     by_setting,
     by_script,
 )
+"""All figures of the papers."""

@@ -1,6 +1,6 @@
-"""Tables of the two studies beside our own reading, and what of their findings a study shows.
+"""Tables of the two papers with our own estimates, and the papers' findings tested on a study.
 
-P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. The frames are written as CSV; the grids are what the page shows.
+P1 is arXiv 2604.13286, P2 is arXiv 2504.16677. The data frames are written as CSV; the page shows the grids.
 """
 
 from __future__ import annotations
@@ -20,11 +20,16 @@ from crosslift.transfer.grid.paper_claims import paper_claims
 from crosslift.transfer.grid.regression import regression as regression_table
 from crosslift.transfer.variance.between_seeds import between_seed_deviations as between_runs
 
-SHOWN: Mapping[Verdict, str] = {"supported": "shown", "not supported": "not shown", "cannot tell": "cannot tell"}
+FINDING_VERDICTS: Mapping[Verdict, str] = {
+    "supported": "shown",
+    "not supported": "not shown",
+    "cannot tell": "cannot tell",
+}
+"""Verdict on a claim -> text in the table of findings."""
 
 
 def findings(data: ReportData) -> pl.DataFrame:
-    """Each finding of the papers, asked of this study."""
+    """Each finding of the papers, tested on this study."""
     return pl.DataFrame(
         [
             {
@@ -34,7 +39,7 @@ def findings(data: ReportData) -> pl.DataFrame:
                 "value": found.value,
                 "low": found.low,
                 "high": found.high,
-                "verdict": SHOWN[found.verdict],
+                "verdict": FINDING_VERDICTS[found.verdict],
             }
             for found in paper_claims(data.cells)
         ]
@@ -43,12 +48,12 @@ def findings(data: ReportData) -> pl.DataFrame:
 
 def bilingual_wins(data: ReportData) -> pl.DataFrame:
     """P1, Table 2 and Figure 3."""
-    return bilingual.bilingual(data.cells)
+    return bilingual.bilingual_statistics(data.cells)
 
 
 def zero_shot(data: ReportData) -> pl.DataFrame:
-    """P1, Figures 4 and 9, cell by cell."""
-    return bilingual.zero_shot(data.cells)
+    """P1, Figures 4 and 9, per cell."""
+    return bilingual.zero_shot_differences(data.cells)
 
 
 def regression(data: ReportData) -> pl.DataFrame:
@@ -74,10 +79,11 @@ PAPER_TABLES: tuple[Callable[[ReportData], pl.DataFrame], ...] = (
     dose_statistics,
     replicates,
 )
+"""All tables of the papers; the name of the function is the file name."""
 
 
 def grids(data: ReportData) -> dict[str, Grid]:
-    """The tables that this study has something to say in, by name."""
+    """Name -> table of the page, for all tables that are not empty."""
     made = {
         make.__name__.strip("_"): make(data)
         for make in (_findings, _wins, _not_worse, _regression, _doses, _replicates)
@@ -119,7 +125,7 @@ def _findings(data: ReportData) -> Grid:
         *(_number(text) for text in ("points", "95% interval")),
         Cell(text="here"),
     ]
-    return Grid(title="The papers' findings, asked of this study", head=head, rows=rows, csv="findings.csv")
+    return Grid(title="The papers' findings, tested on this study", head=head, rows=rows, csv="findings.csv")
 
 
 def _wins(data: ReportData) -> Grid:
@@ -188,7 +194,7 @@ def _regression(data: ReportData) -> Grid:
                 _number(pair(row["low"], row["high"]).replace("-", "−"), "strong"),
             ]
         )
-    head = _head("term", "coefficient", "as printed: rows resampled", "ours: items resampled")
+    head = _head("term", "coefficient", "as published: rows resampled", "ours: items resampled")
     return Grid(title="Pooled regression of the scores (P1, Table 3)", head=head, rows=rows, csv="regression.csv")
 
 
@@ -208,9 +214,9 @@ def _doses(data: ReportData) -> Grid:
         for row in dose_statistics(data).iter_rows(named=True)
     ]
     head = _head(
-        "dose series", "Spearman, seen and unseen", "items resampled", "best relative gain, as printed",
-        "ours: largest dose minus none", "items resampled", "change of the gap", "items resampled",
-        "flat from",
+        "dose series", "Spearman, seen and unseen", "items resampled", "largest relative gain, as published",
+        "ours: largest dose minus 0", "items resampled", "change of the gap", "items resampled",
+        "plateau from",
     )  # fmt: skip
     return Grid(title="Dose series (P2, Table 2 and gains)", head=head, rows=rows, csv="dose_statistics.csv")
 
@@ -236,7 +242,10 @@ def _replicates(data: ReportData) -> Grid:
                     _number(f"{row['num_conditions']} × {1 + row['df'] / row['num_conditions']:.0f}"),
                 ]
             )
-    head = _head("standard deviation between runs", "as they spread", "without item noise", "conditions × seeds")
+    head = _head("standard deviation between runs", "observed", "net of item noise", "conditions × seeds")
     return Grid(
-        title="Replicates: how much a run differs from itself, in points", head=head, rows=rows, csv="replicates.csv"
+        title="Replicates: standard deviation between training seeds, in points",
+        head=head,
+        rows=rows,
+        csv="replicates.csv",
     )

@@ -1,1 +1,1 @@
-"""A page of questions and answers: what imported results say, what is recommended and why."""
+"""Pages of questions and answers: imported results, and recommendations."""

@@ -1,4 +1,4 @@
-"""Pictures of what imported results say."""
+"""Figures of imported results and recommendations."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.figure import Figure
-from crosslift.transfer.answers import Analysis, as_table
+from crosslift.transfer.answers import Analysis, answer_table
 
 WIDTH = 400
 MAX_ROWS = 40
-WORDS = {"supported": "supported", "not supported": "not supported", "cannot tell": "cannot tell", "": "no claim"}
-"""In the order of the palette: blue, vermillion, grey, green."""
+"""Rows of a forest plot."""
+VERDICT_LABELS = {
+    "supported": "supported",
+    "not supported": "not supported",
+    "cannot tell": "cannot tell",
+    "": "no claim",
+}
+"""Verdict -> label, in the order of the palette: blue, vermillion, grey, green."""
 
 
 def figures(analysed: list[Analysis]) -> list[Figure]:
-    """In the order of the analyses: their answers with intervals, then what is particular to each."""
+    """All figures in the order of the analyses: forest plots of the answers, then figures of the tables."""
     found = []
     for number, one in enumerate(analysed):
         found += _forests(one, f"{one.kind}-{number}")
@@ -27,8 +33,8 @@ def figures(analysed: list[Analysis]) -> list[Figure]:
 
 
 def _forests(one: Analysis, name: str) -> list[Figure]:
-    """One forest per measure, for measures have different units."""
-    table = as_table([one]).filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
+    """One forest plot per measure, because measures have different units."""
+    table = answer_table([one]).filter(pl.col("low").is_not_null() & pl.col("high").is_not_null())
     drawn = []
     for number, ((measure,), part) in enumerate(table.group_by("measure", maintain_order=True)):
         if part.height > 1:
@@ -41,15 +47,15 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
 
     rows = part.with_row_index("row").with_columns(
         label=pl.col("question") if part["question"].is_unique().all() else pl.format("{} {}", "question", "about"),
-        says=pl.col("verdict").replace(WORDS),
+        says=pl.col("verdict").replace(VERDICT_LABELS),
     )
     order = rows["label"].to_list()
     y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(labelLimit=360, grid=False, ticks=False))
-    said = [word for word in WORDS.values() if word in set(rows["says"])]
+    said = [word for word in VERDICT_LABELS.values() if word in set(rows["says"])]
     colour = alt.Color(
         "says:N",
-        scale=alt.Scale(domain=list(WORDS.values())),  # a verdict has its colour whichever others are there
-        legend=alt.Legend(title=None, orient="top", values=said) if said != [WORDS[""]] else None,
+        scale=alt.Scale(domain=list(VERDICT_LABELS.values())),  # fixed colour per verdict
+        legend=alt.Legend(title=None, orient="top", values=said) if said != [VERDICT_LABELS[""]] else None,
     )
     base = alt.Chart(alt.NamedData("rows"))
     chart = alt.layer(
@@ -57,14 +63,14 @@ def _forest(part: pl.DataFrame, measure: str, name: str) -> Figure:
             y=y, x=alt.X("low:Q", title=measure, scale=alt.Scale(zero=False)), x2="high:Q", color=colour
         ),
         base.mark_point(filled=True, size=60, opacity=1).encode(
-            y=y, x="value:Q", color=colour, shape=alt.Shape("says:N", legend=None, sort=list(WORDS.values())),
+            y=y, x="value:Q", color=colour, shape=alt.Shape("says:N", legend=None, sort=list(VERDICT_LABELS.values())),
             tooltip=["question:N", "about:N", "value:Q", "low:Q", "high:Q", "verdict:N", "note:N"],
         ),
     ).properties(width=WIDTH)  # fmt: skip
     return Figure(
         name=name,
         title=measure[:1].upper() + measure[1:],
-        caption="Points are what the results say, lines 95 % intervals.",
+        caption="Points are estimates, lines 95 % intervals.",
         chart=chart,
         datasets={"rows": rows.drop("row")},
     )
@@ -87,7 +93,7 @@ def _curves(one: Analysis, name: str) -> Figure:
         .mark_line(point=True)
         .encode(
             x=alt.X("dose:Q", title="examples per language", scale=alt.Scale(type="symlog", constant=100)),
-            y=alt.Y("non_english:Q", title="mean of the other languages", scale=alt.Scale(zero=False)),
+            y=alt.Y("non_english:Q", title="mean of the non-English languages", scale=alt.Scale(zero=False)),
             color=alt.Color("setting:N", legend=alt.Legend(title=None, orient="top")),
             detail="mixture:N",
             tooltip=["run:N", "dose:Q", "non_english:Q", "english:Q", "seen:Q", "unseen:Q"],
@@ -115,8 +121,9 @@ def _curves(one: Analysis, name: str) -> Figure:
     return Figure(
         name=name,
         title="Scores against examples per language",
-        caption="One line per mixture; several lines of one panel start from the same configuration at dose 0. Bands: "
-        "where the plateau of a claim's curve may begin (95 %).",
+        caption="One line per mixture; lines of one panel have the same configuration at dose 0. Bands: 95 % interval "
+        "of "
+        "the start of the plateau, for curves with a claim about it.",
         chart=chart,
         datasets={"rows": rows},
     )
@@ -144,15 +151,15 @@ def _number(one: Analysis, name: str) -> Figure:
     )
     return Figure(
         name=name,
-        title="Score against the number of languages",
-        caption="The band is where the plateau may begin (95 %).",
+        title="Score against the number of training languages",
+        caption="The band is the 95 % interval of the start of the plateau.",
         chart=alt.layer(band, chart),
         datasets={"rows": one.tables["curve"], "plateau": pl.DataFrame({"low": [plateau.low], "high": [plateau.high]})},
     )
 
 
 def _languages(one: Analysis, name: str) -> Figure:
-    """Pairs of languages, neighbours alike."""
+    """Matrix of pairs of languages, ordered by similarity."""
     import altair as alt
 
     from crosslift.languages.similarity import known, order_by_similarity
@@ -171,7 +178,9 @@ def _languages(one: Analysis, name: str) -> Figure:
     chart = alt.layer(
         base.mark_rect().encode(
             color=alt.Color(
-                "difference:Q", scale=alt.Scale(domain=[-most, most], range="diverging"), title="items more right"
+                "difference:Q",
+                scale=alt.Scale(domain=[-most, most], range="diverging"),
+                title="difference in correct items",
             ),
             tooltip=["language:N", "other:N", "difference:Q", "p_adjusted:Q"],
         ),
@@ -179,9 +188,10 @@ def _languages(one: Analysis, name: str) -> Figure:
     ).properties(width=30 * len(order), height=24 * len(order))
     return Figure(
         name=name,
-        title="Which languages differ",
-        caption="Items that only the row's language got right minus those that only the column's did. Languages are "
-        "ordered so that neighbours are alike in descent, syntax and script.",
+        title="Differences between languages",
+        caption="Items answered correctly only in the row's language minus items answered correctly only in the "
+        "column's. "
+        "Languages are ordered by similarity in genealogy, syntax and script.",
         chart=chart,
         datasets={"rows": rows},
     )
@@ -194,7 +204,7 @@ def _parts(one: Analysis, name: str) -> Figure:
         alt.Chart(alt.NamedData("rows"))
         .mark_bar(height=14)
         .encode(
-            x=alt.X("sd:Q", title="standard deviation that it explains"),
+            x=alt.X("sd:Q", title="standard deviation"),
             y=alt.Y("part:N", title=None, sort=one.tables["parts"]["part"].unique(maintain_order=True).to_list()),
             tooltip=["task:N", "part:N", "sd:Q"],
         )
@@ -203,9 +213,10 @@ def _parts(one: Analysis, name: str) -> Figure:
     )
     return Figure(
         name=name,
-        title="What scores vary with",
-        caption="Parts of the transfer model: the level of models and languages, the response to amounts and how it "
-        "differs between them, what mixtures and runs do to all languages alike, and the rest.",
+        title="Components of the transfer model",
+        caption="Standard deviation of each kernel of the transfer model: levels of models and languages, the "
+        "response to "
+        "amounts and its differences between them, effects of mixtures and runs on all languages, and noise.",
         chart=chart,
         datasets={"rows": one.tables["parts"]},
     )
@@ -227,9 +238,9 @@ def _shares(one: Analysis, name: str) -> Figure:
     )
     return Figure(
         name=name,
-        title="Where the differences lie",
-        caption="Shares of the variance that the fixed effects leave: which cell (model, task and language), which "
-        "run, the rest.",
+        title="Variance components",
+        caption="Shares of the variance not explained by the fixed effects: cell (model, task and language), run, and "
+        "residual.",
         chart=chart,
         datasets={"rows": one.tables["variance_shares"]},
     )
@@ -253,8 +264,8 @@ def _amounts(one: Analysis, name: str) -> Figure:
     )  # fmt: skip
     return Figure(
         name=name,
-        title="What the mixtures hold",
-        caption="The recommended mixture, what anyone would try, and the next best candidates.",
+        title="Composition of the mixtures",
+        caption="The recommended mixture, the baselines, and the next best candidates.",
         chart=chart,
         datasets={"rows": rows},
     )

@@ -1,4 +1,4 @@
-"""Questions, answers with intervals, figures; every table beside the page as a file."""
+"""The page of questions and answers: answers with intervals, figures, and every table as a file."""
 
 from __future__ import annotations
 
@@ -11,34 +11,45 @@ import polars as pl
 
 from crosslift.files import atomic_write, write_text
 from crosslift.reporting.html import theme
-from crosslift.reporting.html.embed import bundle, draw, for_script
+from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
 from crosslift.reporting.questions.figures import figures
-from crosslift.transfer.answers import Analysis, as_table
+from crosslift.transfer.answers import Analysis, answer_table
 
 
 @dataclass(frozen=True, kw_only=True)
 class PageHeader:
-    """What stands above the answers."""
+    """The header of the page."""
 
     eyebrow: str
+    """Kind of page, above the title."""
     title: str
     question: str
+    """Research question."""
     facts: Sequence[tuple[str, str]]
-    """(number, what)."""
+    """(number, label) pairs."""
     files: Sequence[tuple[str, str]]
-    """(path beside the page, what it holds)."""
+    """(path relative to the page, content) pairs."""
     runs_file: str
-    """Where the runs behind a number are told, beside the page."""
+    """Path of the table of runs, relative to the page."""
 
 
 def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path:
-    """answers.csv, tables/*.csv, figures/*.svg and index.html, which is written last."""
+    """Write answers.csv, tables/*.csv, figures/*.svg and, last, index.html.
+
+    Args:
+        folder: of the page.
+        head: its header.
+        analysed: the analyses with their answers and tables.
+
+    Returns:
+        The path of the page.
+    """
     import jinja2
 
-    answers = as_table(analysed)
+    answers = answer_table(analysed)
     with atomic_write(folder / "answers.csv", durable=False) as path:
         answers.write_csv(path)
-    drawn = [draw(figure) for figure in figures(analysed)]
+    drawn = [render_figure(figure) for figure in figures(analysed)]
     for picture in drawn:
         if picture.svg is not None:
             write_text(folder / "figures" / f"{picture.figure.name}.svg", picture.svg, durable=False)
@@ -58,20 +69,20 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
         tables=_tables(folder, analysed),
         light=theme.LIGHT,
         dark=theme.DARK,
-        payload=for_script(
+        payload=script_json(
             {
                 "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
-                "themes": {"light": theme.config(theme.LIGHT), "dark": theme.config(theme.DARK)},
+                "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
             }
         ),
-        bundle=bundle() if drawn else "",
+        bundle=vega_bundle() if drawn else "",
     )
     write_text(folder / "index.html", page, durable=False)
     return folder / "index.html"
 
 
 def _tables(folder: Path, analysed: list[Analysis]) -> list[dict[str, object]]:
-    """Written, and what the page says of them."""
+    """Write all tables, and return the links of the page."""
     said: list[dict[str, object]] = []
     for number, one in enumerate(analysed):
         for name, table in one.tables.items():

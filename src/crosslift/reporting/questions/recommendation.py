@@ -1,4 +1,4 @@
-"""The page of a recommendation, and the mixture as a table to paste into a study file."""
+"""The page of a recommendation, and the mixture in the format of a study file."""
 
 from __future__ import annotations
 
@@ -7,66 +7,76 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.recommendation.advice import POINTS, Advice, amounts_in_words, largest_first
+from crosslift.recommendation.advice import POINTS, Advice, amounts_text, by_decreasing_amount
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.studies.study import Study
 from crosslift.transfer.answers import Analysis, Answer, Verdict, verdict
 
 
-def write_recommendation(folder: Path, study: Study, advised: Advice) -> Path | None:
-    """recommendation/index.html and a [mixtures] table to paste into a study file; returns the page, None without."""
-    if (found := advised.found) is None:
+def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | None:
+    """Write recommendation/index.html, its tables, and mixture.toml for a study file.
+
+    Returns:
+        The path of the page; None if there is no recommendation.
+    """
+    if (found := advice.recommendation) is None:
         return None
     to_verdict: dict[str, Verdict] = {"better": "supported", "worse": "not supported"}
     answers = [
         Answer(
-            question=f"The recommended mixture beats {one.name}", about=amounts_in_words(one.amounts),
+            question=f"The recommended mixture beats {one.name}", about=amounts_text(one.amounts),
             measure="difference in points", value=POINTS * one.value, low=POINTS * one.low, high=POINTS * one.high,
-            verdict=to_verdict.get(one.verdict, "cannot tell"), runs=advised.runs,
+            verdict=to_verdict.get(one.verdict, "cannot tell"), runs=advice.runs,
             note="as good, within two points" if one.verdict == "as good" else "",
         )
-        for one in found.against
+        for one in found.comparisons
     ]  # fmt: skip
     answers += [
-        Answer(question=f"Expected score in {tag}", about=advised.model, measure="points", value=POINTS * value,
-               runs=advised.runs)
+        Answer(question=f"Expected score in {tag}", about=advice.model, measure="points", value=POINTS * value,
+               runs=advice.runs)
         for tag, value in found.expected_by_language.items()
     ]  # fmt: skip
     answers.append(
-        Answer(question="Expected objective", about=advised.model, measure="points", value=POINTS * found.expected,
-               low=POINTS * found.low, high=POINTS * found.high, runs=advised.runs, note="; ".join(found.reasons))
+        Answer(question="Expected objective", about=advice.model, measure="points",
+               value=POINTS * found.expected_objective, low=POINTS * found.low, high=POINTS * found.high,
+               runs=advice.runs, note="; ".join(found.caveats))
     )  # fmt: skip
-    if (one := advised.validation) is not None:
+    if (one := advice.validation) is not None:
         answers.append(
             Answer(
                 question="Can this model be believed for mixtures that it has not seen?", about="mixtures left out",
-                measure="squared error saved, points squared", value=POINTS**2 * one.better[0],
-                low=POINTS**2 * one.better[1], high=POINTS**2 * one.better[2], runs=advised.runs,
-                verdict=verdict(one.better[1], one.better[2]),
-                note=f"root mean squared error {POINTS * one.model:.1f}; mean of the others {POINTS * one.mean:.1f}, "
-                f"nearest mixture {POINTS * one.nearest:.1f}",
+                measure="squared error saved, points squared", value=POINTS**2 * one.error_reduction[0],
+                low=POINTS**2 * one.error_reduction[1], high=POINTS**2 * one.error_reduction[2], runs=advice.runs,
+                verdict=verdict(one.error_reduction[1], one.error_reduction[2]),
+                note=f"root mean squared error {POINTS * one.rmse_model:.1f}; mean of the others "
+                f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}",
             )
         )  # fmt: skip
-    mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.against)]
+    mixtures = [("recommended", found.amounts), *((one.name, dict(one.amounts)) for one in found.comparisons)]
     mixtures += [(f"next best {n}", amounts) for n, (amounts, _) in enumerate(found.alternatives, start=1)]
-    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advised.worthwhile_runs, start=1)]
+    mixtures += [(f"train next {n}", one.amounts) for n, one in enumerate(advice.worthwhile_runs, start=1)]
     rows: list[dict[str, Any]] = [
         {"mixture": name, "language": tag, "amount": amount}
         for name, amounts in mixtures
-        for tag, amount in largest_first(amounts)
+        for tag, amount in by_decreasing_amount(amounts)
     ]
     head = PageHeader(
         eyebrow="Recommendation",
         title=study.name,
-        question=f"Which mixture of {advised.budget.amount:,.0f} for {advised.model}, judged by {advised.evaluation}?",
+        question=f"Which mixture with a budget of {advice.budget.amount:,.0f} for {advice.model}, evaluated by "
+        f"{advice.evaluation}?",
         facts=[
-            (f"{len(advised.runs)}", "runs behind it"),
-            (f"{found.p_best:.2f}", "probability of being best or as good"),
+            (f"{len(advice.runs)}", "observed runs"),
+            (
+                f"{found.probability_best:.2f}",
+                f"probability of being within {POINTS * EQUIVALENCE_MARGIN:g} points of the best",
+            ),
         ],
         files=[("../index.html", "the study's report"), ("mixture.toml", "the mixture, to paste into a study file")],
         runs_file="../../runs.parquet",
     )
-    counts = ", ".join(f"{tag} = {round(amount)}" for tag, amount in largest_first(found.amounts))
+    counts = ", ".join(f"{tag} = {round(amount)}" for tag, amount in by_decreasing_amount(found.amounts))
     page = write_page(
         folder, head, [Analysis(kind="recommendation", answers=answers, tables={"amounts": pl.DataFrame(rows)})]
     )

@@ -1,4 +1,4 @@
-"""The tables of a report, one function each, as tidy frames: what is written as CSV is what the page shows."""
+"""The tables of a report as data frames in long format, one function each. They are written as CSV."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ NUMBERS = (
     "method",
     "note",
 )
+"""Columns of every table of estimates."""
 
 
 def contrasts(data: ReportData) -> pl.DataFrame:
-    """Gains over all languages in the primary metric, of every declared contrast."""
+    """Gains over all languages in the primary metric, for every declared contrast."""
     rows = data.primary.filter(estimand="gain", languages="all")
     nothing = data.estimates.filter(estimand="gain").filter(pl.col("evaluation").is_null())
     found = pl.struct("low", "high").map_elements(
@@ -47,7 +48,8 @@ def contrasts(data: ReportData) -> pl.DataFrame:
 
 
 def retention(data: ReportData) -> pl.DataFrame:
-    """What of the control's score in English and in high-resource languages each treatment keeps, and their mean."""
+    """Share of the control's score in English and in high-resource languages that each treatment retains, and their
+    mean."""
     return data.primary.filter(estimand="retention").select(
         "declared", "model", "evaluation", "metric", "mixture", "control", "languages", *NUMBERS
     )
@@ -80,7 +82,7 @@ def groups(data: ReportData) -> pl.DataFrame:
 
 
 def failures(data: ReportData) -> pl.DataFrame:
-    """How the answers ended, per run x evaluation x language x status: every status is a row, also with count 0."""
+    """Status of the answers per run x evaluation x language x status; every status has a row, also with count 0."""
     samples = data.scores.unique(["run", "evaluation", "sample_id"], maintain_order=True)
     cells = samples.group_by("run", "evaluation", "language", maintain_order=True).agg(num_samples=pl.len())
     counts = samples.group_by("run", "evaluation", "language", "status").agg(count=pl.len())
@@ -133,7 +135,7 @@ def fertility(data: ReportData) -> pl.DataFrame:
 
 
 def held_fixed(data: ReportData) -> pl.DataFrame:
-    """Every factor of the study: is it the same in all runs, and what are its values?"""
+    """Every factor of the study: whether it is fixed or varies between runs, and its values."""
     study = data.study
     trained = [mixture for mixture in study.mixtures.values() if mixture.name in data.mixtures]
     training = {key: value for key, value in asdict(study.training).items() if value is not None}
@@ -179,7 +181,7 @@ def _steps(data: ReportData) -> list[Any]:
 
 
 def cost(data: ReportData) -> pl.DataFrame:
-    """Seconds and tokens of every run, from its provenance; null where a run is not finished."""
+    """Seconds and tokens of every run, from its provenance; null for unfinished runs."""
     rows = []
     for run in data.runs["run"]:
         record = data.provenance.get(run, {})
@@ -203,7 +205,7 @@ def cost(data: ReportData) -> pl.DataFrame:
 
 
 def corpora(data: ReportData) -> pl.DataFrame:
-    """Every corpus of the study with licence, revision and fingerprint of what was read."""
+    """Every corpus of the study with licence, revision and fingerprint."""
     read = data.lock.get("corpora", {})
     rows = [
         {
@@ -221,7 +223,7 @@ def corpora(data: ReportData) -> pl.DataFrame:
 
 
 def models(data: ReportData) -> pl.DataFrame:
-    """Every base model of the grid: where it is from, its size, and the fingerprint of its files."""
+    """Every base model of the grid with path, revision, number of parameters and fingerprint of its files."""
     read = data.lock.get("models", {})
     rows = [
         {
@@ -239,19 +241,19 @@ def models(data: ReportData) -> pl.DataFrame:
 
 
 def training(data: ReportData) -> pl.DataFrame:
-    """Loss and bits per byte over training, as the trainer wrote them."""
+    """Loss and bits per byte over training, as logged by the trainer."""
     return data.training
 
 
 def checks(data: ReportData) -> pl.DataFrame:
-    """What the checks of the corpora found: rows per check and language, with an example."""
+    """Findings of the corpus checks: number of rows per check and language, with an example."""
     return data.findings.group_by("corpus", "check", "severity", "language", maintain_order=True).agg(
         rows=pl.len(), example=pl.format("{}: {}", pl.col("item_id").first(), pl.col("reason").first())
     )
 
 
 def variance(data: ReportData) -> pl.DataFrame:
-    """Which part of the differences between single answers belongs to what, per evaluation."""
+    """Variance components of single answers, per evaluation."""
     return data.variance
 
 
@@ -271,3 +273,4 @@ TABLES = (
     models,
     training,
 )
+"""All tables; the name of the function is the file name."""

@@ -1,4 +1,4 @@
-"""Tables as the page shows them: rows of formatted cells. What is written to disk is in `tables`."""
+"""The tables of the page: grids of formatted cells, made from the data frames in `frames`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 
 
 def contrasts(data: ReportData) -> Grid:
+    """Gains of the declared contrasts over all languages."""
     rows = []
     for row in frames.contrasts(data).iter_rows(named=True):
         mean = row["mixture"].startswith("mean of ")
@@ -47,11 +48,11 @@ def contrasts(data: ReportData) -> Grid:
 
 
 def retention(data: ReportData) -> Grid | None:
-    """What is kept of English and of the high-resource languages, a row per contrast, model and evaluation: the mean
-    over its treatments where there are several. None without contrasts."""
+    """Retention of English and high-resource scores, one row per contrast, model and evaluation: the mean over the
+    treatments if there are several. None without contrasts."""
     kept: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
     means_last = frames.retention(data).sort(pl.col("mixture").str.starts_with("mean of "), maintain_order=True)
-    for row in means_last.iter_rows(named=True):  # a mean takes the place of its treatments
+    for row in means_last.iter_rows(named=True):  # the mean replaces its treatments
         key = tuple(row[column] for column in ("declared", "model", "evaluation"))
         kept.setdefault(key, {})[row["languages"]] = row
     if not kept:
@@ -68,12 +69,12 @@ def retention(data: ReportData) -> Grid | None:
         rows.append(cells)
     names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
     return Grid(
-        title="Kept of the control's score", head=header(*names, numbers=[3, 5]), rows=rows, csv="retention.csv"
+        title="Retention of the control's score", head=header(*names, numbers=[3, 5]), rows=rows, csv="retention.csv"
     )
 
 
 def scores_by_language(data: ReportData) -> list[Grid]:
-    """One grid per evaluation: conditions x languages, between groups and languages a line."""
+    """One grid per evaluation: conditions x (groups and languages)."""
     estimates = data.primary.filter(pl.col("estimand") == "score")
     trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
     grids = []
@@ -108,7 +109,7 @@ def _score(row: dict[str, Any] | None, css: str, deepest: float) -> Cell:
 
 
 def failures(data: ReportData) -> Grid:
-    """Run x status, then run x language: the share of answers that could not be scored."""
+    """Runs x (statuses and languages): the share of answers that could not be scored."""
     table = frames.failures(data)
     tags = [one.tag for one in data.languages]
     head = [
@@ -152,7 +153,7 @@ def failures(data: ReportData) -> Grid:
 
 
 def mixtures(data: ReportData) -> Grid:
-    """Mixture x language: examples, and tokens below."""
+    """Mixtures x languages: examples, and tokens in small text."""
     table = frames.mixtures(data)
     model = next(iter(table["model"].drop_nulls().to_list()), None)
     table = table.filter(pl.col("model").is_null() | (pl.col("model") == (model or "")))
@@ -185,6 +186,7 @@ def mixtures(data: ReportData) -> Grid:
 
 
 def fertility(data: ReportData) -> Grid:
+    """Models x languages: fertility of the tokenizer."""
     table = frames.fertility(data)
     tags = table["language"].unique(maintain_order=True).to_list()
     names = {one.tag: one.name for one in data.languages}
@@ -202,15 +204,17 @@ def fertility(data: ReportData) -> Grid:
 
 
 def held_fixed(data: ReportData) -> Grid:
+    """Factors of the study, fixed or varying."""
     rows = [
         [Cell(text=factor, css="name"), Cell(text=held, css=f"held {held}"), Cell(text=values, css="wrap")]
         for factor, held, values in frames.held_fixed(data).iter_rows()
     ]
     head = header("factor", "in all runs", "values")
-    return Grid(title="What was held fixed, and what varies", head=head, rows=rows, csv="held_fixed.csv")
+    return Grid(title="Fixed and varying factors", head=head, rows=rows, csv="held_fixed.csv")
 
 
 def cost(data: ReportData) -> Grid:
+    """Training and evaluation time per run, with the sum over runs."""
     table = frames.cost(data)
     rows = [
         [
@@ -237,6 +241,7 @@ def cost(data: ReportData) -> Grid:
 
 
 def corpora(data: ReportData) -> Grid:
+    """Corpora with licence, revision and fingerprint."""
     table = frames.corpora(data)
     rows = [
         [
@@ -253,7 +258,7 @@ def corpora(data: ReportData) -> Grid:
 
 
 def checks(data: ReportData) -> Grid:
-    """One line per corpus and check, the languages in it."""
+    """One row per corpus and check."""
     rows = []
     table = frames.checks(data)
     for (corpus, check, severity), group in table.group_by("corpus", "check", "severity", maintain_order=True):
@@ -267,10 +272,11 @@ def checks(data: ReportData) -> Grid:
             ]
         )
     head = header("corpus", "check", "rows by language", "example")
-    return Grid(title="What checks of the corpora found", head=head, rows=rows, csv="checks.csv")
+    return Grid(title="Findings of the corpus checks", head=head, rows=rows, csv="checks.csv")
 
 
 def models(data: ReportData) -> Grid:
+    """Base models with path, size, template, revision and fingerprint."""
     rows = [
         [
             Cell(text=row["model"], css="name"),

@@ -14,7 +14,7 @@ from crosslift.studies.planning.volume import checkpoint_bytes, training_flops
 from crosslift.studies.run import Run
 from crosslift.studies.study import Block, Study
 from crosslift.training.trainer import num_steps
-from crosslift.transfer.design.power import Design, detectable_after_doubling, smallest_difference
+from crosslift.transfer.design.power import Design, detectable_after_doubling, detectable_run_difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +111,12 @@ def plan(
         arms=tuple(_arms(study)),
         same=_same(study),
         differences={
-            one.name: None if (number := items[one.corpus]) is None else smallest_difference(number)
+            one.name: None if (number := items[one.corpus]) is None else detectable_run_difference(number)
             for one in study.evaluations.values()
         },
         buys={
             one.name: detectable_after_doubling(
-                Design(items=number, languages=len(one.languages), seeds=len(study.seeds))
+                Design(num_items=number, num_languages=len(one.languages), num_seeds=len(study.seeds))
             )
             for one in study.evaluations.values()
             if (number := items[one.corpus]) is not None

@@ -1,4 +1,4 @@
-"""What a study will be able to tell, before it costs anything."""
+"""Power analysis: the smallest difference that a planned study can detect."""
 
 from __future__ import annotations
 
@@ -9,27 +9,33 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 DISCORDANCE = 0.2
-"""Share of items that exactly one of two runs gets right. Between .14 and .28 for fine-tuned models on MGSM and
-API-Bank; after a first study, take its own."""
+"""Share of items that exactly one of two runs answers correctly. Observed values are .14 to .28 for fine-tuned models
+on MGSM and API-Bank; after a first study, use its own value."""
 LANGUAGE_CORRELATION = 0.1
-"""Correlation between two languages of what an item adds to a difference between two runs: items are translations of
-each other. .07 (math) and .11 (API calling) in the pocket studies."""
+"""Correlation between two languages of an item's contribution to the difference between two runs; items are
+translations of each other. .07 (math) and .11 (API calling) in the pocket studies."""
 RUN_NOISE = 0.02
-"""Standard deviation between runs that differ in the training seed only, of a mean over languages. 1.5 to 2.2 points in
-the pocket studies."""
+"""Standard deviation, between runs that differ only in the training seed, of a mean over languages. 1.5 to 2.2 points
+in the pocket studies."""
 
 
-def smallest_difference(
+def detectable_run_difference(
     num_items: int, *, discordance: float = DISCORDANCE, alpha: float = 0.05, power: float = 0.8
 ) -> float:
-    """The smallest true difference in accuracy between two runs on the same items that a paired test would find.
+    """Smallest true difference in accuracy between two runs on the same items that a paired test detects.
 
-    Solves difference = (z(1 - alpha/2) sqrt(d) + z(power) sqrt(d - difference^2)) / sqrt(n) for n items of which a
-    share d is discordant: the sample-size formula of McNemar's test by Connor (1987), turned round. For 250 items and
-    d = .2 it is .079. Noise between runs of one configuration comes on top; it takes several seeds to average it away.
+    Solves difference = (z(1 - alpha/2) sqrt(d) + z(power) sqrt(d - difference^2)) / sqrt(n) for n items with
+    discordance d, the sample-size formula of McNemar's test by R. J. Connor (1987), solved for the difference. For 250
+    items and d = .2 it is .079. Run-to-run noise is not included; it requires several seeds.
+
+    Args:
+        num_items: items that both runs answer.
+        discordance: share of items that exactly one of the runs answers correctly.
+        alpha: two-sided significance level.
+        power: probability of detection.
 
     Returns:
-        A share in (0, 1]; the discordance itself where even that would not be found.
+        A share in (0, 1]; the discordance if no possible difference is detectable.
     """
     found, wanted = norm.ppf(1 - alpha / 2), norm.ppf(power)
 
@@ -44,62 +50,96 @@ def smallest_difference(
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What a comparison of two mixtures is made with."""
+    """Sample sizes of a comparison of two mixtures."""
 
-    items: int
-    languages: int = 1
-    """That the difference is averaged over."""
-    seeds: int = 1
-    """Runs on each side."""
-    pairs: int = 1
-    """Models or matched mixtures that are averaged over, each with runs of its own."""
+    num_items: int
+    """Items per language."""
+    num_languages: int = 1
+    """Languages that the difference is averaged over."""
+    num_seeds: int = 1
+    """Runs per mixture."""
+    num_pairs: int = 1
+    """Models or matched mixtures that the difference is averaged over, each with its own runs."""
 
 
 def standard_error(
     design: Design,
     *,
     discordance: float = DISCORDANCE,
-    shared: float = LANGUAGE_CORRELATION,
+    language_correlation: float = LANGUAGE_CORRELATION,
     run_noise: float = RUN_NOISE,
 ) -> float:
-    """Of the difference between two mixtures' means over items, languages and seeds.
+    """Standard error of the difference between two mixtures' means over items, languages and seeds.
 
     sqrt( d (1 + (L - 1) r) / (L n) * (1 / s + k (1 - 1 / s)) / p + 2 v / (s p) )
 
-    with n items, L languages, s seeds, p pairs, discordance d, correlation r between languages, run variance v. Half of
-    an item's discordance is taken to belong to the mixtures (k = 1/2): it does not average away over seeds.
+    with n items, L languages, s seeds, p pairs, discordance d, correlation r between languages and run variance v. Half
+    of the discordance is attributed to the mixtures (k = 1/2); averaging over seeds does not reduce this half.
+
+    Args:
+        design: sample sizes.
+        discordance: share of items that exactly one of two runs answers correctly.
+        language_correlation: correlation between languages of an item's contribution to the difference.
+        run_noise: run-to-run standard deviation of a mean over languages, as a share.
+
+    Returns:
+        A share (hundredths are points).
     """
-    by_items = discordance * (1 + (design.languages - 1) * shared) / (design.languages * design.items)
-    kept = 1 / design.seeds + 0.5 * (1 - 1 / design.seeds)
-    by_runs = 2 * run_noise**2 / (design.seeds * design.pairs)
-    return math.sqrt(by_items * kept / design.pairs + by_runs)
+    by_items = (
+        discordance
+        * (1 + (design.num_languages - 1) * language_correlation)
+        / (design.num_languages * design.num_items)
+    )
+    kept = 1 / design.num_seeds + 0.5 * (1 - 1 / design.num_seeds)
+    by_runs = 2 * run_noise**2 / (design.num_seeds * design.num_pairs)
+    return math.sqrt(by_items * kept / design.num_pairs + by_runs)
 
 
 def detectable_difference(
     design: Design,
     *,
     discordance: float = DISCORDANCE,
-    shared: float = LANGUAGE_CORRELATION,
+    language_correlation: float = LANGUAGE_CORRELATION,
     run_noise: float = RUN_NOISE,
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> float:
-    """The smallest true difference between two mixtures, not just two runs, that such a design finds.
+    """Smallest true difference between two mixtures, beyond that of two runs, that a design detects.
 
-    (z(1 - alpha/2) + z(power)) times the standard error. Run-to-run noise is in it, so that a single seed is judged by
-    what it can say of the mixture.
+    (z(1 - alpha/2) + z(power)) times the standard error, which includes run-to-run noise, also for a single seed.
+
+    Args:
+        design: sample sizes.
+        discordance: share of items that exactly one of two runs answers correctly.
+        language_correlation: correlation between languages of an item's contribution to the difference.
+        run_noise: run-to-run standard deviation of a mean over languages, as a share.
+        alpha: two-sided significance level.
+        power: probability of detection.
+
+    Returns:
+        A share (hundredths are points).
     """
-    error = standard_error(design, discordance=discordance, shared=shared, run_noise=run_noise)
+    error = standard_error(
+        design, discordance=discordance, language_correlation=language_correlation, run_noise=run_noise
+    )
     return float(norm.ppf(1 - alpha / 2) + norm.ppf(power)) * error
 
 
 def detectable_after_doubling(design: Design, **assumed: float) -> dict[str, float]:
-    """The design as it is, and with twice of each thing that can be bought: label and smallest difference."""
+    """Detectable difference of a design, and of the designs with one sample size doubled.
+
+    Args:
+        design: the planned sample sizes.
+        assumed: arguments of `detectable_difference`.
+
+    Returns:
+        Label -> detectable difference, a share.
+    """
     changed = {
         "as planned": design,
-        "twice the items": replace(design, items=2 * design.items),
-        "twice the languages": replace(design, languages=2 * design.languages),
-        "twice the seeds": replace(design, seeds=2 * design.seeds),
-        "twice the models": replace(design, pairs=2 * design.pairs),
+        "twice the items": replace(design, num_items=2 * design.num_items),
+        "twice the languages": replace(design, num_languages=2 * design.num_languages),
+        "twice the seeds": replace(design, num_seeds=2 * design.num_seeds),
+        "twice the models": replace(design, num_pairs=2 * design.num_pairs),
     }
     return {label: detectable_difference(one, **assumed) for label, one in changed.items()}

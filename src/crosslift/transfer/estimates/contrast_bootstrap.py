@@ -1,8 +1,8 @@
-"""Percentile intervals of very many paired contrasts at once.
+"""Percentile intervals of a large number of paired contrasts.
 
-All runs and languages share the drawn items, so the bootstrap of every contrast is a product of one matrix of
-differences per item with one matrix of weights; what is left is to find quantiles, which is done block by block, so
-that neither the resampled means of all contrasts nor copies of them are ever in memory.
+All runs and languages share the resampled items, so the bootstrap distribution of every contrast is a product of one
+matrix of differences per item and one matrix of weights. The quantiles are computed block by block, so that the
+resampled means of all contrasts are never in memory at once.
 """
 
 from __future__ import annotations
@@ -15,17 +15,22 @@ import numpy as np
 from crosslift.streams import stream
 from crosslift.transfer.estimates.resampling import bootstrap_weights
 
-BLOCK = 256
+CONTRASTS_PER_BLOCK = 256
+"""Contrasts whose resampled means are in memory at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrasts:
-    """Treatment minus control, shape (contrasts, groups) each."""
+class ContrastIntervals:
+    """Differences treatment minus control with their intervals; each array has shape (contrasts, groups)."""
 
     value: np.ndarray
+    """Observed difference, in the unit of the scores."""
     low: np.ndarray
+    """Lower confidence limit."""
     high: np.ndarray
+    """Upper confidence limit."""
     standard_error: np.ndarray
+    """Standard deviation of the bootstrap distribution."""
 
 
 def bootstrap_contrasts(
@@ -38,17 +43,24 @@ def bootstrap_contrasts(
     seed: int = 0,
     level: float = 0.95,
     weights: np.ndarray | None = None,
-) -> Contrasts:
-    """Means over groups of languages of treatment minus control, items resampled jointly for all.
+) -> ContrastIntervals:
+    """Estimate treatment minus control, averaged over groups of languages, with items resampled jointly for all
+    contrasts.
 
     Args:
-        values: (runs, languages, items), one score per item.
-        treatments, controls: (contrasts,), positions of runs.
-        groups: positions of languages; each counts the same.
-        weights: (items, resamples), how often each item is drawn; None: `num_resamples` draws of n - 1 (Rao and Wu).
+        values: scores, shape (runs, languages, items), one per item.
+        treatments: positions of the treatment runs, shape (contrasts,).
+        controls: positions of the control runs, shape (contrasts,).
+        groups: positions of the languages of each group; the languages of a group have equal weight.
+        num_resamples: bootstrap resamples; ignored if `weights` is given.
+        seed: of the resampling.
+        level: coverage of the intervals, e.g. 0.95.
+        weights: shape (items, resamples), how often each item is drawn; by default n - 1 draws per resample (J. N. K.
+            Rao and C. F. J. Wu 1988, JASA 83, 231-241).
 
     Returns:
-        Percentile intervals. They hold the noise of items; `estimands` adds run-to-run noise and small-sample factors.
+        Percentile intervals. They include the sampling error of items only; `estimate` adds run-to-run noise and the
+        small-sample correction.
     """
     if weights is None:
         weights = bootstrap_weights(values.shape[2], num_resamples, stream(seed, "transfer", "bulk"))
@@ -62,13 +74,13 @@ def bootstrap_contrasts(
     differences = (grouped[treatments] - grouped[controls]).reshape(-1, values.shape[2])
     tail = (1 - level) / 2
     low, high, error = (np.empty(len(differences)) for _ in range(3))
-    for start in range(0, len(differences), BLOCK):
-        part = slice(start, start + BLOCK)
+    for start in range(0, len(differences), CONTRASTS_PER_BLOCK):
+        part = slice(start, start + CONTRASTS_PER_BLOCK)
         means = differences[part].astype(shares.dtype) @ shares
         error[part] = means.std(axis=1, ddof=1)
         low[part], high[part] = _quantiles(means, tail)
     shape = (len(treatments), len(groups))
-    return Contrasts(
+    return ContrastIntervals(
         value=differences.mean(axis=1).reshape(shape),
         low=low.reshape(shape),
         high=high.reshape(shape),
@@ -77,7 +89,7 @@ def bootstrap_contrasts(
 
 
 def _quantiles(means: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:
-    """numpy's linear quantiles of rows, without sorting more than the tails. Overwrites the rows' order."""
+    """Linear quantiles of each row as in numpy, by partial sorting of the tails. Reorders the rows in place."""
     last = means.shape[1] - 1
     found = []
     places = [tail * last, (1 - tail) * last]

@@ -1,9 +1,9 @@
-"""What can be said about cross-lingual transfer, each as one function of a condition's mean scores per language.
+"""The estimands of cross-lingual transfer, each a function of a condition's mean scores per language.
 
-A condition is a model trained on a mixture (or the untouched base model); its mean score in a language is the mean over
-items and training seeds. A function here gets such means for many columns at once, shape (languages, columns): column 0
-of a call may be the observed means and the rest resampled ones, or the columns may be runs or clusters. The interval of
-an estimand therefore needs no code of its own (`estimate`): a new estimand is a new function and a line in ESTIMANDS.
+A condition is a model trained on a mixture, or the base model; its mean score in a language is the mean over items and
+training seeds. An estimand takes means of shape (languages, columns), where the columns are the observed and the
+resampled means, or runs, or clusters. The interval of an estimand is computed in `estimate` from these columns, so that
+a new estimand consists of a function and an entry in ESTIMANDS.
 """
 
 from __future__ import annotations
@@ -16,97 +16,130 @@ import numpy as np
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.number import ResampledStatistic, difference, ratio
 
-Groups = Mapping[str, np.ndarray]
-"""Label -> positions of the languages, see `groups.groups`."""
+LanguageGroups = Mapping[str, np.ndarray]
+"""Label of a group -> positions of its languages, see `language_groups.language_groups`."""
 
 
-def score(means: np.ndarray, languages: Groups, label: str) -> np.ndarray:
+def score(means: np.ndarray, languages: LanguageGroups, label: str) -> np.ndarray:
     """Mean score over the languages of a group: sum_l m_l / |group|.
 
-    arXiv 2604.13286 plots it for high- and low-resource languages; over "non-English" it is the average of arXiv
-    2504.16677.
+    arXiv 2604.13286 plots it for high- and low-resource languages; arXiv 2504.16677 reports the average over the
+    non-English languages.
+
+    Args:
+        means: mean scores, shape (languages, columns).
+        languages: positions of the languages of each group.
+        label: the group.
+
+    Returns:
+        Shape (columns,), in the unit of the scores.
     """
     return np.asarray(means[languages[label]].mean(axis=0))
 
 
-def relative_to_english(means: np.ndarray, languages: Groups, label: str) -> np.ndarray:
-    """Mean score over the languages of a group, divided by English of the same runs: mean_l m_l / m_en.
+def relative_to_english(means: np.ndarray, languages: LanguageGroups, label: str) -> np.ndarray:
+    """Mean score over the languages of a group divided by the English score of the same runs: mean_l m_l / m_en.
 
-    1 means as good as English. arXiv 2504.16677 reports it for the non-English languages. It rises when English falls,
-    so it never stands without the scores. NaN where English scores 0.
+    arXiv 2504.16677 reports it for the non-English languages. The ratio also rises when the English score falls;
+    interpret it together with the scores.
+
+    Args:
+        means: mean scores, shape (languages, columns).
+        languages: positions of the languages of each group.
+        label: the group of the numerator.
+
+    Returns:
+        Shape (columns,), a ratio; NaN where the English score is 0.
     """
     english = means[languages[ENGLISH][0]]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(english > 0, score(means, languages, label) / english, np.nan)
 
 
-def seen_unseen_gap(means: np.ndarray, languages: Groups, label: str) -> np.ndarray:
-    """Mean over the languages trained on minus mean over those not trained on, English in neither.
+def seen_unseen_gap(means: np.ndarray, languages: LanguageGroups, label: str) -> np.ndarray:
+    """Mean score over the seen languages minus mean score over the unseen languages, both without English.
 
-    sum_{l seen} m_l / |seen| - sum_{l unseen} m_l / |unseen|; arXiv 2504.16677, section 5. The two sides are different
-    languages: part of the gap is there before any training, which `seen_unseen_gap_gain` takes out.
+    sum_{l seen} m_l / |seen| - sum_{l unseen} m_l / |unseen|; arXiv 2504.16677, section 5. The two groups contain
+    different languages, so the gap is in general not 0 before training; `seen_unseen_gap_gain` subtracts that part.
+
+    Args:
+        means: mean scores, shape (languages, columns).
+        languages: positions of the languages of each group.
+        label: not used; the gap has one label, SEEN_AND_UNSEEN.
+
+    Returns:
+        Shape (columns,), in the unit of the scores.
     """
     return np.asarray(score(means, languages, "seen") - score(means, languages, "unseen"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimand:
-    """How a function of one condition's means is reported."""
+    """An estimand of a single condition."""
 
-    function: Callable[[np.ndarray, Groups, str], np.ndarray]
-    labels: Callable[[Groups], tuple[str, ...]]
-    needs: Callable[[str], tuple[str, ...]]
-    """Groups that must not be empty, given a label."""
+    function: Callable[[np.ndarray, LanguageGroups, str], np.ndarray]
+    """(means, languages, label) -> values, from shape (languages, columns) to shape (columns,)."""
+    labels: Callable[[LanguageGroups], tuple[str, ...]]
+    """Labels of the language groups that the estimand is reported for."""
+    required_groups: Callable[[str], tuple[str, ...]]
+    """Groups that must not be empty, for a label."""
     linear: bool
-    """Linear in the means: clusters then have separate contributions and signs can be flipped."""
+    """Whether the estimand is linear in the means. Only then do clusters have additive contributions, which the
+    sign-flip test needs."""
     bounds: tuple[float, float]
+    """Smallest and largest possible value; intervals are truncated to them."""
 
     @property
     def name(self) -> str:
+        """Name of the function, as in the column `estimand` of the estimates."""
         return self.function.__name__
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How an estimand of a treatment is held against that of its control, with the treatment's groups on both sides."""
+    """A comparison of an estimand between treatment and control; both sides use the treatment's language groups."""
 
     name: str
-    of: Estimand
-    by: Callable[[ResampledStatistic, ResampledStatistic], ResampledStatistic]
-    labels: Callable[[Groups], tuple[str, ...]]
+    """As in the column `estimand` of the estimates."""
+    estimand: Estimand
+    operation: Callable[[ResampledStatistic, ResampledStatistic], ResampledStatistic]
+    """How the two statistics are combined: difference or ratio."""
+    labels: Callable[[LanguageGroups], tuple[str, ...]]
+    """Labels of the language groups that the comparison is reported for."""
     bounds: tuple[float, float]
+    """Smallest and largest possible value; intervals are truncated to them."""
     tested: bool
-    """Is 0 a hypothesis worth a p-value?"""
+    """Whether the null hypothesis "the value is 0" is tested."""
 
 
-def _every(languages: Groups) -> tuple[str, ...]:
+def _every(languages: LanguageGroups) -> tuple[str, ...]:
     return tuple(languages)
 
 
-def _without_english(languages: Groups) -> tuple[str, ...]:
+def _without_english(languages: LanguageGroups) -> tuple[str, ...]:
     if ENGLISH not in languages:
         return ()
     return tuple(label for label in languages if label not in {ENGLISH, "all", "high", "low"})
 
 
-def _english_and_high(languages: Groups) -> tuple[str, ...]:
+def _english_and_high(languages: LanguageGroups) -> tuple[str, ...]:
     return tuple(label for label in (ENGLISH, "high") if label in languages)
 
 
 SEEN_AND_UNSEEN = "seen - unseen"
 
-_SCORE = Estimand(function=score, labels=_every, needs=lambda label: (label,), linear=True, bounds=(0.0, 1.0))
+_SCORE = Estimand(function=score, labels=_every, required_groups=lambda label: (label,), linear=True, bounds=(0.0, 1.0))
 _RELATIVE = Estimand(
     function=relative_to_english,
     labels=_without_english,
-    needs=lambda label: (label, ENGLISH),
+    required_groups=lambda label: (label, ENGLISH),
     linear=False,
     bounds=(0.0, np.inf),
 )
 SEEN_UNSEEN_GAP = Estimand(
     function=seen_unseen_gap,
     labels=lambda languages: (SEEN_AND_UNSEEN,),
-    needs=lambda label: ("seen", "unseen"),
+    required_groups=lambda label: ("seen", "unseen"),
     linear=True,
     bounds=(-1.0, 1.0),
 )
@@ -114,18 +147,21 @@ ESTIMANDS = (_SCORE, _RELATIVE, SEEN_UNSEEN_GAP)
 
 
 def _minus_control(name: str, of: Estimand) -> Comparison:
-    """Treatment minus control: the gain of a score is the direct gain in "seen", the transfer gain in "unseen"."""
+    """Treatment minus control. The gain of a score is the direct gain in "seen" and the transfer gain in "unseen"."""
     reach = of.bounds[1] - of.bounds[0]
-    return Comparison(name=name, of=of, by=difference, labels=of.labels, bounds=(-reach, reach), tested=True)
+    return Comparison(
+        name=name, estimand=of, operation=difference, labels=of.labels, bounds=(-reach, reach), tested=True
+    )
 
 
 RETENTION = Comparison(
-    name="retention", of=_SCORE, by=ratio, labels=_english_and_high, bounds=(0.0, np.inf), tested=False
+    name="retention", estimand=_SCORE, operation=ratio, labels=_english_and_high, bounds=(0.0, np.inf), tested=False
 )
-"""What of the control's score is kept, m_treatment / m_control, in English and over the high-resource languages: 1 is
-all of it, and what lacks to 1 is the interference of the languages that were added. Whether it differs from 1 is the
-test of the gain. Work on forgetting takes the difference (backward transfer in D. Lopez-Paz and M. Ranzato 2017, arXiv
-1706.08840), which is the gain in English here; a ratio lets models of different levels be compared."""
+"""Share of the control's score that the treatment retains, m_treatment / m_control, in English and over the
+high-resource languages. A value below 1 is interference from the added languages. It is not tested, because the test of
+the gain has the same null hypothesis. The literature on catastrophic forgetting reports the difference (backward
+transfer, D. Lopez-Paz and M. Ranzato 2017, arXiv 1706.08840), which is the gain in English here; the ratio makes models
+with different scores comparable."""
 
 GAIN = _minus_control("gain", _SCORE)
 COMPARISONS = (

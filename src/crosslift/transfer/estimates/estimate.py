@@ -1,4 +1,4 @@
-"""Statements about cross-lingual transfer, with their uncertainty: every estimand for every condition and contrast."""
+"""Estimates of cross-lingual transfer with confidence intervals, for every estimand, condition and contrast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.estimates.conditions import Condition, Resampled, conditions
+from crosslift.transfer.estimates.conditions import Condition, ResampledPanel, conditions
 from crosslift.transfer.estimates.estimands import (
     COMPARISONS,
     ESTIMANDS,
@@ -16,23 +16,23 @@ from crosslift.transfer.estimates.estimands import (
     SEEN_UNSEEN_GAP,
     Comparison,
     Estimand,
-    Groups,
+    LanguageGroups,
 )
 from crosslift.transfer.estimates.language_groups import language_groups
 from crosslift.transfer.estimates.multiplicity import adjust
-from crosslift.transfer.estimates.number import ResampledStatistic, combine, resampled_statistic
+from crosslift.transfer.estimates.number import ResampledStatistic, linear_combination, resampled_statistic
 from crosslift.transfer.estimates.panel import panels
 from crosslift.transfer.estimates.statement import Statement, rows_of_statements
 
 ESTIMATES = pl.Schema(
     {
-        "estimand": pl.String,  # of estimands.py: "score", "gain", "relative_to_english", "seen_unseen_gap" ...
-        "contrast": pl.String,  # readable: "pocket-m: cov-en-sw - en"
-        "declared": pl.String,  # name of the declared contrast; "" where the estimand has no control
-        "primary": pl.Boolean,  # is this the one number that its declared contrast was declared for?
+        "estimand": pl.String,  # in estimands.py: "score", "gain", "relative_to_english", "seen_unseen_gap" ...
+        "contrast": pl.String,  # label, "pocket-m: cov-en-sw - en"
+        "declared": pl.String,  # name of the declared contrast; "" if the estimand has no control
+        "primary": pl.Boolean,  # is this the primary estimate of its declared contrast?
         "model": pl.String,
         "mixture": pl.String,  # or "mean of 5" for the mean over the treatments of a contrast
-        "control": pl.String,  # mixture compared with; "" where the estimand has none
+        "control": pl.String,  # control mixture; "" if the estimand has none
         "setting": pl.String,
         "evaluation": pl.String,
         "task": pl.String,
@@ -44,20 +44,20 @@ ESTIMATES = pl.Schema(
         "level": pl.Float64,
         "num_items": pl.Int64,
         "num_clusters": pl.Int64,
-        "num_seeds": pl.Int64,  # the fewest of the conditions compared; untrained base models do not count
+        "num_seeds": pl.Int64,  # minimum over the trained conditions
         "p": pl.Float64,
         "p_adjusted": pl.Float64,
         "method": pl.String,
-        "note": pl.String,  # why null where value is null: "unseen: no such language", "3 errors: run again"
+        "note": pl.String,  # the reason if value is null: "unseen: no such language", "3 errors: run again"
     }
 )
 
 
 class Contrast(Protocol):
-    """A declared comparison: treatments (mixtures) against one control (a mixture, or "base").
+    """A declared comparison of one or several treatment mixtures with one control (a mixture, or "base").
 
-    It makes one statement per model and evaluation: the mean over its treatments minus the control. Who wants separate
-    statements declares separate contrasts.
+    A contrast has one estimate per model and evaluation: the mean over its treatments minus the control. For separate
+    estimates, declare separate contrasts.
     """
 
     @property
@@ -80,35 +80,38 @@ def estimate(
     seed: int = 0,
     primary_metrics: Mapping[str, str] | None = None,
 ) -> pl.DataFrame:
-    """Everything that can be estimated, with intervals, p-values, and reasons where a number cannot be given.
+    """Estimate every estimand with its confidence interval and p-value, or give the reason why it has no value.
 
-    Every estimand for every condition, metric and group of languages; then the same against the control of every
-    declared contrast, for each treatment and for the mean over a contrast's treatments. What a contrast was declared
-    for is one number per model and evaluation: the gain over all languages in the task's primary metric, mean over
-    its treatments.
+    Each estimand is estimated for every condition, metric and group of languages, and compared with the control of
+    every declared contrast: for each treatment, and for the mean over the treatments. The primary estimate of a
+    contrast, per model and evaluation, is the gain over all languages in the task's primary metric, averaged over its
+    treatments.
 
     Args:
-        scores: `crosslift.scores.SCORES`, in any order.
-        runs: `crosslift.scores.RUNS`; runs of one model and mixture are its training seeds.
-        contrasts: a control among its own treatments is left out; a treatment and a control that were trained for
-            different evaluations are compared where both were evaluated.
-        level: of the intervals, each by itself.
-        num_resamples: of the bootstrap.
-        seed: of the resampling. Equal arguments give equal bytes.
-        primary_metrics: task -> metric; for a task that is not in it, the first metric that stands in `scores`.
+        scores: columns as in `crosslift.scores.SCORES`, rows in any order.
+        runs: columns as in `crosslift.scores.RUNS`; runs with equal model and mixture are training seeds of one
+            condition.
+        contrasts: the declared contrasts. A control among its own treatments is skipped. Treatments and controls that
+            were trained for different evaluations are compared in the evaluations they share.
+        level: coverage of each single interval.
+        num_resamples: bootstrap resamples.
+        seed: of the resampling. Equal arguments give identical bytes.
+        primary_metrics: task -> primary metric; by default the first metric of the task in `scores`.
 
     Returns:
-        ESTIMATES, in an order that depends on the arguments' content only.
+        Columns as in ESTIMATES, in an order that depends only on the content of the arguments.
 
     Raises:
-        TransferError: the tables contradict themselves, see `panel.panels`.
+        TransferError: the tables are inconsistent, see `panel.panels`.
     """
     metrics = scores.select("task", "metric").unique(maintain_order=True)
     primary = dict(reversed(metrics.rows())) | dict(primary_metrics or {})
     known = conditions(runs)
     rows: list[dict[str, Any]] = []
     for panel in panels(scores, runs):
-        resampled = Resampled(panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed)
+        resampled = ResampledPanel(
+            panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed
+        )
         rows += rows_of_statements(resampled, _of_conditions(resampled), level=level)
         is_primary = primary[panel.task] == panel.metric
         for contrast in contrasts:
@@ -117,16 +120,16 @@ def estimate(
     return adjust(pl.DataFrame(rows, schema=ESTIMATES, infer_schema_length=None))
 
 
-def _of_conditions(resampled: Resampled) -> Iterator[Statement]:
-    for condition in resampled.present:
+def _of_conditions(resampled: ResampledPanel) -> Iterator[Statement]:
+    for condition in resampled.evaluated_conditions:
         for estimand in ESTIMANDS:
             for label in estimand.labels(language_groups(resampled.panel.languages, condition.trained)):
                 yield _statement(resampled, estimand, label, condition)
 
 
-def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
-    """Each treatment minus the control, then the mean over treatments minus the control, per model."""
-    present = {condition.key: condition for condition in resampled.present}
+def _of_contrast(resampled: ResampledPanel, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
+    """Each treatment minus the control, then the mean over the treatments minus the control, per model."""
+    present = {condition.key: condition for condition in resampled.evaluated_conditions}
     for model in sorted({condition.model for condition in present.values()}):
         control = present.get((model, contrast.control))
         keys = [(model, name) for name in dict.fromkeys(contrast.treatments) if name != contrast.control]
@@ -146,13 +149,13 @@ def _of_contrast(resampled: Resampled, contrast: Contrast, *, is_primary: bool) 
                     yield _mean_of(each, contrast, primary=declared)
 
 
-def _statement(resampled: Resampled, estimand: Estimand, label: str, condition: Condition) -> Statement:
+def _statement(resampled: ResampledPanel, estimand: Estimand, label: str, condition: Condition) -> Statement:
     """One estimand of one condition."""
     languages = language_groups(resampled.panel.languages, condition.trained)
-    positions, problem = _common_ground(resampled, estimand, label, languages, [condition])
-    made: ResampledStatistic | None = None
-    if not problem:
-        made = resampled_statistic(
+    positions, reason = _common_ground(resampled, estimand, label, languages, [condition])
+    statistic: ResampledStatistic | None = None
+    if not reason:
+        statistic = resampled_statistic(
             resampled, condition.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
         )
     return Statement(
@@ -162,16 +165,16 @@ def _statement(resampled: Resampled, estimand: Estimand, label: str, condition: 
             "contrast": f"{condition.model}: {condition.mixture}",
             "num_seeds": _num_seeds([condition]),
         },
-        number=made,
-        problem=problem,
-        positions=positions,
+        statistic=statistic,
+        unavailable_reason=reason,
+        language_positions=positions,
         bounds=estimand.bounds,
         tested=estimand is SEEN_UNSEEN_GAP,
     )
 
 
 def _compared(
-    resampled: Resampled,
+    resampled: ResampledPanel,
     comparison: Comparison,
     label: str,
     treatment: Condition,
@@ -180,19 +183,19 @@ def _compared(
     contrast: Contrast,
     primary: bool,
 ) -> Statement:
-    """One comparison of a treatment with its control; both sides by the treatment's groups."""
+    """One comparison of a treatment with its control, both with the treatment's language groups."""
     languages = language_groups(resampled.panel.languages, treatment.trained)
-    estimand = comparison.of
-    positions, problem = _common_ground(resampled, estimand, label, languages, [treatment, control])
-    made: ResampledStatistic | None = None
-    if not problem:
+    estimand = comparison.estimand
+    positions, reason = _common_ground(resampled, estimand, label, languages, [treatment, control])
+    statistic: ResampledStatistic | None = None
+    if not reason:
         one, other = (
             resampled_statistic(
                 resampled, side.key, lambda means: estimand.function(means, languages, label), linear=estimand.linear
             )
             for side in (treatment, control)
         )
-        made = comparison.by(one, other)
+        statistic = comparison.operation(one, other)
     return Statement(
         columns=_columns(treatment, label)
         | {
@@ -203,28 +206,28 @@ def _compared(
             "control": control.mixture,
             "num_seeds": _num_seeds([treatment, control]),
         },
-        number=made,
-        problem=problem,
-        positions=positions,
+        statistic=statistic,
+        unavailable_reason=reason,
+        language_positions=positions,
         bounds=comparison.bounds,
         tested=comparison.tested,
     )
 
 
 def _common_ground(
-    resampled: Resampled, estimand: Estimand, label: str, languages: Groups, sides: Sequence[Condition]
+    resampled: ResampledPanel, estimand: Estimand, label: str, languages: LanguageGroups, sides: Sequence[Condition]
 ) -> tuple[np.ndarray, str]:
-    """Positions of the languages that the estimand needs, and why it cannot be given, or ""."""
-    needed = estimand.needs(label)
+    """Positions of the languages that the estimand needs, and the reason why it has no value (empty if it has one)."""
+    needed = estimand.required_groups(label)
     positions = np.unique(np.concatenate([languages[group] for group in needed]))
     if empty := [group for group in needed if len(languages[group]) == 0]:
         return positions, f"{empty[0]}: no such language"
     runs = [run for side in sides for run in resampled.run_positions[side.key]]
-    return positions, resampled.panel.problem(runs, positions)
+    return positions, resampled.panel.unavailable_reason(runs, positions)
 
 
 def _columns(condition: Condition, label: str) -> dict[str, Any]:
-    """What is the same with a control and without."""
+    """Columns that conditions and comparisons have in common."""
     return {
         "declared": "",
         "primary": False,
@@ -241,10 +244,12 @@ def _num_seeds(sides: Sequence[Condition]) -> int:
 
 
 def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bool) -> Statement:
-    """The mean over the treatments of a contrast; null as soon as one of them is."""
+    """The mean over the treatments of a contrast; null if any of them is null."""
     first = statements[0]
-    problems = [f"{part.columns['mixture']}: {part.problem}" for part in statements if part.problem]
-    numbers = [part.number for part in statements if part.number is not None]
+    problems = [
+        f"{part.columns['mixture']}: {part.unavailable_reason}" for part in statements if part.unavailable_reason
+    ]
+    numbers = [part.statistic for part in statements if part.statistic is not None]
     complete = len(numbers) == len(statements)
     settings = {part.columns["setting"] for part in statements}
     return Statement(
@@ -256,9 +261,9 @@ def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bo
             "setting": settings.pop() if len(settings) == 1 else "",
             "num_seeds": min(part.columns["num_seeds"] for part in statements),
         },
-        number=combine((1 / len(numbers), part) for part in numbers) if complete else None,
-        problem="; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
-        positions=np.unique(np.concatenate([part.positions for part in statements])),
+        statistic=linear_combination((1 / len(numbers), part) for part in numbers) if complete else None,
+        unavailable_reason="; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else ""),
+        language_positions=np.unique(np.concatenate([part.language_positions for part in statements])),
         bounds=first.bounds,
         tested=first.tested,
     )
@@ -267,7 +272,8 @@ def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bo
 def _without_common_ground(
     known: Mapping[tuple[str, str], Condition], contrasts: Sequence[Contrast], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """A null row for every declared contrast of a model of which nothing could be said, so that it is not forgotten."""
+    """A null row for every declared contrast and model without an estimate, so that the table lists all declared
+    contrasts."""
     stated = {(row["model"], row["declared"]) for row in rows}
     for contrast in contrasts:
         for model in sorted({model for model, _ in known}):

@@ -1,9 +1,8 @@
 """Named groups of evaluation languages.
 
-A group number is the plain mean over its languages, each counting the same, so that adding items to one language's
-test set cannot move it. Groups that depend on the mixture (`seen`, `unseen`) are taken from the condition they
-describe; a contrast takes them from its treatment for both sides, because comparing one mixture's seen languages with
-another mixture's seen languages would compare languages, not mixtures.
+The value of a group is the unweighted mean over its languages, so that the number of items of a language does not
+change its weight. The groups `seen` and `unseen` depend on the mixture. A contrast takes them from its treatment for
+both sides; otherwise the two sides would be averages over different languages.
 """
 
 from __future__ import annotations
@@ -20,11 +19,16 @@ FIXED = ("all", "non-English", "seen", "unseen", "high", "low")
 
 @cache
 def language_groups(evaluated: tuple[str, ...], trained: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Positions in `evaluated` of every group and of every single language.
+    """Positions in `evaluated` of the languages of every group, and of every single language.
 
-    `all`; `non-English`; `seen`: trained on, without English; `unseen`: not trained on, without English; `high` and
-    `low`: by `Language.resource` (English is high, as in arXiv 2604.13286); then one group per tag. A group may be
-    empty.
+    Args:
+        evaluated: tags of the evaluation languages.
+        trained: tags of the training languages.
+
+    Returns:
+        Label -> positions. Labels: `all`; `non-English`; `seen` (trained on, without English); `unseen` (not trained
+        on, without English); `high` and `low` (by `Language.resource`; English is high, as in arXiv 2604.13286); then
+        one group per tag. A group may be empty.
 
     Raises:
         UnknownName: a tag without a file in languages/data.

@@ -1,4 +1,4 @@
-"""Many tests, honest p-values."""
+"""Corrections for multiple testing."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import polars as pl
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Adjusted p-values that control the chance of even one false claim, under any dependence.
+    """Holm's adjusted p-values, which control the family-wise error rate under any dependence.
 
-    Sorted p_(1) <= ... <= p_(m): adjusted p_(i) = max over j <= i of min(1, (m - j + 1) p_(j)).
-    S. Holm (1979), Scandinavian Journal of Statistics 6, 65-70.
+    With sorted p_(1) <= ... <= p_(m), the adjusted p_(i) is max over j <= i of min(1, (m - j + 1) p_(j)). S. Holm
+    (1979), Scandinavian Journal of Statistics 6, 65-70.
+
+    Args:
+        p: p-values, shape (tests,).
+
+    Returns:
+        Adjusted p-values in the order of `p`, shape (tests,).
     """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, kind="stable")
@@ -23,11 +29,17 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def benjamini_hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Adjusted p-values that control the expected share of false claims among the claims made.
+    """Benjamini-Hochberg adjusted p-values, which control the false discovery rate.
 
-    Sorted p_(1) <= ... <= p_(m): adjusted p_(i) = min over j >= i of min(1, m p_(j) / j). Holds for independent and
-    positively dependent tests, which numbers on the same items are.
-    Y. Benjamini and Y. Hochberg (1995), Journal of the Royal Statistical Society B 57, 289-300.
+    With sorted p_(1) <= ... <= p_(m), the adjusted p_(i) is min over j >= i of min(1, m p_(j) / j). The guarantee holds
+    for independent and for positively dependent tests; statistics of the same items are positively dependent. Y.
+    Benjamini and Y. Hochberg (1995), Journal of the Royal Statistical Society B 57, 289-300.
+
+    Args:
+        p: p-values, shape (tests,).
+
+    Returns:
+        Adjusted p-values in the order of `p`, shape (tests,).
     """
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, kind="stable")[::-1]
@@ -38,11 +50,17 @@ def benjamini_hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def adjust(estimates: pl.DataFrame) -> pl.DataFrame:
-    """Fill `p_adjusted` from `p`, `primary`, `estimand` and `declared`.
+    """Add `p_adjusted` to a table of estimates.
 
-    The primary numbers of all declared contrasts are one family, corrected by Holm. Everything else is exploratory:
-    each estimand of each declared contrast is a question of its own, corrected by Benjamini-Hochberg within itself, so
-    that asking a second question does not weaken the first. Rows without p stay null.
+    The primary estimates of all declared contrasts are one family, corrected by Holm. All other tests are exploratory:
+    each estimand of each declared contrast is a family, corrected by Benjamini-Hochberg, so that a further estimand
+    does not reduce the power of the others.
+
+    Args:
+        estimates: columns as in `estimate.ESTIMATES`; `p`, `primary`, `estimand` and `declared` are read.
+
+    Returns:
+        The table with `p_adjusted`, null where `p` is null.
     """
     p = estimates["p"].to_numpy()
     adjusted = np.full(len(p), np.nan)

@@ -1,8 +1,7 @@
-"""Scores as one dense array: runs x languages x clusters.
+"""Scores as a dense array of shape (runs, languages, clusters).
 
-Dense, because items of a parallel test set are the same in every run and language; one matrix product with resampling
-weights then serves all cells at once, and it is the same resample for all of them, which is what makes every
-difference paired.
+The items of a parallel test set are the same in every run and language. One matrix product with the resampling weights
+therefore serves all cells, and because all cells share the resample, every difference is paired.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from crosslift.errors import TransferError
 from crosslift.scores import SCORES
 
 QUANTUM = 2.0**-30
-"""Values are rounded to multiples of this, so that sums weighted by whole numbers are exact in float64. The order of
-addition, hence the number of threads, then cannot change a bit of any estimate. Zeros and ones are not touched."""
+"""Values are rounded to multiples of this number, so that sums with integer weights are exact in float64 and do not
+depend on the order of addition, hence not on the number of threads. 0 and 1 are unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,18 +29,29 @@ class Panel:
     metric: str
     runs: tuple[str, ...]
     languages: tuple[str, ...]
-    values: np.ndarray  # (runs, languages, clusters): sum over the cluster's items; 0 where there is a problem
-    num_items: np.ndarray  # (languages, clusters)
-    num_errors: np.ndarray  # (runs, languages): samples on which our program failed
-    missing: np.ndarray  # (runs, languages): not evaluated at all
-    unequal: np.ndarray  # (runs, languages): evaluated on fewer items than other runs
+    values: np.ndarray
+    """Sums over a cluster's items, shape (runs, languages, clusters); 0 for errors and missing scores."""
+    num_items: np.ndarray
+    """Items per cluster, shape (languages, clusters)."""
+    num_errors: np.ndarray
+    """Samples with status "error", shape (runs, languages)."""
+    missing: np.ndarray
+    """Whether a run was not evaluated in a language, shape (runs, languages)."""
+    unequal: np.ndarray
+    """Whether a run was evaluated on fewer items than other runs, shape (runs, languages)."""
 
     @property
     def num_clusters(self) -> int:
+        """Number of clusters of items."""
         return int(self.num_items.shape[1])
 
-    def problem(self, runs: list[int], languages: np.ndarray) -> str:
-        """Why the mean of these cells cannot be given; empty when it can. Nothing is dropped to make it so."""
+    def unavailable_reason(self, runs: list[int], languages: np.ndarray) -> str:
+        """Why the mean over some cells has no value; empty if it has one. No score is dropped to obtain a value.
+
+        Args:
+            runs: positions of the runs.
+            languages: positions of the languages, shape (n,).
+        """
         cells = np.ix_(np.asarray(runs), languages)
         problems = []
         if errors := int(self.num_errors[cells].sum()):
@@ -50,49 +60,57 @@ class Panel:
             if flags[cells].any():
                 tags = [self.languages[position] for position in languages[flags[cells].any(axis=0)]]
                 names = [self.runs[run] for run in np.asarray(runs)[flags[cells].any(axis=1)]]
-                problems.append(f"{words}: {shortened(names)} in {shortened(tags)}")
+                problems.append(f"{words}: {abbreviated_list(names)} in {abbreviated_list(tags)}")
         return "; ".join(problems)
 
 
-def shortened(names: list[str], limit: int = 3) -> str:
-    """`a, b, c and 4 more`."""
+def abbreviated_list(names: list[str], limit: int = 3) -> str:
+    """Join names, with the number of those omitted: `a, b, c and 4 more`."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
 
 
 def validate_tables(scores: pl.DataFrame, runs: pl.DataFrame) -> None:
-    """Refuse tables on which no estimate could be right.
+    """Check that scores and runs are complete and consistent.
 
     Raises:
-        TransferError: columns are missing, a score's run is unknown, or a value is null without status "error".
+        TransferError: columns are missing, a score's run is unknown, or a value is null without the status "error".
     """
     if lacking := [name for name in SCORES if name not in scores.columns]:
         raise TransferError(f"the table of scores lacks the columns {', '.join(lacking)}: see crosslift.scores.SCORES")
     if unknown := sorted(set(scores["run"].unique()) - set(runs["run"])):
-        raise TransferError(f"scores of runs that the table of runs lacks: {shortened(unknown)}. Add them to runs.")
+        raise TransferError(
+            f"scores of runs that the table of runs lacks: {abbreviated_list(unknown)}. Add them to the runs."
+        )
     bad = scores.filter(pl.col("value").is_null() & (pl.col("status") != "error"))
     if bad.height:
         row = bad.row(0, named=True)
         raise TransferError(
             f"{bad.height} scores have no value and the status is not 'error', the first is {row['sample_id']} of "
-            f"{row['run']} ({row['status']}): what the model did wrong counts 0."
+            f"{row['run']} ({row['status']}): an answer that the model got wrong has the value 0."
         )
 
 
 def panels(scores: pl.DataFrame, runs: pl.DataFrame) -> Iterator[Panel]:
-    """Every metric of every evaluation, sorted by name; the row order of `scores` is of no consequence.
+    """Iterate over all metrics of all evaluations, sorted by name, independently of the row order of `scores`.
 
-    A panel holds the runs that have scores in the evaluation, and those that should have: base models, runs trained on
-    the evaluation's task, and further seeds of runs that have.
+    A panel contains the runs with scores in the evaluation, and the runs that should have scores: base models, runs
+    trained on the evaluation's task, and further seeds of conditions with scores.
+
+    Args:
+        scores: columns as in `crosslift.scores.SCORES`.
+        runs: columns as in `crosslift.scores.RUNS`.
 
     Raises:
-        TransferError: a sample is scored twice, an item lies in two clusters, or an evaluation mixes tasks.
+        TransferError: a sample is scored twice, an item is in two clusters, or an evaluation mixes tasks.
     """
     validate_tables(scores, runs)
     for (evaluation,), rows in sorted(scores.group_by("evaluation"), key=lambda pair: str(pair[0][0])):
         tasks = rows["task"].unique().to_list()
         if len(tasks) > 1:
-            raise TransferError(f"evaluation {evaluation} mixes the tasks {', '.join(sorted(tasks))}: one each.")
+            raise TransferError(
+                f"evaluation {evaluation} mixes the tasks {', '.join(sorted(tasks))}; an evaluation has one task."
+            )
         condition = pl.struct("model", "mixture")
         scored = runs.filter(pl.col("run").is_in(rows["run"].unique().implode()))
         expected = runs.filter(
@@ -110,7 +128,7 @@ def _panel(evaluation: str, task: str, metric: str, runs: tuple[str, ...], rows:
     items = rows.select("item_id", "cluster").unique().sort("item_id", "cluster")
     if items["item_id"].n_unique() < items.height:
         twice = items.filter(items["item_id"].is_duplicated())["item_id"][0]
-        raise TransferError(f"evaluation {evaluation}: item {twice} lies in two clusters; an item belongs to one.")
+        raise TransferError(f"evaluation {evaluation}: item {twice} is in two clusters; an item belongs to one.")
     clusters = sorted(items["cluster"].unique())
 
     shape = (len(runs), len(languages), items.height)
@@ -123,7 +141,7 @@ def _panel(evaluation: str, task: str, metric: str, runs: tuple[str, ...], rows:
     if (present > 1).any():
         run, tag, item = (int(index) for index in np.argwhere(present > 1)[0])
         raise TransferError(
-            f"evaluation {evaluation}: {metric} of item {items['item_id'][item]} in {languages[tag]} is there twice "
+            f"evaluation {evaluation}: {metric} of item {items['item_id'][item]} in {languages[tag]} occurs twice "
             f"for run {runs[run]}. A sample is scored once per run."
         )
     errors = rows["status"].to_numpy() == "error"

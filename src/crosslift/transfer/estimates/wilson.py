@@ -1,4 +1,4 @@
-"""Wilson's score interval: for shares of independent trials, and where resampling has nothing to say."""
+"""Wilson's score interval, for proportions of independent trials and for samples without variance."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from scipy.stats import norm
 
 
 def wilson_interval(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share (Wilson 1927), for independent trials.
+    """Wilson's score interval of a proportion, for independent trials (E. B. Wilson 1927, JASA 22, 209-212).
+
+    Args:
+        successes: number of successes.
+        trials: number of trials, at least 1.
+        level: coverage, e.g. 0.95.
+
+    Returns:
+        Lower and upper limit, as proportions.
 
     Raises:
         ValueError: no trials, or more successes than trials.
@@ -20,18 +28,28 @@ def wilson_interval(successes: int, trials: int, *, level: float = 0.95) -> tupl
 
 
 def wilson_interval_of_share(share: float, trials: float, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of a share in so many trials, which need not be whole."""
+    """Wilson's score interval of a proportion, for a number of trials that need not be an integer.
+
+    Args:
+        share: observed proportion, from 0 to 1.
+        trials: number of trials, or the effective number of trials.
+        level: coverage, e.g. 0.95.
+
+    Returns:
+        Lower and upper limit, as proportions.
+    """
     z2 = float(norm.ppf((1 + level) / 2)) ** 2
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = math.sqrt(z2 * (share * (1 - share) / trials + z2 / (4 * trials**2))) / (1 + z2 / trials)
     return middle - half, middle + half
 
 
-def half_width_without_spread(num_clusters: int, level: float) -> float:
-    """Half-width where every cluster says the same, so that there is nothing to resample: z^2 / (n + z^2).
+def zero_variance_half_width(num_clusters: int, level: float) -> float:
+    """Half-width of the interval if all clusters have the same value, so that the bootstrap variance is 0: z^2 / (n +
+    z^2).
 
-    The upper limit of 0 successes in n of E. B. Wilson (1927), JASA 22, 209-212. A model that answered 0 of 250 items
-    is not known to score exactly 0.
+    This is the upper limit of Wilson's interval for 0 successes in n trials (E. B. Wilson 1927, JASA 22, 209-212). A
+    model that answers none of 250 items correctly does not have a true score of exactly 0.
     """
     z = float(special.ndtri((1 + level) / 2))
     return z**2 / (num_clusters + z**2)

@@ -1,11 +1,11 @@
-"""Statistics as the two studies print them, so that they can stand beside ours.
+"""Statistics as the two papers compute them, for comparison with ours. P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
 
-They treat every cell (model x mixture x language) as one independent number: no pairing by item, and runs that share a
-baseline count as if they did not. That is how they were published, not how a question should be answered; our own
-estimates are in `estimands`. P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
+The papers treat every cell (model x mixture x language) as one independent observation: there is no pairing by item,
+and cells with a common baseline count as independent. These functions reproduce the published numbers; our own
+estimates are in `estimands` and in `cells`.
 
 A table of cells has one row per run and evaluation language: `model`, `task`, `languages` (trained on), `language`
-(evaluated), `dose` (items of each language but the fixed one, null outside dose families) and `value`, the mean score.
+(evaluated), `dose` (items per language of a dose family, null for other families) and `value`, the mean score.
 """
 
 from __future__ import annotations
@@ -22,30 +22,39 @@ from scipy.stats import spearmanr
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.wilson import wilson_interval
 
-Group = Literal["English", "direct", "transfer"]
-"""Where a bilingual mixture is evaluated: in English, in its other language, in a language it does not train on."""
+EvaluationGroup = Literal["English", "direct", "transfer"]
+"""Evaluation language of a bilingual mixture: English, its other training language (direct), or a language that it is
+not trained on (transfer)."""
 
 CELLS = ("model", "task", "languages", "language", "dose", "value")
+"""Columns of a table of cells."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wins:
-    """How often treatments beat their control, as P1's Table 2 prints it."""
+    """Share of cells in which the treatment scores higher than its control, as in P1's Table 2."""
 
     num_wins: int
     num_cells: int
     share: float
+    """num_wins / num_cells."""
     low: float
+    """Lower limit of Wilson's interval of the share."""
     high: float
+    """Upper limit of Wilson's interval of the share."""
     median: float
-    """Of the differences, in the unit of the scores."""
+    """Median of the differences, in the unit of the scores."""
 
 
 def bilingual_gains(cells: pl.DataFrame) -> pl.DataFrame:
-    """Every bilingual mixture minus English-only of the same model and task, language by language.
+    """Every bilingual mixture minus English-only training of the same model and task, per language.
+
+    Args:
+        cells: a table of cells, see the module's docstring.
 
     Returns:
-        Columns model, task, partner (the other language), language, group (see `Group`), gain.
+        model, task, partner (the other training language), language, group (see `EvaluationGroup`), gain in the unit of
+        the scores.
     """
     trained = pl.col("languages").list.len()
     english = cells.filter((trained == 1) & pl.col("languages").list.contains(ENGLISH))
@@ -67,8 +76,12 @@ def bilingual_gains(cells: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def wins(gains: Sequence[float], *, level: float = 0.95) -> Wins:
+def win_statistics(gains: Sequence[float], *, level: float = 0.95) -> Wins:
     """Share of positive differences with Wilson's interval, and the median difference.
+
+    Args:
+        gains: differences treatment minus control, one per cell.
+        level: coverage of the interval.
 
     Raises:
         ValueError: there are no differences.
@@ -86,10 +99,13 @@ def wins(gains: Sequence[float], *, level: float = 0.95) -> Wins:
 
 
 def relative_to_english(cells: pl.DataFrame) -> pl.DataFrame:
-    """Mean over the evaluated languages but English, and that mean divided by English of the same run (P2).
+    """Mean over the non-English languages, and its ratio to the English score of the same run (P2).
+
+    Args:
+        cells: a table of cells, see the module's docstring.
 
     Returns:
-        Columns model, task, languages, dose, non_english, english, relative.
+        model, task, languages, dose, non_english, english, relative.
     """
     run = ["model", "task", "languages", "dose"]
     english = cells.filter(language=ENGLISH).select(*run, english="value")
@@ -100,27 +116,38 @@ def relative_to_english(cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def largest_dose_gain(relative: Sequence[float], doses: Sequence[int]) -> float:
-    """The best relative performance over all doses minus that without any (P2's gains of 6.8 and 8.7 points).
+    """Largest relative performance over all doses minus that at dose 0 (P2's gains of 6.8 and 8.7 points).
 
-    The best of several noisy numbers is too large: this statistic is above 0 where nothing is gained.
+    The maximum of noisy values is biased upwards: the expected value of this statistic is positive without any true
+    gain.
+
+    Args:
+        relative: performance relative to English, one per dose.
+        doses: the doses, in the same order.
 
     Raises:
         ValueError: there is no dose of 0.
     """
     if 0 not in doses:
-        raise ValueError("a gain is measured from a dose of 0, and there is none")
+        raise ValueError("a gain is relative to a dose of 0, and there is none")
     return max(relative) - relative[list(doses).index(0)]
 
 
 def seen_unseen_correlation(seen: Sequence[float], unseen: Sequence[float]) -> float:
-    """Spearman's rank correlation of the means over seen and over unseen languages, over doses (P2); NaN where one side
-    does not vary.
+    """Spearman's rank correlation over doses between the mean scores of seen and unseen languages (P2).
+
+    Args:
+        seen: mean score over the seen languages, one per dose.
+        unseen: mean score over the unseen languages, in the same order.
+
+    Returns:
+        The correlation; NaN if one side is constant.
 
     Raises:
         ValueError: fewer than three doses.
     """
     if len(seen) < 3:
-        raise ValueError(f"a rank correlation over {len(seen)} doses says nothing")
-    if len(set(seen)) == 1 or len(set(unseen)) == 1:  # nothing varies, so there are no ranks
+        raise ValueError(f"a rank correlation needs at least 3 doses; there are {len(seen)}")
+    if len(set(seen)) == 1 or len(set(unseen)) == 1:  # ranks are undefined
         return math.nan
     return float(spearmanr(seen, unseen).statistic)

@@ -1,8 +1,8 @@
-"""Statistics of the first study over bilingual mixtures (arXiv 2604.13286, P1), as printed and with dependence kept.
+"""Statistics of bilingual mixtures from the first paper (arXiv 2604.13286, P1), as published and with our intervals.
 
-Each function returns a frame with the number as the paper prints it and its printed interval (`as_published`), and
-ours: paired, and resampled by item over all cells at once (`cells`). Run-to-run noise is in neither, because one seed
-does not estimate it.
+Each function returns a table with the published statistic and its interval (`as_published`), and ours: paired by item,
+with items resampled jointly for all cells (`cells`). Neither includes run-to-run noise, which a single seed cannot
+estimate.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import as_published
 from crosslift.transfer.grid.cells import Cells
 
-SETTINGS: tuple[as_published.Group, ...] = ("English", "direct", "transfer")
+EVALUATION_GROUPS: tuple[as_published.EvaluationGroup, ...] = ("English", "direct", "transfer")
 NUM_PUBLISHED_RESAMPLES = 2000
-"""Resamples of cells for the intervals that the papers bootstrap."""
+"""Resamples of cells for the bootstrap intervals of the papers."""
 
 
 def _pairs(cells: Cells) -> tuple[pl.DataFrame, np.ndarray]:
-    """Bilingual minus English-only: one row per pair (evaluation, model, partner, language, group), and its draws."""
+    """Bilingual minus English-only: a table with one row per pair (evaluation, model, partner, language, group), and
+    the differences under each resample, shape (pairs, 1 + resamples)."""
     trained = pl.col("languages").list.len()
     english = pl.col("languages").list.contains(ENGLISH)
     grid = coverage_grid(cells)
@@ -48,8 +49,14 @@ def _pairs(cells: Cells) -> tuple[pl.DataFrame, np.ndarray]:
 
 
 def coverage_grid(cells: Cells, *, base: bool = False) -> Cells:
-    """Per evaluation the first family with mixtures of one and of two languages: the grid of a study without its arms,
-    which ask other questions (a fixed total, say). `base`: the untouched models, too."""
+    """Per evaluation, the cells of the first family that has mixtures of one and of two languages.
+
+    This is the main grid of a study without additional arms, which have other research questions (e.g. a fixed total).
+
+    Args:
+        cells: all cells of the study.
+        base: include the base models.
+    """
     first: dict[str, str] = {}
     sizes = cells.table.group_by("evaluation", "family", maintain_order=True).agg(
         pl.col("languages").list.len().unique()
@@ -61,25 +68,26 @@ def coverage_grid(cells: Cells, *, base: bool = False) -> Cells:
     return cells.where((own & (pl.col("family") != "")) | (pl.lit(base) & (pl.col("mixture") == "base")))
 
 
-def bilingual(cells: Cells) -> pl.DataFrame:
-    """P1's Figure 3 and Table 2: bilingual minus English-only by evaluation and setting, and over all evaluations.
+def bilingual_statistics(cells: Cells) -> pl.DataFrame:
+    """P1's Figure 3 and Table 2: bilingual minus English-only, by evaluation and group, and over all evaluations.
 
     Returns:
-        evaluation ("all" for all), group, num_cells, median, median_low, median_high (as printed: bootstrap over
-        cells), num_wins, share, share_low, share_high (as printed: Wilson), mean, low, high (ours).
+        evaluation ("all" for all), group, num_cells, median, median_low, median_high (as published: bootstrap over
+        cells), num_wins, share, share_low, share_high (as published: Wilson), mean, low, high (ours). Differences are
+        in the unit of the scores.
     """
     table, draws = _pairs(cells)
     rows: list[dict[str, Any]] = []
     if table.is_empty():
         return pl.DataFrame()
-    for evaluation, group in product([*table["evaluation"].unique(maintain_order=True), "all"], SETTINGS):
+    for evaluation, group in product([*table["evaluation"].unique(maintain_order=True), "all"], EVALUATION_GROUPS):
         chosen = (table["group"] == group) & ((table["evaluation"] == evaluation) | (evaluation == "all"))
         part = draws[chosen.to_numpy()]
         if not len(part):
             continue
-        printed = as_published.wins(part[:, 0].tolist(), level=cells.level)
+        printed = as_published.win_statistics(part[:, 0].tolist(), level=cells.level)
         low, high = _bootstrap_median(part[:, 0], cells.level)
-        ours = cells.spread(part.mean(axis=0))
+        ours = cells.interval(part.mean(axis=0))
         rows.append(
             {
                 "evaluation": evaluation,
@@ -93,7 +101,7 @@ def bilingual(cells: Cells) -> pl.DataFrame:
                 "share_low": printed.low,
                 "share_high": printed.high,
             }
-            | ours.columns()
+            | ours.as_columns()
         )
     return pl.DataFrame(rows)
 
@@ -105,15 +113,15 @@ def _bootstrap_median(values: np.ndarray, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def zero_shot(cells: Cells) -> pl.DataFrame:
-    """P1's Figures 4 and 9: a language left out of L languages against the language beside English alone.
+def zero_shot_differences(cells: Cells) -> pl.DataFrame:
+    """P1's Figures 4 and 9: zero-shot transfer from mixtures of L languages minus direct bilingual training.
 
-    Direct is the bilingual mixture with the language (of English: the mean over the bilingual ones); zero-shot is the
-    mean over the mixtures of L >= 3 languages without it.
+    Direct is the bilingual mixture with the language (for English, the mean over the bilingual mixtures); zero-shot is
+    the mean over the mixtures of L >= 3 languages without it.
 
     Returns:
         evaluation, model, language, resource, num_languages, direct, zero_shot, mean, low, high (zero-shot minus
-        direct, ours).
+        direct, ours), in the unit of the scores.
     """
     size = pl.col("languages").list.len()
     grid = coverage_grid(cells)
@@ -134,13 +142,16 @@ def zero_shot(cells: Cells) -> pl.DataFrame:
                 here
                 | {"resource": language(tag).resource, "num_languages": int(count)}
                 | {"direct": float(direct.mean()[0]), "zero_shot": float(shot.mean()[0])}
-                | cells.spread(difference).columns()
+                | cells.interval(difference).as_columns()
             )
     return pl.DataFrame(rows)
 
 
 def count_not_worse(found: pl.DataFrame) -> pl.DataFrame:
-    """P1's section 4.3: in how many cases zero-shot is not significantly worse than direct, by group and L.
+    """P1's section 4.3: number of cases in which zero-shot is not significantly worse than direct, by group and L.
+
+    Args:
+        found: a table of `zero_shot_differences`.
 
     Returns:
         group ("English", "high", "low"), num_languages, num_cases, not_worse, better.

@@ -1,8 +1,9 @@
-"""Every condition in every language as one number with its resamples: what statistics over a whole grid are made from.
+"""Resampled means of every condition in every language, the input of statistics over the whole grid.
 
-A statistic over cells (a median of gains, a share of wins, a regression) is a function of their values. Given the
-resampled values instead, in which all cells of an evaluation share the items that were drawn, the same function gives
-the spread of the statistic: cells that share a baseline or an item then stay as dependent as they are.
+A statistic over cells (a median of gains, a share of wins, a regression) is a function of their values. The function is
+also applied to the resampled values, in which all cells of an evaluation share the resampled items. The resulting
+distribution gives the confidence interval and preserves the dependence between cells with a common baseline or common
+items.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.estimates.conditions import Resampled, conditions
+from crosslift.transfer.estimates.conditions import ResampledPanel, conditions
 from crosslift.transfer.estimates.panel import panels
 from crosslift.transfer.estimates.resampling import expanded_percentile_interval
 
 NUM_RESAMPLES = 1000
+"""Default number of bootstrap resamples."""
 
 CELLS = pl.Schema(
     {
@@ -39,31 +41,42 @@ CELLS = pl.Schema(
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalEstimate:
-    """A number with the interval that resampled items give it. Run-to-run noise is not in it."""
+    """An estimate with the confidence interval over resampled items. Run-to-run noise is not included."""
 
     value: float
     low: float
     high: float
 
     @property
-    def clear(self) -> bool:
-        """Does the interval leave 0 out?"""
+    def excludes_zero(self) -> bool:
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
-    def columns(self, prefix: str = "") -> dict[str, float]:
-        """As columns of a table: mean, low and high, each behind the prefix."""
+    def as_columns(self, prefix: str = "") -> dict[str, float]:
+        """The columns mean, low and high of a table, with a prefix."""
         return {f"{prefix}mean": self.value, f"{prefix}low": self.low, f"{prefix}high": self.high}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cells:
-    table: pl.DataFrame  # CELLS
-    draws: np.ndarray  # (cells, 1 + resamples), entry 0 as observed; NaN in rows whose value is null
-    num_clusters: Mapping[str, int]  # by evaluation
+    """Cells with their resampled means."""
+
+    table: pl.DataFrame
+    """Columns as in CELLS, one row per cell."""
+    draws: np.ndarray
+    """Shape (cells, 1 + resamples); entry 0 is the observed mean. NaN in rows whose value is null."""
+    num_clusters: Mapping[str, int]
+    """Evaluation -> number of clusters of items."""
     level: float = 0.95
+    """Coverage of the intervals."""
 
     def where(self, *conditions: pl.Expr, **equal: object) -> Cells:
-        """The cells that fulfil all conditions and have a value."""
+        """The cells that satisfy all conditions and have a value.
+
+        Args:
+            conditions: expressions over the columns of CELLS.
+            equal: column -> required value.
+        """
         chosen = self.table.with_row_index("_row").filter(pl.col("value").is_not_null(), *conditions, **equal)
         return Cells(
             table=chosen.drop("_row"),
@@ -73,17 +86,22 @@ class Cells:
         )
 
     def mean(self) -> np.ndarray:
-        """Over all cells, (1 + resamples,)."""
+        """Mean over all cells, shape (1 + resamples,)."""
         return np.asarray(self.draws.mean(axis=0))
 
-    def spread(self, draws: np.ndarray) -> IntervalEstimate:
-        """The interval of a statistic of these cells, from its values under each resample, (1 + resamples,)."""
+    def interval(self, draws: np.ndarray) -> IntervalEstimate:
+        """Confidence interval of a statistic of these cells.
+
+        Args:
+            draws: the statistic, observed and under each resample, shape (1 + resamples,).
+        """
         fewest = min(self.num_clusters[name] for name in self.table["evaluation"].unique())
         found = expanded_percentile_interval(draws, num_clusters=fewest, level=self.level)
         return IntervalEstimate(value=float(draws[0]), low=found.low, high=found.high)
 
     def index(self, *columns: str) -> dict[tuple[object, ...], int]:
-        """Values of columns -> row, for pairing cells. Later rows win; ask for columns that tell cells apart."""
+        """Values of columns -> row position. The columns must identify cells; otherwise the last row of equal keys is
+        returned."""
         return {key: row for row, key in enumerate(self.table.select(columns).iter_rows())}
 
 
@@ -96,13 +114,18 @@ def cells(
     seed: int = 0,
     level: float = 0.95,
 ) -> Cells:
-    """All conditions in all languages, in the primary metric of each task.
+    """Resampled means of all conditions in all languages, in the primary metric of each task.
 
     Args:
-        primary_metrics: task -> metric.
+        scores: columns as in `crosslift.scores.SCORES`.
+        runs: columns as in `crosslift.scores.RUNS`.
+        primary_metrics: task -> primary metric.
+        num_resamples: bootstrap resamples.
+        seed: of the resampling.
+        level: coverage of the intervals.
 
     Raises:
-        TransferError: the tables contradict themselves.
+        TransferError: the tables are inconsistent, see `panel.panels`.
     """
     wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
     primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
@@ -115,15 +138,15 @@ def cells(
     num_clusters: dict[str, int] = {}
     for panel in panels(primary, runs):
         num_clusters[panel.evaluation] = panel.num_clusters
-        resampled = Resampled(
+        resampled = ResampledPanel(
             panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=num_resamples, seed=seed
         )
-        for condition in resampled.present:
+        for condition in resampled.evaluated_conditions:
             positions = resampled.run_positions[condition.key]
             fact = facts[condition.key]
             means = resampled.condition_means(condition.key).copy()
             for place, tag in enumerate(panel.languages):
-                given = not panel.problem(positions, np.array([place]))
+                given = not panel.unavailable_reason(positions, np.array([place]))
                 means[place] = means[place] if given else np.nan
                 rows.append(
                     {name: fact[name] for name in ("family", "setting", "languages", "dose", "num_parameters")}
@@ -139,7 +162,7 @@ def cells(
                 )
             draws.append(means)
     table = pl.DataFrame(rows, schema=CELLS)
-    # In the order of the runs, whatever order panels have: figures and tables follow the study file.
+    # In the order of the runs, not of the panels: figures and tables follow the study file.
     order_of = {key: number for number, key in enumerate(facts)}
     number = pl.struct("model", "mixture").map_elements(
         lambda row: order_of[row["model"], row["mixture"]], return_dtype=pl.Int64

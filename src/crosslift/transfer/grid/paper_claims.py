@@ -1,7 +1,7 @@
-"""The two studies' findings as claims that can be tested on any study of the same form.
+"""Findings of the two papers as claims that can be tested on any study of the same design.
 
-A claim is a number that is above 0 where the finding holds, with the interval of resampled items; `answers.verdict`
-decides. Means are over models and mixtures of the grid; P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
+A claim is a number that is positive if the finding holds, with its interval over resampled items; `answers.verdict`
+gives the verdict. Means are over the models and mixtures of the grid. P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
 """
 
 from __future__ import annotations
@@ -18,27 +18,31 @@ from crosslift.transfer.grid.bilingual import coverage_grid
 from crosslift.transfer.grid.cells import Cells, IntervalEstimate
 from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
-MARGIN = 0.05
-"""Zero-shot counts as good as direct where it is not more than 5 points worse."""
-EARLY = 0.1
-"""A dose of a tenth of the largest one: where P2's plateaus stand (400 of 5,000)."""
+EQUIVALENCE_MARGIN = 0.05
+"""Zero-shot is equivalent to direct training if it is at most 5 points worse."""
+EARLY_DOSE_SHARE = 0.1
+"""Share of the largest dose at which P2 reports its plateaus (400 of 5,000)."""
 
 
 def paper_claims(cells: Cells) -> list[Answer]:
-    """All claims that the cells have the mixtures and languages for, in the order of the papers."""
+    """Test all claims for which the study has the mixtures and languages, in the order of the papers.
+
+    Args:
+        cells: all cells of the study.
+    """
     return [found for claim in CLAIMS for found in claim(cells)]
 
 
-def _answer(*, claim: str, measure: str, about: str, spread: IntervalEstimate) -> Answer:
-    """A claim with its number and verdict, in the unit of the scores."""
+def _answer(*, claim: str, measure: str, about: str, interval: IntervalEstimate) -> Answer:
+    """A claim with its estimate and verdict, in the unit of the scores."""
     return Answer(
         question=claim,
         measure=measure,
         about=about,
-        value=spread.value,
-        low=spread.low,
-        high=spread.high,
-        verdict=verdict(spread.low, spread.high),
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        verdict=verdict(interval.low, interval.high),
     )
 
 
@@ -55,51 +59,55 @@ def _tags(cells: Cells, resource: str) -> list[str]:
 
 
 def more_languages_help(cells: Cells) -> Iterator[Answer]:
-    """P1, section 4.1."""
+    """P1, section 4.1: the mixtures with the most languages score higher than English-only."""
     for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
-        most = int(part.table.select(_size().max()).item())
-        if most < 3:
+        largest = int(part.table.select(_size().max()).item())
+        if largest < 3:
             continue
-        gain = part.where(_size() == most).mean() - part.where(_size() == 1).mean()
+        gain = part.where(_size() == largest).mean() - part.where(_size() == 1).mean()
         yield _answer(
             claim="More languages help",
-            measure=f"mean score with {most} languages minus English-only",
+            measure=f"mean score with {largest} languages minus English-only",
             about=evaluation,
-            spread=part.spread(gain),
+            interval=part.interval(gain),
         )
 
 
 def low_resource_gain_most(cells: Cells) -> Iterator[Answer]:
-    """P1, section 4.1."""
+    """P1, section 4.1: low-resource languages gain more than high-resource languages."""
     for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
-        most = int(part.table.select(_size().max()).item())
+        largest = int(part.table.select(_size().max()).item())
         groups = [part.where(pl.col("language").is_in(_tags(part, resource))) for resource in ("low", "high")]
-        if most < 3 or any(group.table.is_empty() for group in groups):
+        if largest < 3 or any(group.table.is_empty() for group in groups):
             continue
-        low, high = (g.where(_size() == most).mean() - g.where(_size() == 1).mean() for g in groups)
+        low, high = (g.where(_size() == largest).mean() - g.where(_size() == 1).mean() for g in groups)
         yield _answer(
             claim="Low-resource languages gain most",
-            measure=f"gain of low- minus gain of high-resource languages, {most} languages against English-only",
+            measure=f"gain of low- minus gain of high-resource languages, {largest} languages against English-only",
             about=evaluation,
-            spread=part.spread(low - high),
+            interval=part.interval(low - high),
         )
 
 
 def two_languages_beat_english(cells: Cells) -> Iterator[Answer]:
-    """P1, section 4.2, over all evaluated languages; an arm with a fixed total asks it again without the volume."""
+    """P1, section 4.2: bilingual mixtures score higher than English-only, averaged over all evaluation languages.
+
+    Each family with both kinds of mixtures is tested; a family with a fixed total removes the effect of the data
+    volume.
+    """
     for evaluation, family, part in _with_bilingual(cells):
         yield _answer(
             claim="Two languages beat English alone",
             measure=f"all languages, bilingual minus English-only ({family})",
             about=evaluation,
-            spread=part.spread(_bilingual_gain(part)),
+            interval=part.interval(_bilingual_gain(part)),
         )
 
 
 def one_language_helps_english(cells: Cells) -> Iterator[Answer]:
-    """P1, section 4.2."""
+    """P1, section 4.2: bilingual mixtures score higher than English-only in English."""
     for evaluation, family, part in _with_bilingual(cells):
         english = part.where(language=ENGLISH)
         if not english.table.is_empty():
@@ -107,12 +115,12 @@ def one_language_helps_english(cells: Cells) -> Iterator[Answer]:
                 claim="One more language helps English",
                 measure=f"English, bilingual minus English-only ({family})",
                 about=evaluation,
-                spread=english.spread(_bilingual_gain(english)),
+                interval=english.interval(_bilingual_gain(english)),
             )
 
 
 def _with_bilingual(cells: Cells) -> Iterator[tuple[str, str, Cells]]:
-    """Evaluation, family and cells of every family with English-only and bilingual mixtures: the grid's, and arms'."""
+    """Evaluation, family and cells of every family with English-only and bilingual mixtures."""
     table = cells.table.filter(pl.col("family") != "")
     for evaluation, family in table.select("evaluation", "family").unique(maintain_order=True).iter_rows():
         part = cells.where(pl.col("languages").list.contains(ENGLISH), evaluation=evaluation, family=family)
@@ -125,7 +133,7 @@ def _bilingual_gain(part: Cells) -> np.ndarray:
 
 
 def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
-    """P1, section 4.3, as a question of equivalence: "not significantly worse" also describes a small test set."""
+    """P1, section 4.3, as an equivalence test: "not significantly worse" may also be due to a small test set."""
     for evaluation in _evaluations(grid := coverage_grid(cells)):
         part = grid.where(evaluation=evaluation)
         for resource in ("high", "low"):
@@ -136,23 +144,23 @@ def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
                 without = here.where(_size() > 2, ~pl.col("languages").list.contains(tag))
                 if tag == ENGLISH or direct.table.is_empty() or without.table.is_empty():
                     continue
-                most = int(without.table.select(_size().max()).item())
-                differences.append(without.where(_size() == most).mean() - direct.mean())
+                largest = int(without.table.select(_size().max()).item())
+                differences.append(without.where(_size() == largest).mean() - direct.mean())
             if differences:
                 yield _answer(
                     claim=f"At high diversity, zero-shot reaches direct training ({resource}-resource)",
-                    measure=f"zero-shot minus direct, plus a margin of {100 * MARGIN:.0f} points",
+                    measure=f"zero-shot minus direct, plus a margin of {100 * EQUIVALENCE_MARGIN:.0f} points",
                     about=evaluation,
-                    spread=part.spread(np.mean(differences, axis=0) + MARGIN),
+                    interval=part.interval(np.mean(differences, axis=0) + EQUIVALENCE_MARGIN),
                 )
 
 
 def plateaus_differ(cells: Cells) -> Iterator[Answer]:
-    """P2, section 4: math still gains where the other tasks have stopped to."""
+    """P2, section 4: math still gains at doses at which the other tasks have reached their plateau."""
     late: dict[tuple[str, str], list[tuple[str, np.ndarray]]] = {}
     for about, part, seen, unseen in dose_series(cells):
         found, means = mean_by_dose(part, [*seen, *unseen])
-        early = [dose for dose in found if 0 < dose <= EARLY * found[-1]]
+        early = [dose for dose in found if 0 < dose <= EARLY_DOSE_SHARE * found[-1]]
         if not early or len(set(part.table["setting"])) != 1 or "+" in part.table["setting"][0]:
             continue
         late.setdefault((about["model"], about["family"]), []).append(
@@ -166,7 +174,7 @@ def plateaus_differ(cells: Cells) -> Iterator[Answer]:
                 claim="Math gains for longer than the other tasks",
                 measure=f"gain beyond a tenth of the largest dose, math minus the other tasks ({family})",
                 about=model,
-                spread=cells.spread(math[0] - np.mean(others, axis=0)),
+                interval=cells.interval(math[0] - np.mean(others, axis=0)),
             )
 
 
@@ -175,7 +183,7 @@ def _task(cells: Cells, evaluation: str) -> str:
 
 
 def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Answer]:
-    """P2, section 5: the gap between seen and unseen languages, smaller model of a family minus larger one."""
+    """P2, section 5: the seen-unseen gap, smallest model of a model family minus largest."""
     gaps: dict[tuple[str, str, str], list[tuple[int, str, np.ndarray]]] = {}
     for about, part, seen, unseen in dose_series(cells):
         if not seen or not unseen:
@@ -195,12 +203,12 @@ def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Answer]:
             claim="A larger model has a smaller seen-unseen gap",
             measure=f"gap of {small} minus gap of {large}, mean over doses ({family})",
             about=evaluation,
-            spread=cells.where(evaluation=evaluation).spread(wide - narrow),
+            interval=cells.where(evaluation=evaluation).interval(wide - narrow),
         )
 
 
 def multi_task_hurts_math(cells: Cells) -> Iterator[Answer]:
-    """P2, section 4: math alone minus math among other tasks, mean over the doses that both have."""
+    """P2, section 4: math trained alone minus math trained with other tasks, averaged over the doses that both have."""
     math = cells.where(pl.col("dose") > 0, task="math")
     several = pl.col("setting").str.contains("+", literal=True)
     for evaluation, model in math.table.select("evaluation", "model").unique(maintain_order=True).iter_rows():
@@ -218,7 +226,7 @@ def multi_task_hurts_math(cells: Cells) -> Iterator[Answer]:
             claim="Training on several tasks hurts math",
             measure=f"math alone minus math with other tasks, doses {', '.join(map(str, shared))}",
             about=f"{evaluation}, {model}",
-            spread=part.spread(np.mean(loss, axis=0)),
+            interval=part.interval(np.mean(loss, axis=0)),
         )
 
 

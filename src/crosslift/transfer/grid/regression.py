@@ -1,7 +1,8 @@
-"""The first study's regression over its grid (arXiv 2604.13286, Table 3), as printed and with dependence kept.
+"""The first paper's regression over its grid (arXiv 2604.13286, Table 3, P1), as published and with our intervals.
 
-The printed intervals resample rows and split rows at random; ours resample items over all cells at once and leave out
-whole mixtures. Run-to-run noise is in neither, because one seed does not estimate it.
+The published intervals resample rows, and the published R2 uses a random split of the rows. Our intervals resample
+items jointly for all cells, and our R2 leaves out whole mixtures. Neither includes run-to-run noise, which a single
+seed cannot estimate.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from crosslift.transfer.grid.bilingual import NUM_PUBLISHED_RESAMPLES, coverage_
 from crosslift.transfer.grid.cells import Cells
 
 TEST_SHARE = 0.3
-"""Of the rows, held out by P1's regression."""
+"""Share of the rows held out in P1's regression."""
 
 
 def regression(cells: Cells) -> pl.DataFrame:
-    """P1's Table 3: the score of a cell on size, family, task, base, evaluation language in training, sqrt(L / max L).
+    """P1's Table 3: ordinary least squares regression of a cell's score.
 
-    Ordinary least squares. Printed: intervals from a bootstrap over rows, R2 on a random 30 % of the rows, although
-    rows of one run fall on both sides. Ours: intervals from resampled items, R2 on mixtures that are left out in turn.
+    The regressors are model size, model family, task, base model, evaluation language in training, and sqrt(L / max L).
+    As published: intervals from a bootstrap over rows, R2 on a random 30 % of the rows, although rows of one run are on
+    both sides of the split. Ours: intervals from resampled items, R2 on mixtures that are left out in turn.
+
+    Args:
+        cells: all cells of the study.
 
     Returns:
-        term, mean (the coefficient), printed_low, printed_high, low, high (ours); then two rows with an R2 as `mean`.
-        Empty where sizes or numbers of languages do not vary.
+        term, mean (the coefficient), printed_low, printed_high (as published), low, high (ours); then two rows with R2
+        as `mean`. Empty if model size or number of languages does not vary.
     """
     part = coverage_grid(cells, base=True).where(pl.col("num_parameters").is_not_null())
     if part.table.is_empty():
@@ -46,7 +51,8 @@ def regression(cells: Cells) -> pl.DataFrame:
     for place, term in enumerate(terms):
         low, high = np.quantile(printed[:, place], [tail, 1 - tail])
         rows.append(
-            {"term": term, "printed_low": float(low), "printed_high": float(high)} | part.spread(ours[place]).columns()
+            {"term": term, "printed_low": float(low), "printed_high": float(high)}
+            | part.interval(ours[place]).as_columns()
         )
     test = generator.permutation(len(design)) < TEST_SHARE * len(design)
     by_rows = _r2(design, part.draws[:, 0], [test])
@@ -58,7 +64,7 @@ def regression(cells: Cells) -> pl.DataFrame:
 
 
 def _design(table: pl.DataFrame) -> tuple[np.ndarray, list[str]]:
-    """Columns that vary, with an intercept first."""
+    """Design matrix of the regressors that vary, with an intercept in the first column, and their names."""
     counts = table["languages"].list.len().cast(pl.Float64).to_numpy()
     columns = {
         "intercept": np.ones(table.height),
@@ -78,7 +84,7 @@ def _design(table: pl.DataFrame) -> tuple[np.ndarray, list[str]]:
 
 
 def _r2(design: np.ndarray, values: np.ndarray, folds: Sequence[np.ndarray]) -> float:
-    """1 - SSE / SST over the rows of all folds, each predicted by the rest; NaN where the values do not vary."""
+    """1 - SSE / SST over the rows of all folds, each predicted from the other rows; NaN if the values are constant."""
     errors, spread = 0.0, 0.0
     for fold in folds:
         fitted = np.linalg.pinv(design[~fold]) @ values[~fold]

@@ -1,9 +1,10 @@
-"""Shares of wins over baselines that many cells share: how many independent cells they are worth.
+"""Shares of wins over baselines that several cells share, with an effective sample size.
 
-A win is a treatment's score above its baseline's. When four treatments are compared with one baseline, a baseline that
-came out low by chance gives four wins at once; so does every language that a lucky run is evaluated in. Wilson's
-interval takes all cells for independent. Here the dependence is simulated, with the noise that scores of so many items
-have, and the interval is Wilson's for as many cells as the simulated variance is worth.
+A win is a treatment whose score is above that of its baseline. Comparisons with a common baseline are correlated,
+because a low score of the baseline favours all of them, and so are comparisons of one treatment run in several
+languages. Wilson's interval assumes independent cells. Here the dependence is simulated, with the sampling error of
+scores of the given number of items; the interval is Wilson's for the effective number of cells that the simulated
+variance corresponds to.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from crosslift.transfer.estimates.wilson import wilson_interval, wilson_interval
 
 @dataclass(frozen=True, kw_only=True)
 class WinShare:
-    """A share of wins with both intervals."""
+    """A share of wins with two intervals."""
 
     num_wins: int
     num_cells: int
-    independent: tuple[float, float]
-    """Wilson's, as printed."""
-    dependent: tuple[float, float]
-    effective_cells: float
+    independent_interval: tuple[float, float]
+    """Wilson's interval under independence, as published."""
+    dependent_interval: tuple[float, float]
+    """Wilson's interval with the effective number of cells."""
+    num_effective_cells: float
+    """Number of independent cells with the same variance of the share."""
 
 
 def win_share(
@@ -35,34 +38,39 @@ def win_share(
     treatment: np.ndarray,
     language: np.ndarray,
     *,
-    cell_noise: float,
-    run_noise: float,
-    effect_spread: float,
+    cell_sd: float,
+    run_sd: float,
+    effect_sd: float,
     num_draws: int = 4000,
     seed: int = 0,
 ) -> WinShare:
-    """The interval of a share of wins.
+    """Confidence interval of a share of wins with dependent cells.
 
     Args:
-        baseline, treatment, language: (cells,), which baseline run, treatment run and language each cell compares.
-        cell_noise: standard deviation of one score given its run: items.
-        run_noise: of what all scores of one run share.
-        effect_spread: of the true differences between cells. The mean difference follows from the share of wins.
+        num_wins: cells in which the treatment scores higher.
+        baseline: index of the baseline run of each cell, shape (cells,).
+        treatment: index of the treatment run of each cell, shape (cells,).
+        language: index of the evaluation language of each cell, shape (cells,).
+        cell_sd: standard deviation of a score due to the sampling of items, given its run.
+        run_sd: standard deviation of the effect of a run on all its scores.
+        effect_sd: standard deviation of the true differences between cells; their mean follows from the share of wins.
+        num_draws: simulations.
+        seed: of the simulation.
     """
     n = len(baseline)
     share = (num_wins + 0.5) / (n + 1)
-    total = np.sqrt(effect_spread**2 + 2 * cell_noise**2 + 2 * run_noise**2)
+    total = np.sqrt(effect_sd**2 + 2 * cell_sd**2 + 2 * run_sd**2)
     mean = float(ndtri(share)) * total
     generator = stream(seed, "transfer", "shared baselines")
     base_cells = np.unique(np.stack([baseline, language]), axis=1, return_inverse=True)[1].ravel()
     own_cells = np.unique(np.stack([treatment, language]), axis=1, return_inverse=True)[1].ravel()
     shares = np.empty(num_draws)
     for draw in range(num_draws):
-        true = mean + effect_spread * generator.standard_normal(n)
-        runs = run_noise * generator.standard_normal(int(treatment.max()) + 1)
-        bases = run_noise * generator.standard_normal(int(baseline.max()) + 1)
-        own = cell_noise * generator.standard_normal(int(own_cells.max()) + 1)
-        base = cell_noise * generator.standard_normal(int(base_cells.max()) + 1)
+        true = mean + effect_sd * generator.standard_normal(n)
+        runs = run_sd * generator.standard_normal(int(treatment.max()) + 1)
+        bases = run_sd * generator.standard_normal(int(baseline.max()) + 1)
+        own = cell_sd * generator.standard_normal(int(own_cells.max()) + 1)
+        base = cell_sd * generator.standard_normal(int(base_cells.max()) + 1)
         difference = true + runs[treatment] + own[own_cells] - bases[baseline] - base[base_cells]
         shares[draw] = (difference > 0).mean()
     p = float(shares.mean())
@@ -72,7 +80,7 @@ def win_share(
     return WinShare(
         num_wins=num_wins,
         num_cells=n,
-        independent=wilson_interval(num_wins, n),
-        dependent=(low, high),
-        effective_cells=effective,
+        independent_interval=wilson_interval(num_wins, n),
+        dependent_interval=(low, high),
+        num_effective_cells=effective,
     )

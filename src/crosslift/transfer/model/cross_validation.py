@@ -1,4 +1,4 @@
-"""May the transfer model be believed? Whole mixtures and whole languages are left out, never random rows."""
+"""Leave-group-out cross-validation of the transfer model. The groups are whole mixtures or whole languages."""
 
 from __future__ import annotations
 
@@ -14,44 +14,52 @@ from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.observations import Amounts, Observations
 
 MIN_GROUPS = 4
-"""Groups that can be left out one by one."""
+"""Smallest number of groups for cross-validation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CrossValidation:
-    """Root mean squared errors where whole groups were left out, in the unit of the scores."""
+    """Prediction errors of the transfer model and of two baselines on left-out groups, in the unit of the scores."""
 
     left_out: str
-    """"mixture" or "language"."""
+    """What a group is: "mixture" or "language"."""
     num_groups: int
-    model: float
-    without_similarity: float
-    mean: float
-    """Of the other mixtures, same model and language (or other languages, same run)."""
-    nearest: float
-    """The mixture with the nearest amounts (or the most similar language of the same run)."""
-    better: tuple[float, float, float]
-    """Mean squared error saved against the better baseline, with a 95 % interval over groups left out: above 0, the
-    model is worth having."""
-    similarity: tuple[float, float, float]
-    """Mean squared error saved by similarity, likewise."""
+    rmse_model: float
+    """Root mean squared error of the transfer model."""
+    rmse_without_similarity: float
+    """Root mean squared error of the transfer model without the similarity features."""
+    rmse_mean: float
+    """Root mean squared error of the mean over the other mixtures, same model and language (or over the other
+    languages, same run)."""
+    rmse_nearest: float
+    """Root mean squared error of the nearest neighbour: the mixture with the most similar amounts (or the most similar
+    language of the same run)."""
+    error_reduction: tuple[float, float, float]
+    """Reduction of the mean squared error relative to the better baseline, with its 95 % limits over groups. Positive
+    values favour the model."""
+    error_reduction_by_similarity: tuple[float, float, float]
+    """Reduction of the mean squared error by the similarity features, with its 95 % limits over groups."""
 
 
 def cross_validate(observed: Observations, *, left_out: str = "mixture") -> CrossValidation:
-    """Leave out one mixture, or one language, after the other.
+    """Leave out each mixture, or each language, in turn.
 
-    The variances, thirteen numbers, are those of all rows, so that one inverse serves all groups; choosing them
-    anew for each group changes the error by little (a test holds it to a tenth).
+    The variances are fitted once to all rows, so that one matrix inverse serves all groups. Refitting them for each
+    group changes the error by less than a tenth (see the tests).
+
+    Args:
+        observed: the cells.
+        left_out: "mixture" or "language".
 
     Raises:
-        TransferError: fewer than LEAST groups.
+        TransferError: fewer than MIN_GROUPS groups.
     """
     groups = observed.mixtures if left_out == "mixture" else observed.languages
     labels = np.unique(groups)
     if len(labels) < MIN_GROUPS:
-        raise TransferError(f"{len(labels)} {left_out}s cannot be left out one by one. {MIN_GROUPS} are the least.")
+        raise TransferError(f"cross-validation needs at least {MIN_GROUPS} {left_out}s; there are {len(labels)}.")
     predicted = {
-        name: fit_transfer_model(observed, features=features).without(groups)
+        name: fit_transfer_model(observed, features=features).predict_left_out(groups)
         for name, features in (("model", FEATURES), ("without", FEATURES_WITHOUT_SIMILARITY))
     }
     predicted["mean"], predicted["nearest"] = _baselines(observed, left_out)
@@ -61,17 +69,17 @@ def cross_validate(observed: Observations, *, left_out: str = "mixture") -> Cros
     return CrossValidation(
         left_out=left_out,
         num_groups=len(labels),
-        model=float(np.sqrt(errors["model"][known].mean())),
-        without_similarity=float(np.sqrt(errors["without"][known].mean())),
-        mean=float(np.sqrt(errors["mean"][known].mean())),
-        nearest=float(np.sqrt(errors["nearest"][known].mean())),
-        better=_saved(errors[baseline], errors["model"], groups, known),
-        similarity=_saved(errors["without"], errors["model"], groups, known),
+        rmse_model=float(np.sqrt(errors["model"][known].mean())),
+        rmse_without_similarity=float(np.sqrt(errors["without"][known].mean())),
+        rmse_mean=float(np.sqrt(errors["mean"][known].mean())),
+        rmse_nearest=float(np.sqrt(errors["nearest"][known].mean())),
+        error_reduction=_error_reduction(errors[baseline], errors["model"], groups, known),
+        error_reduction_by_similarity=_error_reduction(errors["without"], errors["model"], groups, known),
     )
 
 
 def _baselines(observed: Observations, left_out: str) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of what is alike in other groups, and the nearest of it, for each row; NaN where there is none."""
+    """Predictions of the mean and of the nearest neighbour for each row, from other groups; NaN if there are none."""
     mean, nearest = np.full(len(observed.values), np.nan), np.full(len(observed.values), np.nan)
     for row, (model, language, mixture, run) in enumerate(
         zip(observed.models, observed.languages, observed.mixtures, observed.runs, strict=True)
@@ -95,6 +103,7 @@ def _baselines(observed: Observations, left_out: str) -> tuple[np.ndarray, np.nd
 
 
 def _distance(one: Amounts, other: Amounts) -> float:
+    """Squared Euclidean distance of the log amounts of two mixtures."""
     return float(
         sum(
             (np.log1p(one.get(tag, 0) / AMOUNT_UNIT) - np.log1p(other.get(tag, 0) / AMOUNT_UNIT)) ** 2
@@ -103,8 +112,10 @@ def _distance(one: Amounts, other: Amounts) -> float:
     )
 
 
-def _saved(before: np.ndarray, after: np.ndarray, groups: np.ndarray, known: np.ndarray) -> tuple[float, float, float]:
-    """Mean saving of squared error with a t interval over the groups that were left out."""
+def _error_reduction(
+    before: np.ndarray, after: np.ndarray, groups: np.ndarray, known: np.ndarray
+) -> tuple[float, float, float]:
+    """Mean reduction of the squared error with a t interval over the left-out groups."""
     savings = np.array([(before - after)[known & (groups == label)].mean() for label in np.unique(groups[known])])
     half = stats.t.ppf(0.975, len(savings) - 1) * savings.std(ddof=1) / np.sqrt(len(savings))
     return float(savings.mean()), float(savings.mean() - half), float(savings.mean() + half)

@@ -1,4 +1,4 @@
-"""Features of a mixture as an evaluation language sees it: its own amount, amounts of similar languages, the total."""
+"""Features of a mixture for an evaluation language: its own amount, amounts of similar languages, the total."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ from crosslift.languages.similarity import KINDS, similarity
 from crosslift.transfer.model.observations import Amounts
 
 FEATURES = ("own", *KINDS, "total")
+"""Names of the features; KINDS are the kinds of similarity between languages."""
 
 
 FEATURES_WITHOUT_SIMILARITY = ("own", "total")
-"""The features without similarity: what similarity adds is the difference to these."""
+"""The features of the ablation without similarity."""
 
 
 AMOUNT_UNIT = 100.0
-"""Amounts enter as log(1 + amount / UNIT): the first hundred items count about as much as each later doubling."""
+"""Amounts enter as log(1 + amount / AMOUNT_UNIT): the first AMOUNT_UNIT items have the effect of one later doubling."""
 
 
 def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = FEATURES) -> np.ndarray:
-    """What a mixture offers each language, shape (languages, features).
+    """Features of a mixture for each evaluation language.
+
+    Args:
+        amounts: training language -> amount.
+        languages: tags of the evaluation languages.
+        names: the features to compute.
+
+    Returns:
+        Shape (languages, features), log(1 + amount / AMOUNT_UNIT).
 
     Raises:
-        UnknownName: a language that nothing is known of.
+        UnknownName: a language that is not in the table of language facts.
     """
     trained = [tag for tag, amount in amounts.items() if amount > 0]
     given = np.array([amounts[tag] for tag in trained], dtype=float)

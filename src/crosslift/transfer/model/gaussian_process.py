@@ -1,27 +1,28 @@
-"""Predict a score from what was trained on: amounts in the language itself and in languages like it.
+"""A Gaussian process that predicts scores from the amounts of training data per language.
 
-A Gaussian process over cells (model x mixture x language) whose covariance is a sum of parts, each with a variance that
-the data choose by marginal likelihood:
+The process is over cells (model x mixture x language). Its covariance is a sum of kernels, each with a variance that is
+estimated by maximising the marginal likelihood with a prior:
 
-    level(model, language)      how good a model is in a language whatever it is trained on; part of it by its relatives
-                                and by its resource class (Joshi et al. 2020)
-    size, fertility             the log of a model's parameters; tokens per item of a language under a model's tokenizer
-    response                    to the amounts, shared by all models and languages
-    response(model), (language), (size)     and how models and languages differ in it
-    mixture                     what a mixture does to all languages and models that its features do not tell
-    run                         what happens to all languages of one run alike: seed, order
-    noise                       what is left: items, and all that the features do not tell
+    level(model, language)      score level of a model in a language, independent of the mixture; partly shared between
+                                similar languages and by resource class (Joshi et al. 2020)
+    size, fertility             log of the model's parameters; tokens per item of a language under a model's tokenizer
+    response                    response to the amounts, shared by all models and languages
+    response(model), (language), (size)     differences of the response between models and languages
+    mixture                     effect of a mixture on all languages and models that its features do not explain
+    run                         effect of a run on all its languages: training seed, data order
+    noise                       residual: items, and everything that the features do not explain
 
-A response is linear in few features of the mixture as a language sees it: the log of its own amount, of the amounts
-of others weighted by genetic, syntactic and script similarity, and of the total; all are 0 where nothing was trained
-on. A linear response with a normal prior is a kernel (C. E. Rasmussen and C. K. I. Williams 2006, Gaussian Processes
-for Machine Learning, chapters 2 and 5), so predictions come with an uncertainty that grows where nothing was tried.
+A response is linear in a few features of the mixture: the log of the language's own amount, of the amounts of other
+languages weighted by genetic, syntactic and script similarity, and of the total amount. All are 0 for the base model. A
+linear response with a normal prior on its coefficients is a kernel (C. E. Rasmussen and C. K. I. Williams 2006,
+Gaussian Processes for Machine Learning, chapters 2 and 5), so that predictions have a variance, which grows with the
+distance from the observed mixtures.
 
-Prior variances (PRIOR_LOG_VARIANCES) come from a finished study, so that the model can propose runs from no or one
-observed run on; with many runs the data dominate.
+The prior on the variances (PRIOR_LOG_VARIANCES) comes from a finished study, so that the model can propose runs without
+any or with few observations; with many runs the data dominate.
 
-Whether such a model may be believed is tested by leaving out whole mixtures or whole languages, never random rows:
-rows of one run share its fate, and a random split lets a model read the answer off its neighbours.
+The model is validated on whole left-out mixtures or languages (`cross_validation`) and not on random rows, because rows
+of one run are correlated.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ from crosslift.transfer.model.kernels import (
     _all_features,
     _covariance,
     _fertility,
-    _parts,
-    _Rows,
-    _rows,
+    _kernel_inputs,
+    _kernel_matrices,
+    _KernelInputs,
     _sizes,
 )
 from crosslift.transfer.model.observations import Amounts, Observations
@@ -49,25 +50,38 @@ from crosslift.transfer.model.observations import Amounts, Observations
 
 @dataclass(frozen=True, kw_only=True)
 class TransferModel:
-    """A fitted model."""
+    """A transfer model fitted to observed cells."""
 
     observed: Observations
     features: tuple[str, ...]
+    """Names of the features, see `features.FEATURES`."""
     centre: float
+    """Mean of the observed scores; scores are standardised with it."""
     scale: float
-    usual: np.ndarray
-    """Means of the features over the observed cells: responses are told from there, so that they differ from levels."""
-    log_variances: np.ndarray  # (parts + 1,), the last is the noise's; of standardised values
+    """Standard deviation of the observed scores; scores are standardised with it."""
+    feature_means: np.ndarray
+    """Means of the features over the observed cells, shape (features,). Features are centred, so that responses and
+    levels are not confounded."""
+    log_variances: np.ndarray
+    """Log variances of the kernels in the order of COMPONENTS, then of the noise, for standardised scores; shape
+    (kernels + 1,)."""
     log_likelihood: float
+    """Log marginal likelihood plus log prior of the variances, up to a constant."""
 
     def predict(
         self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Expected scores and their covariance for new runs, without the noise of items.
+        """Posterior mean and covariance of scores for new runs, without item noise.
+
+        Args:
+            mixtures: amounts per language of each new run.
+            model: name of the model.
+            languages: tags of the evaluation languages.
 
         Returns:
-            mean (mixtures * languages,) with languages fastest, covariance of the same size; in the unit of the scores.
-            The runs' own noise is not in the covariance: it is about the mean over runs of the mixture.
+            Mean, shape (mixtures * languages,) with languages as the fastest index, in the unit of the scores; and its
+            covariance, in the squared unit. The covariance excludes the effect of a single run: it is for the mean over
+            runs of a mixture.
         """
         new = self._new(mixtures, model, languages)
         across = self._between(new, self._rows)
@@ -75,15 +89,19 @@ class TransferModel:
         covariance = self._between(new, new) - half.T @ half
         return self.centre + self.scale * (across @ self._weights), self.scale**2 * covariance
 
-    def expected(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
-        """The means of `predict` alone, (mixtures, languages): what a search asks for."""
+    def predict_mean(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
+        """Posterior means as in `predict`, without the covariance.
+
+        Returns:
+            Shape (mixtures, languages), in the unit of the scores.
+        """
         across = self._between(self._new(mixtures, model, languages), self._rows)
         return np.asarray(self.centre + self.scale * (across @ self._weights)).reshape(len(mixtures), len(languages))
 
-    def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _Rows:
+    def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _KernelInputs:
         rows = [features_of(amounts, languages, self.features) for amounts in mixtures]
-        return _Rows(
-            features=np.concatenate(rows) - self.usual,
+        return _KernelInputs(
+            features=np.concatenate(rows) - self.feature_means,
             models=np.repeat(model, len(mixtures) * len(languages)),
             languages=np.tile(np.asarray(languages), len(mixtures)),
             mixtures=np.repeat(
@@ -96,36 +114,41 @@ class TransferModel:
             ),
         )
 
-    def _between(self, one: _Rows, other: _Rows) -> np.ndarray:
-        """Covariance without runs' own effects and noise."""
+    def _between(self, one: _KernelInputs, other: _KernelInputs) -> np.ndarray:
+        """Covariance without run effects and noise."""
         total: np.ndarray = np.zeros((len(one.models), len(other.models)))
-        for value, part in zip(np.exp(self.log_variances[:-2]), _parts(one, other)[:-1], strict=True):
+        for value, part in zip(np.exp(self.log_variances[:-2]), _kernel_matrices(one, other)[:-1], strict=True):
             total += value * part
         return total
 
     def _label(self, number: int, amounts: Amounts) -> str:
-        """The observed mixture with these amounts, whose own effect is then known, or a new one."""
+        """The label of the observed mixture with these amounts, whose effect is then known, or a new label."""
         key = _key(amounts)
         return next((name for name, known in self.observed.amounts.items() if _key(known) == key), f"new {number}")
 
     @cached_property
-    def _rows(self) -> _Rows:
-        return _rows(self.observed, self.features, self.usual)
+    def _rows(self) -> _KernelInputs:
+        return _kernel_inputs(self.observed, self.features, self.feature_means)
 
     @cached_property
     def _lower(self) -> np.ndarray:
-        return np.asarray(linalg.cholesky(_covariance(_parts(self._rows, self._rows), self.log_variances), lower=True))
+        return np.asarray(
+            linalg.cholesky(_covariance(_kernel_matrices(self._rows, self._rows), self.log_variances), lower=True)
+        )
 
     @cached_property
     def _weights(self) -> np.ndarray:
         y = (self.observed.values - self.centre) / self.scale
         return np.asarray(linalg.cho_solve((self._lower, True), y))
 
-    def without(self, left_out: np.ndarray) -> np.ndarray:
-        """Predictions of rows from all others, at this fit's variances: K_aa^-1 from the blocks of K^-1.
+    def predict_left_out(self, left_out: np.ndarray) -> np.ndarray:
+        """Leave-group-out predictions with this fit's variances, from blocks of the inverse covariance K^-1.
 
         Args:
-            left_out: (n,), a label per row; rows of one label are predicted together.
+            left_out: label of the group of each row, shape (n,); the rows of a group are predicted from all other rows.
+
+        Returns:
+            Predictions, shape (n,), in the unit of the scores.
         """
         inverse = linalg.cho_solve((self._lower, True), np.eye(len(self.observed.values)))
         weighted = self._weights
@@ -136,8 +159,8 @@ class TransferModel:
             predicted[rows] = y[rows] - np.linalg.solve(inverse[np.ix_(rows, rows)], weighted[rows])
         return np.asarray(self.centre + self.scale * predicted)
 
-    def in_words(self) -> dict[str, float]:
-        """Standard deviation that each part of the model explains, in the unit of the scores."""
+    def component_deviations(self) -> dict[str, float]:
+        """Standard deviation of each kernel and of the noise, in the unit of the scores."""
         return {
             name: float(self.scale * np.exp(value / 2))
             for name, value in zip((*COMPONENTS, "noise"), self.log_variances, strict=True)
@@ -149,40 +172,43 @@ def _key(amounts: Amounts) -> tuple[tuple[str, int], ...]:
 
 
 MIN_LOG_VARIANCE = -14.0
-"""Of a log variance: a part that is this small is not there."""
+"""Lower bound of a log variance, at which a kernel has no effect."""
 PRIOR_LOG_VARIANCES = np.array([-4.0, -3.2, -3.5, -4.8, -2.0, -2.0, 1.2, -3.4, -0.7, -2.0, -3.6, -5.9, -2.2])
-"""Log variances that are expected before anything is seen, of PARTS and noise, for scores about 0 and of size 1: means
-over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2 for sizes and fertility."""
+"""Prior means of the log variances of COMPONENTS and noise, for standardised scores: means over three tasks of
+`references/post-trainers-guide` (tools/typical_variances.py); -2 for size and fertility."""
 PRIOR_PRECISION = 0.2
-"""Of that expectation: a standard deviation is held to be within a factor of three either way."""
+"""Prior precision of a log variance; a standard deviation is within about a factor of three of its prior mean."""
 PRIOR_SCALE = 0.15
-"""Standard deviation of scores over cells, where there are none."""
+"""Standard deviation of scores over cells if there are no observations."""
 MIN_SCALE = 0.03
+"""Smallest standard deviation used for standardising scores."""
 
 
 def fit_transfer_model(
     observed: Observations,
     *,
     features: tuple[str, ...] = FEATURES,
-    typical: np.ndarray = PRIOR_LOG_VARIANCES,
-    precision: float = PRIOR_PRECISION,
-    start: np.ndarray | None = None,
-    max_steps: int = 60,
+    prior_log_variances: np.ndarray = PRIOR_LOG_VARIANCES,
+    prior_precision: float = PRIOR_PRECISION,
+    initial_log_variances: np.ndarray | None = None,
+    max_iterations: int = 60,
 ) -> TransferModel:
-    """Choose the variances by marginal likelihood and what is typical.
+    """Fit the variances by maximum a posteriori estimation: marginal likelihood times a log-normal prior.
 
     Args:
-        observed: any number of cells; without any, what is typical is all that is known.
-        typical: log variances that are expected.
-        precision: of them.
-        start: log variances to begin with, of an earlier fit.
+        observed: any number of cells; without cells the variances are those of the prior.
+        features: names of the features.
+        prior_log_variances: prior means of the log variances, shape (kernels + 1,).
+        prior_precision: prior precision of each log variance.
+        initial_log_variances: start of the optimisation, e.g. from an earlier fit; by default the prior means.
+        max_iterations: of the optimiser (L-BFGS-B).
     """
     num = len(observed.values)
     centre = float(observed.values.mean()) if num else 0.5
     scale = max(float(observed.values.std()), MIN_SCALE) if num else PRIOR_SCALE
-    usual = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
-    rows = _rows(observed, features, usual)
-    parts = _parts(rows, rows)
+    feature_means = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
+    rows = _kernel_inputs(observed, features, feature_means)
+    parts = _kernel_matrices(rows, rows)
     y = (observed.values - centre) / scale
 
     def loss(log_variances: np.ndarray) -> tuple[float, np.ndarray]:
@@ -194,24 +220,24 @@ def fit_transfer_model(
         slope = [0.5 * np.exp(v) * (float((inverse * part).sum()) - float(weights @ part @ weights))
                  for v, part in zip(log_variances[:-1], parts, strict=True)]  # fmt: skip
         slope.append(0.5 * np.exp(log_variances[-1]) * (float(np.trace(inverse)) - float(weights @ weights)))
-        away = precision * (log_variances - typical)
-        return value + 0.5 * float(away @ (log_variances - typical)), np.array(slope) + away
+        away = prior_precision * (log_variances - prior_log_variances)
+        return value + 0.5 * float(away @ (log_variances - prior_log_variances)), np.array(slope) + away
 
-    begin = typical if start is None else start
+    begin = prior_log_variances if initial_log_variances is None else initial_log_variances
     found = optimize.minimize(
         loss,
         begin,
         jac=True,
         method="L-BFGS-B",
         bounds=[(MIN_LOG_VARIANCE, 4.0)] * len(begin),
-        options={"maxiter": max_steps},
+        options={"maxiter": max_iterations},
     )
     return TransferModel(
         observed=observed,
         features=features,
         centre=centre,
         scale=scale,
-        usual=usual,
+        feature_means=feature_means,
         log_variances=np.asarray(found.x),
         log_likelihood=-float(found.fun),
     )

@@ -1,4 +1,4 @@
-"""The covariance of the transfer model: a sum of kernels, one per part."""
+"""Covariance of the transfer model: a sum of kernels, one per component."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ COMPONENTS = (
     "mixture",
     "run",
 )
+"""Names of the kernels, see `gaussian_process`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rows:
+class _KernelInputs:
     features: np.ndarray
     models: np.ndarray
     languages: np.ndarray
@@ -39,9 +40,9 @@ class _Rows:
     fertility: np.ndarray
 
 
-def _rows(observed: Observations, names: tuple[str, ...], usual: np.ndarray) -> _Rows:
-    return _Rows(
-        features=_all_features(observed, names) - usual,
+def _kernel_inputs(observed: Observations, names: tuple[str, ...], feature_means: np.ndarray) -> _KernelInputs:
+    return _KernelInputs(
+        features=_all_features(observed, names) - feature_means,
         models=observed.models,
         languages=observed.languages,
         mixtures=observed.mixtures,
@@ -52,7 +53,7 @@ def _rows(observed: Observations, names: tuple[str, ...], usual: np.ndarray) -> 
 
 
 def _sizes(observed: Observations, models: np.ndarray) -> np.ndarray:
-    """About 0 and of size 1 over the observed models; 0 where nothing is known."""
+    """Standardised log sizes; 0 if the size is unknown."""
     return _standard(observed.sizes, [str(model) for model in models])
 
 
@@ -76,8 +77,8 @@ def _all_features(observed: Observations, names: Sequence[str]) -> np.ndarray:
     return np.reshape(found, (len(found), len(names)))
 
 
-def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
-    """The covariance of each part with variance 1, in the order of PARTS; similar languages have similar levels."""
+def _kernel_matrices(one: _KernelInputs, other: _KernelInputs) -> list[np.ndarray]:
+    """Kernel matrices with variance 1, in the order of COMPONENTS. Half of `language` is shared by similarity."""
     tags, others = sorted(set(one.languages)), sorted(set(other.languages))
     alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))
     language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
@@ -102,7 +103,7 @@ def _parts(one: _Rows, other: _Rows) -> list[np.ndarray]:
 
 
 def _resource(languages: np.ndarray) -> np.ndarray:
-    """The class of each row's language, 0 to 5, about 0 and of size 1."""
+    """Standardised resource class (0 to 5) of each row's language."""
     return np.array([(facts(tag).resource_class - 2.5) / 2 for tag in languages.tolist()], dtype=float)
 
 

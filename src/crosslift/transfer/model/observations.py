@@ -1,4 +1,4 @@
-"""Tables of results as what the transfer model is fitted to."""
+"""Results as input of the transfer model."""
 
 from __future__ import annotations
 
@@ -12,27 +12,36 @@ import polars as pl
 from crosslift.errors import TransferError
 
 Amounts = Mapping[str, float]
-"""Language -> how much of it a mixture holds, in items or tokens; the same unit in all mixtures."""
+"""Training language -> amount, in items or tokens; all mixtures must use the same unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observations:
-    """Cells of one task and metric: one row per run x evaluation language."""
+    """Cells of one task and metric, one row per run x evaluation language."""
 
-    values: np.ndarray  # (n,)
-    runs: np.ndarray  # (n,), any labels
-    models: np.ndarray  # (n,)
-    languages: np.ndarray  # (n,), tags
-    mixtures: np.ndarray  # (n,), labels; equal labels have equal amounts
+    values: np.ndarray
+    """Scores, shape (n,)."""
+    runs: np.ndarray
+    """Labels of the runs, shape (n,)."""
+    models: np.ndarray
+    """Names of the models, shape (n,)."""
+    languages: np.ndarray
+    """Tags of the evaluation languages, shape (n,)."""
+    mixtures: np.ndarray
+    """Labels of the mixtures, shape (n,); equal labels have equal amounts."""
     amounts: Mapping[str, Amounts]
-    """Mixture -> its amounts."""
+    """Label of a mixture -> its amounts."""
     sizes: Mapping[str, float] = field(default_factory=dict)
-    """Model -> log10 of its parameters, where known."""
+    """Model -> log10 of its number of parameters, where known."""
     fertility: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """(model, language) -> log of tokens per item, where known."""
 
     def take(self, rows: np.ndarray) -> Observations:
-        """Some of the rows."""
+        """The observations of some rows.
+
+        Args:
+            rows: positions or a mask, shape (rows,).
+        """
         return Observations(
             values=self.values[rows],
             runs=self.runs[rows],
@@ -46,23 +55,23 @@ class Observations:
 
 
 def observations_of(cells: pl.DataFrame) -> Observations:
-    """Cells of one task and metric.
+    """Build observations from cells of one task and metric.
 
     Args:
-        cells: run, model, language, value, and of their runs `languages` and `amounts`, aligned with each other.
-            Runs of equal amounts are runs of one mixture, whatever it is called. `num_parameters` and `num_tokens`
-            (aligned with `amounts`, where these are items) are used where they are there.
+        cells: columns run, model, language, value, `languages` and `amounts` (of the run, aligned with each other),
+            optionally `num_parameters` and `num_tokens` (aligned with `amounts`, which are then items). Runs with equal
+            amounts have the same mixture, whatever its name.
 
     Raises:
-        TransferError: amounts are unknown, or languages and amounts are not as many.
+        TransferError: amounts are missing, or a run has unequal numbers of languages and amounts.
     """
     if cells["amounts"].null_count():
-        raise TransferError("it is not known how much of each language the runs were trained on.")
+        raise TransferError("the amounts of the training languages are unknown for some runs.")
     labels: dict[tuple[tuple[str, int], ...], str] = {}
     mixtures = []
     for row in cells.select("languages", "amounts").iter_rows(named=True):
         if len(row["languages"]) != len(row["amounts"]):
-            raise TransferError("languages and amounts of a run are not as many.")
+            raise TransferError("a run has unequal numbers of languages and amounts.")
         key = tuple(sorted(zip(row["languages"], row["amounts"], strict=True)))
         mixtures.append(labels.setdefault(key, f"mixture {len(labels)}"))
     return Observations(
@@ -78,7 +87,7 @@ def observations_of(cells: pl.DataFrame) -> Observations:
 
 
 def log_sizes(cells: pl.DataFrame) -> dict[str, float]:
-    """Model -> log10 of its parameters; empty where they are not known."""
+    """Model -> log10 of its number of parameters; models of unknown size are omitted."""
     if "num_parameters" not in cells.columns:
         return {}
     known = cells.filter(pl.col("num_parameters") > 0).unique("model")
@@ -86,7 +95,7 @@ def log_sizes(cells: pl.DataFrame) -> dict[str, float]:
 
 
 def _fertility(cells: pl.DataFrame) -> dict[tuple[str, str], float]:
-    """Tokens per item, over all runs of a model."""
+    """Log of tokens per item, over all runs of a model."""
     if "num_tokens" not in cells.columns:
         return {}
     runs = cells.unique("run").filter(pl.col("num_tokens").list.len() == pl.col("amounts").list.len())

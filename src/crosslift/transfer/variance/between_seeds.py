@@ -1,4 +1,4 @@
-"""How much a run differs from itself: conditions that were trained with several seeds."""
+"""Run-to-run standard deviations from conditions with several training seeds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.estimates.conditions import Resampled, conditions
+from crosslift.transfer.estimates.conditions import ResampledPanel, conditions
 from crosslift.transfer.estimates.panel import panels
 
 NUM_RESAMPLES = 200
@@ -16,17 +16,22 @@ NUM_RESAMPLES = 200
 def between_seed_deviations(
     scores: pl.DataFrame, runs: pl.DataFrame, primary_metrics: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Standard deviation between runs that differ in the training seed alone, pooled over conditions of all models.
+    """Standard deviation between runs that differ only in the training seed, pooled over the conditions of all models.
+
+    Args:
+        scores: columns as in `crosslift.scores.SCORES`.
+        runs: columns as in `crosslift.scores.RUNS`.
+        primary_metrics: task -> primary metric.
 
     Returns:
-        evaluation, language ("all": the mean over languages), raw, net (without what item x run noise explains), df
-        (runs minus conditions), num_conditions; in the unit of the scores. Empty where no condition has two seeds.
+        evaluation, language ("all": the mean over languages), raw (observed), net (without item x run noise), df (runs
+        minus conditions), num_conditions; deviations in the unit of the scores. Empty if no condition has two seeds.
     """
     wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
     primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
     rows = []
     for panel in panels(primary, runs):
-        resampled = Resampled(
+        resampled = ResampledPanel(
             panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=NUM_RESAMPLES, seed=0
         )
         models = list(resampled.run_means)
@@ -45,8 +50,8 @@ def between_seed_deviations(
                 {
                     "evaluation": panel.evaluation,
                     "language": label,
-                    "raw": float(np.sqrt(sum(one.raw * one.df for one in found) / df)),
-                    "net": float(np.sqrt(sum(one.net * one.df for one in found) / df)),
+                    "raw": float(np.sqrt(sum(one.observed_variance * one.df for one in found) / df)),
+                    "net": float(np.sqrt(sum(one.component_variance * one.df for one in found) / df)),
                     "df": df,
                     "num_conditions": num_conditions,
                 }

@@ -1,9 +1,10 @@
-"""A linear model with crossed random effects: y = X b + sum_k Z_k u_k + e, u_k ~ N(0, s_k^2), e ~ N(0, s^2).
+"""Linear mixed models with crossed random effects: y = X b + sum_k Z_k u_k + e, u_k ~ N(0, s_k^2), e ~ N(0, s^2).
 
-Items, languages, runs and seeds are crossed: every item is met by every run in every language, so none is nested in
-another. The restricted likelihood is profiled over everything but the ratios s_k / s and maximised over those, by
-penalised least squares (D. Bates, M. Maechler, B. Bolker and S. Walker 2015, Journal of Statistical Software 67(1),
-equations 34 to 42). Only cross products of the design enter, so that the cost of a step does not grow with the rows.
+Items, languages and runs are crossed, not nested: every run answers every item in every language. The restricted
+likelihood is profiled over all parameters except the ratios s_k / s, and maximised over these by penalised least
+squares (D. Bates, M. Maechler, B. Bolker and S. Walker 2015, Journal of Statistical Software 67(1), equations 34 to
+42). Only cross products of the design matrices are needed, so the cost of an iteration does not depend on the number of
+rows.
 """
 
 from __future__ import annotations
@@ -16,57 +17,62 @@ from scipy import linalg, optimize
 
 from crosslift.errors import TransferError
 
-MAX_REFINED = 4
-"""Random effects up to which the maximum is found to eight digits."""
+MAX_EFFECTS_REFINED = 4
+"""Largest number of random effects for which a simplex search refines the maximum to eight digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MixedModelFit:
-    """A fit by restricted maximum likelihood."""
+    """A mixed model fitted by restricted maximum likelihood."""
 
-    coefficients: np.ndarray  # (p,)
-    covariance: np.ndarray  # (p, p), of the coefficients
-    deviations: dict[str, float]
+    coefficients: np.ndarray
+    """Fixed effects, shape (p,)."""
+    coefficient_covariance: np.ndarray
+    """Covariance of the fixed effects, shape (p, p)."""
+    standard_deviations: dict[str, float]
     """Standard deviation of each random effect, in the unit of y."""
-    residual: float
-    """Standard deviation of what is left."""
-    effects: dict[str, np.ndarray]
-    """Predicted random effects (BLUPs), one per level."""
+    residual_sd: float
+    """Residual standard deviation, in the unit of y."""
+    random_effects: dict[str, np.ndarray]
+    """Best linear unbiased predictions (BLUPs) of the random effects, one per level."""
     log_likelihood: float
-    """Restricted."""
+    """Restricted log-likelihood."""
 
     @property
     def standard_errors(self) -> np.ndarray:
-        return np.sqrt(np.diag(self.covariance))
+        """Standard errors of the fixed effects, shape (p,)."""
+        return np.sqrt(np.diag(self.coefficient_covariance))
 
     @property
-    def shares(self) -> dict[str, float]:
-        """Of each random effect and the residual in the variance that the fixed effects leave."""
-        parts = {name: deviation**2 for name, deviation in self.deviations.items()} | {"residual": self.residual**2}
+    def variance_shares(self) -> dict[str, float]:
+        """Share of each random effect and of the residual in the variance not explained by the fixed effects."""
+        parts = {name: deviation**2 for name, deviation in self.standard_deviations.items()} | {
+            "residual": self.residual_sd**2
+        }
         total = sum(parts.values())
         return {name: part / total for name, part in parts.items()}
 
 
 def fit_mixed_model(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray]) -> MixedModelFit:
-    """Fit by restricted maximum likelihood.
+    """Fit a mixed model by restricted maximum likelihood.
 
     Args:
-        y: (n,).
-        design: (n, p), with a column of ones where an intercept is wanted.
-        groups: random effect -> level of each row, whole numbers from 0, (n,).
+        y: response, shape (n,).
+        design: fixed-effects design matrix, shape (n, p); include a column of ones for an intercept.
+        groups: random effect -> level of each row, integers from 0, shape (n,).
 
     Raises:
-        TransferError: fewer rows than coefficients, columns that depend on each other, or a random effect with a
-            single level or a level per row.
+        TransferError: fewer rows than coefficients, linearly dependent columns, or a random effect with a single level
+            or with one level per row.
     """
     y, design = np.asarray(y, dtype=float), np.asarray(design, dtype=float)
     num_rows, num_fixed = design.shape
     if num_rows <= num_fixed or np.linalg.matrix_rank(design) < num_fixed:
-        raise TransferError(f"{num_fixed} fixed effects cannot be told apart by {num_rows} rows. Leave some out.")
+        raise TransferError(f"{num_fixed} fixed effects are not identifiable from {num_rows} rows. Remove some.")
     sizes = {name: int(codes.max()) + 1 for name, codes in groups.items()}
     for name, size in sizes.items():
         if size < 2 or size >= num_rows:
-            raise TransferError(f"the random effect '{name}' has {size} levels in {num_rows} rows. Leave it out.")
+            raise TransferError(f"the random effect '{name}' has {size} levels in {num_rows} rows. Remove it.")
     cross = _cross_products(y, design, groups, sizes)
     levels = np.repeat(np.arange(len(sizes)), list(sizes.values()))
     ratios = _best_ratios(cross, levels, len(sizes), num_rows, num_fixed)
@@ -74,7 +80,7 @@ def fit_mixed_model(y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.n
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cross:
+class _CrossProducts:
     zz: np.ndarray
     zx: np.ndarray
     zy: np.ndarray
@@ -85,7 +91,7 @@ class _Cross:
 
 def _cross_products(
     y: np.ndarray, design: np.ndarray, groups: Mapping[str, np.ndarray], sizes: Mapping[str, int]
-) -> _Cross:
+) -> _CrossProducts:
     names = list(sizes)
     zx = [np.stack([np.bincount(groups[n], column, sizes[n]) for column in design.T], axis=1) for n in names]
     zy = [np.bincount(groups[n], y, sizes[n]) for n in names]
@@ -96,7 +102,7 @@ def _cross_products(
         ]
         for a in names
     ]
-    return _Cross(
+    return _CrossProducts(
         zz=np.block(blocks).astype(float) if names else np.zeros((0, 0)),
         zx=np.concatenate(zx) if names else np.zeros((0, design.shape[1])),
         zy=np.concatenate(zy) if names else np.zeros(0),
@@ -106,7 +112,9 @@ def _cross_products(
     )
 
 
-def _best_ratios(cross: _Cross, levels: np.ndarray, num_effects: int, num_rows: int, num_fixed: int) -> np.ndarray:
+def _best_ratios(
+    cross: _CrossProducts, levels: np.ndarray, num_effects: int, num_rows: int, num_fixed: int
+) -> np.ndarray:
     def deviance(ratios: np.ndarray) -> float:
         return _deviance(cross, ratios[levels], num_rows, num_fixed)[0]
 
@@ -118,22 +126,22 @@ def _best_ratios(cross: _Cross, levels: np.ndarray, num_effects: int, num_rows: 
         options = {"ftol": 1e-13, "maxiter": 200}
         found = optimize.minimize(deviance, start, method="L-BFGS-B", bounds=bounds, options=options)
         if (
-            num_effects <= MAX_REFINED
-        ):  # the simplex search sees what finite differences do not, but not in many dimensions
+            num_effects <= MAX_EFFECTS_REFINED
+        ):  # a simplex search is more precise than finite differences, but fails in many dimensions
             options = {"xatol": 1e-8, "fatol": 1e-10}
             found = optimize.minimize(deviance, found.x, method="Nelder-Mead", bounds=bounds, options=options)
         if best is None or found.fun < best.fun:
             best = found
-        if num_effects > MAX_REFINED:
+        if num_effects > MAX_EFFECTS_REFINED:
             break
     assert best is not None
     return np.asarray(best.x)
 
 
 def _deviance(
-    cross: _Cross, scale: np.ndarray, num_rows: int, num_fixed: int
+    cross: _CrossProducts, scale: np.ndarray, num_rows: int, num_fixed: int
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
-    """Minus twice the profiled restricted log-likelihood, and the factors that give the solution."""
+    """Minus twice the profiled restricted log-likelihood, and the Cholesky factors that give the solution."""
     lower = linalg.cholesky(scale[:, None] * cross.zz * scale + np.eye(len(scale)), lower=True)
     rzx = linalg.solve_triangular(lower, scale[:, None] * cross.zx, lower=True)
     cu = linalg.solve_triangular(lower, scale * cross.zy, lower=True)
@@ -145,7 +153,7 @@ def _deviance(
     return logs + free * (1 + np.log(2 * np.pi * squares / free)), lower, rzx, rx, cb, squares
 
 
-def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> MixedModelFit:
+def _solution(cross: _CrossProducts, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> MixedModelFit:
     num_fixed = len(cross.xy)
     scale = np.repeat(ratios, list(sizes.values()))
     deviance, lower, _, rx, cb, squares = _deviance(cross, scale, num_rows, num_fixed)
@@ -157,14 +165,14 @@ def _solution(cross: _Cross, sizes: Mapping[str, int], ratios: np.ndarray, num_r
     effects = np.split(scale * spherical, np.cumsum(list(sizes.values()))[:-1]) if sizes else []
     return MixedModelFit(
         coefficients=coefficients,
-        covariance=variance * inverse.T @ inverse,
-        deviations={name: float(ratio * np.sqrt(variance)) for name, ratio in zip(sizes, ratios, strict=True)},
-        residual=float(np.sqrt(variance)),
-        effects=dict(zip(sizes, effects, strict=True)),
+        coefficient_covariance=variance * inverse.T @ inverse,
+        standard_deviations={name: float(ratio * np.sqrt(variance)) for name, ratio in zip(sizes, ratios, strict=True)},
+        residual_sd=float(np.sqrt(variance)),
+        random_effects=dict(zip(sizes, effects, strict=True)),
         log_likelihood=-deviance / 2,
     )
 
 
 def level_codes(values: object) -> np.ndarray:
-    """Levels as whole numbers from 0, in sorted order."""
+    """Encode levels as integers from 0, in sorted order; shape (n,)."""
     return np.asarray(np.unique(np.asarray(values), return_inverse=True)[1])

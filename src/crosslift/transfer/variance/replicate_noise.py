@@ -1,4 +1,4 @@
-"""Results of which only means are known: what replicates say about them."""
+"""Run-to-run noise of results that are published as means only, from replicates and dose-response curves."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from scipy import stats
 
 
 def replicate_intervals(cells: pl.DataFrame, by: Sequence[str], *, level: float = 0.95) -> pl.DataFrame:
-    """Mean over runs of one condition with the t interval that most papers print.
+    """Mean over the runs of a condition with a t interval.
 
-    sd with n - 1; interval mean -+ t(n - 1) sd / sqrt(n). It holds for the mean over further runs on the same items.
+    mean -+ t(n - 1) sd / sqrt(n), where sd has n - 1 degrees of freedom. The interval is for the mean over further runs
+    on the same items.
 
     Args:
-        cells: with `run`, `value` and the columns `by`.
+        cells: columns `run`, `value` and `by`.
+        by: columns that identify a condition.
+        level: coverage, e.g. 0.95.
 
     Returns:
-        by, mean, sd, num_runs, low, high; sd and interval null for a single run.
+        by, mean, sd, num_runs, low, high, in the unit of `value`; sd and limits are null for a single run.
     """
     table = cells.group_by(*by, maintain_order=True).agg(
         mean=pl.col("value").mean(), sd=pl.col("value").std(ddof=1), num_runs=pl.len()
@@ -34,25 +37,39 @@ def replicate_intervals(cells: pl.DataFrame, by: Sequence[str], *, level: float 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseVariance:
-    """Variance of one number between runs that differ by nothing that was meant to differ."""
+    """Variance of a statistic between runs of the same configuration."""
 
     variance: float
+    """In the squared unit of the statistic."""
     df: float
+    """Degrees of freedom."""
     source: str
-    """How it was found, in words."""
+    """What the variance was estimated from."""
 
     @property
-    def deviation(self) -> float:
+    def standard_deviation(self) -> float:
+        """Square root of the variance."""
         return float(np.sqrt(self.variance))
 
     def draws(self, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        """Noise with the uncertainty of its own size: one variance per row, s^2 df / chi^2(df), and normal draws."""
+        """Draw run-to-run noise, including the uncertainty of its variance.
+
+        Each row has one variance, drawn from s^2 df / chi^2(df), and normal draws with this variance.
+
+        Args:
+            shape: of the result; the first axis is the rows.
+            generator: source of the random numbers.
+        """
         scale = np.sqrt(self.variance * self.df / generator.chisquare(self.df, size=(shape[0], 1)))
         return np.asarray(scale * generator.standard_normal(shape))
 
 
 def noise_from_replicates(groups: Sequence[np.ndarray]) -> NoiseVariance | None:
-    """Pooled over groups of runs of one configuration; None where no group has two."""
+    """Pooled variance within groups of replicates; None if no group has two runs.
+
+    Args:
+        groups: values of the runs of one configuration each, shape (runs,).
+    """
     many = [np.asarray(group, dtype=float) for group in groups if len(group) > 1]
     if not many:
         return None
@@ -62,12 +79,18 @@ def noise_from_replicates(groups: Sequence[np.ndarray]) -> NoiseVariance | None:
 
 
 def noise_from_curves(curves: Sequence[np.ndarray]) -> NoiseVariance | None:
-    """From the roughness of dose curves: a smooth curve has small second differences, noise has large ones.
+    """Estimate the noise variance from second differences of dose-response curves.
 
-    sum (y[i-1] - 2 y[i] + y[i+1])^2 / (6 (n - 2)) over curves of n points (after J. von Neumann 1941, Annals of
-    Mathematical Statistics 12, 367-395, with second differences, which a straight line does not disturb). A curve that
-    truly bends makes it too large, so intervals err on the long side. Neighbouring differences share points: two
-    thirds of them count as degrees of freedom. None for curves of fewer than four points.
+    sum (y[i-1] - 2 y[i] + y[i+1])^2 / (6 (n - 2)) over curves of n points, after J. von Neumann (1941), Annals of
+    Mathematical Statistics 12, 367-395, with second differences, which a linear trend does not affect. Curvature biases
+    the estimate upwards, so that intervals are conservative. Adjacent differences overlap; two thirds of their number
+    count as degrees of freedom.
+
+    Args:
+        curves: scores in the order of the doses, shape (doses,) each.
+
+    Returns:
+        None if all curves have fewer than four points.
     """
     differences = [np.diff(np.asarray(curve, dtype=float), 2) for curve in curves if len(curve) >= 4]
     if not differences:
@@ -80,7 +103,7 @@ def noise_from_curves(curves: Sequence[np.ndarray]) -> NoiseVariance | None:
 
 
 def pool_noise(*parts: NoiseVariance | None) -> NoiseVariance | None:
-    """Estimates of the same variance together, weighted by their degrees of freedom."""
+    """Pool estimates of the same variance, weighted by degrees of freedom; None if there is none."""
     known = [part for part in parts if part is not None]
     if not known:
         return None
