@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crosslift.chat import load_tokenizer
-from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
+from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
 
@@ -49,7 +49,7 @@ class Generator:
         timeout_seconds: float = 120.0,
         max_attempts: int = 8,
     ) -> None:
-        """Know where to ask. Nothing is sent yet.
+        """Know where to send_requests. Nothing is sent yet.
 
         Raises:
             EvaluationError: no address, or an unknown form of prompts.
@@ -79,12 +79,13 @@ class Generator:
             EndpointError: the server refuses.
         """
         questions = [
-            Question(prompt=self._text(ids) if self._as_text else ids, max_tokens=max_tokens) for ids in prompts
+            CompletionRequest(prompt=self._text(ids) if self._as_text else ids, max_tokens=max_tokens)
+            for ids in prompts
         ]
         found: dict[int, Completion] = {}
 
-        def answered(place: int, reply: Reply | NoReply) -> None:
-            if isinstance(reply, NoReply):
+        def answered(place: int, reply: Reply | FailedRequest) -> None:
+            if isinstance(reply, FailedRequest):
                 found[place] = Completion(text="", finish="error", num_tokens=0)
                 return
             found[place] = Completion(
@@ -93,7 +94,7 @@ class Generator:
                 num_tokens=reply.num_completion_tokens,
             )
 
-        ask(self._endpoint, questions, answered)
+        send_requests(self._endpoint, questions, answered)
         return [found[place] for place in range(len(questions))]
 
     def _text(self, ids: Sequence[int]) -> str:
