@@ -1,8 +1,8 @@
 """Fingerprints: hashes of values in a canonical form.
 
-A fingerprint decides whether a finished step may be reused. Equal values must therefore have equal fingerprints on every
-machine, and a value without a stable form must raise an error: a `repr` that contains a memory address would make every
-run stale, and `default=str` would make some different runs equal.
+A fingerprint decides whether a finished step may be reused. Equal values must therefore have equal fingerprints on
+every machine, and a value without a stable form must raise an error: a `repr` that contains a memory address would make
+every run stale, and `default=str` would make some different runs equal.
 """
 
 from __future__ import annotations

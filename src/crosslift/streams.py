@@ -1,7 +1,7 @@
 """Named random number streams.
 
-With one global generator, an additional draw in one place changes all later draws. Here every use has its own generator,
-addressed by seed and name, so that a new use never changes an existing one.
+With one global generator, an additional draw in one place changes all later draws. Here every use has its own
+generator, addressed by seed and name, so that a new use never changes an existing one.
 """
 
 from __future__ import annotations
