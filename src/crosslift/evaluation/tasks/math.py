@@ -22,7 +22,7 @@ from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_p
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
-from crosslift.languages.numerals import Number, fold, numbers, parse, spelled, write
+from crosslift.languages.numerals import Number, fold, numbers, parse, parse_character_numeral, write
 
 METRICS = ("accuracy", LANGUAGE_METRIC)
 PROMPTS = ("bare", "mcot")
@@ -85,7 +85,7 @@ def _is_operand(text: str, number: Number) -> bool:
 def _bare_numeral(text: str, language: Language) -> Number | None:
     """The numeral of a last line that consists of a numeral in characters and a classifier: 三十六个。"""
     line = text.strip().rpartition("\n")[2].strip(" .。*")
-    found = spelled(line, language)
+    found = parse_character_numeral(line, language)
     return found if found and len(line) - found.end <= _MAX_COUNTER else None
 
 
@@ -133,7 +133,7 @@ def _committed(tail: str, language: Language) -> Number | None:
     """The first number after a marker, or the result if an equation begins there: "is 3 × 14 = 42 apples" gives 42."""
     found = numbers(tail, language)
     opening = len(tail) - len(tail.lstrip(_OPENING))
-    word = spelled(tail[opening:], language)
+    word = parse_character_numeral(tail[opening:], language)
     if word is not None and (not found or word.end > 1) and not (found and found[0].start <= opening):
         return word
     if not found:
