@@ -6,7 +6,7 @@ import pytest
 from endpoints import FAULTS, serving
 
 from crosslift import endpoint
-from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
+from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import EndpointError
 
 pytest.importorskip("openai")
@@ -14,13 +14,15 @@ pytest.importorskip("openai")
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint, "INITIAL_BACKOFF_SECONDS", 0.01)
 
 
-def asked(place: Endpoint, num: int) -> dict[int, Reply | NoReply]:
-    found: dict[int, Reply | NoReply] = {}
-    questions = [Question(messages=[{"role": "user", "content": f"text {n}"}], max_tokens=5) for n in range(num)]
-    ask(place, questions, found.__setitem__)
+def asked(place: Endpoint, num: int) -> dict[int, Reply | FailedRequest]:
+    found: dict[int, Reply | FailedRequest] = {}
+    questions = [
+        CompletionRequest(messages=[{"role": "user", "content": f"text {n}"}], max_tokens=5) for n in range(num)
+    ]
+    send_requests(place, questions, found.__setitem__)
     return found
 
 
@@ -35,7 +37,7 @@ def test_every_question_is_answered_once_whatever_the_network_does():
 def test_what_never_works_is_given_up_with_its_reason():
     with serving(str.upper, fault_every=1) as server:
         found = asked(Endpoint(base_url=server.base_url, model="m", max_attempts=2, timeout_seconds=0.5), 3)
-    assert all(isinstance(reply, NoReply) and "2 attempts failed" in reply.reason for reply in found.values())
+    assert all(isinstance(reply, FailedRequest) and "2 attempts failed" in reply.reason for reply in found.values())
 
 
 def test_a_wrong_key_stops_everything_and_stands_in_no_message(monkeypatch: pytest.MonkeyPatch):
@@ -51,8 +53,12 @@ def test_a_wrong_key_stops_everything_and_stands_in_no_message(monkeypatch: pyte
 
 
 def test_plain_prompts_go_to_completions():
-    found: dict[int, Reply | NoReply] = {}
+    found: dict[int, Reply | FailedRequest] = {}
     with serving(lambda prompt: f"<{prompt}>") as server:
         place = Endpoint(base_url=server.base_url, model="m")
-        ask(place, [Question(prompt="a", max_tokens=1), Question(prompt=[1, 2], max_tokens=1)], found.__setitem__)
+        send_requests(
+            place,
+            [CompletionRequest(prompt="a", max_tokens=1), CompletionRequest(prompt=[1, 2], max_tokens=1)],
+            found.__setitem__,
+        )
     assert [found[0].text, found[1].text] == ["<a>", "<[1, 2]>"]

@@ -1,18 +1,18 @@
-"""A conversation becomes token ids and a loss mask, in one place.
+"""Chat templates: token ids and loss masks of conversations.
 
-Training and evaluation must agree to the token on what a prompt is: a model trained on `...assistant\n` and asked with
-`...assistant` answers badly, and no error says so. Both sides therefore build the prompt by `encode_prompt`, and
-training appends the completion's own tokens: the two are tokenised apart, so that no merge across their border can make
-a prompt that evaluation never shows.
+Training and evaluation must use identical prompt tokens. A model trained on `...assistant\n` and evaluated with
+`...assistant` performs badly, without any error message. Both sides therefore build the prompt with `encode_prompt`,
+and training appends the tokens of the completion. Prompt and completion are tokenized separately, so that no BPE merge
+across their boundary creates a prompt that evaluation never uses.
 
-Masks made by searching for marker tokens in the rendered text break with every new template. Here the template is asked
-twice, with and without the answer, and the difference is the completion. It ends with the last special token that the
-template writes (`<|im_end|>`, `<end_of_turn>`, `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`): a newline behind it is never
-generated, because generation stops before, and must not be learnt. A template that ends with none gets the tokenizer's
-end-of-text token.
+Loss masks found by searching for marker tokens in the rendered text break with every new template. Here the template is
+rendered twice, without and with the completion, and the difference is the completion. It ends with the last special
+token that the template writes (`<|im_end|>`, `<end_of_turn>`, `<|END_RESPONSE|><|END_OF_TURN_TOKEN|>`): generation
+stops there, so a newline after it is never generated and carries no loss. If the template writes no special token, the
+tokenizer's end-of-text token is appended.
 
-Two things that templates do would make a study irreproducible and are switched off: thinking (`enable_thinking`, Qwen3)
-and the clock (`strftime_now`, Llama 3.2: the prompt of tomorrow is not the prompt of today).
+Two features of templates would make a study irreproducible and are disabled: thinking (`enable_thinking`, Qwen3) and
+the current date (`strftime_now`, Llama 3.2).
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ from crosslift.errors import TemplateError
 
 Message = Mapping[str, str]
 
-PLAIN = (
+PLAIN_TEMPLATE = (
     "{% for message in messages %}{{ message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}"
     "{% elif message['content'][-1:] not in (' ', '\\n') %}{{ '\\n' }}{% endif %}"
     "{% endfor %}"
 )
-"""The template named "plain": contents joined, by a newline where the text does not end in white space already; the
-answer is followed by the end-of-text token. It goes into the checkpoint like any other template."""
+"""The template named "plain": the contents of the messages, each followed by a newline unless it ends with a space or
+newline; the completion is followed by the end-of-text token. It is saved in the checkpoint like any other template."""
 
-_STOPPED_CLOCK = (
+_FIXED_DATE = (
     "{% macro strftime_now(format) %}"
     "{{ {'%d %b %Y': '26 Jul 2024', '%d %B %Y': '26 July 2024'}.get(format, '2024-07-26') }}"
     "{% endmacro %}"
 )
-"""Hides the template environment's clock behind the date that Llama 3.1's template falls back to."""
+"""Overrides the current date with the default date of Llama 3.1's template."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """prompt + completion; exactly the completion carries loss, its end-of-turn token included."""
+class EncodedExample:
+    """Token ids of one training example. The loss mask covers exactly the completion, end-of-turn token included."""
 
     prompt: list[int]
     completion: list[int]
@@ -57,24 +57,33 @@ class Encoded:
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedExamples:
-    """Many examples, flat: example i is ids[offsets[i]:offsets[i + 1]], its first prompt_lengths[i] ids the prompt."""
+    """Token ids of many training examples in flat arrays.
 
-    ids: np.ndarray  # int32, (num_tokens,)
-    offsets: np.ndarray  # int64, (num_examples + 1,)
-    prompt_lengths: np.ndarray  # int32, (num_examples,)
-    completion_bytes: np.ndarray  # int32, (num_examples,): UTF-8 bytes of the answer's text, control tokens not counted
+    Example i is ids[offsets[i]:offsets[i + 1]]; its first prompt_lengths[i] ids are the prompt.
+    """
+
+    ids: np.ndarray
+    """int32, (num_tokens,)."""
+    offsets: np.ndarray
+    """Start of each example in `ids`, int64, (num_examples + 1,)."""
+    prompt_lengths: np.ndarray
+    """Tokens of each prompt, int32, (num_examples,)."""
+    completion_bytes: np.ndarray
+    """UTF-8 bytes of each completion's text without special tokens, int32, (num_examples,)."""
 
 
 def load_tokenizer(path: str | Path, revision: str | None = None, template: str | None = None) -> Any:
-    """The tokenizer of a model or checkpoint, its chat template settled.
+    """Load the tokenizer of a model or checkpoint and set its chat template.
 
     Args:
         path: local folder or hub name.
-        template: None for the tokenizer's own chat template, "plain" for the bare text, else the path of a Jinja file.
+        revision: revision of a hub model.
+        template: None for the tokenizer's own chat template, "plain" for text without role markers, else the path of a
+            Jinja file.
 
     Raises:
         TemplateError: the tokenizer has no chat template and none is given, the file is missing, or the tokenizer
-            lacks the end-of-text token that "plain" needs.
+            has no end-of-text token, which "plain" needs.
     """
     from transformers import AutoTokenizer
 
@@ -87,47 +96,47 @@ def load_tokenizer(path: str | Path, revision: str | None = None, template: str 
             )
         first = tokenizer("a")["input_ids"][:1]
         adds_bos = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
-        tokenizer.chat_template = ("{{ bos_token }}" if adds_bos else "") + PLAIN
+        tokenizer.chat_template = ("{{ bos_token }}" if adds_bos else "") + PLAIN_TEMPLATE
     elif template is not None:
         file = Path(template)
         if not file.is_file():
             raise TemplateError(f"{template} is no file. A template is 'plain' or the path of a Jinja file.")
         tokenizer.chat_template = file.read_text(encoding="utf-8")
-    # The stopped clock is saved with the checkpoint, so that other programs, too, see the prompt of the training.
+    # The fixed date is saved with the checkpoint, so that other programs use the same prompt as training did.
     tokenizer.chat_template = _template(tokenizer)
     return tokenizer
 
 
 def render_prompt(tokenizer: Any, messages: Sequence[Message]) -> str:
-    """The text behind `encode_prompt`, for people to read."""
+    """The text that `encode_prompt` tokenizes, for display."""
     return _render(tokenizer, [messages], add_generation_prompt=True)[0]
 
 
 def encode_prompt(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Token ids of a conversation that waits for the assistant's next message."""
+    """Token ids of a conversation up to the start of the assistant's next message."""
     return encode_prompts(tokenizer, [messages])[0]
 
 
 def encode_prompts(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> list[list[int]]:
-    """`encode_prompt` of many conversations, with one call of the tokenizer."""
+    """`encode_prompt` for many conversations, in one call of the tokenizer."""
     return _tokenize(tokenizer, _render(tokenizer, conversations, add_generation_prompt=True))
 
 
-def encode_example(tokenizer: Any, messages: Sequence[Message]) -> Encoded:
+def encode_example(tokenizer: Any, messages: Sequence[Message]) -> EncodedExample:
     """Token ids of a conversation that ends with the assistant's message.
 
     Raises:
         TemplateError: the rendered conversation does not begin with the rendered prompt, or the completion is empty.
     """
     prompts, completions = _encode_both(tokenizer, [messages])
-    return Encoded(prompt=prompts[0], completion=completions[0])
+    return EncodedExample(prompt=prompts[0], completion=completions[0])
 
 
 def encode_examples(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> EncodedExamples:
-    """`encode_example` of many conversations (about 10,000 per second and core).
+    """`encode_example` for many conversations (about 10,000 per second and core).
 
     Raises:
-        TemplateError: as `encode_example`; the message names the first conversation at fault by its position.
+        TemplateError: as `encode_example`; the message gives the index of the first invalid conversation.
     """
     prompts, completions = _encode_both(tokenizer, conversations)
     prompt_lengths = np.fromiter(map(len, prompts), np.int32, len(prompts))
@@ -157,8 +166,8 @@ def _encode_both(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> 
     for number, messages in enumerate(conversations):
         if not messages or messages[-1]["role"] != "assistant" or not _answer(messages):
             raise TemplateError(
-                f"conversation {number} does not end with an answer of the assistant, so nothing can be learnt from "
-                "it. Its last message needs the role 'assistant' and a text."
+                f"conversation {number} does not end with an answer of the assistant, so it has no completion to train "
+                "on. Its last message needs the role 'assistant' and a text."
             )
     prompts = _render(tokenizer, [messages[:-1] for messages in conversations], add_generation_prompt=True)
     wholes = _render(tokenizer, conversations, add_generation_prompt=False)
@@ -171,12 +180,12 @@ def _encode_both(tokenizer: Any, conversations: Sequence[Sequence[Message]]) -> 
 
 
 def _completion(prompt: str, whole: str, *, number: int, special: re.Pattern[str], end_of_text: str | None) -> str:
-    """What the template writes behind the prompt, up to its last special token."""
+    """The text that the template writes after the prompt, up to its last special token."""
     if not whole.startswith(prompt):
         at = next((i for i, pair in enumerate(zip(prompt, whole, strict=False)) if pair[0] != pair[1]), len(whole))
         raise TemplateError(
-            f"the chat template does not continue its own prompt (conversation {number}): it waits for the answer "
-            f"with {prompt[at:][:60]!r}, and with the answer it writes {whole[at:][:60]!r} in that place. Give the "
+            f"the chat template does not continue its own prompt (conversation {number}): without the answer it "
+            f"renders {prompt[at:][:60]!r}, with the answer {whole[at:][:60]!r} at the same position. Give the "
             "model a template (a Jinja file, or 'plain') whose text with the answer begins with its text without it."
         )
     completion = whole[len(prompt) :]
@@ -187,8 +196,8 @@ def _completion(prompt: str, whole: str, *, number: int, special: re.Pattern[str
         return completion[:end]
     if end_of_text is None:
         raise TemplateError(
-            "the chat template ends an answer without a special token, and the tokenizer has no end-of-text token: a "
-            "model trained so never stops. Give a template that ends the assistant's turn."
+            "the chat template ends an answer without a special token, and the tokenizer has no end-of-text token, so "
+            "a model trained with it would never stop. Give a template that ends the assistant's turn."
         )
     return completion.rstrip() + end_of_text
 
@@ -212,20 +221,20 @@ def _render(tokenizer: Any, conversations: Sequence[Sequence[Message]], *, add_g
 
 
 def _template(tokenizer: Any) -> str:
-    """The template in force, its clock stopped."""
+    """The current chat template, with a fixed date."""
     if not tokenizer.chat_template:
         raise TemplateError(
             f"the tokenizer of {tokenizer.name_or_path or 'this model'} has no chat template, as base models often do. "
             'Set template = "plain" for the model in study.toml, or give the path of a Jinja file.'
         )
     template: str = tokenizer.get_chat_template()
-    if "strftime_now" in template and not template.startswith(_STOPPED_CLOCK):
-        return _STOPPED_CLOCK + template
+    if "strftime_now" in template and not template.startswith(_FIXED_DATE):
+        return _FIXED_DATE + template
     return template
 
 
 def _tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """No special tokens are added: the template has written them."""
+    """Tokenize without adding special tokens, because the template has written them."""
     if not texts:
         return []
     ids: list[list[int]] = tokenizer(
@@ -235,6 +244,6 @@ def _tokenize(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _special_tokens(tokenizer: Any) -> re.Pattern[str]:
-    """All control tokens: those with a name, and added ones marked special (Llama 3's `<|eot_id|>` has no name)."""
+    """Matches all special tokens: named ones, and added ones marked special (Llama 3's `<|eot_id|>` is not named)."""
     tokens = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     return re.compile("|".join(map(re.escape, sorted(tokens | set(tokenizer.all_special_tokens)))) or "(?!)")

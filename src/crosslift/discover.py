@@ -1,8 +1,8 @@
-"""A module in a folder is a member of its kind, named after its file.
+"""Plug-in discovery: every module in a plug-in package is a member of its kind, named after its file.
 
-Registries and decorators need an import of every member to know any of them; importing every trainer would import
-torch for `crosslift --help`. Here the folder is the registry: names are read from the file system and a member is
-imported when somebody asks for it. A kind with many members keeps them in several folders, by what they are for.
+Registries with decorators must import every member before they know any of them; importing every trainer would import
+torch for `crosslift --help`. Here the package is the registry: member names are read from the file system, and a member
+is imported on first use. A kind with many members may be spread over several packages.
 """
 
 from __future__ import annotations
@@ -36,10 +36,12 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @cache
 def module_names(kind: str) -> Mapping[str, str]:
-    """Member -> full name of its module, sorted by member. Nothing but the packages themselves is imported.
+    """Map the members of a kind to the full names of their modules, sorted by member.
+
+    Only the packages are imported, not the members.
 
     Raises:
-        ImportError: two packages of a kind hold a member of the same name.
+        ImportError: two packages of a kind contain a member of the same name.
     """
     found: dict[str, str] = {}
     for name in PACKAGES[kind]:
@@ -57,10 +59,10 @@ def members(kind: str) -> tuple[str, ...]:
 
 
 def member(kind: str, name: str) -> ModuleType:
-    """The module that implements the member.
+    """Import the module that implements a member.
 
     Raises:
-        UnknownName: no such file; the message lists the known names.
+        UnknownName: there is no member of this name; the message lists the known names.
     """
     known = module_names(kind)
     if name not in known:

@@ -1,11 +1,12 @@
-"""Questions to an OpenAI-compatible chat endpoint: many at once, each answered exactly once or given up with a reason.
+"""Concurrent requests to an OpenAI-compatible endpoint; each ends with one reply or with the reason of its failure.
 
-The `openai` client retries on its own and silently; here every attempt is ours, so that what was paid for is counted
-and a fault of the network is never an answer. Worth another attempt are 429 and 5xx (after the time that the server
-asks for, else after doubling times), time-outs, cut connections and replies that are no completion. Anything else (a
-wrong key, an unknown model) stops everything at once: ten thousand further requests would meet it too.
+The `openai` client retries silently by itself. Here its retries are disabled and every attempt is made by this module,
+so that costs are counted and a network failure is never taken for a reply. Retried are the status codes 408, 409, 429
+and 5xx (after the time in the Retry-After header, else with exponential backoff), time-outs, broken connections and
+malformed replies. Any other error (a wrong API key, an unknown model) stops all requests, because it would affect every
+one of them.
 
-The key comes from the environment and stands in no file, log or manifest.
+The API key is read from an environment variable and is never written to a file, log or manifest.
 """
 
 from __future__ import annotations
@@ -24,22 +25,24 @@ log = logging.getLogger(__name__)
 
 Message = dict[str, str]
 
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 60.0
+INITIAL_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where to ask, and how hard."""
+    """Address, model and limits of an endpoint."""
 
     base_url: str
     model: str
     key_variable: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key; a server on this machine needs none."""
+    """Environment variable that holds the API key; a local server needs none."""
     concurrency: int = 8
+    """Maximum number of requests in flight."""
     timeout_seconds: float = 120.0
-    """Of one attempt."""
+    """Time limit of one attempt."""
     max_attempts: int = 8
+    """Attempts per request."""
 
 
 OPTIONS: dict[str, type] = {
@@ -50,22 +53,25 @@ OPTIONS: dict[str, type] = {
     "timeout_seconds": float,
     "max_attempts": int,
 }
-"""What a site file may say of an endpoint: the fields of `Endpoint`."""
+"""Keys that a site file may set for an endpoint, with their types: the fields of `Endpoint`."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """One request: a conversation for the server's chat template, or a prompt that goes to the model as it is."""
+class CompletionRequest:
+    """One request: messages for the server's chat template, or a prompt that is passed to the model unchanged."""
 
     messages: Sequence[Message] = ()
     prompt: str | Sequence[int] | None = None
-    """Text, or token ids where the server takes them (vLLM does)."""
+    """Text, or token ids for servers that accept them (vLLM does). None: `messages` are sent."""
     max_tokens: int
+    """Maximum number of generated tokens."""
     temperature: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
+    """Reply to one request."""
+
     text: str
     finish: str
     """"stop" or "length"."""
@@ -74,28 +80,32 @@ class Reply:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoReply:
-    """All attempts failed."""
+class FailedRequest:
+    """Outcome of a request of which all attempts failed."""
 
     reason: str
 
 
-Answered = Callable[[int, Reply | NoReply], None]
+ReplyHandler = Callable[[int, Reply | FailedRequest], None]
+"""Called with the index of a request and its outcome."""
 
 
-def ask(endpoint: Endpoint, questions: Iterable[Question], answered: Answered) -> None:
-    """Ask all questions, at most `concurrency` at a time, and hand each answer over as it comes.
+def send_requests(endpoint: Endpoint, questions: Iterable[CompletionRequest], answered: ReplyHandler) -> None:
+    """Send all requests, at most `concurrency` at a time, and pass on each outcome when it arrives.
 
     Args:
-        answered: called in this thread with the question's place and what became of it. What it raises stops all.
+        endpoint: the endpoint to use.
+        questions: the requests.
+        answered: called in this thread with the index of a request and its outcome. An exception in it stops all
+            requests.
 
     Raises:
-        EndpointError: the endpoint refuses such requests (key, model, form), or `openai` is not installed.
+        EndpointError: the endpoint rejects the requests (key, model, format), or `openai` is not installed.
     """
     asyncio.run(_ask_all(endpoint, list(questions), answered))
 
 
-async def _ask_all(endpoint: Endpoint, questions: list[Question], answered: Answered) -> None:
+async def _ask_all(endpoint: Endpoint, questions: list[CompletionRequest], answered: ReplyHandler) -> None:
     client = _client(endpoint)
     waiting = iter(enumerate(questions))
 
@@ -117,7 +127,7 @@ def _client(endpoint: Endpoint) -> Any:
         from openai import AsyncOpenAI
     except ImportError as error:
         raise EndpointError(
-            "Asking an endpoint needs the package openai. Run: pip install 'crosslift[endpoint]'"
+            "Requests to an endpoint need the package openai. Run: pip install 'crosslift[endpoint]'"
         ) from error
     return AsyncOpenAI(
         base_url=endpoint.base_url,
@@ -127,10 +137,10 @@ def _client(endpoint: Endpoint) -> Any:
     )
 
 
-async def _ask_one(client: Any, endpoint: Endpoint, question: Question, *, seed: int) -> Reply | NoReply:
+async def _ask_one(client: Any, endpoint: Endpoint, question: CompletionRequest, *, seed: int) -> Reply | FailedRequest:
     import openai
 
-    pauses = random.Random(seed)  # noqa: S311 - spreads retries, hides nothing
+    pauses = random.Random(seed)  # noqa: S311 - jitter of retries, not cryptography
     reason = ""
     for attempt in range(endpoint.max_attempts):
         wait = 0.0
@@ -143,16 +153,16 @@ async def _ask_one(client: Any, endpoint: Endpoint, question: Question, *, seed:
                 raise EndpointError(_refused(endpoint, error)) from error
             reason, wait = f"HTTP {error.status_code}", _asked_pause(error)
         except (openai.APIConnectionError, openai.APIResponseValidationError, ValueError) as error:
-            reason = type(error).__name__  # time-outs, cut connections, malformed JSON
+            reason = type(error).__name__  # time-outs, broken connections, malformed JSON
         if attempt + 1 < endpoint.max_attempts:
-            doubled = min(FIRST_PAUSE_SECONDS * 2**attempt, LONGEST_PAUSE_SECONDS)
+            doubled = min(INITIAL_BACKOFF_SECONDS * 2**attempt, MAX_BACKOFF_SECONDS)
             pause = max(wait, doubled * (0.5 + pauses.random() / 2))
             log.info("attempt %d failed (%s); the next in %.1f s", attempt + 1, reason, pause)
             await asyncio.sleep(pause)
-    return NoReply(reason=f"{endpoint.max_attempts} attempts failed, the last one with {reason}")
+    return FailedRequest(reason=f"{endpoint.max_attempts} attempts failed, the last one with {reason}")
 
 
-async def _send(client: Any, endpoint: Endpoint, question: Question) -> Any:
+async def _send(client: Any, endpoint: Endpoint, question: CompletionRequest) -> Any:
     common = {"model": endpoint.model, "max_tokens": question.max_tokens, "temperature": question.temperature}
     if question.prompt is None:
         return await client.chat.completions.create(messages=list(question.messages), **common)
@@ -183,9 +193,9 @@ def _read(found: Any) -> Reply:
 
 
 def _asked_pause(error: Any) -> float:
-    """Seconds of the Retry-After header; 0 where there is none or it is a date."""
+    """Seconds of the Retry-After header; 0 if it is absent or a date."""
     try:
-        return min(float(error.response.headers.get("retry-after", 0)), LONGEST_PAUSE_SECONDS)
+        return min(float(error.response.headers.get("retry-after", 0)), MAX_BACKOFF_SECONDS)
     except (TypeError, ValueError):
         return 0.0
 
@@ -193,7 +203,7 @@ def _asked_pause(error: Any) -> float:
 def _refused(endpoint: Endpoint, error: Any) -> str:
     remedy = {
         401: f"Put the key into the environment variable {endpoint.key_variable}.",
-        403: f"The key in {endpoint.key_variable} may not do this.",
-        404: f"Is there a model '{endpoint.model}' at this address?",
+        403: f"The key in {endpoint.key_variable} has no permission for this request.",
+        404: f"Check that the address serves a model '{endpoint.model}'.",
     }.get(error.status_code, "Correct the request's settings.")
-    return f"{endpoint.base_url} refuses with HTTP {error.status_code}: {str(error)[:200]}. {remedy}"
+    return f"{endpoint.base_url} refuses the request with HTTP {error.status_code}: {str(error)[:200]}. {remedy}"

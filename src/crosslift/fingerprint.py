@@ -1,8 +1,8 @@
-"""Canonical form -> hash.
+"""Fingerprints: hashes of values in a canonical form.
 
-A fingerprint decides whether finished work may be used again, so equal things must have equal fingerprints on every
-machine, and anything without a stable form must raise: `repr` of an object that holds its address would make every
-run stale, `default=str` would make some different runs equal.
+A fingerprint decides whether a finished step may be reused. Equal values must therefore have equal fingerprints on
+every machine, and a value without a stable form must raise an error: a `repr` that contains a memory address would make
+every run stale, and `default=str` would make some different runs equal.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import numpy as np
 
 
 def canonical(value: Any) -> Any:
-    """Reduce to JSON types with one form per value: sorted keys, tuples as lists, dataclasses as mappings.
+    """Convert a value to JSON types with one form per value: sorted keys, tuples as lists, dataclasses as mappings.
 
     Raises:
-        TypeError: the value has no stable form (a set of mixed types, an open file, an object ...).
+        TypeError: the value has no stable form (a set of mixed types, an open file, an arbitrary object).
         ValueError: a float is NaN or infinite.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -45,19 +45,24 @@ def canonical(value: Any) -> Any:
 
 
 def fingerprint(value: Any) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of the canonical form."""
+    """First sixteen hexadecimal digits of the SHA-256 of the canonical form, as JSON.
+
+    Raises:
+        TypeError: the value has no stable form.
+        ValueError: a float is NaN or infinite.
+    """
     text = json.dumps(canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def fingerprint_file(path: Path) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of a file's bytes, read in blocks."""
+    """First sixteen hexadecimal digits of the SHA-256 of a file, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def fingerprint_array(array: np.ndarray) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of an array's type, shape and bytes."""
+    """First sixteen hexadecimal digits of the SHA-256 of an array's dtype, shape and bytes."""
     digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

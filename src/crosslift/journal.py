@@ -1,7 +1,8 @@
-"""Every answer that was paid for, in a file that only grows: a kill loses the requests in flight and nothing else.
+"""Append-only journal of finished requests, so that an interrupted process loses only the requests in flight.
 
-A line is written and synced before its answer is used. A line that a power cut left half is dropped when the file
-is opened again. Requests are known by content: what is asked twice (a greeting, a tool's description) is paid once.
+Each reply is written and synced to disk before it is used. An incomplete last line, as a power failure leaves it, is
+dropped when the file is opened again. Requests are identified by content, so that identical requests (a greeting, the
+description of a tool) are sent and paid for once.
 """
 
 from __future__ import annotations
@@ -16,23 +17,27 @@ from crosslift.files import write_text
 from crosslift.fingerprint import fingerprint
 
 
-def key_of(*asked: str) -> str:
-    """A request by what it asks, and of whom."""
+def request_key(*asked: str) -> str:
+    """Fingerprint of a request: of the model and the texts that determine the reply."""
     return fingerprint(list(asked))
 
 
 class Journal:
-    """Finished requests by key."""
+    """A journal file in JSON lines.
+
+    `entries` maps the key of each finished request to its entry.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Read the entries of the file, if it exists, and open it for appending."""
         self.path = path
-        self.known: dict[str, dict[str, Any]] = {}
+        self.entries: dict[str, dict[str, Any]] = {}
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
         whole = []
         for line in lines:
             try:
                 entry = json.loads(line)
-                self.known[entry["key"]] = entry
+                self.entries[entry["key"]] = entry
                 whole.append(line)
             except (ValueError, KeyError, TypeError):
                 continue
@@ -42,9 +47,14 @@ class Journal:
         self._file = path.open("a", encoding="utf-8")
 
     def add(self, key: str, **entry: Any) -> None:
-        """Keep a finished request, on the disk before this returns."""
-        self.known[key] = {"key": key, **entry}
-        self._file.write(json.dumps(self.known[key], ensure_ascii=False) + "\n")
+        """Append a finished request and sync the file to disk.
+
+        Args:
+            key: key of the request, from `request_key`.
+            **entry: the reply, in JSON types.
+        """
+        self.entries[key] = {"key": key, **entry}
+        self._file.write(json.dumps(self.entries[key], ensure_ascii=False) + "\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 

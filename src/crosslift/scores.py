@@ -1,6 +1,7 @@
-"""The table that evaluation writes and statistics read: tidy, one row per run x sample x metric.
+"""Schemas of the tables that evaluation writes and statistics read.
 
-It is the only thing the two sides share, so results made elsewhere become usable by writing this table.
+`SCORES` is in long format, one row per run x sample x metric. Evaluation and statistics share nothing else, so results
+of other programs can be analysed by writing this table.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ Status = Literal["scored", "unparsed", "truncated", "wrong_language", "error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 MODEL_FAILURES: tuple[Status, ...] = ("unparsed", "truncated", "wrong_language")
-"""What the model did. Counts as 0 in the primary number; its share stands beside it."""
-# "error" is what our program did: the value is null, it never counts, and it blocks the estimate until it is run again.
+"""Failures of the model. They count as 0 in the primary metric, and their share is reported beside it."""
+# "error" is a failure of this program: the value is null, and no estimate is made until the sample is evaluated again.
 
 SCORES = pl.Schema(
     {
@@ -23,9 +24,9 @@ SCORES = pl.Schema(
         "task": pl.String,
         "language": pl.String,
         "sample_id": pl.String,  # <item_id>.<language>
-        "item_id": pl.String,  # equal in all languages: what intervals are clustered by, unless `cluster` is coarser
+        "item_id": pl.String,  # equal in all languages; intervals are clustered by it unless `cluster` is coarser
         "cluster": pl.String,  # dialogue, document ...; equal to item_id where items are independent
-        "metric": pl.String,  # the primary metric of a task is the first that the task names
+        "metric": pl.String,  # the primary metric of a task is the first in its METRICS
         "value": pl.Float64,  # in [0, 1], higher is better; null if and only if status is "error"
         "status": pl.String,
     }
@@ -37,12 +38,12 @@ PREDICTIONS = pl.Schema(
         "item_id": pl.String,
         "cluster": pl.String,
         "language": pl.String,
-        "prompt": pl.String,  # as text, with special tokens, for people to read
+        "prompt": pl.String,  # as text with special tokens, for display
         "text": pl.String,
         "finish": pl.String,  # "stop" | "length" | "error"
         "num_prompt_tokens": pl.Int32,
         "num_completion_tokens": pl.Int32,
-        "answer": pl.String,  # the gold answer, so that a better parser re-scores without the corpus
+        "answer": pl.String,  # the gold answer, so that predictions can be scored again without the corpus
     }
 )
 
@@ -50,14 +51,16 @@ RUNS = pl.Schema(
     {
         "run": pl.String(),
         "model": pl.String(),
-        "mixture": pl.String(),  # "base" for the untouched base model
-        "family": pl.String(),  # mixture family, or "" for explicit ones
-        "setting": pl.String(),  # the tasks trained on, joined by "+": "math", "api_calling+math"; "" for base
+        "mixture": pl.String(),  # "base" for the base model without fine-tuning
+        "family": pl.String(),  # mixture family, or "" for explicit mixtures
+        "setting": pl.String(),  # tasks trained on, joined by "+": "math", "api_calling+math"; "" for the base model
         "seed": pl.Int64(),
-        "num_parameters": pl.Int64(),  # null when unknown before loading
-        "languages": pl.List(pl.String()),  # trained on, in the mixture's order; empty for base
-        "num_items": pl.List(pl.Int64()),  # per language, all tasks together, aligned with `languages`
-        "num_tokens": pl.List(pl.Int64()),  # likewise, under the run's own tokenizer; one epoch
+        "num_parameters": pl.Int64(),  # null if unknown before the model is loaded
+        "languages": pl.List(
+            pl.String()
+        ),  # languages trained on, in the order of the mixture; empty for the base model
+        "num_items": pl.List(pl.Int64()),  # per language, summed over tasks, aligned with `languages`
+        "num_tokens": pl.List(pl.Int64()),  # the same in tokens of the run's own tokenizer, for one epoch
         "dose": pl.Int64(),  # items per language other than the fixed one, for dose families; else null
     }
 )
@@ -69,10 +72,9 @@ CELLS = pl.Schema(
         "task": pl.String,
         "metric": pl.String,
         "language": pl.String,
-        "value": pl.Float64,  # a mean over items, in the unit of the source
-        "num_items": pl.Int64,  # behind the mean; null where nobody says
-        "standard_error": pl.Float64,  # of the mean over items, as published; null where nobody says
+        "value": pl.Float64,  # mean over items, in the unit of the source
+        "num_items": pl.Int64,  # items that the mean covers; null if not reported
+        "standard_error": pl.Float64,  # of the mean over items, as published; null if not reported
     }
 )
-"""What is known of results that were made elsewhere when their items are not: one row per run x evaluation x metric x
-language."""
+"""Imported results without item-level scores: one row per run x evaluation x metric x language."""

@@ -22,7 +22,7 @@ from crosslift.chat import (
     stop_ids,
 )
 from crosslift.errors import TemplateError
-from crosslift.training.packing import forward_pass
+from crosslift.training.packing import build_micro_batch
 from crosslift.training.trainer import TokenTable
 
 TRL = importlib.util.find_spec("trl")
@@ -114,13 +114,13 @@ def test_exactly_the_completion_tokens_carry_loss(family):
     conversations = list(CONVERSATIONS.values())
     table = _table(tokenizer, conversations)
     for packed in (True, False):
-        one = forward_pass(table, np.arange(len(table)), packed=packed)
+        one = build_micro_batch(table, np.arange(len(table)), packed=packed)
         num_losses = len(one.cells)
-        predicted = one.ids.ravel()[one.where[:num_losses] + 1]
+        predicted = one.ids.ravel()[one.predicting_positions[:num_losses] + 1]
         completions = [encode_example(tokenizer, messages).completion for messages in conversations]
         assert one.targets[:num_losses].tolist() == predicted.tolist() == list(chain(*completions))
         # The first token of each completion is predicted from the last token of its prompt.
-        first = one.where[np.cumsum([0, *map(len, completions)])[:-1]]
+        first = one.predicting_positions[np.cumsum([0, *map(len, completions)])[:-1]]
         last_of_prompt = [encode_prompt(tokenizer, messages[:-1])[-1] for messages in conversations]
         assert one.ids.ravel()[first].tolist() == last_of_prompt
 

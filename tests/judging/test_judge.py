@@ -29,7 +29,7 @@ ENGLISH = "This is an answer of some length, and it is number {number} of them a
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint, "INITIAL_BACKOFF_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosslift.languages.language import Language, language, tags
-from crosslift.languages.numerals import fold, numbers, parse, spelled, write
+from crosslift.languages.numerals import fold, numbers, parse, parse_character_numeral, write
 
 LANGUAGES = [language(tag) for tag in tags()]
 
@@ -160,5 +160,5 @@ def test_a_percentage_may_be_meant_as_a_share():
     ],
 )
 def test_numerals_in_characters(tag: str, text: str, value: Fraction | None):
-    found = spelled(text, language(tag))
+    found = parse_character_numeral(text, language(tag))
     assert (found.value if found else None) == value

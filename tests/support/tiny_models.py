@@ -19,7 +19,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from crosslift.chat import PLAIN, encode_examples
+from crosslift.chat import PLAIN_TEMPLATE, encode_examples
 from crosslift.training.trainer import TokenTable
 
 CONTROL = ("<pad>", "<eos>")
@@ -68,7 +68,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     built = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<eos>", pad_token="<pad>")
-    built.chat_template = PLAIN
+    built.chat_template = PLAIN_TEMPLATE
     return built
 
 

@@ -14,12 +14,12 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from crosslift.errors import TrainingError
-from crosslift.training.packing import forward_pass
+from crosslift.training.packing import build_micro_batch
 from crosslift.training.trainer import SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
 from crosslift.training.trainers.native.hardware import numerics
-from crosslift.training.trainers.native.loss import LossHead, token_losses
-from crosslift.training.trainers.native.passes import fuse_modules, rotate_both
+from crosslift.training.trainers.native.loss import LogitSelector, token_losses
+from crosslift.training.trainers.native.passes import apply_rotary_embedding, fuse_modules
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -47,14 +47,14 @@ def packed_logits(model, one):
         input_ids=torch.from_numpy(one.ids),
         position_ids=torch.from_numpy(one.positions),
         use_cache=False,
-        borders=attention.SequenceBoundaries(one.lengths, one.ids.size, torch.device("cpu")),
+        boundaries=attention.SequenceBoundaries(one.lengths, one.ids.size, torch.device("cpu")),
     ).logits
 
 
 def test_logits_of_packed_examples_are_those_of_lone_ones(folder):
     examples = table(6)
     assert examples.lengths.max() > examples.lengths.min() > WINDOW
-    one = forward_pass(examples, np.arange(12), packed=True)
+    one = build_micro_batch(examples, np.arange(12), packed=True)
     with torch.no_grad(), numerics(torch.device("cpu"), "float32"):
         together = packed_logits(load(folder, attention.NAME), one)[0, : one.num_tokens]
         apart = torch.cat(list(alone(load(folder, "eager"), examples)))
@@ -68,7 +68,7 @@ def test_a_neighbour_changes_nothing(folder):
     other = table(3, first=50)
     with torch.no_grad(), numerics(torch.device("cpu"), "float32"):
         first, second = (
-            packed_logits(model, forward_pass(source, np.array([4, 2]), packed=True))[0]
+            packed_logits(model, build_micro_batch(source, np.array([4, 2]), packed=True))[0]
             for source in (examples, mixed(examples, other))
         )
     length = examples.lengths[2]
@@ -88,12 +88,14 @@ def mixed(examples, other):
 def gradients(folder, examples, *, packed, rewritten=False):
     implementation = attention.NAME if packed else "sdpa"
     model = load(folder, implementation)
-    head = LossHead(model)
+    head = LogitSelector(model)
     with numerics(torch.device("cpu"), "float32"), fuse_modules(model) if rewritten else nullcontext():
-        one = forward_pass(examples, np.arange(len(examples)), packed=packed)
-        head.where = torch.from_numpy(one.where)
+        one = build_micro_batch(examples, np.arange(len(examples)), packed=packed)
+        head.positions = torch.from_numpy(one.predicting_positions)
         more = (
-            {"borders": attention.SequenceBoundaries(one.lengths, one.ids.size, torch.device("cpu"))} if packed else {}
+            {"boundaries": attention.SequenceBoundaries(one.lengths, one.ids.size, torch.device("cpu"))}
+            if packed
+            else {}
         )
         logits = model(
             input_ids=torch.from_numpy(one.ids), position_ids=torch.from_numpy(one.positions), use_cache=False, **more
@@ -122,8 +124,8 @@ def test_losses_and_gradients_are_those_of_lone_examples(folder, packed):
 def test_scores_computed_in_parts_and_again_give_the_same_gradients(folder, monkeypatch):
     examples = table(5)
     losses, expected = gradients(folder, examples, packed=True)
-    monkeypatch.setattr(attention, "NUM_SCORES", 1)
-    monkeypatch.setattr(attention, "MAX_KEPT", 0)
+    monkeypatch.setattr(attention, "MAX_SCORES_PER_BLOCK", 1)
+    monkeypatch.setattr(attention, "MAX_SAVED_SCORES", 0)
     again, found = gradients(folder, examples, packed=True)
     assert (again - losses).abs().max() < 1e-6
     for name in expected:
@@ -161,7 +163,7 @@ def test_only_what_computes_the_same_is_rewritten_and_all_is_put_back(tmp_path, 
     theirs = home.apply_rotary_pos_emb
     with fuse_modules(model):
         assert sum("forward" in vars(module) for module in model.modules()) == num_norms
-        assert (home.apply_rotary_pos_emb is rotate_both) == (architecture != "cohere2")
+        assert (home.apply_rotary_pos_emb is apply_rotary_embedding) == (architecture != "cohere2")
     assert not any("forward" in vars(module) for module in model.modules())
     assert home.apply_rotary_pos_emb is theirs
 
@@ -181,12 +183,12 @@ def test_token_losses_are_torch_s_cross_entropy():
 
 def test_loss_on_all_leaves_out_only_first_tokens():
     examples = table(2)
-    one = forward_pass(examples, np.arange(4), packed=True, loss_on_prompt=True)
+    one = build_micro_batch(examples, np.arange(4), packed=True, loss_on_prompt=True)
     assert len(one.cells) == examples.lengths.sum() - 4
     assert (one.cells >= 0).sum() == (examples.lengths - examples.prompt_lengths).sum()
 
 
-def test_architecture_that_looks_across_borders_is_padded_or_refused(tmp_path):
+def test_architecture_that_crosses_sequence_boundaries_is_padded_or_refused(tmp_path):
     from tiny_models import tokenizer
     from transformers import MambaConfig, MambaForCausalLM
 

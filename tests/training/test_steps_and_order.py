@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from crosslift.streams import stream
-from crosslift.training.order import Order, forward_passes
+from crosslift.training.order import BatchSampler, micro_batches
 from crosslift.training.schedule import learning_rate
 from crosslift.training.trainer import SFTConfig, num_steps, steps_per_epoch
 
@@ -68,7 +68,7 @@ def lengths(n=103):
 
 @pytest.mark.parametrize("batch", [{"batch_examples": 8}, {"batch_examples": None, "batch_tokens": 300}])
 def test_an_epoch_shows_every_example_once_in_another_order(batch):
-    order = Order(lengths(), config(**batch), seed=3)
+    order = BatchSampler(lengths(), config(**batch), seed=3)
     epochs = [
         np.concatenate([order.batch(e * order.steps_per_epoch + s) for s in range(order.steps_per_epoch)])
         for e in range(2)
@@ -78,7 +78,7 @@ def test_an_epoch_shows_every_example_once_in_another_order(batch):
 
 
 def test_batches_of_an_epoch_are_of_equal_size():
-    order = Order(lengths(), config(batch_examples=10), seed=0)
+    order = BatchSampler(lengths(), config(batch_examples=10), seed=0)
     sizes = [len(order.batch(s)) for s in range(order.steps_per_epoch)]
     assert len(sizes) == 11
     assert set(sizes) == {9, 10}
@@ -86,38 +86,38 @@ def test_batches_of_an_epoch_are_of_equal_size():
 
 def test_batches_in_tokens_are_of_equal_size_and_never_empty():
     found = lengths()
-    order = Order(found, config(batch_examples=None, batch_tokens=300), seed=0)
+    order = BatchSampler(found, config(batch_examples=None, batch_tokens=300), seed=0)
     sizes = [found[order.batch(s)].sum() for s in range(order.steps_per_epoch)]
     assert max(sizes) - min(sizes) < 2 * 60
     long = np.array([1000, 1, 1, 1, 1000])
-    order = Order(long, config(batch_examples=None, batch_tokens=400), seed=0)
+    order = BatchSampler(long, config(batch_examples=None, batch_tokens=400), seed=0)
     assert [len(order.batch(s)) for s in range(5)] == [1] * 5
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
-    forwards, backwards = (Order(lengths(), config(), seed=1) for _ in range(2))
+    forwards, backwards = (BatchSampler(lengths(), config(), seed=1) for _ in range(2))
     batches = [forwards.batch(s).tolist() for s in range(30)]
     assert [backwards.batch(s).tolist() for s in reversed(range(30))] == batches[::-1]
-    assert Order(lengths(), config(), seed=2).batch(0).tolist() != batches[0]
+    assert BatchSampler(lengths(), config(), seed=2).batch(0).tolist() != batches[0]
 
 
 def test_batches_are_no_purer_in_language_than_chance():
     """Grouping by length would make them so, where one language takes more tokens than another."""
     language = np.arange(2000) % 2
-    order = Order(np.where(language, 90, 30), config(batch_examples=20), seed=0)
+    order = BatchSampler(np.where(language, 90, 30), config(batch_examples=20), seed=0)
     shares = [language[order.batch(s)].mean() for s in range(order.steps_per_epoch)]
     assert np.std(shares) < 1.3 * np.sqrt(0.25 / 20)
 
 
 def test_an_unshuffled_order_is_the_mixture_s():
-    order = Order(lengths(), config(), seed=5, shuffle=False)
+    order = BatchSampler(lengths(), config(), seed=5, shuffle=False)
     assert np.concatenate([order.batch(s) for s in range(order.steps_per_epoch)]).tolist() == list(range(103))
 
 
 @pytest.mark.parametrize("padded", [True, False])
 def test_forward_passes_fit_and_hold_every_example_once(padded):
     found = lengths()
-    parts = list(forward_passes(np.arange(103), found, max_tokens=200, padded=padded))
+    parts = list(micro_batches(np.arange(103), found, max_tokens=200, padded=padded))
     assert sorted(np.concatenate(parts)) == list(range(103))
     cost = [len(p) * found[p].max() if padded else found[p].sum() for p in parts]
     assert max(cost) <= 200
@@ -125,7 +125,7 @@ def test_forward_passes_fit_and_hold_every_example_once(padded):
 
 
 def test_an_example_longer_than_a_forward_pass_goes_alone():
-    assert [p.tolist() for p in forward_passes(np.arange(3), np.array([5, 500, 5]), max_tokens=20, padded=False)] == [
+    assert [p.tolist() for p in micro_batches(np.arange(3), np.array([5, 500, 5]), max_tokens=20, padded=False)] == [
         [1],
         [0, 2],
     ]

@@ -41,7 +41,7 @@ NAMES = {"Swahili": "sw", "German": "de"}
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint, "INITIAL_BACKOFF_SECONDS", 0.01)
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
-"""API calls as models write them: `API-Request: [Name(key1='value1', key2='value2')]`, or as JSON (`json_calls`).
+"""Parser of API calls: `API-Request: [Name(key1='value1', key2='value2')]`, or JSON (`json_calls`).
 
-Python's own parser does not do: published gold calls put quotes inside quotes (`attendees='['John', 'Jane']'` in
-API-Bank), models leave values bare (`city=New York`). The scanner here asks a weaker question that all of these answer:
-where does the value end? At the quote (or the bare text) that is followed by `, key=` or by the closing parenthesis.
-Nothing is ever executed; only lists and dictionaries pass through `ast.literal_eval`.
+Python's parser cannot be used: published gold calls nest quotes without escapes (`attendees='['John', 'Jane']'` in
+API-Bank), and models omit quotes (`city=New York`). This parser only determines where a value ends: at the quote, or
+the end of unquoted text, that is followed by `, key=` or by the closing parenthesis. Nothing is executed; only lists
+and dictionaries are evaluated, by `ast.literal_eval`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,17 @@ _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?=[^\W\d][\w.]*\()")
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
+    """A parsed API call."""
+
     name: str
     arguments: tuple[tuple[str, Any], ...]
-    """Keys in the order of writing, values in canonical form: text, or lists and dictionaries of text."""
+    """Keys and values in the written order; values in canonical form: strings, or lists and dictionaries of strings."""
     literals: tuple[Any, ...] = field(default=(), compare=False)
-    """The values with the types that they are written with, in the order of `arguments`: here 5 and '5' differ."""
+    """The values with their written types (5 and '5' differ), in the order of `arguments`."""
 
     @property
     def typed(self) -> dict[str, Any]:
-        """Key -> value with its type; the canonical form where none is known."""
+        """Key -> value with its written type, or in canonical form if the type is unknown."""
         names = [key for key, _ in self.arguments]
         return dict(zip(names, self.literals or [value for _, value in self.arguments], strict=True))
 
@@ -46,11 +48,14 @@ class Call:
 
 
 def parse_calls(text: str) -> list[Call]:
-    """The calls of an answer, in order; empty where there is none.
+    """Parse the calls of a completion.
 
-    Looked for at the last `API-Request:`, else in JSON that the answer begins with, else at the first `[Name(`, else at
-    the first line that begins with `Name(`. What follows the closing bracket is ignored, as models go on with an
-    imagined result. Positional arguments and repeated keys are not this form and parse as nothing.
+    Calls are searched after the last `API-Request:`, else in JSON at the beginning of the text, else at the first
+    `[Name(`, else at the first line that begins with `Name(`. Text after the closing bracket is ignored, because models
+    continue with an invented result. Calls with positional arguments or repeated keys are invalid.
+
+    Returns:
+        The calls in their written order; empty if there is none.
     """
     if PREFIX in text:
         place = text.rindex(PREFIX) + len(PREFIX)
@@ -78,7 +83,7 @@ def _from_json(text: str) -> list[Call]:
 
 
 def _calls_at(text: str, place: int) -> list[Call]:
-    """`[call, call]` or a bare call, at this place; empty where it is broken or does not close."""
+    """Parse `[call, call]` or a single call at this position; empty if it is invalid or incomplete."""
     place = _skip(text, place)
     bracketed = text[place : place + 1] == "["
     place = _skip(text, place + bracketed)
@@ -146,13 +151,13 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def _value_at(text: str, place: int) -> tuple[_Written, int] | None:
-    """The value that begins here and the place behind it (and behind its comma)."""
+    """The value that begins here, and the position after it and its comma."""
     quote = text[place : place + 1]
     return _quoted(text, place, quote) if quote in ("'", '"') else _bare(text, place)
 
 
 def _quoted(text: str, place: int, quote: str) -> tuple[_Written, int] | None:
-    """A quoted value. One that holds a list ends only where its brackets do, if they do."""
+    """A quoted value. If it contains a list with balanced brackets, it ends after the closing bracket."""
     if text[place + 1 : place + 2] in tuple(_OPENING) and (found := _closing_quote(text, place, quote, balanced=True)):
         return found
     return _closing_quote(text, place, quote, balanced=False)
@@ -173,7 +178,7 @@ def _closing_quote(text: str, place: int, quote: str, *, balanced: bool) -> tupl
 
 
 def _bare(text: str, place: int) -> tuple[_Written, int] | None:
-    """An unquoted value: up to `, key=` or `)` outside of its own brackets and of quotes inside them."""
+    """An unquoted value, up to `, key=` or `)` outside its own brackets and quotes."""
     depth, quote = 0, ""
     for end in range(place, len(text)):
         character = text[end]
@@ -192,23 +197,23 @@ def _bare(text: str, place: int) -> tuple[_Written, int] | None:
 
 
 def canonical(text: str) -> Any:
-    """A value without its way of writing: `5` and `'5'` are one value, `['a', 'b']` and `"['a','b']"` too.
+    """Canonical form of a written value: `5` and `'5'` are equal, and so are `['a', 'b']` and `"['a','b']"`.
 
-    Text is compared in Unicode's composed form, stripped, case kept. Lists, tuples, sets and dictionaries
-    become lists and dictionaries of text.
+    Strings are normalized to NFC and stripped; case is preserved. Lists, tuples, sets and dictionaries become lists and
+    dictionaries of strings.
     """
     text = unicodedata.normalize("NFC", text).strip()
     if text[:1] in ("[", "{", "("):
         try:
-            with warnings.catch_warnings(action="ignore"):  # of odd escapes in a model's text
+            with warnings.catch_warnings(action="ignore"):  # about invalid escapes in generated text
                 return _as_text(ast.literal_eval(text))
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-            return text  # a text that merely begins with a bracket
+            return text  # plain text that begins with a bracket
     return text
 
 
 def canonical_value(value: Any) -> Any:
-    """The canonical form of a value that has a type already, as in JSON."""
+    """Canonical form of a typed value, as parsed from JSON."""
     return canonical(value) if isinstance(value, str) else _as_text(value)
 
 
@@ -228,10 +233,10 @@ _NEUTRAL_WORD = re.compile(r"[^\W\d_]*[\d\W_]*\d[\w\W]*|\S+@\S+|\w+://\S+|true|f
 
 
 def is_neutral(value: Any) -> bool:
-    """Is the value the same in every language? Numbers, dates, times, ids, addresses: no word of it is plain letters.
+    """Whether a value is language-neutral: numbers, dates, times, ids, addresses; no word consists of letters only.
 
-    "2023-03-25 10:00", "J46801", "john@example.com", "120/80" are; "Room 1", "AAPL" and "new" are not. Lists and
-    dictionaries are where everything in them is.
+    "2023-03-25 10:00", "J46801", "john@example.com" and "120/80" are language-neutral; "Room 1", "AAPL" and "new" are
+    not. A list or dictionary is language-neutral if all its elements are.
     """
     if isinstance(value, dict):
         return all(is_neutral(element) for element in value.values())
@@ -242,7 +247,7 @@ def is_neutral(value: Any) -> bool:
 
 
 def fold_neutral(value: Any) -> Any:
-    """A language-neutral value with the digits of any script as ASCII: "৫" is "5"."""
+    """Convert the decimal digits of all scripts in a value to ASCII: "৫" becomes "5"."""
     if isinstance(value, dict):
         return {key: fold_neutral(element) for key, element in value.items()}
     if isinstance(value, list):

@@ -1,10 +1,10 @@
-"""The verifiable instructions of IFEval (arXiv 2311.07911) and M-IFEval (arXiv 2502.04688), by their published names.
+"""Checkers of the verifiable instructions of IFEval (arXiv 2311.07911) and M-IFEval (arXiv 2502.04688).
 
-What each instruction demands is what the published checkers of English, Spanish and French test, with their quirks:
-keywords and postscripts are regular expressions, "P.S." may stand anywhere in a line. Where the checkers load a model,
-we do not: sentences and words are told by rule (`segments`), languages by the project's identifier (theirs:
-langdetect). `benchmarks/instructions.py` runs both side by side. An instruction is `<language>:<group>:<name>`; its
-arguments keep their published names.
+Each checker tests what the published checker for English, Spanish or French tests, including its peculiarities:
+keywords and postscripts are regular expressions, and "P.S." may occur anywhere in a line. No models are loaded:
+sentences and words are segmented by rules (`segments`), and languages are identified by `languages.identify` instead of
+langdetect. `benchmarks/instructions.py` compares both implementations. An instruction is named
+`<language>:<group>:<name>`; names and arguments are those of the publications.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crosslift.languages.language import language, tags
 
 Arguments = Mapping[str, Any]
 Checker = Callable[[str, Arguments, str], bool]
-"""Response, arguments, the prompt's language."""
+"""Function of the response, the arguments of the instruction and the language tag of the prompt."""
 
 _AT_LEAST = ("at least", "al menos", "au moins")
 _LESS_THAN = ("less than", "moins de")
@@ -38,14 +38,17 @@ _INFORMAL = re.compile(r"\b(?:tu|te|toi|ton|ta|tes|t')\b", re.IGNORECASE)
 
 
 def is_followed(name: str, arguments: Arguments, response: str, *, loose: bool = False) -> bool:
-    """Does a response follow an instruction?
+    """Whether a response follows an instruction.
 
     Args:
-        loose: also where it does without its first or last line or without asterisks (IFEval's loose accuracy).
+        name: `<language>:<group>:<name>` of the instruction.
+        arguments: its arguments, under their published names.
+        response: the response of the model.
+        loose: accept the response also without its first or last line, or without asterisks (IFEval's loose accuracy).
 
     Raises:
-        KeyError: no such instruction.
-        ValueError: arguments that it does not know.
+        KeyError: the instruction is unknown.
+        ValueError: an argument has an unknown value.
     """
     tag, group, kind = name.split(":")
     checker = CHECKERS[group, kind.replace({"en": "english", "es": "spanish", "fr": "french"}[tag] + "_", "own_")]
@@ -69,7 +72,7 @@ def _compared(number: int, wanted: Any, relation: Any) -> bool:
         return number < threshold
     if relation in _AT_MOST:
         return number <= threshold
-    raise ValueError(f"'{relation}' is no relation. Known: {', '.join((*_AT_LEAST, *_LESS_THAN, *_AT_MOST))}.")
+    raise ValueError(f"'{relation}' is not a known relation. Known: {', '.join((*_AT_LEAST, *_LESS_THAN, *_AT_MOST))}.")
 
 
 def _in(text: str, tag: str) -> bool:
@@ -97,7 +100,7 @@ def _nth_paragraph(text: str, given: Arguments, tag: str) -> bool:
 
 
 def _begins_with(found: list[str], wanted: str, tag: str) -> bool:
-    if tag == "es":  # several words may be asked for; punctuation is left out of each
+    if tag == "es":  # the first "word" may be several words; punctuation is removed from each
         bare = [word.translate(str.maketrans("", "", string.punctuation)).lower() for word in found]
         return bare[: len(wanted.split())] == wanted.split()
     first = found[0].lstrip("'").lstrip('"')
@@ -115,7 +118,7 @@ _POSTSCRIPTS = {"P.P.S": r"p\.\s?p\.\s?s", "P.S.": r"p\.\s?s\.", "P.D.": r"p\.\s
 
 def _postscript(text: str, given: Arguments, tag: str) -> bool:
     marker = given["postscript_marker"].strip()
-    # Any other marker is its own pattern, as published: "P.-S." also finds "p.-s :".
+    # As in the published checkers, any other marker is itself the pattern: "P.-S." also matches "p.-s :".
     return bool(re.search(_POSTSCRIPTS.get(marker, marker.lower()), text.lower()))
 
 
@@ -192,7 +195,7 @@ def _ends_with(text: str, given: Arguments, tag: str) -> bool:
 
 
 def _counted(letter: str) -> Checker:
-    """Words with a letter, exactly so many."""
+    """Checks the exact number of words that contain a letter."""
     return lambda text, given, tag: sum(letter in word.lower() for word in words(text, tag)) == given["let_frequency"]
 
 

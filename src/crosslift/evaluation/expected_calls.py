@@ -1,14 +1,14 @@
-"""What calls a gold answer accepts.
+"""Gold answers of API calling: the expected calls and the accepted values of their arguments.
 
-A gold answer is a call in writing, `[Order(item='tea', count='5')]`, where every value has one right form and types do
-not count; or the possible answers of BFCL (Berkeley function-calling leaderboard) as JSON,
+A gold answer is either a written call, `[Order(item='tea', count='5')]`, with one correct value per argument, compared
+without types; or the possible answers of BFCL (Berkeley function-calling leaderboard) in JSON,
 
     [{"order": {"item": ["tea", "green tea"], "count": [5], "unit": ["cups", ""]}}]
 
-where each argument lists what is accepted; "" among it, or nothing, means that it may be left out. Types count as in
-BFCL's checker: a float accepts whole numbers, an integer no float, nothing else changes its type; texts are compared
-without case, spaces and the marks ,./-_*^; an object in a value holds a list of accepted values per key again. `[]`
-expects no call at all.
+with a list of accepted values per argument. An argument is optional if its list is empty or contains "". Types are
+compared as in BFCL's checker: a float accepts an integer, an integer accepts no float, and there is no other
+conversion. Strings are compared without case, spaces and the characters ,./-_*^. An object has a list of accepted
+values for each key. `[]` expects no call.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ from crosslift.evaluation.calls import Call, canonical, fold_neutral, is_neutral
 
 
 @dataclass(frozen=True, kw_only=True)
-class Accepted:
-    """What one argument may be."""
+class AcceptedValues:
+    """The accepted values of one argument."""
 
     values: tuple[Any, ...]
     typed: bool
-    """Values of JSON with their types; else one canonical value."""
+    """True: JSON values, compared with their types. False: one value in canonical form."""
     optional: bool = False
+    """Whether the argument may be omitted."""
 
     @property
     def neutral(self) -> bool:
-        """Is it the same in every language?"""
+        """Whether the value is language-neutral (see `calls.is_neutral`)."""
         return bool(self.values) and is_neutral(canonical(str(self.values[0])) if self.typed else self.values[0])
 
-    def holds(self, call: Call, key: str, *, any_digits: bool = False) -> bool:
-        """Does the call give an accepted value?
+    def accepts(self, call: Call, key: str, *, any_digits: bool = False) -> bool:
+        """Whether the call has an accepted value for the argument `key`.
 
         Args:
-            any_digits: digits of all scripts are equal.
+            call: the predicted call.
+            key: name of the argument.
+            any_digits: treat the digits of all scripts as equal.
         """
         written = dict(call.arguments)
         if key not in written:
@@ -56,29 +59,29 @@ class Accepted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
-    """One call that is expected."""
+class ExpectedCall:
+    """One expected call."""
 
     name: str
-    arguments: dict[str, Accepted]
+    arguments: dict[str, AcceptedValues]
 
     def has_keys(self, call: Call) -> bool:
-        """All keys that must be there and none that is unknown?"""
+        """Whether the call has all required keys and no unknown one."""
         given = {key for key, _ in call.arguments}
         return given <= self.arguments.keys() and all(
             key in given or accepted.optional for key, accepted in self.arguments.items()
         )
 
-    def hits(self, call: Call | None) -> list[bool]:
-        """Argument by argument, whether the value is accepted; nothing is where there is no call."""
-        return [call is not None and accepted.holds(call, key) for key, accepted in self.arguments.items()]
+    def match_arguments(self, call: Call | None) -> list[bool]:
+        """For each expected argument, whether the call has an accepted value; all False without a call."""
+        return [call is not None and accepted.accepts(call, key) for key, accepted in self.arguments.items()]
 
 
-def read_expected(answer: str) -> list[Expected]:
-    """The calls that a gold answer expects.
+def parse_expected_calls(answer: str) -> list[ExpectedCall]:
+    """Parse the expected calls of a gold answer.
 
     Raises:
-        ValueError: it is neither a call nor possible answers.
+        ValueError: the answer is neither a written call nor a list of possible answers.
     """
     if answer.strip().startswith(("[{", "[]")):
         return _possible_answers(answer)
@@ -86,22 +89,22 @@ def read_expected(answer: str) -> list[Expected]:
     if not calls:
         raise ValueError(f"{answer!r} is not an API call. Write gold answers like [Name(key='value')].")
     return [
-        Expected(
+        ExpectedCall(
             name=call.name,
-            arguments={key: Accepted(values=(value,), typed=False) for key, value in call.arguments},
+            arguments={key: AcceptedValues(values=(value,), typed=False) for key, value in call.arguments},
         )
         for call in calls
     ]
 
 
-def _possible_answers(answer: str) -> list[Expected]:
+def _possible_answers(answer: str) -> list[ExpectedCall]:
     try:
         found = json.loads(answer)
         return [
-            Expected(
+            ExpectedCall(
                 name=name,
                 arguments={
-                    key: Accepted(values=tuple(values), typed=True, optional=not values or "" in values)
+                    key: AcceptedValues(values=tuple(values), typed=True, optional=not values or "" in values)
                     for key, values in arguments.items()
                     if isinstance(values, list) or _refuse(answer)
                 },

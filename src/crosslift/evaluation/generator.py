@@ -1,15 +1,16 @@
-"""What a generator is.
+"""Interface of a generator.
 
-A generator is a module in `generators/` with a class
+A generator is a module in `generators/` with
 
-    Generator(checkpoint: Path | str, *, base: str | None, revision: str | None, device: str, template: str | None, ...)
+    class Generator(checkpoint: Path | str, *, base: str | None, revision: str | None, device: str,
+                    template: str | None, ...)
         .tokenizer
         .generate(prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]
 
-    OPTIONS: dict[str, type]      settings of the site that it understands, further arguments of Generator
+    OPTIONS: dict[str, type]      options of the site file, which are further arguments of Generator
 
-that answers in the order of the prompts, whatever order it works in. Decoding is greedy. `template` is the chat
-template of an untouched base model, as `chat.load_tokenizer` takes it; trained checkpoints carry theirs.
+Completions are returned in the order of the prompts. Decoding is greedy. `template` is the chat template of a base
+model, in the form that `chat.load_tokenizer` takes; fine-tuned checkpoints contain their own.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
+    """Completion of one prompt."""
+
     text: str
-    """Without special tokens."""
+    """Decoded text without special tokens."""
     finish: Literal["stop", "length", "error"]
+    """Why generation ended: a stop token, the length limit, or a failure of the generator."""
     num_tokens: int
-    """Generated tokens, the one that ends the turn included."""
+    """Generated tokens, the stop token included."""

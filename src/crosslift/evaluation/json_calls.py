@@ -1,11 +1,11 @@
-"""API calls in JSON, in the shapes that are in use: chat templates' tool calls, OpenAI's, BFCL's.
+"""Parser of API calls in JSON, in the formats of chat templates, of OpenAI's API and of BFCL.
 
-    {"name": "f", "arguments": {"a": 1}}                      also "parameters"; arguments may be JSON in a text
+    {"name": "f", "arguments": {"a": 1}}                      also "parameters"; arguments may be a JSON string
     {"type": "function", "function": {"name": ..., "arguments": ...}}
     {"tool_calls": [...]}
-    {"f": {"a": 1}}                                           a name that is no key of the shapes above
+    {"f": {"a": 1}}                                           if the name is no key of the formats above
 
-one, several in a list, or several behind one another, in <tool_call> tags, in ```json fences or plain.
+A text may contain one call, a list of calls or a sequence of calls, in <tool_call> tags, in ```json fences or plain.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RESERVED = ("name", "arguments", "parameters", "function", "tool_calls", "type"
 
 
 def find_calls(text: str) -> list[Found]:
-    """Names and arguments of the calls that the text begins with; empty where it begins with something else."""
+    """Names and arguments of the calls at the beginning of a text; empty if the text begins otherwise."""
     opening = _OPENING.match(text)
     found: list[Found] = []
     while opening:
@@ -38,7 +38,7 @@ def find_calls(text: str) -> list[Found]:
 
 
 def _calls(value: Any) -> Iterator[Found]:
-    """Raises ValueError where the value is not made of calls."""
+    """Calls of a parsed JSON value; raises ValueError if it contains anything else."""
     if isinstance(value, list):
         for element in value:
             yield from _calls(element)

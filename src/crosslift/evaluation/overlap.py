@@ -1,12 +1,12 @@
-"""Overlap of a text with a reference, by the libraries that define its measures.
+"""Reference-based metrics: overlap of a text with a reference text.
 
-    rouge_l      F1 of the longest common subsequence of words (Lin 2004)
-    chrf         character n-gram F-score (Popovic 2015) by sacrebleu, alike in scripts with and without spaces
-    exact        1 where the words are those of the reference
+    rouge_l      F1 of the longest common subsequence of words (ROUGE-L, C.-Y. Lin 2004), by rouge-score
+    chrf         character n-gram F-score (chrF, M. Popovic 2015), by sacrebleu; needs no word segmentation
+    exact        1 if the words equal those of the reference
     in_language
 
-`rouge-score` computes the first, with our own words (`languages.words`): its own tokenizer keeps nothing but a-z and
-0-9, so that every text in Russian or Thai scores 0.
+ROUGE-L uses the words of `languages.words`: the tokenizer of `rouge-score` drops all characters but a-z and 0-9, so
+that every text in Russian or Thai would score 0.
 """
 
 from __future__ import annotations
@@ -22,14 +22,20 @@ from crosslift.languages.words import words
 
 
 def score_against_reference(text: str, reference: str, language: Language, metrics: Sequence[str]) -> Outcome:
-    """The chosen measures of one text; "unparsed" where it holds no word.
+    """Score a text against a reference; the status is "unparsed" if the text contains no word.
+
+    Args:
+        text: the completion.
+        reference: the reference text.
+        language: the language of both.
+        metrics: names of the metrics to return.
 
     Raises:
-        ValueError: the reference holds no word.
+        ValueError: the reference contains no word.
     """
     wanted = words(reference, language)
     if not wanted:
-        raise ValueError(f"{reference!r} is not a reference: it holds no word.")
+        raise ValueError(f"{reference!r} is not a reference: it contains no word.")
     values = {LANGUAGE_METRIC: float(in_language(text, language))}
     said = words(text, language)
     if not said:
@@ -39,12 +45,12 @@ def score_against_reference(text: str, reference: str, language: Language, metri
 
 
 def rouge_l(reference: Sequence[str], said: Sequence[str]) -> float:
-    """F1 of the longest common subsequence, in [0, 1]."""
+    """ROUGE-L: F1 of the longest common subsequence of two word sequences, in [0, 1]."""
     return float(_rouge().score(_Words(reference), _Words(said))["rougeL"].fmeasure)
 
 
 class _Words(str):
-    """Words that pass through `rouge-score`, which expects a text and a tokenizer."""
+    """A list of words in the shape of a text, because `rouge-score` expects a text and a tokenizer."""
 
     words: list[str]
 
@@ -67,7 +73,7 @@ def _rouge() -> Any:
 
 
 def chrf(reference: str, said: str) -> float:
-    """Character n-gram F-score of one text, in [0, 1]."""
+    """chrF: character n-gram F-score of one text, in [0, 1]."""
     return float(_chrf().sentence_score(said.strip(), [reference.strip()]).score / 100)
 
 

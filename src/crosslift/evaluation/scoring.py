@@ -1,14 +1,15 @@
-"""From rows of a corpus to predictions, and from predictions to scores.
+"""Prediction and scoring.
 
-Two steps, because they fail for different reasons and cost differently: predictions are kept, so that a better parser
-re-scores a study of a thousand runs in minutes. What a task need not know is handled here once for all tasks:
+The two are separate steps, because they fail for different reasons and differ in cost: predictions are stored, so that
+an improved parser can score a study of a thousand runs again in minutes. This module handles what is the same for all
+tasks:
 
     finish "error"   the generator failed on this prompt: value null, status "error"
-    finish "length"  truncated: counts as wrong, whatever stands in the text so far
-    wrong language   where the evaluation requires the language of the question: counts as wrong
-    an exception     of our own program while scoring: value null, status "error", the exception handed to the caller
+    finish "length"  truncated: counts as wrong, whatever the text contains
+    wrong language   counts as wrong if the evaluation requires the language of the question
+    an exception     raised by this program while scoring: value null, status "error", passed on to the caller
 
-The metric `in_language` is measured on all answers that there are, whatever became of their content.
+The metric `in_language` is measured on all generated answers, independently of their content.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from crosslift.scores import PREDICTIONS, SCORES, Status
 log = logging.getLogger(__name__)
 
 
-class Generates(Protocol):
-    """What `predict` needs of a generator."""
+class SupportsGenerate(Protocol):
+    """Protocol of a generator, as far as `predict` uses it."""
 
     @property
     def tokenizer(self) -> Any: ...
@@ -43,19 +44,19 @@ class Generates(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A row that our own program could not score."""
+    """A prediction that could not be scored because this program raised an exception."""
 
     sample_id: str
     error: Exception
 
 
 def log_failure(failure: Failure) -> None:
-    """Write a failure with its traceback to the log."""
+    """Log a failure with its traceback."""
     log.error("cannot score %s: %s", failure.sample_id, failure.error, exc_info=failure.error)
 
 
 def predict(
-    generator: Generates,
+    generator: SupportsGenerate,
     task: Task,
     rows: pl.DataFrame,
     *,
@@ -63,19 +64,24 @@ def predict(
     max_tokens: int | None = None,
     shots: Sequence[Sequence[Message]] = (),
 ) -> pl.DataFrame:
-    """Let a model answer the rows of one language.
+    """Generate a completion for each row of one language.
 
     Args:
-        rows: Frame of schema `corpora.corpus.ROWS`, all in one language. An assistant message at the end is left out.
+        generator: the loaded model.
+        task: the task's module.
+        rows: Frame of schema `corpora.corpus.ROWS`, all in one language. A final assistant message is not part of the
+            prompt.
         prompt: One of the task's PROMPTS.
-        max_tokens: Limit of generated tokens per answer; None: the task's MAX_TOKENS.
-        shots: Worked conversations in the same language, shown before each question in the same prompt form.
+        max_tokens: Limit of generated tokens per completion; None: the task's MAX_TOKENS.
+        shots: Few-shot examples: conversations in the same language, put before each question in the same prompt
+            format.
 
     Returns:
         Frame of schema `scores.PREDICTIONS`, in the order of the rows.
 
     Raises:
-        EvaluationError: no rows, several languages, or a generator that answers with another number of completions.
+        EvaluationError: there are no rows or several languages, or the generator returned a wrong number of
+            completions.
     """
     language = _only_language(rows)
     tokenizer = generator.tokenizer
@@ -118,15 +124,19 @@ def score(
     """Score predictions, one row per prediction x metric.
 
     Args:
-        predictions: Frame of schema `scores.PREDICTIONS`; languages may be mixed.
-        require_language: Does a right answer in another language count as wrong?
-        report: Called with each row that raised. Such rows get status "error"; nothing is swallowed.
+        task: The task's module.
+        predictions: Frame of schema `scores.PREDICTIONS`, in one or several languages.
+        run: Name of the run.
+        evaluation: Name of the evaluation.
+        task_name: Name of the task.
+        require_language: Whether a correct answer in another language counts as wrong.
+        report: Called with each prediction whose scoring raised an exception; its rows get the status "error".
 
     Returns:
-        Frame of schema `scores.SCORES`: in the order of the predictions, then of the task's METRICS.
+        Frame of schema `scores.SCORES`, in the order of the predictions and then of the task's METRICS.
 
     Raises:
-        CrossliftError: something that the user must change (an unknown language tag, a missing package).
+        CrossliftError: an error that the user must correct (an unknown language tag, a missing package).
     """
     columns: dict[str, list[Any]] = {"metric": [], "value": [], "status": []}
     for row in predictions.iter_rows(named=True):
@@ -162,7 +172,7 @@ def _score_row(
         return _judge(task, row, find_language(row["language"]), require_language)
     except CrossliftError:
         raise
-    except Exception as error:  # a bug of ours in one row must neither stop the others nor count as the model's mistake
+    except Exception as error:  # a bug in one row must neither stop the others nor count as the model's mistake
         report(Failure(sample_id=row["sample_id"], error=error))
         return [(metric, None, "error") for metric in task.METRICS]
 
@@ -189,12 +199,12 @@ def _judge(task: Task, row: dict[str, Any], language: Language, require_language
 def _only_language(rows: pl.DataFrame) -> Language:
     languages = rows["language"].unique(maintain_order=True).to_list()
     if len(languages) != 1:
-        raise EvaluationError(f"Predictions are made for one language at a time; these rows hold {languages}.")
+        raise EvaluationError(f"Predictions are made for one language at a time; these rows have {languages}.")
     return find_language(languages[0])
 
 
 def _behind(shown: list[dict[str, str]], messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The messages with the shots before them; a system message stays in front."""
+    """Insert the few-shot examples before the messages, after a system message."""
     start = 1 if messages[0]["role"] == "system" else 0
     return [*messages[:start], *shown, *messages[start:]]
 

@@ -1,9 +1,10 @@
-"""Sentences and words of a response, counted as the published checkers of IFEval and M-IFEval count them.
+"""Sentence and word counts that follow the published checkers of IFEval and M-IFEval.
 
-Sentences: Punkt (Kiss and Strunk 2006, https://doi.org/10.1162/coli.2006.32.4.485), in nltk's implementation. The
-published checkers of English and French load Punkt's trained parameters, which must be downloaded and differ from one
-installation to the next; here it runs with the abbreviations below and nothing else, so that a score depends on the
-code alone. The Spanish checker parses with spaCy; there a line also ends a sentence, and list marks are taken away.
+Sentences are segmented by Punkt (T. Kiss and J. Strunk 2006, https://doi.org/10.1162/coli.2006.32.4.485), in nltk's
+implementation. The published checkers for English and French load trained Punkt parameters, which must be downloaded
+and differ between installations. Here Punkt uses only the abbreviations below, so that a score depends on the code
+alone. The published checker for Spanish uses spaCy; for Spanish a line break also ends a sentence, and list markers are
+removed.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _ABBREVIATIONS = {
 _LIST_MARK = re.compile(r"^\s*(?:\d+\.|[-*])\s*", re.MULTILINE)
 _PLAIN_WORD = re.compile(r"\w+")
 _SPANISH_WORD = re.compile(r"\w+(?:[-'’.,:/@_]+\w+)*|[€$£¥%°+=<>|^~№§©®™]")
-"""What spaCy's tokenizer of Spanish takes for one word; signs that are no punctuation count too."""
+"""Tokens of spaCy's Spanish tokenizer that are not punctuation."""
 
 
 def num_sentences(text: str, tag: str) -> int:
-    """Sentences of a text in English, Spanish or French."""
+    """Number of sentences of a text; `tag` is "en", "es" or "fr"."""
     if tag != "es":
         return len(_punkt(tag).tokenize(text))
     lines = (line for line in _LIST_MARK.sub("", text).splitlines() if line.strip())
@@ -35,12 +36,12 @@ def num_sentences(text: str, tag: str) -> int:
 
 
 def num_words(text: str, tag: str) -> int:
-    """Words of a text; in Spanish without the marks of a list."""
+    """Number of words of a text; in Spanish without list markers."""
     return len(_SPANISH_WORD.findall(_LIST_MARK.sub("", text)) if tag == "es" else _PLAIN_WORD.findall(text))
 
 
 def words(text: str, tag: str) -> list[str]:
-    """Words as they are told apart for their letters: joined by hyphens they are one (in Spanish as `num_words`)."""
+    """Words for checks of their letters: a hyphenated word is one word (in Spanish as in `num_words`)."""
     return _SPANISH_WORD.findall(text) if tag == "es" else _treebank().tokenize(text)
 
 

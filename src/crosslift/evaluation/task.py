@@ -1,16 +1,16 @@
-"""What a task is.
+"""Interface of a task.
 
 A task is a module in `tasks/` named after its file, with
 
-    METRICS: tuple[str, ...]        the first is the primary one
-    PROMPTS: tuple[str, ...]        published prompt forms; the first is the default
+    METRICS: tuple[str, ...]        names of its metrics; the first is the primary one
+    PROMPTS: tuple[str, ...]        names of published prompt formats; the first is the default
     MAX_TOKENS: int                 default limit of generated tokens
-    present(messages, language, prompt) -> messages     the prompt as the model sees it; `prompt` names a published form
-    score(text, answer, language) -> Outcome            one completed answer against its gold
+    present(messages, language, prompt) -> messages     the conversation in the prompt format named `prompt`
+    score(text, answer, language) -> Outcome            compares one completion with its gold answer
 
-Training and evaluation both show the model what `present` returns: it rewrites the last user message and passes all
-others through, the assistant's answer at the end included where there is one. `score` sees only answers that ended by
-themselves; truncation, required languages and program errors are handled once, in `evaluate`.
+Training and evaluation both use the messages that `present` returns. It rewrites the last user message and returns all
+others unchanged, including a final message of the assistant. `score` receives only completions that ended with a stop
+token; truncation, required languages and program errors are handled for all tasks in `scoring`.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from crosslift.scores import Status
 Message = Mapping[str, str]
 
 LANGUAGE_METRIC = "in_language"
-"""The one metric about form: is the answer in the language of the question? It is measured on every answer, also on
-unparsed and truncated ones, so that language fidelity does not shrink with the share of wrong formats."""
+"""Metric of language fidelity: 1 if the answer is in the language of the question. It is measured on every answer,
+unparsed and truncated ones included, so that it does not fall with the share of format errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """Values in [0, 1] per metric; all but `in_language` are 0 unless the status is "scored" (a call may be scored with
-    some parts wrong)."""
+    """Result of scoring one completion."""
 
     values: dict[str, float]
+    """Metric -> value in [0, 1]. All but `in_language` are 0 unless the status is "scored"."""
     status: Status
     parsed: str | None = None
-    """What was understood, for people who look into failures."""
+    """The parsed answer, for the analysis of failures."""
 
 
 class Task(Protocol):
-    """The module of a task."""
+    """Protocol that the module of a task implements; see the module docstring."""
 
     @property
     def METRICS(self) -> tuple[str, ...]: ...  # noqa: N802 - a module's constant
@@ -58,16 +58,20 @@ class Task(Protocol):
 
 
 def task(name: str) -> Task:
-    """The module of a task by its name.
+    """Import the module of a task.
 
     Raises:
-        UnknownName: no such task.
+        UnknownName: there is no task of this name.
     """
     return cast(Task, member("task", name))
 
 
 def rewrite_question(messages: Sequence[Message], question: str) -> list[dict[str, str]]:
-    """The messages with the content of the last user message replaced; the others as they are."""
+    """Replace the content of the last user message; all other messages stay unchanged.
+
+    Raises:
+        EvaluationError: the conversation has no user message.
+    """
     place = last_question(messages)
     return [
         {"role": message["role"], "content": question if index == place else message["content"]}
@@ -75,11 +79,11 @@ def rewrite_question(messages: Sequence[Message], question: str) -> list[dict[st
     ]
 
 
-def as_written(messages: Sequence[Message], prompt: str) -> list[dict[str, str]]:
-    """What the one form "bare" shows: the conversation as the corpus holds it.
+def present_unchanged(messages: Sequence[Message], prompt: str) -> list[dict[str, str]]:
+    """The conversation as in the corpus, for tasks whose only prompt format is "bare".
 
     Raises:
-        EvaluationError: another form was asked for, or there is no question.
+        EvaluationError: `prompt` is another format, or the conversation has no user message.
     """
     check_prompt(prompt, ("bare",))
     return rewrite_question(messages, messages[last_question(messages)]["content"])
@@ -89,19 +93,23 @@ def last_question(messages: Sequence[Message]) -> int:
     """Index of the last user message.
 
     Raises:
-        EvaluationError: the conversation holds none.
+        EvaluationError: the conversation has none.
     """
     places = [index for index, message in enumerate(messages) if message["role"] == "user"]
     if not places:
-        raise EvaluationError("A conversation without a user message cannot be presented. Check the corpus.")
+        raise EvaluationError("A conversation has no user message, so no prompt can be built. Check the corpus.")
     return places[-1]
 
 
 def check_prompt(prompt: str, known: tuple[str, ...]) -> None:
-    """Raise EvaluationError unless the task has a prompt form of that name."""
+    """Check that a prompt format exists.
+
+    Raises:
+        EvaluationError: `prompt` is not one of the `known` formats.
+    """
     if prompt not in known:
         raise EvaluationError(
-            f"'{prompt}' is not a prompt form of this task.{did_you_mean(prompt, known)} Known: {', '.join(known)}."
+            f"'{prompt}' is not a prompt format of this task.{did_you_mean(prompt, known)} Known: {', '.join(known)}."
         )
 
 
@@ -111,9 +119,9 @@ __all__ = [
     "Message",
     "Outcome",
     "Task",
-    "as_written",
     "check_prompt",
     "last_question",
+    "present_unchanged",
     "rewrite_question",
     "task",
 ]

@@ -15,7 +15,7 @@ from crosslift.errors import TransferError, UnknownName
 from crosslift.files import write_json
 from crosslift.fingerprint import fingerprint_file
 from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, ImportMapping
-from crosslift.languages.tags import standard
+from crosslift.languages.tags import standardize
 from crosslift.scores import CELLS, RUNS, SCORES
 
 TEXT_COLUMNS = (
@@ -180,7 +180,7 @@ def _language_tags(mapping: ImportMapping, codes: list[str]) -> dict[str, str]:
     found, problems = {}, []
     for code in codes:
         try:
-            found[code] = standard(code)
+            found[code] = standardize(code)
         except UnknownName as error:
             problems.append(str(error))
     if problems:
@@ -199,7 +199,7 @@ def _runs(mapping: ImportMapping, table: pl.DataFrame) -> pl.DataFrame:
             'identify it by more columns, as in run = "{model} {mixture}".'
         )
     trained = [
-        [] if not text else [*dict.fromkeys(standard(mapping.recode.get("trained", {}).get(code, code)) for code in
+        [] if not text else [*dict.fromkeys(standardize(mapping.recode.get("trained", {}).get(code, code)) for code in
                                             text.split(mapping.separator) if code.strip())]
         for text in (runs["trained"].to_list() if "trained" in known else [None] * runs.height)
     ]  # fmt: skip

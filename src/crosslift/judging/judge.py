@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from crosslift import endpoint
-from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
+from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import StudyError
-from crosslift.journal import Journal, key_of
+from crosslift.journal import Journal, request_key
 from crosslift.judging import forms
 from crosslift.studies.parsing.problems import Problems, read_toml
 
@@ -51,9 +51,9 @@ class Judge:
             asked = {
                 prompt: prompt + (forms.REMINDER.format(number=reminder) if reminder else "") for prompt in waiting
             }
-            self._ask([text for text in asked.values() if key_of(self.name, text) not in journal.known], journal)
+            self._ask([text for text in asked.values() if request_key(self.name, text) not in journal.entries], journal)
             for prompt, text in asked.items():
-                entry = journal.known.get(key_of(self.name, text))
+                entry = journal.entries.get(request_key(self.name, text))
                 verdict = None if entry is None else parse(entry["reply"])
                 if verdict is not None:
                     found[prompt] = verdict
@@ -62,13 +62,14 @@ class Judge:
 
     def _ask(self, texts: list[str], journal: Journal) -> None:
         questions = [
-            Question(messages=[{"role": "user", "content": text}], max_tokens=self._max_tokens) for text in texts
+            CompletionRequest(messages=[{"role": "user", "content": text}], max_tokens=self._max_tokens)
+            for text in texts
         ]
 
-        def answered(place: int, reply: Reply | NoReply) -> None:
+        def answered(place: int, reply: Reply | FailedRequest) -> None:
             if isinstance(reply, Reply):
                 journal.add(
-                    key_of(self.name, texts[place]),
+                    request_key(self.name, texts[place]),
                     judge=self.name,
                     asked=texts[place],
                     reply=reply.text,
@@ -77,7 +78,7 @@ class Judge:
                 )
 
         if questions:
-            ask(self._endpoint, questions, answered)
+            send_requests(self._endpoint, questions, answered)
 
 
 def load_judge(path: Path) -> Judge:

@@ -1,1 +1,1 @@
-"""Languages: one data file each."""
+"""Languages, numerals, language identification and similarity; one data file per language."""

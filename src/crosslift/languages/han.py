@@ -1,9 +1,9 @@
 """Numerals in Chinese characters and in Hangul: 三万五千, 二百五十, 一八, 삼십오.
 
-They are written with digits and with units. A unit below ten thousand multiplies the digit before it, 万 億 兆 multiply
-everything before them since the last such unit; a row of bare digits is read by position. Which characters of a text
-are a numeral at all cannot be told by looking at them (一起 is "together", 이 a particle), so `spelled` reads only what
-stands at the beginning of a text, and its caller says where that is.
+Numerals consist of digits and units. A unit below ten thousand multiplies the digit before it; 万 億 兆 multiply
+everything before them up to the previous such unit; a sequence of digits without units is positional. The characters
+alone do not show whether they are a numeral (一起 means "together", 이 is a particle). `parse_prefix` therefore parses
+only the beginning of a text, and the caller decides where that is.
 """
 
 from __future__ import annotations
@@ -28,22 +28,25 @@ _LARGE = {
 UNITS = _SMALL | _LARGE
 """Units that also follow a number in ASCII digits: 3万, 5천."""
 
-MISREAD = r"千[克米瓦卡兆赫伏]|兆[字瓦赫]|조[각]|만[큼]|천[천]"
-"""Words that begin like a unit: 千克 (kilogram), 조각 (piece), 만큼 (as much as)."""
+NON_UNIT_WORDS = r"千[克米瓦卡兆赫伏]|兆[字瓦赫]|조[각]|만[큼]|천[천]"
+"""Pattern of words that begin with the character of a unit: 千克 (kilogram), 조각 (piece), 만큼 (as much as)."""
 
 _HANGUL = "영공일이삼사오육칠팔구십백천만억조"
 _RUN = regex.compile(
-    rf"(?:(?!{MISREAD})[{''.join(character for character in (*_DIGITS, *UNITS) if character not in _HANGUL)}])+"
-    rf"|(?:(?!{MISREAD})[{_HANGUL}]){{2,}}"
+    rf"(?:(?!{NON_UNIT_WORDS})[{''.join(character for character in (*_DIGITS, *UNITS) if character not in _HANGUL)}])+"
+    rf"|(?:(?!{NON_UNIT_WORDS})[{_HANGUL}]){{2,}}"
 )
 _FRACTION = regex.compile(r"分(?:之|の)")
 _POINT = regex.compile(r"[点點]")
 
 
-def spelled(text: str) -> tuple[Fraction, int] | None:
-    """The numeral that the text begins with and the place behind it; fractions (三分之一) and decimals (三点五) too.
+def parse_prefix(text: str) -> tuple[Fraction, int] | None:
+    """Parse the numeral at the beginning of a text, including fractions (三分之一) and decimals (三点五).
 
-    A numeral in Hangul needs two syllables and a unit among them.
+    A numeral in Hangul must have at least two syllables, one of them a unit.
+
+    Returns:
+        The value and the position after the numeral; None if the text begins with no numeral.
     """
     found = _plain(text, 0)
     if found is None:
@@ -68,13 +71,13 @@ def _plain(text: str, place: int) -> tuple[Fraction, int] | None:
 
 
 def _value(numeral: str) -> int | None:
-    """None for what is not well formed: 三三十, 十万百万."""
+    """The value of a numeral; None if it is malformed: 三三十, 十万百万."""
     if not set(numeral) & UNITS.keys():
         return int("".join(str(_DIGITS[character]) for character in numeral))
     total, section, digit, small, large = 0, 0, None, 10**4, 10**16
     for character in numeral:
         if character in _DIGITS:
-            if digit:  # two digits in a row beside units; a zero only marks a gap: 三百零五
+            if digit:  # two consecutive digits in a numeral with units; a zero marks a skipped unit: 三百零五
                 return None
             digit = _DIGITS[character]
         elif character in _SMALL:
@@ -91,6 +94,6 @@ def _value(numeral: str) -> int | None:
 
 
 def all_values(text: str) -> set[Fraction]:
-    """The values of everything in a text that can be read as a numeral, words that only look like one among them."""
+    """The values of all substrings that can be read as a numeral, including words that merely look like one."""
     found = (_plain(text, match.start()) for match in _RUN.finditer(text))
     return {value for value, _ in filter(None, found)}

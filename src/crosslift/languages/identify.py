@@ -1,11 +1,12 @@
-"""Is an answer in the language of its question?
+"""Language identification of answers.
 
-Fine-tuned models often answer a Swahili question rightly, in English. That is a property of the model worth its own
-number, so the test must not confuse it with what any right answer contains: digits, equations, calls and code are
-taken out first. Then two stages: the script decides between languages that do not share one, and py3langid between
-those that do, choosing among the languages of crosslift only.
+Fine-tuned models often answer a Swahili question correctly, but in English. This language fidelity has its own metric,
+which must not depend on content that is the same in all languages: digits, equations, calls and code are removed first.
+Identification then has two stages: the script distinguishes languages with different scripts, and py3langid
+distinguishes the languages that share one, among a restricted set of candidates.
 
-In doubt for the model: a text with too little to tell, or a verdict without confidence, counts as in the language.
+Uncertain cases count as correct: a text that is too short, or a classification below the confidence threshold, is taken
+to be in the expected language.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from crosslift.errors import CrossliftError
 from crosslift.languages.language import Language, language
 
 MIN_BYTES = 12
-"""UTF-8 bytes of letters below which nothing is said: four Han characters, a dozen Latin letters."""
+"""Minimum UTF-8 bytes of letters for identification: four Han characters, or a dozen Latin letters."""
 MIN_CONFIDENCE = 0.9
-"""Probability, among the languages of the script, that another language must reach to overrule the asked one."""
+"""Minimum probability of another language, among the candidates of the script, to reject the expected one."""
 MIN_KANA_SHARE = 0.1
-"""Share of kana among the letters that makes a text in Han characters Japanese."""
+"""Minimum share of kana among the kana and Han characters of a Japanese text, in UTF-8 bytes."""
 
-RIVALS = ("ar", "bn", "de", "en", "es", "fr", "ja", "ko", "pt", "ru", "sw", "te", "th", "zh")
-"""Languages that a model slips into, those of the two studies. Every further one makes short texts harder to tell: who
-asks for Malay is better served by "not English" than by a guess between Malay and Indonesian."""
+CANDIDATE_LANGUAGES = ("ar", "bn", "de", "en", "es", "fr", "ja", "ko", "pt", "ru", "sw", "te", "th", "zh")
+"""Languages that models switch to, namely those of the two reference studies. Every further candidate makes short texts
+harder to classify: for a Malay question the relevant test is "not English", not Malay against Indonesian."""
 
-_NEIGHBOURS = {"bar": "de", "gsw": "de"}
-"""Languages that py3langid does not know -> the one that their texts are taken for."""
+_CLASSIFIED_AS = {"bar": "de", "gsw": "de"}
+"""Language unknown to py3langid -> the language as which py3langid classifies its texts."""
 
-_MIXTURES = {  # ISO 15924 codes that stand for several of Unicode's scripts
+_MIXTURES = {  # ISO 15924 codes that combine several Unicode scripts
     "Jpan": ("HIRAGANA", "KATAKANA", "CJK"),
     "Kore": ("HANGUL", "CJK"),
     "Hans": ("CJK",),
     "Hant": ("CJK",),
 }
-_NAMES = {  # ISO 15924 -> how Unicode names the characters
+_NAMES = {  # ISO 15924 code -> first word of the characters' Unicode names
     "Latn": "LATIN", "Cyrl": "CYRILLIC", "Grek": "GREEK", "Arab": "ARABIC", "Hebr": "HEBREW", "Deva": "DEVANAGARI",
     "Beng": "BENGALI", "Guru": "GURMUKHI", "Gujr": "GUJARATI", "Orya": "ORIYA", "Taml": "TAMIL", "Telu": "TELUGU",
     "Knda": "KANNADA", "Mlym": "MALAYALAM", "Sinh": "SINHALA", "Thai": "THAI", "Laoo": "LAO", "Mymr": "MYANMAR",
@@ -53,40 +54,44 @@ _NOT_PROSE = re.compile(
     r"|\\[a-zA-Z]+"  # LaTeX commands
     r"|\w+://\S+"
     r"|[A-Za-z_][\w.]*\([^()]*\)"  # calls
-    r"|[A-Za-z]*\d[A-Za-z\d]*"  # digits and what is written on to them: "5kg", "x2"
+    r"|[A-Za-z]*\d[A-Za-z\d]*"  # digits and adjacent letters: "5kg", "x2"
     r"|(?<![^\W\d_])[A-Za-z](?![^\W\d_])",  # single Latin letters: variables
     re.DOTALL,
 )
 
 
 def in_language(text: str, asked: Language) -> bool:
-    """False only where the prose of the text is clearly in another language.
+    """Whether the prose of a text is in the expected language; False only if it is clearly in another one.
+
+    Args:
+        text: the text to classify.
+        asked: the expected language.
 
     Raises:
-        CrossliftError: two languages must be told apart and py3langid is not installed.
+        CrossliftError: the decision needs py3langid, and it is not installed.
     """
     prose = _NOT_PROSE.sub(" ", text)
     scripts = _count_scripts(prose)
     if sum(scripts.values()) < MIN_BYTES:
         return True
-    if not _mostly(_own_scripts(asked.script), scripts):
+    if not _is_majority(_own_scripts(asked.script), scripts):
         return False
     if "CJK" in _own_scripts(asked.script):
         return _is_right_mixture(scripts, asked.script)
-    rivals = _sharing(asked)
-    if len(rivals) == 1:
+    candidates = _candidates(asked)
+    if len(candidates) == 1:
         return True
-    best, probability = _classifier(rivals).classify(" ".join(prose.split()))
-    return bool(best == _judged_as(asked) or probability < MIN_CONFIDENCE)
+    best, probability = _classifier(candidates).classify(" ".join(prose.split()))
+    return bool(best == _classifier_tag(asked) or probability < MIN_CONFIDENCE)
 
 
 def in_script(text: str, asked: Language) -> bool:
-    """Whether half of all letters, code too, are in the language's script, however few; True where there are none."""
-    return _mostly(_own_scripts(asked.script), _count_scripts(text))
+    """Whether at least half of all letters, code included, are in the language's script; True without letters."""
+    return _is_majority(_own_scripts(asked.script), _count_scripts(text))
 
 
 def likely_language(text: str) -> str:
-    """The likeliest of all languages that py3langid knows (ISO 639-1); "" where there is no prose.
+    """The most probable of all languages of py3langid (ISO 639-1 code); "" if the text has no prose.
 
     Raises:
         CrossliftError: py3langid is not installed.
@@ -95,12 +100,12 @@ def likely_language(text: str) -> str:
     return str(_classifier(()).classify(prose)[0]) if prose else ""
 
 
-def _mostly(own: tuple[str, ...], scripts: Counter[str]) -> bool:
+def _is_majority(own: tuple[str, ...], scripts: Counter[str]) -> bool:
     return sum(scripts[name] for name in own) >= sum(scripts.values()) / 2
 
 
 def _is_right_mixture(scripts: Counter[str], script: str) -> bool:
-    """Japanese, Chinese and Korean share Han characters and differ in what stands between them."""
+    """Whether the mixture of scripts fits Japanese, Chinese or Korean, which share Han characters."""
     kana = scripts["HIRAGANA"] + scripts["KATAKANA"]
     japanese = kana >= MIN_KANA_SHARE * (kana + scripts["CJK"])
     if script == "Jpan":
@@ -114,7 +119,7 @@ def _own_scripts(script: str) -> tuple[str, ...]:
     if script in _MIXTURES:
         return _MIXTURES[script]
     if script not in _NAMES:
-        raise CrossliftError(f"The script '{script}' is not known. Add it to _NAMES in languages/identify.py.")
+        raise CrossliftError(f"The script '{script}' is unknown. Add it to _NAMES in languages/identify.py.")
     return (_NAMES[script],)
 
 
@@ -129,32 +134,32 @@ def _count_scripts(prose: str) -> Counter[str]:
 
 @cache
 def _script(character: str) -> str:
-    """The first word of a letter's or vowel sign's Unicode name, which is its script; "" for anything else."""
+    """The script of a letter or vowel sign, which is the first word of its Unicode name; "" for other characters."""
     if unicodedata.category(character)[0] not in "LM":
         return ""
     return unicodedata.name(character, "").split(" ")[0]
 
 
 @cache
-def _sharing(asked: Language) -> tuple[str, ...]:
-    """The rivals in the script, as py3langid writes them, and the asked language."""
-    same = {tag for tag in RIVALS if language(tag).script == asked.script}
-    return tuple(sorted(same | {_judged_as(asked)}))
+def _candidates(asked: Language) -> tuple[str, ...]:
+    """The candidate languages that share the script of the expected one, and the latter, as tags of py3langid."""
+    same = {tag for tag in CANDIDATE_LANGUAGES if language(tag).script == asked.script}
+    return tuple(sorted(same | {_classifier_tag(asked)}))
 
 
-def _judged_as(asked: Language) -> str:
+def _classifier_tag(asked: Language) -> str:
     tag = asked.tag.split("-")[0]
-    return _NEIGHBOURS.get(tag, tag)
+    return _CLASSIFIED_AS.get(tag, tag)
 
 
 @cache
 def _classifier(candidates: tuple[str, ...]) -> Any:
-    """py3langid restricted to some languages (to none: all), giving probabilities."""
+    """A py3langid classifier with probabilities, restricted to some languages; an empty tuple means all."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
     except ImportError:
         raise CrossliftError(
-            f"Telling {', '.join(candidates) or 'languages'} apart needs py3langid. Install it: pip install "
+            f"Identifying {', '.join(candidates) or 'languages'} needs py3langid. Install it: pip install "
             "'crosslift[train]'"
         ) from None
     classifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

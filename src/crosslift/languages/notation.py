@@ -1,7 +1,7 @@
-"""How numbers are written in digits: which digits, which marks between them, and how to read and write one number.
+"""Notation of numbers in digits: digits, decimal and group marks, and parsing and formatting of one number.
 
-Texts are folded first: every decimal digit of Unicode to ASCII, full-width marks and the several minus signs likewise,
-fractions in LaTeX or in one character to a/b. Folded text is what positions of numbers refer to.
+Texts are folded first: all Unicode decimal digits, full-width marks and minus signs become ASCII, and fractions in
+LaTeX or in a single character become a/b. Positions of numbers refer to the folded text.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 
 SPACES = " \u00a0\u2009\u202f"  # plain, no-break, thin, narrow no-break
 MAX_DIGITS = 300
-"""A longer run of digits is a model repeating itself, not a number (and Python refuses to read 4,300)."""
+"""Maximum digits of a number. A longer sequence is degenerate repetition of a model; Python's limit is 4,300 digits."""
 CURRENCIES = "$€£¥₹฿₽৳₩"
 
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
@@ -27,13 +27,13 @@ _SAME_AS = {
         for character in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒"
     },
     **dict(zip("．，／＝＋（）＄：　’％٪", ".,/=+()$: '%%", strict=True)),
-    # marks of direction and joining stand between a sign and its digits and change no value
+    # directional and joining marks may stand between a sign and its digits, and do not change the value
     **dict.fromkeys("\u061c\u200b\u200c\u200d\u200e\u200f\u2066\u2067\u2068\u2069\ufeff", None),
 }
 
 
 class _Folding(dict[int, str | None]):
-    """Code point -> what it counts as; filled as characters are met, for Unicode has some 760 decimal digits."""
+    """Code point -> replacement, filled on demand, because Unicode has some 760 decimal digits."""
 
     def __missing__(self, point: int) -> str | None:
         character = chr(point)
@@ -49,9 +49,9 @@ _LATEX_ESCAPE = re.compile(r"\\([$%])")
 
 
 def fold(text: str) -> str:
-    """Any decimal digit to ASCII, full-width marks and the several minus signs likewise, LaTeX fractions to a/b.
+    """Convert decimal digits, full-width marks and minus signs to ASCII, and LaTeX fractions to a/b.
 
-    Folding twice changes nothing. Superscripts and circled digits are not decimal digits and stay ("m²" holds no 2).
+    The function is idempotent. Superscripts and circled digits are no decimal digits and stay ("m²" contains no 2).
     """
     text = text.translate(_FOLDING)
     if "\\" in text or "{,}" in text:
@@ -62,13 +62,16 @@ def fold(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notation:
-    """How digits and marks may be put together; `read` gives None for what the notation does not write."""
+    """A notation of numbers: the valid combinations of digits, decimal mark and group marks."""
 
     grouped: re.Pattern[str]
+    """Numbers with group marks."""
     simple: re.Pattern[str]
+    """Numbers without group marks."""
     decimal_mark: str
 
     def read(self, digits: str) -> Fraction | None:
+        """The value of an unsigned number; None if the notation does not permit the text."""
         if not (self.grouped.fullmatch(digits) or self.simple.fullmatch(digits)):
             return None
         whole, _, part = digits.partition(self.decimal_mark)
@@ -77,6 +80,7 @@ class Notation:
 
 @cache
 def notation(decimal_mark: str, group_mark: str) -> Notation:
+    """The notation with these marks; spaces, apostrophes and underscores also group digits."""
     decimal = re.escape(decimal_mark)
     groups = re.escape(SPACES + "'_٬" + group_mark)
     part = f"(?:{decimal}\\d+)?"
@@ -93,10 +97,10 @@ ASCII = notation(".", ",")
 
 
 def parse(text: str) -> Fraction:
-    """The one number that a text consists of, in ASCII notation: what gold answers are written in ("2,125", "-3.5").
+    """Parse a text that is one number in ASCII notation, the notation of gold answers ("2,125", "-3.5").
 
     Raises:
-        ValueError: the text is something else.
+        ValueError: the text is not such a number.
     """
     folded = fold(text).strip()
     value = ASCII.read(folded.removeprefix("-"))
@@ -106,6 +110,6 @@ def parse(text: str) -> Fraction:
 
 
 def write(value: Fraction) -> str:
-    """A value for people and tables: "42", "3.5"; what has no short decimal form as "1/3"."""
+    """Format a value for display: "42", "3.5"; a value without a finite decimal form as a fraction, "1/3"."""
     decimal = Decimal(value.numerator) / Decimal(value.denominator)
     return format(decimal, "f") if Fraction(decimal) == value else str(value)

@@ -1,12 +1,12 @@
-"""Numbers in running text, in the notations of many languages, as exact values.
+"""Extraction of numbers from text in many languages, as exact values.
 
-`float(re.findall(r"[0-9.]+", text)[-1])` reads "2.125" of a German answer as two and an eighth, "১৮" and "3万" not at
-all, and the zeros that follow look like a language that the model does not know. Here a number is read in the
-language's own notation and, because models mix conventions, in the ASCII one too where the two differ. Both readings
-are kept: the reader of the number decides which one it can use.
+`float(re.findall(r"[0-9.]+", text)[-1])` parses "2.125" in a German answer as two and an eighth and does not find "১৮"
+or "3万" at all; the resulting scores of 0 look like a language that the model does not know. Here a number is parsed in
+the notation of the language and, because models mix conventions, also in ASCII notation. If the two readings differ,
+both are kept, and the caller decides which to use.
 
-A number is what its value is: words and characters of scale multiply ("3万", "2.5 लाख", "5 millones"), "a/b" and
-"2 1/2" are one number each, and "1.2 × 10^3" is 1200. A number before a percent sign may also be meant as a share.
+Scale words and characters multiply ("3万", "2.5 लाख", "5 millones"), "a/b" and "2 1/2" are one number each, and
+"1.2 × 10^3" is 1200. A number with a percent sign has the share as a further reading.
 """
 
 from __future__ import annotations
@@ -38,21 +38,25 @@ MAX_EXPONENT = 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Number:
+    """A number in a text."""
+
     readings: tuple[Fraction, ...]
-    """The language's own reading first, then the ASCII one where it differs: German "1.234" -> (1234, 1.234)."""
+    """Possible values: in the notation of the language, then in ASCII notation if it differs: German "1.234" ->
+    (1234, 1.234)."""
     start: int
-    """Position in the folded text, sign included."""
+    """Position of its first character, sign included, in the folded text."""
     end: int
+    """Position after its last character in the folded text."""
 
     @property
     def value(self) -> Fraction:
-        """In the language's own notation."""
+        """The value in the notation of the language."""
         return self.readings[0]
 
 
 _DIGITS = {
-    # A plain space groups digits where the comma is the decimal mark (the SI brochure, 5.4.4, and the Spanish academy,
-    # beside the dot of CLDR); in English "in 23 100 people came" holds two numbers.
+    # A plain space groups digits in languages with a decimal comma (SI brochure, 5.4.4; the Spanish academy, besides the
+    # dot of CLDR). In English, "in 23 100 people came" contains two numbers.
     plain_space: regex.compile(rf"\d+(?:[.,٫٬'_]\d+|[{spaces}]\d{{3}}(?!\d))*|(?<![^\s(\[=:{CURRENCIES}-])\.\d+")
     for plain_space, spaces in ((True, SPACES), (False, SPACES[1:]))
 }
@@ -61,11 +65,17 @@ _SIGN = regex.compile(rf"-(?:\s?[{CURRENCIES}]\s?)?$")
 
 
 def numbers(text: str, language: Language) -> list[Number]:
-    """All numbers of a text that hold a digit, in order of appearance, with their places in `fold(text)`.
+    """Find all numbers of a text that contain a digit.
 
-    Digits and marks that neither notation writes are a list or a date and fall apart: "1,2,3" is three numbers,
-    "12.05.2023" likewise. `a/b` without spaces is one number. A minus counts as a sign unless something to subtract
-    from stands before it.
+    Digits and marks that neither notation permits are a list or a date and are split: "1,2,3" is three numbers, and so
+    is "12.05.2023". `a/b` without spaces is one number. A minus is a sign unless it follows a number or a word.
+
+    Args:
+        text: the text; it need not be folded.
+        language: the language of the text.
+
+    Returns:
+        The numbers in order of appearance, with positions in `fold(text)`.
     """
     text = fold(text)
     own = notation(language.decimal_mark, language.group_mark)
@@ -87,16 +97,16 @@ def numbers(text: str, language: Language) -> list[Number]:
     return [_with_percent(text, number) for number in _with_scales(text, found, language)]
 
 
-def spelled(text: str, language: Language) -> Number | None:
-    """The number in characters, 三十六 or 삼십육, that a folded text begins with."""
-    found = han.spelled(text) if language.script in _SPELLED else None
+def parse_character_numeral(text: str, language: Language) -> Number | None:
+    """Parse the numeral in Chinese characters or Hangul, 三十六 or 삼십육, at the beginning of a folded text."""
+    found = han.parse_prefix(text) if language.script in _CHARACTER_NUMERAL_SCRIPTS else None
     if found is None:
         return None
     value, end = found
     return Number(readings=(value,), start=0, end=end)
 
 
-_SPELLED = ("Hans", "Hant", "Jpan", "Kore")
+_CHARACTER_NUMERAL_SCRIPTS = ("Hans", "Hant", "Jpan", "Kore")
 
 
 def _readings(digits: str, own: Notation) -> tuple[Fraction, ...]:
@@ -111,16 +121,16 @@ def _signed(text: str, readings: tuple[Fraction, ...], start: int, end: int) -> 
 
 
 def _subtracts(text: str, place: int) -> bool:
-    """Is the minus at this place a subtraction or a hyphen? "COVID-19", "10 -3", "(2)-1" yes; "答案是-3" no."""
+    """Whether the minus is a subtraction or a hyphen: True for "COVID-19", "10 -3", "(2)-1"; False for "答案是-3"."""
     before = text[:place]
-    if before and (before[-1].lower() != before[-1].upper() or "א" <= before[-1] <= "ת"):  # scripts that hyphenate
+    if before and (before[-1].lower() != before[-1].upper() or "א" <= before[-1] <= "ת"):  # scripts with hyphens
         return True
     before = before.rstrip(SPACES)
     return bool(before) and (before[-1].isdigit() or before[-1] in ")]%")
 
 
 def _with_fractions(text: str, found: list[Number]) -> list[Number]:
-    """Join `a/b`; leave "1/2/2023" alone."""
+    """Join `a/b`, but not "1/2/2023"."""
     joined: list[Number] = []
     for index, number in enumerate(found):
         before = joined[-1] if joined else None
@@ -188,7 +198,7 @@ class _Scales:
 
 @cache
 def _scales(language: Language) -> _Scales:
-    """The language's words of scale, English ones and the units of Chinese characters."""
+    """The scale words of the language and of English, and the units in characters."""
     after = {**find_language("en").scales, **language.scales}
     before = language.leading_scales
     glued = [word for word in after if len(word) == 1 and word.isascii()]
@@ -197,7 +207,7 @@ def _scales(language: Language) -> _Scales:
     patterns = [
         rf"(?:{'|'.join(glued)}){end}",
         rf"{gap}(?:{'|'.join(map(regex.escape, spaced))})(?:(?<=\.)|{end})",
-        rf"[{SPACES}]?(?!{han.MISREAD})[{''.join(han.UNITS)}]",
+        rf"[{SPACES}]?(?!{han.NON_UNIT_WORDS})[{''.join(han.UNITS)}]",
     ]
     words = "|".join(map(regex.escape, sorted(before, key=len, reverse=True))) or r"(?!)"
     return _Scales(
@@ -208,11 +218,11 @@ def _scales(language: Language) -> _Scales:
 
 
 def _with_scales(text: str, found: list[Number], language: Language) -> list[Number]:
-    """Multiply by the words and units of scale beside a number, and add up what belongs together: 3万5千, 2 lakh 50
+    """Multiply numbers by adjacent scale words and units, and add the parts of compound numbers: 3万5千, 2 lakh 50
     thousand."""
     scales = _scales(language)
     joined: list[Number] = []
-    smallest = 0  # the last unit of the number at the end of `joined`; 0 where it has none
+    smallest = 0  # the last unit of the last number in `joined`; 0 without a unit
     for number in found:
         scaled, factor = _scaled(text, number, scales)
         before = joined[-1] if joined else None
@@ -228,7 +238,7 @@ def _with_scales(text: str, found: list[Number], language: Language) -> list[Num
 
 
 def _scaled(text: str, number: Number, scales: _Scales) -> tuple[Number, int]:
-    """The number with its words of scale, and their product (1 where there is none)."""
+    """The number multiplied by its scale words, and their product (1 without any)."""
     factor = 1
     while match := scales.after.match(text, number.end):
         part = scales.factors[match.group().strip(SPACES + "-").casefold()]
@@ -244,11 +254,11 @@ _PERCENT = regex.compile(rf"[{SPACES}]?%")
 
 
 def _with_percent(text: str, number: Number) -> Number:
-    """25 % is 25, and may be meant as a quarter. Turkish writes the sign before the number."""
+    """Add the reading as a share: 25 % is 25 or 0.25. Turkish writes the percent sign before the number."""
     if not (_PERCENT.match(text, number.end) or text[max(0, number.start - 1) : number.start] == "%"):
         return number
     shares = (value / 100 for value in number.readings)
     return replace(number, readings=tuple(dict.fromkeys((*number.readings, *shares))))
 
 
-__all__ = ["Number", "fold", "numbers", "parse", "spelled", "write"]
+__all__ = ["Number", "fold", "numbers", "parse", "parse_character_numeral", "write"]

@@ -1,8 +1,8 @@
-"""How alike two languages are: by descent, by syntax, by script. Facts that others measured, in one small table.
+"""Genetic, syntactic and script similarity of languages, from published data.
 
-`facts.csv` is made by `tools/language_facts.py` from URIEL (P. Littell et al. 2017, EACL), Glottolog's lineages in it,
-LinguaMeta (S. Ritchie et al. 2024, LREC-COLING) and the resource classes of P. Joshi et al. 2020 (ACL). It is under CC
-BY-SA 4.0, as its sources are.
+`tools/language_facts.py` compiles `facts.csv` from URIEL (P. Littell et al. 2017, EACL) with the lineages of Glottolog,
+LinguaMeta (S. Ritchie et al. 2024, LREC-COLING) and the resource classes of P. Joshi et al. 2020 (ACL). The file is
+licensed under CC BY-SA 4.0, as its sources are.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ KINDS = ("genetic", "syntactic", "script")
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What is known of a language without looking at any model."""
+    """Published properties of one language."""
 
     tag: str
     name: str
     script: str
     resource_class: int
-    """0 (left behind) to 5 (winners), Joshi et al. 2020."""
+    """Resource class of Joshi et al. 2020, from 0 (fewest resources) to 5 (most)."""
     speakers: int | None
+    """Number of speakers (LinguaMeta); None if unknown."""
     lineage: frozenset[str]
-    """Glottolog's groups from the family down."""
+    """Glottolog's genealogical groups, from the family down."""
     syntax: np.ndarray
-    """URIEL's 103 features of syntax as predicted, 0 or 1."""
+    """URIEL's 103 binary features of syntax with predicted values, (103,)."""
 
 
 @cache
 def known() -> dict[str, Facts]:
-    """All languages of the table by tag."""
+    """All languages of the table, by tag."""
     text = (resources.files("crosslift.languages") / "facts.csv").read_text(encoding="utf-8")
     return {
         row["tag"]: Facts(
@@ -56,30 +57,38 @@ def known() -> dict[str, Facts]:
 
 
 def facts(tag: str) -> Facts:
-    """Of one language; of `pt-BR` those of `pt` where it has none of its own.
+    """The properties of one language; for a regional tag such as `pt-BR` without an entry, those of `pt`.
 
     Raises:
-        UnknownName: the table lacks the language.
+        UnknownName: the table does not contain the language.
     """
     table = known()
     found = table.get(tag) or table.get(tag.split("-", maxsplit=1)[0])
     if found is None:
-        raise UnknownName(f"nothing is known of the language '{tag}'.{did_you_mean(tag, table)}")
+        raise UnknownName(f"the table of languages has no entry for '{tag}'.{did_you_mean(tag, table)}")
     return found
 
 
 def similarity(kind: str, first: Sequence[str], second: Sequence[str]) -> np.ndarray:
-    """Between 0 and 1, shape (first, second).
+    """Pairwise similarity of two lists of languages.
 
-    "genetic": share of groups of the two lineages that both have (Jaccard). "syntactic": share of URIEL's features in
-    which they agree, above what any two languages of the table share on average, and 1 for the same. "script": 1 where
-    CLDR writes both in one script; Chinese in both its scripts and Japanese count as one half.
+    "genetic": Jaccard similarity of the two lineages. "syntactic": agreement a of URIEL's features, corrected for the
+    mean agreement m of all pairs of languages in the table: max(0, (a - m) / (1 - m)). "script": 1 if both languages
+    have the same script in CLDR, 1/2 between Japanese and Chinese or between the two Chinese scripts, else 0.
+
+    Args:
+        kind: one of KINDS.
+        first: language tags of the rows.
+        second: language tags of the columns.
+
+    Returns:
+        Similarities in [0, 1], shape (len(first), len(second)).
 
     Raises:
-        UnknownName: a language or a kind that is not known.
+        UnknownName: a language or the kind is unknown.
     """
     if kind not in KINDS:
-        raise UnknownName(f"'{kind}' is no kind of similarity. Known: {', '.join(KINDS)}.")
+        raise UnknownName(f"'{kind}' is not a kind of similarity. Known: {', '.join(KINDS)}.")
     return np.array([[_alike(kind, one, other) for other in second] for one in first], dtype=float)
 
 
@@ -116,9 +125,10 @@ def _script(one: Facts, other: Facts) -> float:
 
 
 def order_by_similarity(tags: Sequence[str]) -> list[str]:
-    """The languages so that neighbours are alike: leaves of an average-linkage tree, optimally turned.
+    """Order languages so that similar ones are adjacent, for heat maps.
 
-    For heat maps (Z. Bar-Joseph, D. Gifford and T. Jaakkola 2001, Bioinformatics 17).
+    The order is the optimal leaf ordering of an average-linkage clustering on the mean of all kinds of similarity
+    (Z. Bar-Joseph, D. Gifford and T. Jaakkola 2001, Bioinformatics 17).
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform

@@ -1,7 +1,7 @@
-"""Language codes of every flavour, as one tag: sw, swa, swh_Latn and swh are all "sw" here.
+"""Normalization of language codes to one tag: sw, swa, swh_Latn and swh all become "sw".
 
-Data sets write BCP 47 tags, ISO 639 codes of two and three letters, locales and names of their own. `langcodes` knows
-the standards; what no standard knows stands below.
+Data sets use BCP 47 tags, ISO 639 codes of two and three letters, locales and codes of their own. `langcodes`
+implements the standards; this module adds common codes that belong to no standard.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from langcodes.tag_parser import LanguageTagError
 from crosslift.errors import UnknownName, did_you_mean
 from crosslift.languages.language import tags
 
-_IN_USE = {
+_NONSTANDARD_CODES = {
     "jp": "ja",
     "zhs": "zh",
     "zht": "zh-Hant",
@@ -26,47 +26,48 @@ _IN_USE = {
     "kr": "ko",
     "vn": "vi",
 }
-"""Codes that are no language's, or another's, and that data sets use for these."""
+"""Nonstandard codes of data sets -> the language that they mean; some are standard codes of other languages."""
 MAX_DISTANCE = 9
-"""By CLDR's measure: Brazilian for Portuguese, the individual for the macrolanguage; not Norwegian for Danish."""
+"""Maximum distance of CLDR's language matching. It accepts Brazilian for Portuguese and an individual language for its
+macrolanguage, but not Norwegian for Danish."""
 
 
 def resolve(code: str) -> str:
-    """The known tag that a code stands for.
+    """Resolve a language code to the tag of a known language.
 
     Raises:
-        UnknownName: no known language is meant.
+        UnknownName: the code matches no known language.
     """
     found = _match(code, tags())
     if found is None:
         near = _match(code, tags(), max_distance=60)
-        hint = f" Near: '{near}'." if near else did_you_mean(code, (*tags(), *_IN_USE))
+        hint = f" Near: '{near}'." if near else did_you_mean(code, (*tags(), *_NONSTANDARD_CODES))
         raise UnknownName(f"'{code}' is not a language that crosslift knows.{hint} See: crosslift list languages")
     return found
 
 
-def standard(code: str) -> str:
-    """The BCP 47 tag of any language that there is, known to crosslift or not: results made elsewhere hold many.
+def standardize(code: str) -> str:
+    """Convert a language code to a BCP 47 tag, also for languages without a data file, as imported results need.
 
     Raises:
-        UnknownName: the code is no language's.
+        UnknownName: the code belongs to no language.
     """
     try:
-        tag = langcodes.standardize_tag(_IN_USE.get(code.lower(), code), macro=True)
+        tag = langcodes.standardize_tag(_NONSTANDARD_CODES.get(code.lower(), code), macro=True)
     except LanguageTagError:
         tag = ""
     if tag.split("-")[0] in {known.split("-")[0] for known in tags()}:
         return _match(code, tags()) or tag
     if not tag or not langcodes.tag_is_valid(tag):
-        raise UnknownName(f"'{code}' is not a language's code. Say what it stands for: [recode.language] {code} = ...")
+        raise UnknownName(f"'{code}' is not a language code. Define it: [recode.language] {code} = ...")
     return tag
 
 
 def resolve_all(codes: Iterable[str]) -> dict[str, str]:
-    """Code -> tag.
+    """Resolve several codes; returns code -> tag.
 
     Raises:
-        UnknownName: all that stand for no known language.
+        UnknownName: some codes match no known language; the message has one line for each.
     """
     found, problems = {}, []
     for code in codes:
@@ -83,7 +84,7 @@ def resolve_all(codes: Iterable[str]) -> dict[str, str]:
 def _match(code: str, known: tuple[str, ...], max_distance: int = MAX_DISTANCE) -> str | None:
     if code in known:
         return code
-    code = _IN_USE.get(code.lower(), code)
+    code = _NONSTANDARD_CODES.get(code.lower(), code)
     try:
         tag = langcodes.standardize_tag(code, macro=True)
     except LanguageTagError:

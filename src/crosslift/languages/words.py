@@ -1,8 +1,9 @@
-r"""Text as a row of units that overlap between two texts can be counted in.
+r"""Word segmentation for overlap metrics.
 
-Scripts with spaces: words, combining marks included. `\w+` of Python's `re` would cut Bengali, Telugu and Thai words at
-every vowel sign, and the tokenizer of `rouge-score` drops everything outside ASCII. Chinese, Japanese, Thai, Lao, Khmer
-and Burmese are written without spaces: there ICU's dictionaries cut the words (UAX 29 with the dictionaries of CLDR).
+In scripts with spaces a word is a sequence of letters, digits and combining marks. `\w+` of Python's `re` would split
+Bengali, Telugu and Thai words at every vowel sign, and the tokenizer of `rouge-score` drops all characters outside
+ASCII. Chinese, Japanese, Thai, Lao, Khmer and Burmese are written without spaces and are segmented by ICU (UAX 29 with
+dictionaries).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _WORD = regex.compile(r"[\p{L}\p{M}\p{N}\u200c\u200d]+")
 
 
 def words(text: str, language: Language) -> list[str]:
-    """Words in lower case, compatibility forms folded, no punctuation."""
+    """The words of a text, normalized to NFKC and case-folded, without punctuation."""
     text = unicodedata.normalize("NFKC", text).casefold()
     if language.script in _WITHOUT_SPACES:
         return [word for part in WordBreaker(text, language.tag) for word in _WORD.findall(part)]

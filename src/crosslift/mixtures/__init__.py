@@ -1,1 +1,1 @@
-"""Language mixtures: what is trained on, in which language, in which order, with a manifest that proves it."""
+"""Language mixtures: training examples, their languages and order, and a manifest that documents them."""

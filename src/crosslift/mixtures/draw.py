@@ -1,27 +1,28 @@
-"""Which items a mixture gets, in which language, in which order.
+"""Sampling of the items of a mixture, per language and in training order.
 
-Two mixtures of one study must differ in what the study varies and in nothing else. A draw that shuffles each mixture
-anew changes the problems together with the languages; here every item has one random key per corpus (a Philox number
-that is addressed by data seed and corpus name), and a draw is always *the first n by key*:
+Two mixtures of one study must differ only in the factor that the study varies. If each mixture were shuffled anew, the
+problems would change together with the languages. Here every item has one random key per corpus (a Philox number
+addressed by data seed and corpus name), and a sample of n items is always *the first n by key*:
 
-- nested: the draw of n items is a prefix of the draw of m > n, per language and for every pairing;
-- blind: neither the mixture's name nor its other languages nor the training seed move anything;
-- growing: items appended to a corpus get keys of their own and never reorder the old ones.
+- nested: the sample of n items is a prefix of the sample of m > n items, per language and for every pairing;
+- independent of the mixture's name, of its other languages and of the training seed;
+- extensible: items appended to a corpus get new keys and never change the order of the existing ones.
 
 Pairing, for a corpus of N items in L languages:
 
-`shared`       all languages take prefixes of one order. With equal amounts they hold the same items, in every mixture
-               of the study; with unequal amounts the smaller set lies inside the larger one. In tokens or bytes each
-               language takes the largest prefix that fits *its* amount, so a language with long items holds fewer of
-               the same items. With a fixed total the number of different items falls as languages are added.
-`independent`  one order per language.
+`shared`       all languages take prefixes of one permutation. With equal amounts they contain the same items, in every
+               mixture of the study; with unequal amounts the smaller set is a subset of the larger. In tokens or bytes
+               each language takes the largest prefix that fits *its* amount, so that a language with long items has
+               fewer of the same items. With a fixed total the number of distinct items falls as languages are added.
+`independent`  one permutation per language.
 `disjoint`     every item in at most one language. Language k of the corpus owns the k-th block of N / L items of the
-               shared order and takes from its beginning; one that needs more takes free items leftwards from its
-               block's start, that is from the far end of its neighbour's. So nothing moves while amounts grow up to
-               N / L, and with two languages it never does. Beyond that three or more languages cannot all keep their
-               items (each pair of orders would have to be the reverse of the other), and borrowed items may change.
+               shared permutation and takes items from its start. A language that needs more takes unused items
+               backwards from the start of its block, that is, from the end of the previous block. Existing items thus
+               stay the same while amounts grow up to N / L, and with two languages always. Beyond N / L, three or more
+               languages cannot all keep their items (each pair of permutations would have to be the reverse of the
+               other), and borrowed items may change.
 
-Amounts in tokens and bytes are met from below: less than one item is missing per corpus and language.
+Amounts in tokens and bytes are upper bounds: per corpus and language less than one item is missing.
 """
 
 from __future__ import annotations
@@ -50,39 +51,51 @@ EXAMPLES = pl.Schema(
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusIndex:
-    """What a draw needs to know of a corpus: not its text."""
+    """The properties of a corpus that sampling needs, without its text."""
 
     name: str
     languages: tuple[str, ...]
     item_ids: pl.Series
-    """Shape (num_items,)."""
+    """Ids of the items, shape (num_items,)."""
     lengths: np.ndarray | None = None
-    """In the budget's unit, shape (num_items, num_languages), at least 1; None for the unit "items"."""
+    """Length of each item in the unit of the budget, at least 1, shape (num_items, num_languages); None for the unit
+    "items"."""
 
     @property
     def num_items(self) -> int:
         return len(self.item_ids)
 
 
-class Picks(NamedTuple):
-    """What one language takes from one corpus, in the order of the draw."""
+class Selection(NamedTuple):
+    """The items of one language from one corpus, in sampling order."""
 
-    items: np.ndarray  # int64 positions in the corpus
-    repeat: np.ndarray  # int32
-    missing: int  # what the amount still asks for, in the budget's unit; 0 when it is met
+    items: np.ndarray
+    """Indices of the items in the corpus, int64, (num_selected,)."""
+    repeat: np.ndarray
+    """Number of earlier uses of each item in the language, int32, (num_selected,)."""
+    missing: int
+    """Shortfall of the amount, in the unit of the budget; 0 if the amount is met."""
 
 
 def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int) -> pl.DataFrame:
-    """The examples of a mixture in training order, columns as in EXAMPLES: references, no text.
+    """Sample the examples of a mixture.
 
-    The order is nested too: with order "shuffled" the examples of a smaller draw keep their order in a larger one.
+    The order is nested too: with order "shuffled" the examples of a smaller sample keep their order in a larger one.
+
+    Args:
+        mixture: the mixture.
+        indexes: corpus name -> index, for every corpus of the mixture.
+        data_seed: seed of the sample.
+
+    Returns:
+        References to corpus rows in training order, without text, with the schema EXAMPLES.
 
     Raises:
-        MixtureError: a corpus has too few items (all shortfalls at once), lacks a language, has no lengths where the
-            budget counts tokens or bytes, or an amount is less than one item.
+        MixtureError: a corpus has too few items or lacks a language, or has no lengths for a budget in tokens or bytes,
+            or an amount is less than one item. The message has one line for every problem.
     """
     amounts = mixture.amounts()
-    picks: dict[tuple[str, str], Picks] = {}
+    picks: dict[tuple[str, str], Selection] = {}
     problems: list[str] = []
     for corpus in mixture.corpora:
         index = indexes[corpus]
@@ -100,11 +113,11 @@ def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int
     return _table(mixture, indexes, picks, data_seed)
 
 
-def order_of_items(data_seed: int, num_items: int, *names: str) -> np.ndarray:
-    """A random order of the items, shape (num_items,): positions sorted by their keys.
+def item_permutation(data_seed: int, num_items: int, *names: str) -> np.ndarray:
+    """A random permutation of the items: indices sorted by their random keys, int64, shape (num_items,).
 
-    Raw Philox numbers, because numpy promises the raw streams of its bit generators for ever and those of
-    `permutation` only until the next release.
+    The keys are raw Philox numbers, because numpy guarantees the raw streams of its bit generators permanently, but
+    those of `permutation` only until the next release.
     """
     return np.argsort(_keys(data_seed, num_items, "item", *names))
 
@@ -126,28 +139,30 @@ def _unusable(mixture: Mixture, index: CorpusIndex, wanted: Mapping[str, int]) -
     return problems
 
 
-def _pick(mixture: Mixture, index: CorpusIndex, wanted: Mapping[str, int], data_seed: int) -> dict[str, Picks]:
+def _pick(mixture: Mixture, index: CorpusIndex, wanted: Mapping[str, int], data_seed: int) -> dict[str, Selection]:
     if mixture.pairing == "disjoint":
         return _pick_disjoint(mixture, index, wanted, data_seed)
     if mixture.pairing == "independent":
-        orders = {tag: order_of_items(data_seed, index.num_items, index.name, tag) for tag in wanted}
+        orders = {tag: item_permutation(data_seed, index.num_items, index.name, tag) for tag in wanted}
     else:
-        orders = dict.fromkeys(wanted, order_of_items(data_seed, index.num_items, index.name))
+        orders = dict.fromkeys(wanted, item_permutation(data_seed, index.num_items, index.name))
     return {tag: _fill(orders[tag], _lengths(index, tag), wanted[tag], mixture.repeat) for tag in wanted}
 
 
-def _pick_disjoint(mixture: Mixture, index: CorpusIndex, wanted: Mapping[str, int], data_seed: int) -> dict[str, Picks]:
-    circle = order_of_items(data_seed, index.num_items, index.name)
+def _pick_disjoint(
+    mixture: Mixture, index: CorpusIndex, wanted: Mapping[str, int], data_seed: int
+) -> dict[str, Selection]:
+    circle = item_permutation(data_seed, index.num_items, index.name)
     blocks = np.array_split(circle, len(index.languages))
     taken = np.zeros(index.num_items, dtype=bool)
-    picks: dict[str, Picks] = {}
+    picks: dict[str, Selection] = {}
     tags = [tag for tag in index.languages if tag in wanted]
     for tag in tags:
         block = blocks[index.languages.index(tag)]
         own = block[: _prefix(block, _lengths(index, tag), wanted[tag])]
-        picks[tag] = Picks(own, np.zeros(len(own), dtype=np.int32), 0)
+        picks[tag] = Selection(own, np.zeros(len(own), dtype=np.int32), 0)
         taken[own] = True
-    for tag in tags:  # only now: everybody has what is his own
+    for tag in tags:  # a second pass, after every language has taken its own items
         k, lengths, own = index.languages.index(tag), _lengths(index, tag), picks[tag].items
         if len(own) < len(blocks[k]):
             continue
@@ -157,7 +172,7 @@ def _pick_disjoint(mixture: Mixture, index: CorpusIndex, wanted: Mapping[str, in
         taken[borrowed] = True
         items = np.concatenate([own, borrowed])
         if len(borrowed) < len(free):
-            picks[tag] = Picks(items, np.zeros(len(items), dtype=np.int32), 0)
+            picks[tag] = Selection(items, np.zeros(len(items), dtype=np.int32), 0)
         else:
             picks[tag] = _fill(items, lengths, wanted[tag], mixture.repeat)
     return {tag: picks[tag] for tag in wanted}
@@ -172,41 +187,41 @@ def _size(items: np.ndarray, lengths: np.ndarray | None) -> int:
 
 
 def _prefix(order: np.ndarray, lengths: np.ndarray | None, amount: int) -> int:
-    """How many items of the order fit into the amount."""
+    """Number of items, from the start of the order, that fit into the amount."""
     if lengths is None:
         return min(amount, len(order))
     return int(np.searchsorted(np.cumsum(lengths[order]), amount, side="right"))
 
 
-def _fill(order: np.ndarray, lengths: np.ndarray | None, amount: int, repeat: bool) -> Picks:
-    """Take from the order, which is all there is, until the next item does not fit; again and again under `repeat`."""
+def _fill(order: np.ndarray, lengths: np.ndarray | None, amount: int, repeat: bool) -> Selection:
+    """Take items in this order until the next one does not fit; with `repeat`, start again after the last item."""
     whole = _size(order, lengths)
     passes = amount // whole if repeat and whole else 0
     rest = amount - passes * whole
     count = _prefix(order, lengths, rest)
     items = np.concatenate([np.tile(order, passes), order[:count]])
     repeats = np.repeat(np.arange(passes + 1, dtype=np.int32), [len(order)] * passes + [count])
-    # All items are used: the amount is missed when going round again would still fit one.
+    # All items are used: there is a shortfall if one more item would still fit.
     first = 1 if lengths is None or not len(order) else int(lengths[order[0]])
     missing = rest - whole if count == len(order) and rest - whole >= first else 0
-    return Picks(items, repeats, missing)
+    return Selection(items, repeats, missing)
 
 
-def _shortfall(mixture: Mixture, corpus: str, tag: str, amount: int, taken: Picks) -> str:
+def _shortfall(mixture: Mixture, corpus: str, tag: str, amount: int, taken: Selection) -> str:
     asked = f"mixtures.{mixture.name}: asks for {amount} {mixture.unit} of corpus '{corpus}' in '{tag}'"
     if not taken.missing:
-        return f"{asked}, which is less than one item. Ask for more, or leave the language out."
+        return f"{asked}, which is less than one item. Increase the amount, or remove the language."
     apart = " once every item is in one language only" if mixture.pairing == "disjoint" else ""
     return (
-        f"{asked} and there are {amount - taken.missing}{apart}: {taken.missing} too few. Ask for less, give the "
-        "corpus more items, or say repeat = true."
+        f"{asked} and there are {amount - taken.missing}{apart}: {taken.missing} too few. Reduce the amount, add "
+        "items to the corpus, or set repeat = true."
     )
 
 
 def _table(
     mixture: Mixture,
     indexes: Mapping[str, CorpusIndex],
-    picks: Mapping[tuple[str, str], Picks],
+    picks: Mapping[tuple[str, str], Selection],
     data_seed: int,
 ) -> pl.DataFrame:
     parts = []
@@ -225,6 +240,6 @@ def _table(
     examples = pl.concat(parts) if parts else EXAMPLES.to_frame()
     if mixture.order == "by_language" or not parts:
         return examples
-    # 64-bit keys: two equal ones among ten million examples have a chance of 3 in a million, so no stable sort.
+    # 64-bit keys: among ten million examples two are equal with probability 3e-6, so the sort need not be stable.
     keys = [_keys(data_seed, len(taken.items), "order", *cell) for cell, taken in picks.items() if len(taken.items)]
     return examples[np.argsort(np.concatenate(keys)).astype(np.uint32)]

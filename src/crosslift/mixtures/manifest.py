@@ -1,8 +1,8 @@
-"""`manifest.json`: what a mixture really holds, counted from its examples and not from what was asked.
+"""`manifest.json`: the actual content of a mixture, computed from its examples and not from its specification.
 
-A mixture file says what somebody intended. Whether two mixtures then differed in one language only, or also in tokens,
-in the problems they pose or in how often an item is repeated, must be visible without the data: counts and tokens per
-language, fertility on the same items, overlap with every other mixture of the study, and hashes.
+The manifest shows without the data whether two mixtures differ in one language only, or also in tokens, in their items
+or in repetitions: it has counts and tokens per language, fertility on the same items, the overlap with every other
+mixture of the study, and hashes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from crosslift.mixtures.mixture import Mixture
 ENGLISH = "en"
 
 Items = dict[str, np.ndarray]
-"""Corpus -> which of its items are used, by position; bool, shape (num_items,) or shorter."""
+"""Corpus -> mask of the items in use, bool, (num_items,) or shorter; items beyond the end are not used."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusRecord:
-    """What the manifest tells of a corpus."""
+    """Description of a corpus in the manifest."""
 
     languages: tuple[str, ...]
     fingerprint: str
@@ -42,19 +42,21 @@ def manifest(
     others: Mapping[str, Items],
     data_seed: int,
 ) -> dict[str, Any]:
-    """Describe a drawn mixture, in JSON types.
+    """Build the manifest of a sampled mixture.
 
     Args:
-        examples: as `draw` gives them.
-        corpora: the mixture's corpora.
+        mixture: the mixture.
+        examples: its examples, as `draw` returns them.
+        corpora: corpus name -> description, for every corpus of the mixture.
         tokens: model -> corpus -> tokens of each row, prompt and completion, shape (num_rows,).
         others: mixture -> its items (see `items_of`), for the overlap.
+        data_seed: seed of the sample.
 
     Returns:
-        "mixture", "languages" (trained on), "num_examples", "num_items" (different ones, all corpora), "counts" and
-        "unique_items" {corpus: {language: n}}, "tokens" {model: {corpus: {language: n}}} in one pass over the examples,
+        In JSON types: "mixture", "languages" (trained on), "num_examples", "num_items" (distinct, all corpora),
+        "counts" and "unique_items" {corpus: {language: n}}, "tokens" {model: {corpus: {language: n}}} of one epoch,
         "fertility" {model: {language: x}}: tokens of the language's items / tokens of the same items in English, null
-        where a corpus has no English; "overlap" {other mixture: shared items}, "examples_sha256", "corpora" {corpus:
+        if a corpus has no English; "overlap" {other mixture: shared items}, "examples_sha256", "corpora" {corpus:
         {"fingerprint", "revision", "licence"}}, "data_seed", "pairing", "order", "budget", "factors".
     """
     counts = _per_language(mixture, examples, pl.len())
@@ -83,7 +85,7 @@ def manifest(
 
 
 def items_of(examples: pl.DataFrame, corpora: Mapping[str, CorpusRecord]) -> Items:
-    """Which items of each corpus the examples use, in whatever language. A bit of memory per item, not per example."""
+    """Masks of the items that the examples use in any language, one byte per item of the corpus."""
     used: Items = {}
     for (corpus,), part in examples.group_by("corpus"):
         rows = part["row"].to_numpy() // len(corpora[str(corpus)].languages)
@@ -92,7 +94,7 @@ def items_of(examples: pl.DataFrame, corpora: Mapping[str, CorpusRecord]) -> Ite
 
 
 def shared_items(one: Items, other: Items) -> int:
-    """How many items two mixtures have in common, in whatever language."""
+    """Number of items that two mixtures have in common, in any language."""
     total = 0
     for corpus in one.keys() & other.keys():
         length = min(len(one[corpus]), len(other[corpus]))
@@ -103,8 +105,8 @@ def shared_items(one: Items, other: Items) -> int:
 def examples_sha256(examples: pl.DataFrame) -> str:
     """SHA-256 of `corpus,item_id,language,repeat` as CSV with a header, in training order.
 
-    Of the content and not of the Parquet file, whose bytes change with the library that writes it: anybody can check
-    it with any tool.
+    It hashes the content and not the Parquet file, whose bytes depend on the version of the library that writes it, so
+    that any tool can verify it.
     """
     digest = hashlib.sha256()
     columns = ["corpus", "item_id", "language", "repeat"]
@@ -114,7 +116,7 @@ def examples_sha256(examples: pl.DataFrame) -> str:
 
 
 def _per_language(mixture: Mixture, examples: pl.DataFrame, what: pl.Expr) -> dict[str, dict[str, int]]:
-    """{corpus: {language: n}}, zeros included, in the mixture's own order."""
+    """{corpus: {language: n}}, zeros included, in the order of the mixture."""
     table = examples.group_by("corpus", "language").agg(what.alias("n"))
     found = {(corpus, tag): n for corpus, tag, n in table.select("corpus", "language", "n").iter_rows()}
     counts: dict[str, dict[str, int]] = {}

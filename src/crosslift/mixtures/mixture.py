@@ -1,7 +1,7 @@
-"""What a mixture is, and how much of each language it asks for. Which items it gets is `draw`.
+"""Specification of a mixture and the amount of each language. `draw` samples the items.
 
-Shares become whole amounts by largest remainder: rounding each share by itself gives totals that move with the number
-of languages, and then "more languages" is also "a little more data".
+Shares are converted to integer amounts by the largest-remainder method. If each share were rounded separately, the
+total would depend on the number of languages, and mixtures with more languages would also have slightly more data.
 """
 
 from __future__ import annotations
@@ -17,49 +17,57 @@ Pairing = Literal["shared", "disjoint", "independent"]
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much: in all (`per` "total", split by shares), or of each language (`per` "language"; volume then grows)."""
+    """Amount of training data.
+
+    With `per` "total" the amount is the total, divided by shares. With `per` "language" it is the amount of each
+    language, so that the total grows with the number of languages.
+    """
 
     amount: int
     unit: Unit = "items"
     per: Literal["total", "language"] = "total"
     tokenizer: str | None = None
-    """Name of the model whose tokenizer counts; needed for the unit "tokens" only."""
+    """Name of the model whose tokenizer counts the tokens; required for the unit "tokens" only."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One corpus in a mixture. Exactly one of `shares` and `counts` is given."""
+    """One corpus of a mixture. Exactly one of `shares` and `counts` must be given."""
 
     corpus: str
     shares: dict[str, float] | None = None
-    """Language -> share of the mixture's budget. With `per` "total" the shares of all components sum to 1; with `per`
-    "language" they sum to 1 over the components of each language (so that a single corpus says 1 everywhere)."""
+    """Language -> share of the budget of the mixture. With `per` "total" the shares of all components sum to 1. With
+    `per` "language" they sum to 1 over the components of each language, so a single corpus has shares of 1."""
     counts: dict[str, int] | None = None
-    """Language -> exact amount in the budget's unit. A zero is kept: it says of what language a dose of 0 is."""
+    """Language -> exact amount in the unit of the budget. A zero is kept, to name the language of a dose of 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """Components either all have shares (and there is a budget) or all have counts."""
+    """A language mixture. Its components either all have shares, with a budget, or all have counts."""
 
     name: str
     components: tuple[Component, ...]
     pairing: Pairing
-    """`shared`: the same items whatever the languages, so only language changes. `disjoint`: each item in exactly one
-    language. `independent`: drawn apart per language. There is no default: the three answer different questions."""
+    """`shared`: the same items in all languages, so that only the language varies. `disjoint`: each item in at most one
+    language. `independent`: sampled separately per language. There is no default, because the three answer different
+    questions."""
     budget: Budget | None = None
-    """None where all components give counts in items."""
+    """None if all components have counts in items."""
     order: Literal["shuffled", "by_language"] = "shuffled"
+    """Order of the training examples."""
     repeat: bool = False
-    """May items be repeated when the corpus is too small? Otherwise too few items is an error."""
+    """Repeat items if the corpus is too small; otherwise that is an error."""
     family: str = ""
+    """Mixture family that generated this mixture; "" if it is explicit."""
     dose: int | None = None
+    """Dose of a mixture in a dose family, else None."""
     factors: dict[str, str] = field(default_factory=dict)
-    """What the family varied, as text for tables: {"left_out": "sw"}, {"donor": "de"}."""
+    """Factors that the family varies, as text for tables: {"left_out": "sw"}, {"donor": "de"}."""
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Languages trained on (amount above zero), in order of first mention. All others are unseen."""
+        """Languages with an amount above zero, in order of first mention; all other languages are unseen."""
         seen: dict[str, None] = {}
         for component in self.components:
             for tag, amount in (component.counts or component.shares or {}).items():
@@ -69,16 +77,19 @@ class Mixture:
 
     @property
     def corpora(self) -> tuple[str, ...]:
+        """Names of the corpora, in order of first mention."""
         return tuple(dict.fromkeys(component.corpus for component in self.components))
 
     @property
     def unit(self) -> Unit:
+        """Unit of the amounts."""
         return "items" if self.budget is None else self.budget.unit
 
     def amounts(self) -> dict[tuple[str, str], int]:
-        """(corpus, language) -> whole amount in the budget's unit, zeros included, in order of mention.
+        """Integer amounts: (corpus, language) -> amount in the unit of the budget, zeros included, in order of mention.
 
-        With shares, `per` "total": the amounts sum to the budget exactly. `per` "language": those of each language do.
+        With shares and `per` "total" all amounts sum exactly to the budget; with `per` "language" those of each
+        language do.
         """
         cells = [
             (component, tag) for component in self.components for tag in (component.counts or component.shares or {})
@@ -97,13 +108,20 @@ class Mixture:
 
 
 def largest_remainder(total: int, shares: Sequence[float]) -> list[int]:
-    """Whole numbers that sum to `total` and differ from `total * share` by less than 1 (Hamilton's method).
+    """Apportion an integer total by shares with the largest-remainder method (Hamilton's method).
 
-    Equal remainders go to the earlier share. Shares are normalised by their sum. A larger total can cost a language one
-    unit (the Alabama paradox), never more.
+    Shares are normalized by their sum. Among equal remainders the earlier share has priority. A larger total can reduce
+    a part by one unit (the Alabama paradox), never by more.
+
+    Args:
+        total: the number to apportion.
+        shares: non-negative shares, not all zero.
+
+    Returns:
+        Integers that sum to `total` and differ from `total * share` by less than 1.
     """
     scale = total / math.fsum(shares)
-    # Nine decimals: 0.29 * 100 is 28.999999999999996, and ties must not be decided by such noise.
+    # Nine decimals, because 0.29 * 100 is 28.999999999999996 and rounding errors must not decide ties.
     exact = [round(share * scale, 9) for share in shares]
     parts = [math.floor(value) for value in exact]
     by_remainder = sorted(range(len(parts)), key=lambda i: (round(parts[i] - exact[i], 9), i))

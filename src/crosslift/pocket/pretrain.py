@@ -247,9 +247,9 @@ def pretrain(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from crosslift.training.trainers.native.hardware import keep_memory
+    from crosslift.training.trainers.native.hardware import retain_freed_memory
 
-    keep_memory()
+    retain_freed_memory()
     recipe = RECIPES[name]
     if num_tokens is not None:
         recipe = replace(recipe, num_tokens=num_tokens)

@@ -1,7 +1,7 @@
-"""Loss and bits per byte per language over time, from the losses that training computes anyway.
+"""Training loss and bits per byte per language, computed from the losses of the training steps themselves.
 
-Sums are kept in float64 and added step by step, so that a resumed run, which looks at its losses at other moments, ends
-in the same bytes.
+The sums are float64 and are accumulated one step at a time. A resumed run reads its losses from the device at other
+steps than an uninterrupted one, and still writes the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from crosslift.training.trainer import METRICS, TokenTable
 
 
 class LossSums:
-    """Nats, tokens and bytes of completions per cell (language x task)."""
+    """Sums of loss (nats), tokens and UTF-8 bytes of completions, per cell.
+
+    A cell is a language and a task; its index is language * num_tasks + task, and every array has the shape
+    (num_languages * num_tasks,).
+    """
 
     def __init__(self, examples: TokenTable) -> None:
         self.languages = examples.languages
@@ -28,24 +32,35 @@ class LossSums:
         self.bytes = np.zeros(shape, np.int64)
 
     def add_losses(self, losses: np.ndarray, cells: np.ndarray) -> None:
-        """Args: losses float, (K,); cells as in `ForwardPass`; tokens of prompts are left out."""
+        """Add token losses to their cells; prompt tokens (cell -1) are ignored.
+
+        Args:
+            losses: loss of each token in nats, shape (K,).
+            cells: cell of each token, shape (K,), as in `MicroBatch`.
+        """
         inside = cells >= 0
         size = len(self.nats)
         self.nats += np.bincount(cells[inside], losses[inside].astype(np.float64), size)
         self.tokens += np.bincount(cells[inside], minlength=size)
 
     def add_bytes(self, examples: TokenTable, rows: np.ndarray) -> None:
+        """Add the completion bytes of the examples with the indices `rows`, shape (num_rows,)."""
         cells = examples.language[rows].astype(np.int64) * len(self.tasks) + examples.task[rows]
         np.add.at(self.bytes, cells, examples.completion_bytes[rows])
 
     def clear(self) -> None:
+        """Set all sums to zero."""
         self.nats[:], self.tokens[:], self.bytes[:] = 0.0, 0, 0
 
     def rows(self, *, cumulative: np.ndarray | None = None, **columns: Any) -> list[dict[str, Any]]:
-        """Rows of METRICS: everything, every language and, where there are several, every task and cell.
+        """Rows of METRICS for the total and each language, and with several tasks also for each task and each cell.
 
         Args:
-            cumulative: tokens per cell to report in place of those summed here.
+            cumulative: token counts per cell that replace the sums in the column `num_tokens`.
+            **columns: values of the other columns, the same in every row.
+
+        Returns:
+            One mapping per group that has at least one token: loss in nats per token, bits per byte of text.
         """
         table = np.arange(len(self.nats)).reshape(len(self.languages), len(self.tasks))
         groups: dict[tuple[str, str], np.ndarray] = {("all", "all"): table.ravel()}
@@ -71,20 +86,22 @@ class LossSums:
         return rows
 
     def mean_over_cells(self, languages: set[str]) -> float:
-        """Mean loss over the cells of these languages, each counting the same, however many tokens it has."""
+        """Unweighted mean over the cells of these languages of the loss per token, in nats."""
         names = np.repeat(np.array(self.languages), len(self.tasks))
         chosen = (self.tokens > 0) & np.isin(names, sorted(languages))
         return float((self.nats[chosen] / self.tokens[chosen]).mean())
 
     def state(self) -> dict[str, list[float] | list[int]]:
+        """The sums in JSON types."""
         return {"nats": self.nats.tolist(), "tokens": self.tokens.tolist(), "bytes": self.bytes.tolist()}
 
     def restore(self, state: dict[str, list[Any]]) -> None:
+        """Replace the sums with those that `state` returned."""
         self.nats[:], self.tokens[:], self.bytes[:] = state["nats"], state["tokens"], state["bytes"]
 
 
 class LossMeter:
-    """Collects the training losses between two rows of the metrics, step by step, and checks that they are finite."""
+    """Accumulates training losses over a logging window, step by step, and checks that they are finite."""
 
     def __init__(self, examples: TokenTable, *, num_steps: int) -> None:
         self._examples = examples
@@ -94,7 +111,15 @@ class LossMeter:
         self.rows: list[dict[str, Any]] = []
 
     def add_step(self, step: int, parts: list[tuple[np.ndarray, np.ndarray]], rows: np.ndarray) -> float:
-        """Add the losses (per token) and cells of a step's forward passes; returns the mean loss of its completions.
+        """Add the losses of one optimizer step.
+
+        Args:
+            step: index of the step, counted from 0.
+            parts: per micro-batch, the token losses in nats and their cells, both of shape (K,).
+            rows: indices of the step's examples.
+
+        Returns:
+            Mean loss of the step's completion tokens, in nats.
 
         Raises:
             TrainingError: a loss is not finite.
@@ -111,18 +136,21 @@ class LossMeter:
         return float((self.window.nats.sum() - before) / max(1, self.window.tokens.sum() - tokens_before))
 
     def close_window(self, **columns: Any) -> None:
-        """Write the rows of the steps since the last call."""
+        """Append the metrics of the steps since the last call, with these values in the other columns."""
         self.cumulative += self.window.tokens
         self.rows += self.window.rows(cumulative=self.cumulative, split="train", score=None, **columns)
         self.window.clear()
 
     def frame(self) -> pl.DataFrame:
+        """All metrics so far, with the schema METRICS."""
         return pl.DataFrame(self.rows, schema=METRICS)
 
     def state(self) -> dict[str, Any]:
+        """The window, the cumulative token counts and all rows, in JSON types."""
         return {"window": self.window.state(), "cumulative": self.cumulative.tolist(), "rows": self.rows}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Replace everything with what `state` returned."""
         self.window.restore(state["window"])
         self.cumulative[:] = state["cumulative"]
         self.rows = state["rows"]

@@ -1,10 +1,10 @@
-"""Which examples share an optimiser step, and which of those share a forward pass.
+"""Batches of examples for optimizer steps, and their division into micro-batches.
 
-Trainers that group examples of like length to save padding do it across steps, and lengths tell languages apart: the
-same item takes three times the tokens in Bengali that it takes in English. Such batches are nearly monolingual, in an
-order that depends on the tokenizer, and a study of mixtures would measure that too. Here a step's examples are a random
-draw from the epoch, whatever their lengths; only inside the step, where order cannot change the sum of gradients, are
-they sorted by length and cut into forward passes.
+Many trainers group examples of similar length across steps to save padding. Length correlates with language: the same
+item takes three times as many tokens in Bengali as in English. Such batches are nearly monolingual, and their order
+depends on the tokenizer, which would confound a study of mixtures. Here the batch of a step is a random sample of the
+epoch, independent of length. Examples are sorted by length only within a step, where order does not change the
+accumulated gradient.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from crosslift.streams import stream
 from crosslift.training.trainer import SFTConfig, steps_per_epoch
 
 
-class Order:
-    """The batch of any step, computed from the seed alone: a resumed run needs to know nothing but its step."""
+class BatchSampler:
+    """Computes the batch of any step from the seed alone, so that a resumed run needs only its step number."""
 
     def __init__(self, lengths: np.ndarray, config: SFTConfig, *, seed: int, shuffle: bool = True) -> None:
         self._lengths = lengths
@@ -30,7 +30,7 @@ class Order:
         self.steps_per_epoch = steps_per_epoch(len(lengths), config, num_tokens=int(lengths.sum()))
 
     def batch(self, step: int) -> np.ndarray:
-        """Rows of the examples of a step (counted from 0), int64."""
+        """Indices of the examples of a step (counted from 0), int64, shape (num_examples_in_step,)."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._batches = self._epoch_batches(epoch)
@@ -44,7 +44,7 @@ class Order:
             rows = stream(self._seed, "order", epoch).permutation(num_examples)
         if self._config.batch_examples is not None:
             return np.array_split(rows, num_batches)
-        # Equal shares of the tokens; a cut moves where a batch would otherwise be empty.
+        # Batches have equal numbers of tokens; a boundary moves where a batch would otherwise be empty.
         ends = np.cumsum(self._lengths[rows])
         cuts = np.searchsorted(ends, ends[-1] * np.arange(1, num_batches) / num_batches, side="left") + 1
         places = np.arange(1, num_batches)
@@ -52,13 +52,17 @@ class Order:
         return np.split(rows, np.minimum(cuts, num_examples - num_batches + places))
 
 
-def forward_passes(rows: np.ndarray, lengths: np.ndarray, *, max_tokens: int, padded: bool) -> Iterator[np.ndarray]:
-    """Cut the examples of a step into parts that fit, the longest first so that too little memory shows at once.
+def micro_batches(rows: np.ndarray, lengths: np.ndarray, *, max_tokens: int, padded: bool) -> Iterator[np.ndarray]:
+    """Divide the examples of a step into micro-batches, the longest first, so that a lack of memory shows at once.
 
     Args:
-        rows: examples of the step.
-        lengths: tokens of all examples of the corpus.
-        max_tokens: bound for a part, padding included if `padded`; a longer example goes alone.
+        rows: indices of the step's examples, shape (num_rows,).
+        lengths: tokens of every example of the table, shape (num_examples,).
+        max_tokens: upper bound of tokens in a micro-batch; a longer example gets a micro-batch of its own.
+        padded: whether padding counts towards `max_tokens`.
+
+    Yields:
+        Indices of the examples of each micro-batch.
     """
     rows = rows[np.argsort(-lengths[rows], kind="stable")]
     start, tokens = 0, 0

@@ -1,11 +1,12 @@
-"""Where the tokens of a forward pass lie, as arrays, before torch comes in.
+"""Layout of a micro-batch as packed or padded sequences, in numpy arrays.
 
-Packed: all examples end to end in one row, positions starting again with each. The linear layers, which take nearly
-all the time, then see no padding; attention alone must know the borders. The usual other way, one long row under a
-block-diagonal mask, spends time and memory on the square of the row's length to find out that most of it is masked.
+Packed: all examples are concatenated in one row, and position ids restart at each example. The linear layers, which
+take nearly all of the time, then process no padding, and only attention needs the sequence boundaries. The common
+alternative, one row with a block-diagonal attention mask, costs time and memory quadratic in the length of the row,
+most of it for masked scores.
 
-Padded: one line per example, filled up at the right. In a causal model nothing at the right can reach what is left of
-it, so no mask is needed either.
+Padded: one row per example, padded on the right. In a causal model no token attends to its right, so this layout needs
+no attention mask either.
 """
 
 from __future__ import annotations
@@ -18,32 +19,51 @@ from crosslift.training.trainer import TokenTable
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForwardPass:
-    """One micro-batch. N tokens, B examples, the longest of M tokens, K tokens that carry loss. N', M' and K' are
-    rounded up: matrix libraries prepare a kernel for every shape they meet, and most batches would be a new one."""
+class MicroBatch:
+    """The arrays of one micro-batch.
 
-    ids: np.ndarray  # int64, (1, N') packed, (B, M') padded
-    positions: np.ndarray  # int64, same shape
-    lengths: np.ndarray  # int64, (B,)
-    where: np.ndarray  # int64, (K',): places, in ids flattened, whose output predicts a token; the first K carry loss
-    targets: np.ndarray  # int64, (K',): those tokens
-    cells: np.ndarray  # int16, (K,): language * num_tasks + task of a completion's token, -1 for a prompt's
-    num_tokens: int  # N
+    N is the number of tokens, B the number of examples, M the length of the longest and K the number of tokens under
+    the loss mask. N', M' and K' are rounded up to a multiple: matrix libraries prepare a kernel for every new shape,
+    and without rounding most micro-batches would have one.
+    """
+
+    ids: np.ndarray
+    """Token ids, int64, (1, N') if packed, (B, M') if padded."""
+    positions: np.ndarray
+    """Position ids, int64, same shape."""
+    lengths: np.ndarray
+    """Tokens per example, int64, (B,)."""
+    predicting_positions: np.ndarray
+    """Indices into the flattened `ids` of the tokens whose logits predict `targets`, int64, (K',)."""
+    targets: np.ndarray
+    """Token ids to predict, int64, (K',); only the first K count in the loss."""
+    cells: np.ndarray
+    """language * num_tasks + task for a token of a completion, -1 for one of a prompt, int16, (K,)."""
+    num_tokens: int
+    """N."""
 
 
-PLACES = 64
-WIDTH = 8
-"""What N' and K', and M', are multiples of."""
+LENGTH_MULTIPLE = 64
+WIDTH_MULTIPLE = 8
+"""N' and K' are multiples of LENGTH_MULTIPLE, M' is a multiple of WIDTH_MULTIPLE."""
 
 
-def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_on_prompt: bool = False) -> ForwardPass:
-    """Lay out the examples of these rows.
+def build_micro_batch(
+    examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_on_prompt: bool = False
+) -> MicroBatch:
+    """Lay out examples as one micro-batch.
 
-    A token carries loss if it belongs to the completion (or anything but the first, if `loss_on_prompt`); it is
-    predicted at the place before it, so the first token of an example without prompt never does.
+    The loss mask covers the completion, or with `loss_on_prompt` every token. The first token of an example never
+    carries loss, because no token before it predicts it.
+
+    Args:
+        examples: table of tokenized examples.
+        rows: indices of the examples, shape (B,).
+        packed: packed if True, else padded.
+        loss_on_prompt: include the prompt in the loss mask.
     """
     lengths = examples.lengths[rows]
-    num_rows, width, num_tokens = len(rows), rounded(int(lengths.max()), WIDTH), int(lengths.sum())
+    num_rows, width, num_tokens = len(rows), round_up(int(lengths.max()), WIDTH_MULTIPLE), int(lengths.sum())
     starts = np.cumsum(lengths) - lengths
     line = np.repeat(np.arange(num_rows), lengths)
     positions = np.arange(num_tokens) - starts[line]
@@ -58,23 +78,23 @@ def forward_pass(examples: TokenTable, rows: np.ndarray, *, packed: bool, loss_o
     places = np.arange(num_tokens) if packed else cell
     rest = {
         "lengths": lengths,
-        "where": _filled(places[carries] - 1),
+        "predicting_positions": _filled(places[carries] - 1),
         "targets": _filled(ids[carries]),
         "cells": groups[carries].astype(np.int16),
         "num_tokens": num_tokens,
     }
     if packed:
-        return ForwardPass(ids=_filled(ids)[None], positions=_filled(positions)[None], **rest)
+        return MicroBatch(ids=_filled(ids)[None], positions=_filled(positions)[None], **rest)
     rectangle = np.zeros(num_rows * width, np.int64)
     rectangle[cell] = ids
     steps = np.tile(np.arange(width), (num_rows, 1))
-    return ForwardPass(ids=rectangle.reshape(num_rows, width), positions=steps, **rest)
+    return MicroBatch(ids=rectangle.reshape(num_rows, width), positions=steps, **rest)
 
 
-def rounded(number: int, multiple: int) -> int:
-    """Upwards."""
+def round_up(number: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is not below `number`."""
     return -(-number // multiple) * multiple
 
 
 def _filled(array: np.ndarray) -> np.ndarray:
-    return np.pad(array, (0, rounded(len(array), PLACES) - len(array)))
+    return np.pad(array, (0, round_up(len(array), LENGTH_MULTIPLE) - len(array)))

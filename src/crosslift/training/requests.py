@@ -1,4 +1,4 @@
-"""Requests that cannot be trained are refused before a model is loaded."""
+"""Validation of a training request before a model is loaded, and truncation of its examples."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from crosslift.errors import TrainingError
 from crosslift.training.trainer import SFTConfig, TokenTable, TrainingRequest
 
 
-def validated(request: TrainingRequest) -> TrainingRequest:
-    """The request itself.
+def validate_request(request: TrainingRequest) -> TrainingRequest:
+    """Return the request unchanged if it can be trained.
 
     Raises:
-        TrainingError: with every problem found, one per line.
+        TrainingError: the request is invalid; the message has one line for every problem found.
     """
     config, problems = request.config, []
     if len(request.examples) == 0:
@@ -47,8 +47,11 @@ def validated(request: TrainingRequest) -> TrainingRequest:
     return request
 
 
-def truncated(table: TokenTable, config: SFTConfig) -> TokenTable:
-    """Cut every example behind `max_length` tokens. The bytes of a cut completion are taken in proportion."""
+def truncate_examples(table: TokenTable, config: SFTConfig) -> TokenTable:
+    """Truncate every example to `max_length` tokens.
+
+    The byte count of a truncated completion is reduced in proportion to its tokens.
+    """
     lengths = table.lengths
     if not len(table) or lengths.max() <= config.max_length:
         return table

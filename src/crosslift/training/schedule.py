@@ -1,4 +1,4 @@
-"""The learning rate of a step."""
+"""Learning-rate schedules."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from crosslift.training.trainer import SFTConfig
 
 
 def learning_rate(step: int, num_steps: int, config: SFTConfig) -> float:
-    """Learning rate of optimiser step `step`, counted from 0.
+    """Learning rate of an optimizer step.
 
-    It rises linearly over the first ceil(warmup_share * num_steps) steps, reaching its peak with the last of them,
-    and then falls to zero (linear, cosine) behind the last step. No step has rate zero: it would cost and do nothing.
+    It rises linearly over the first ceil(warmup_share * num_steps) steps and reaches its peak at the last of them. It
+    then decays (linear, cosine) so that it would be zero one step after the end, or stays constant. No step has
+    learning rate zero, because such a step would have no effect.
+
+    Args:
+        step: index of the step, counted from 0.
+        num_steps: steps of the whole run.
+        config: gives the peak learning rate, the schedule and the warm-up.
     """
     num_warmup = math.ceil(config.warmup_share * num_steps - 1e-9)
     if step < num_warmup:

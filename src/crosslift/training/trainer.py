@@ -1,11 +1,12 @@
-"""What a trainer is given and what it leaves behind.
+"""Interface of a trainer: its configuration, its input and its output.
 
 A trainer is a module in `trainers/` with one function,
 
     train(request: TrainingRequest) -> Trained
 
-that ends with `folder/checkpoint/` (a Hugging Face folder: safetensors, config, tokenizer; an adapter folder for LoRA)
-and `folder/metrics.parquet`. Killed at any moment and called again with the same request, it ends in the same bytes.
+that writes `folder/checkpoint/` (a Hugging Face folder: safetensors, config, tokenizer; an adapter folder for LoRA)
+and `folder/metrics.parquet`. If it is killed at any moment and called again with the same request, it must write the
+same bytes.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ import polars as pl
 
 METRICS = pl.Schema(
     {
-        "step": pl.Int64,  # optimiser steps done
+        "step": pl.Int64,  # optimizer steps completed
         "epoch": pl.Float64,
-        "split": pl.String,  # "train" (mean since the last row) | "validation"
+        "split": pl.String,  # "train" (mean since the previous row) | "validation"
         "language": pl.String,  # a tag, or "all"
         "task": pl.String,  # a task, or "all"
-        "num_tokens": pl.Int64,  # completion tokens behind the row; cumulative for "train"
+        "num_tokens": pl.Int64,  # completion tokens that the row averages; cumulative for "train"
         "loss": pl.Float64,  # nats per completion token
         "bits_per_byte": pl.Float64,  # of the completion's UTF-8 text: comparable across languages and tokenizers
-        "score": pl.Float64,  # validation score where selection asks for one; else null
+        "score": pl.Float64,  # validation score if checkpoint selection uses one; else null
         "learning_rate": pl.Float64,
     }
 )
@@ -37,6 +38,8 @@ METRICS = pl.Schema(
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAConfig:
+    """Hyperparameters of low-rank adaptation (E. Hu et al. 2022, arXiv 2106.09685), as PEFT defines them."""
+
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.0
@@ -45,8 +48,10 @@ class LoRAConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig:
-    """The science of a run's training: everything here is in the fingerprint. Exactly one of epochs and steps, and
-    exactly one of batch_examples and batch_tokens is given."""
+    """Hyperparameters of supervised fine-tuning; all of them enter the fingerprint of a run.
+
+    Exactly one of epochs and steps, and exactly one of batch_examples and batch_tokens must be given.
+    """
 
     method: Literal["full", "lora"] = "full"
     trainer: str = "native"
@@ -58,45 +63,56 @@ class SFTConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     batch_examples: int | None = None
-    """Examples in one optimiser step. An epoch is cut into ceil(n / batch_examples) batches whose sizes differ by one
-    at most: a last batch of 32 after batches of 512 would give its examples sixteen times the weight."""
+    """Examples in one optimizer step. An epoch is divided into ceil(n / batch_examples) batches whose sizes differ by
+    at most one: a last batch of 32 after batches of 512 would give its examples sixteen times the weight."""
     batch_tokens: int | None = None
-    """Tokens in one optimiser step, prompt and completion together; an epoch is cut likewise, after tokens."""
+    """Tokens in one optimizer step, prompt and completion together. An epoch is divided into batches with equal numbers
+    of tokens."""
     max_length: int = 1024
-    """In tokens, prompt and completion together. Longer examples are an error unless `truncate`."""
+    """Maximum tokens of an example, prompt and completion together. Longer examples are an error unless `truncate`."""
     truncate: bool = False
     loss_on: Literal["completion", "all"] = "completion"
     packing: bool = True
-    """Lay the examples of a batch end to end, each attending to itself only: no token is spent on padding and every
-    logit equals that of the lone example. False pads: for architectures whose layers look across the border (state
-    space, linear attention). It says where tokens lie, never which examples share a step."""
+    """Pack the examples of a micro-batch into one sequence in which each attends only to itself: there is no padding,
+    and every logit equals that of the example alone. False pads instead, for architectures whose layers cross sequence
+    boundaries (state space, linear attention). It never changes which examples share a step."""
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What matrices are multiplied in; weights and optimiser stay float32. "auto": bfloat16 on GPUs that compute in it
-    and on CPUs with AMX, else float32; `Trained` says which it was."""
+    """Precision of matrix products; weights and optimizer state stay float32. "auto": bfloat16 on GPUs with native
+    bfloat16 and on CPUs with AMX, else float32. `Trained` records the choice."""
     micro_batch_tokens: int = 16384
-    """Upper bound of tokens (padding included) in one forward pass; a batch above it is accumulated."""
+    """Upper bound of tokens (padding included) in one forward pass; larger batches use gradient accumulation."""
     lora: LoRAConfig | None = None
     select_by: Literal["last", "loss", "score"] = "last"
-    """Which checkpoint is kept: the last, the one with the best validation loss, or validation score; over the
-    mixture's own languages only."""
+    """Which checkpoint is kept: the last one, or the one with the best validation loss or validation score, over the
+    languages of the mixture only."""
     validate_every: float | None = None
-    """In epochs. None: at the end, and after every epoch where a checkpoint is selected. 0: never."""
+    """Epochs between validations. None: at the end, and after every epoch if a checkpoint is selected. 0: never."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenTable:
-    """Tokenised examples, flat. Example i is ids[offsets[i]:offsets[i + 1]], its first prompt_lengths[i] ids being the
-    prompt."""
+    """Tokenized examples in flat arrays.
 
-    ids: np.ndarray  # int32, (num_tokens,)
-    offsets: np.ndarray  # int64, (num_examples + 1,)
-    prompt_lengths: np.ndarray  # int32, (num_examples,)
-    completion_bytes: np.ndarray  # int32, (num_examples,): UTF-8 bytes of the completion's text
-    languages: tuple[str, ...]  # names that `language` indexes
-    language: np.ndarray  # int16, (num_examples,)
+    Example i is ids[offsets[i]:offsets[i + 1]]; its first prompt_lengths[i] ids are the prompt.
+    """
+
+    ids: np.ndarray
+    """Token ids, int32, (num_tokens,)."""
+    offsets: np.ndarray
+    """Start of each example in `ids`, int64, (num_examples + 1,)."""
+    prompt_lengths: np.ndarray
+    """Tokens of each prompt, int32, (num_examples,)."""
+    completion_bytes: np.ndarray
+    """UTF-8 bytes of each completion's text, int32, (num_examples,)."""
+    languages: tuple[str, ...]
+    """Language tags that `language` indexes."""
+    language: np.ndarray
+    """int16, (num_examples,)."""
     tasks: tuple[str, ...]
-    task: np.ndarray  # int16, (num_examples,)
+    """Task names that `task` indexes."""
+    task: np.ndarray
+    """int16, (num_examples,)."""
 
     def __len__(self) -> int:
         return len(self.prompt_lengths)
@@ -107,7 +123,7 @@ class TokenTable:
         return np.diff(self.offsets)
 
     def take(self, rows: np.ndarray) -> TokenTable:
-        """The examples of these rows, in this order."""
+        """A table of the examples with these indices, in this order."""
         rows = np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[rows]
         offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -125,52 +141,76 @@ class TokenTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
+    """Progress of a training run, as handed to `TrainingRequest.report`."""
+
     step: int
+    """Optimizer steps completed."""
     num_steps: int
     loss: float
+    """Mean loss of the last step's completion tokens, in nats."""
     tokens_per_second: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
+    """Everything that a trainer needs for one run."""
+
     model: str
     """Local folder or hub name, as for `AutoModelForCausalLM.from_pretrained`."""
     revision: str | None
     config: SFTConfig
     examples: TokenTable
-    """In the mixture's order."""
+    """Training examples, in the order of the mixture."""
     validation: TokenTable | None
     seed: int
-    """Order of batches, dropout, LoRA initialisation. Never which examples are seen."""
+    """Seed of batch order, dropout and LoRA initialization. It never changes which examples are used."""
     folder: Path
+    """Folder for the checkpoint, the metrics and the state of an interrupted run."""
     score: Callable[[Path], float] | None = None
-    """Mean validation score of a checkpoint folder; given when `select_by` is "score"."""
+    """Computes the mean validation score of a checkpoint folder; required when `select_by` is "score"."""
     report: Callable[[Progress], None] = field(default=lambda progress: None)
+    """Called with the progress whenever losses are read from the device."""
     device: str = "auto"
     shuffle: bool = True
-    """Another order in every epoch. False: always the mixture's own order, for curricula."""
+    """Shuffle anew in every epoch. False: always the order of the mixture, for curricula."""
     template: str | None = None
-    """Chat template that is saved with the checkpoint, as `chat.load_tokenizer` takes it."""
+    """Chat template to save with the checkpoint, in the form that `chat.load_tokenizer` takes."""
     save_seconds: float = 60.0
-    """Time between two savings of the state that a killed run resumes from; made longer where saving is slow, so that
-    it never costs more than a few percent. It cannot change the result."""
+    """Seconds between two saves of the state that an interrupted run resumes from. The interval grows if saving is
+    slow, so that saving takes at most a few percent of the time. It does not change the result."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What provenance needs to know and the files do not say."""
+    """Summary of a finished run, for its provenance record."""
 
     num_steps: int
+    """Optimizer steps of the run."""
     selected_step: int
-    num_tokens: int  # in all forward passes of training, prompts included, padding not
-    seconds: float  # over all processes, if the run was killed and resumed: of the work that was kept
+    """Step of the checkpoint that was kept."""
+    num_tokens: int
+    """Tokens of all training forward passes, prompts included, padding excluded."""
+    seconds: float
+    """Training time. For a resumed run it includes earlier processes, without the work that was lost."""
     precision: str
     device: str
-    resumed_at: int | None  # step of the state that this process started from
+    resumed_at: int | None
+    """Step of the saved state that this process resumed from; None if it started from the base model."""
 
 
 def steps_per_epoch(num_examples: int, config: SFTConfig, *, num_tokens: int | None = None) -> int:
-    """ceil(examples / batch_examples), or ceil(tokens / batch_tokens) but never more steps than examples."""
+    """Optimizer steps of one epoch.
+
+    It is ceil(examples / batch_examples), or ceil(tokens / batch_tokens) limited to the number of examples.
+
+    Args:
+        num_examples: examples of the epoch.
+        config: gives the batch size.
+        num_tokens: tokens of all examples, prompts included; required with `batch_tokens` only.
+
+    Raises:
+        ValueError: the configuration has no batch size, or `num_tokens` is required and missing.
+    """
     if config.batch_examples is not None:
         return max(1, math.ceil(num_examples / config.batch_examples))
     if config.batch_tokens is None:
@@ -181,17 +221,22 @@ def steps_per_epoch(num_examples: int, config: SFTConfig, *, num_tokens: int | N
 
 
 def num_steps(num_examples: int, config: SFTConfig, *, num_tokens: int | None = None) -> int:
-    """Optimiser steps of a run: `steps`, or epochs x `steps_per_epoch`, rounded up where epochs are fractional.
+    """Optimizer steps of a run: `steps`, or epochs x `steps_per_epoch`, rounded up for fractional epochs.
 
-    The last batch of an epoch does not reach into the next one, so the ceiling is taken per epoch. With batch 512 and
-    6 epochs this gives the published step counts of arXiv 2604.13286.
+    No batch crosses the end of an epoch, so the number of batches is rounded up per epoch. With a batch of 512 and 6
+    epochs this gives the published step counts of arXiv 2604.13286.
 
     Args:
-        num_tokens: tokens of all examples, prompts included; needed with `batch_tokens` only.
+        num_examples: examples of one epoch.
+        config: gives the batch size and the epochs or steps.
+        num_tokens: tokens of all examples, prompts included; required with `batch_tokens` only.
+
+    Raises:
+        ValueError: the configuration has no batch size, or neither epochs nor steps.
     """
     if config.steps is not None:
         return config.steps
     if config.epochs is None:
         raise ValueError("one of epochs and steps must be given")
-    # 0.1 + 0.2 epochs must not become a step more than 0.3.
+    # 0.1 + 0.2 epochs must not give one step more than 0.3 epochs.
     return max(1, math.ceil(config.epochs * steps_per_epoch(num_examples, config, num_tokens=num_tokens) - 1e-9))

@@ -18,7 +18,7 @@ import polars as pl
 from crosslift.corpora.corpus import ROWS, ParallelCorpus
 from crosslift.errors import EndpointError
 from crosslift.files import write_json, write_text
-from crosslift.journal import Journal, key_of
+from crosslift.journal import Journal, request_key
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
 from crosslift.translation.protect import Masked, mask
@@ -182,9 +182,9 @@ class _Work:
 
     def _answers(self, requests: list[Request]) -> list[tuple[str, str, bool]]:
         """Raw translation, reason where there is none, and whether it is whole."""
-        keys = [key_of(self.translator.name, request.prompt, request.target.tag) for request in requests]
+        keys = [request_key(self.translator.name, request.prompt, request.target.tag) for request in requests]
         failed: dict[str, str] = {}
-        unknown = [place for place, key in enumerate(keys) if key not in self.journal.known]
+        unknown = [place for place, key in enumerate(keys) if key not in self.journal.entries]
         self.num_known += len(requests) - len(unknown)
 
         def done(place: int, found: Translated | str) -> None:
@@ -201,7 +201,7 @@ class _Work:
             self.translator.translate([requests[place] for place in unknown], done)
         answers = []
         for key in keys:
-            entry = self.journal.known.get(key)
+            entry = self.journal.entries.get(key)
             if entry is None:
                 answers.append(("", failed.get(key, "there was no answer"), True))
             else:

@@ -33,7 +33,7 @@ def greedy(generator: HF, ids: list[int], max_tokens: int = 8) -> Completion:
 @pytest.mark.parametrize("form", ["text", "tokens"])
 def test_a_server_of_the_same_model_gives_the_same_answers(tiny_model, form: str, monkeypatch):
     pytest.importorskip("openai")
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint, "INITIAL_BACKOFF_SECONDS", 0.01)
     folder = tiny_model("qwen3")
     model = HF(folder, device="cpu")
 
@@ -49,7 +49,7 @@ def test_a_server_of_the_same_model_gives_the_same_answers(tiny_model, form: str
 
 def test_a_prompt_without_reply_is_our_error_and_not_the_models(tiny_model, monkeypatch):
     pytest.importorskip("openai")
-    monkeypatch.setattr(endpoint, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(endpoint, "INITIAL_BACKOFF_SECONDS", 0.01)
     with serving(str, fault_every=1) as server:
         generator = served.Generator(tiny_model("qwen3"), base_url=server.base_url, max_attempts=1, timeout_seconds=0.5)
         (found,) = generator.generate([[7, 8]], max_tokens=4)

@@ -86,5 +86,5 @@ def test_answers_without_words_are_unparsed(text):
 
 @pytest.mark.parametrize("gold", ["cat", "[]", "{}", '{"words": null}', '{"colour": 1}'])
 def test_a_gold_answer_that_demands_nothing_is_our_mistake(gold):
-    with pytest.raises(ValueError, match="JSON object of demands"):
+    with pytest.raises(ValueError, match="JSON object of constraints"):
         task.score("cat", gold, language("en"))

@@ -1,12 +1,12 @@
-"""Answers of models behind an OpenAI-compatible server: vLLM, SGLang, transformers serve.
+"""Generation by an OpenAI-compatible server: vLLM, SGLang, transformers serve.
 
-The prompt is ours, chat template and all, and goes to `/v1/completions`, so that a model is asked in the words it was
-trained with, whatever template the server holds. As text it must mean the same tokens to the server; that is tried with
-the checkpoint's own tokenizer before anything is sent. Servers that take token ids (vLLM) are spared the question:
+The rendered prompt, with the chat template applied here, is sent to `/v1/completions`, so that evaluation uses the
+prompt of training whatever template the server has. As text the prompt must give the same token ids on the server; the
+checkpoint's tokenizer verifies this before anything is sent. For servers that accept token ids (vLLM) set
 `prompts = "tokens"`.
 
-`{run}` in `model` is the name of the run, "base" for the untouched model: a server of many adapters names them so. That
-the server has loaded this very checkpoint cannot be seen from here.
+`{run}` in `model` is replaced by the name of the run, or by "base" for the base model: a server with many adapters
+serves each under such a name. This module cannot verify that the server has loaded this checkpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crosslift.chat import load_tokenizer
-from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
+from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
 
@@ -31,7 +31,7 @@ OPTIONS: dict[str, type] = {
 
 
 class Generator:
-    """A model on a server, ready to answer."""
+    """Generates completions through a server."""
 
     def __init__(
         self,
@@ -49,15 +49,29 @@ class Generator:
         timeout_seconds: float = 120.0,
         max_attempts: int = 8,
     ) -> None:
-        """Know where to ask. Nothing is sent yet.
+        """Load the tokenizer; no request is sent yet.
+
+        Args:
+            checkpoint: Local folder or hub name; its tokenizer and chat template are used.
+            base: Base model of the run.
+            revision: Revision of a hub model.
+            device: Not used; the server has its own device.
+            template: Chat template, as `chat.load_tokenizer` takes it.
+            base_url: Address of the API, e.g. "http://localhost:8000/v1".
+            model: Name of the model on the server; `{run}` is replaced.
+            prompts: "text" or "tokens".
+            key_variable: Environment variable with the API key.
+            concurrency: Maximum number of requests in flight.
+            timeout_seconds: Time limit of one attempt.
+            max_attempts: Attempts per request.
 
         Raises:
-            EvaluationError: no address, or an unknown form of prompts.
+            EvaluationError: there is no address, or `prompts` is invalid.
             TemplateError: the checkpoint has no chat template.
         """
         if not base_url or prompts not in ("text", "tokens"):
             raise EvaluationError(
-                'generator "endpoint" needs an address and prompts of "text" or "tokens". Say in the site: '
+                'generator "endpoint" needs an address, and prompts must be "text" or "tokens". Set in the site file: '
                 '[generators.endpoint] base_url = "http://localhost:8000/v1"'
             )
         self.tokenizer = load_tokenizer(checkpoint, revision, template)
@@ -72,19 +86,26 @@ class Generator:
         )
 
     def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
-        """Answer each prompt; results are in the order of the prompts. A prompt without reply has finish "error".
+        """Generate a completion for each prompt, in the order of the prompts.
+
+        A prompt without reply gets an empty completion with finish "error".
+
+        Args:
+            prompts: Token ids, as `chat.encode_prompt` returns them.
+            max_tokens: Limit of generated tokens per prompt.
 
         Raises:
-            EvaluationError: a prompt does not survive as text.
-            EndpointError: the server refuses.
+            EvaluationError: the text of a prompt has other token ids than the prompt.
+            EndpointError: the server rejects the requests.
         """
         questions = [
-            Question(prompt=self._text(ids) if self._as_text else ids, max_tokens=max_tokens) for ids in prompts
+            CompletionRequest(prompt=self._text(ids) if self._as_text else ids, max_tokens=max_tokens)
+            for ids in prompts
         ]
         found: dict[int, Completion] = {}
 
-        def answered(place: int, reply: Reply | NoReply) -> None:
-            if isinstance(reply, NoReply):
+        def answered(place: int, reply: Reply | FailedRequest) -> None:
+            if isinstance(reply, FailedRequest):
                 found[place] = Completion(text="", finish="error", num_tokens=0)
                 return
             found[place] = Completion(
@@ -93,23 +114,24 @@ class Generator:
                 num_tokens=reply.num_completion_tokens,
             )
 
-        ask(self._endpoint, questions, answered)
+        send_requests(self._endpoint, questions, answered)
         return [found[place] for place in range(len(questions))]
 
     def _text(self, ids: Sequence[int]) -> str:
-        """The prompt as a text that the server will read as these tokens."""
+        """A text that the server will tokenize to these ids."""
         whole = str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
         bos = self.tokenizer.bos_token or ""
         for text in dict.fromkeys([whole, whole.removeprefix(bos)]):
             if self.tokenizer(text)["input_ids"] == list(ids):
                 return text
         raise EvaluationError(
-            'A prompt reads as other tokens once it is text. Say in the site: [generators.endpoint] prompts = "tokens"'
+            "The text of a prompt is tokenized to other token ids than the prompt. Set in the site file: "
+            '[generators.endpoint] prompts = "tokens"'
         )
 
 
 def run_of(checkpoint: Path | str, base: str | None) -> str:
-    """The run that a checkpoint belongs to, by its place in the study's folder; "base" for the untouched model."""
+    """Name of the run of a checkpoint, from its path in the study's folder; "base" for the base model."""
     path = Path(checkpoint)
     if base is not None and str(checkpoint) == base:
         return "base"

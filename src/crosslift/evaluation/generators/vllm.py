@@ -1,10 +1,11 @@
-"""Answers through vLLM on this machine's GPU: one engine for a base model, adapters of many runs loaded by name.
+"""Generation by vLLM on a local GPU: one engine per base model, with the LoRA adapters of many runs.
 
-A LoRA adapter that is not applied (a wrong rank, modules that the engine does not patch) answers as the base model
-does, and a study would compare a model with itself. So each adapter is shown a few prompts first, and where none of its
-answers differs from the base model's it is refused: the canary. Fully trained checkpoints get an engine of their own.
+A LoRA adapter that is not applied (a wrong rank, modules that the engine does not patch) gives the outputs of the base
+model, and a study would compare a model with itself. Each adapter is therefore tested on a few prompts first, the
+canary: if all of its outputs equal those of the base model, it is rejected. Fully fine-tuned checkpoints get an engine
+of their own.
 
-Follows the documentation of vLLM 0.12 and later (`LLM.generate`, `TokensPrompt`, `LoRARequest`).
+The implementation follows the documentation of vLLM 0.12 and later (`LLM.generate`, `TokensPrompt`, `LoRARequest`).
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ CANARY_PROMPTS = 8
 CANARY_TOKENS = 32
 
 _engines: dict[str, Any] = {}
-"""The one engine in memory, by what it was made of: loading takes longer than a small run."""
+"""The engine in memory, by its arguments; it is reused, because loading takes longer than a small run."""
 _numbers: dict[str, int] = {}
-"""Adapter -> the number that vLLM knows it by."""
+"""Path of an adapter -> its id in vLLM."""
 
 
 class Generator:
-    """A model in an engine, ready to answer."""
+    """Generates completions with a vLLM engine."""
 
     def __init__(
         self,
@@ -50,11 +51,21 @@ class Generator:
         max_lora_rank: int | None = None,
         **engine: Any,
     ) -> None:
-        """Load the model into the engine, unless it is there.
+        """Load the model into an engine, or reuse the engine that has it.
+
+        Args:
+            checkpoint: Local folder or hub name; the folder of a LoRA adapter is loaded on its base model.
+            base: Base model of an adapter; None: the one that the adapter's configuration names.
+            revision: Revision of the base model or hub model.
+            device: Not used; vLLM chooses the device.
+            template: Chat template, as `chat.load_tokenizer` takes it.
+            canary: Test that an adapter changes the outputs.
+            max_lora_rank: Maximum rank of the adapters of this engine; None: the rank of this one.
+            **engine: Further arguments of `vllm.LLM`.
 
         Raises:
             EvaluationError: vLLM is not installed, or the adapter names no base model.
-            TemplateError: there is no chat template.
+            TemplateError: the model has no chat template.
         """
         adapter = Path(checkpoint) / "adapter_config.json"
         source = str(checkpoint)
@@ -73,22 +84,26 @@ class Generator:
         self._canary = canary and rank > 0
 
     def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
-        """Answer each prompt; results are in the order of the prompts.
+        """Generate a completion for each prompt, in the order of the prompts.
+
+        Args:
+            prompts: Token ids, as `chat.encode_prompt` returns them.
+            max_tokens: Limit of generated tokens per prompt.
 
         Raises:
-            EvaluationError: the adapter answers as its base model does.
+            EvaluationError: the adapter gives the same outputs as its base model.
         """
         if self._canary:
-            self._sing(prompts[:CANARY_PROMPTS])
+            self._check_adapter(prompts[:CANARY_PROMPTS])
         return self._ask(prompts, max_tokens, self._adapter)
 
-    def _sing(self, prompts: Sequence[Sequence[int]]) -> None:
+    def _check_adapter(self, prompts: Sequence[Sequence[int]]) -> None:
         adapted, plain = (self._ask(prompts, CANARY_TOKENS, adapter) for adapter in (self._adapter, None))
         if [answer.text for answer in adapted] == [answer.text for answer in plain]:
             raise EvaluationError(
-                f"The adapter answers {len(prompts)} prompts exactly as its base model does, so it is not applied, or "
-                "was hardly trained. Check max_lora_rank and the adapter's modules; canary = false in the site's "
-                "[generators.vllm] lets it pass."
+                f"The adapter gives the same output as its base model on {len(prompts)} prompts, so it is not applied, "
+                "or was hardly trained. Check max_lora_rank and the adapter's modules, or set canary = false under "
+                "[generators.vllm] in the site file to skip this test."
             )
         self._canary = False
 

@@ -1,22 +1,22 @@
-"""Calling an API as a dialogue asks for it (API-Bank, arXiv 2304.08244).
+"""API calling in a dialogue (API-Bank, arXiv 2304.08244).
 
-Exact match is the number that arXiv 2604.13286 publishes: name, all keys and all values, as written. In a translated
-test set it mixes two skills, for "when appropriate" values were translated too, and a right call with another
-translation is wrong. Four more metrics take it apart:
+arXiv 2604.13286 reports exact match: the name, all keys and all values. In a translated test set exact match mixes two
+skills, because values were translated "when appropriate", and a correct call with another translation counts as wrong.
+Four further metrics separate them:
 
-    exact           1 where the calls are the gold calls (several calls in any order, keys in any order)
-    name            1 where the called names are the gold names
-    keys            1 where every call has the keys of its gold call
-    values          share of the gold's arguments whose value is right
-    neutral_values  the same, over arguments that no translation changes: numbers, dates, ids (`calls.is_neutral`);
-                    digits of any script are equal here
+    exact           1 if the calls equal the gold calls (in any order, with keys in any order)
+    name            1 if the names of the calls equal those of the gold calls
+    keys            1 if every call has the keys of its gold call
+    values          share of the gold arguments with a correct value
+    neutral_values  the same over language-neutral arguments: numbers, dates, ids (`calls.is_neutral`); the digits of
+                    all scripts are equal
 
-Each part is judged by itself, so that a wrong name spoils the name and not the values: gold and made calls are paired
-by what they share. Gold arguments without a call to look at are wrong. A gold call without arguments has nothing more
-to get wrong: `values` is 1 where there is a call, and so is `neutral_values` where the gold has no language-neutral
-argument. A null would mean "error" instead, and dropping the row would give this metric another set of items.
+The metrics are independent: a wrong name affects `name` but not `values`. Gold calls and predicted calls are matched by
+maximum similarity (the assignment problem). Arguments of a gold call without a matched call are wrong. If the gold
+calls have no arguments, `values` is 1 for any call, and `neutral_values` is 1 if no gold argument is language-neutral:
+a null would mean "error", and dropping the row would give this metric another set of items.
 
-What a gold answer accepts, one value or several, typed or not, is told in `expected_calls`.
+`expected_calls` defines gold answers and the comparison of values.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from crosslift.evaluation.calls import Call, parse_calls
-from crosslift.evaluation.expected_calls import Expected, read_expected
-from crosslift.evaluation.task import Message, Outcome, as_written
+from crosslift.evaluation.expected_calls import ExpectedCall, parse_expected_calls
+from crosslift.evaluation.task import Message, Outcome, present_unchanged
 from crosslift.languages.language import Language
 
 METRICS = ("exact", "name", "keys", "values", "neutral_values")
@@ -37,32 +37,32 @@ MAX_TOKENS = 256
 
 
 def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
-    """The conversation as the corpus holds it: instruction, tools and dialogue are the prompt already.
+    """The conversation as in the corpus, which already contains the instruction, the tools and the dialogue.
 
     Raises:
-        EvaluationError: no such form, or no question.
+        EvaluationError: the prompt format is unknown, or there is no user message.
     """
-    return as_written(messages, prompt)
+    return present_unchanged(messages, prompt)
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
-    """All metrics of one answer; "unparsed" where a call is expected and none can be read.
+    """Score one completion; the status is "unparsed" if a call is expected and none can be parsed.
 
     Raises:
-        ValueError: the gold answer is not a call.
+        ValueError: the gold answer is invalid.
     """
-    gold = read_expected(answer)
+    gold = parse_expected_calls(answer)
     made = parse_calls(text)
-    if not gold:  # nothing offered helps: silence, or prose, is right
+    if not gold:  # no tool applies: any completion without a call is correct
         return Outcome(values=dict.fromkeys(METRICS, float(not made)), status="scored", parsed=_shown(made))
     if not made:
         return Outcome(values=dict.fromkeys(METRICS, 0.0), status="unparsed")
     pairs = _pair(gold, made)
     name = sorted(right.name for right in gold) == sorted(call.name for call in made)
     keys = len(gold) == len(made) and all(call is not None and right.has_keys(call) for right, call in pairs)
-    hits = [hit for right, call in pairs for hit in right.hits(call)]
+    hits = [hit for right, call in pairs for hit in right.match_arguments(call)]
     neutral = [
-        call is not None and accepted.holds(call, key, any_digits=True)
+        call is not None and accepted.accepts(call, key, any_digits=True)
         for right, call in pairs
         for key, accepted in right.arguments.items()
         if accepted.neutral
@@ -85,15 +85,15 @@ def _share(hits: list[bool]) -> float:
     return sum(hits) / len(hits) if hits else 1.0
 
 
-def _pair(gold: list[Expected], made: list[Call]) -> list[tuple[Expected, Call | None]]:
-    """Each gold call with the made call that has most in common with it, taken together; None where calls lack."""
+def _pair(gold: list[ExpectedCall], made: list[Call]) -> list[tuple[ExpectedCall, Call | None]]:
+    """Match gold calls with predicted calls by maximum total similarity; None for gold calls without a match."""
     likeness = np.array([[_likeness(right, call) for call in made] for right in gold])
     rows, columns = linear_sum_assignment(likeness, maximize=True)
     chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     return [(right, made[chosen[index]] if index in chosen else None) for index, right in enumerate(gold)]
 
 
-def _likeness(right: Expected, call: Call) -> float:
-    """Name first, then values, then keys; a call that is right in everything beats all others."""
-    hits = right.hits(call)
+def _likeness(right: ExpectedCall, call: Call) -> float:
+    """Similarity of two calls: the name counts most, then the values, then the keys."""
+    hits = right.match_arguments(call)
     return 4 * (right.name == call.name) + 2 * _share(hits) + right.has_keys(call)

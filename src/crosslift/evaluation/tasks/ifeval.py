@@ -1,11 +1,12 @@
 """Verifiable instructions in natural prompts (IFEval, arXiv 2311.07911; M-IFEval, arXiv 2502.04688).
 
-    instruction_strict   share of a prompt's instructions that the response follows; M-IFEval publishes this one, pooled
-                         over instructions, which differs a little from the mean over prompts
-    prompt_strict        1 where it follows all of them
-    instruction_loose    the same, after taking away first and last lines and asterisks where that helps
-    prompt_loose
-    in_language          whether the response is in the language of the prompt, unless it was asked not to be
+    instruction_strict   share of the instructions of a prompt that the response follows; M-IFEval reports it pooled
+                         over instructions, which differs slightly from the mean over prompts
+    prompt_strict        1 if the response follows all instructions
+    instruction_loose    as instruction_strict, for the best variant of the response without its first line, last line
+                         or asterisks
+    prompt_loose         as prompt_strict, for the same variants
+    in_language          1 if the response is in the language of the prompt
 
 The gold answer is a JSON object with `instruction_id_list` and `kwargs` as published (see `evaluation.constraints`).
 """
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crosslift.evaluation.constraints import is_followed
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
@@ -27,19 +28,20 @@ MAX_TOKENS = 1280
 
 
 def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
-    """The conversation as the corpus holds it.
+    """The conversation as in the corpus.
 
     Raises:
-        EvaluationError: no such form, or no question.
+        EvaluationError: the prompt format is unknown, or there is no user message.
     """
-    return as_written(messages, prompt)
+    return present_unchanged(messages, prompt)
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
-    """Which instructions the response follows; "unparsed" where it is empty.
+    """Score one response; the status is "unparsed" if it is empty. `parsed` has one digit per instruction.
 
     Raises:
-        ValueError: the gold answer names no instructions, or one that is not known.
+        ValueError: the gold answer has no instructions or is malformed.
+        KeyError: an instruction is unknown.
     """
     names, arguments = _instructions(answer)
     spoken = float(in_language(text, language))

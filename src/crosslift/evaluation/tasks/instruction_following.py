@@ -1,22 +1,23 @@
-"""Instructions that a program can verify, in the manner of IFEval (arXiv 2311.07911): lists of words under demands.
+"""Verifiable instructions in the style of IFEval (arXiv 2311.07911): lists of words under constraints.
 
-The gold answer is a JSON object of demands; null, or a missing key, demands nothing:
+The gold answer is a JSON object of constraints. A key that is null or absent sets no constraint:
 
-    words      the words of the topic: every word of the list is one of them, and none comes twice
-    number     how many words
-    layout     "commas": in one line, between commas; "numbered": one a line, numbered from 1
+    words      the words of the topic: every word of the list is one of them, without repetition
+    number     number of words
+    layout     "commas": in one line, separated by commas; "numbered": one word per line, numbered from 1
     emphasis   "capitals", or "brackets" around each word
-    first      the word that begins the list
-    without    a word that must not be in it
+    first      first word of the list
+    without    a word that the list must not contain
 
-    constraints       share of the demands that are met (instruction-level accuracy); first, since like a judge's 1 to 5
-                      it moves where small models meet all demands of hardly any prompt
-    all_constraints   1 where every demand is met (prompt-level accuracy, strict)
+Metrics:
+
+    constraints       share of satisfied constraints (instruction-level accuracy); the primary metric, because small
+                      models rarely satisfy all constraints of a prompt
+    all_constraints   1 if every constraint is satisfied (prompt-level accuracy, strict)
     in_language
 
-An answer without a single word of the topic meets nothing: a demand of layout is met by any word at all. Where the
-demands are silent the form is free: spaces, full-width and Arabic commas, "1." or "1)", case, a full stop at
-the end. Where they speak it is not.
+An answer without any word of the topic satisfies no constraint, because any word at all would satisfy a layout. Formats
+without a constraint are free: spaces, full-width and Arabic commas, "1." or "1)", case, a final full stop.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any, Literal
 
 import regex
 
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
@@ -44,27 +45,27 @@ _BRACKETS = regex.compile(r"^[(（\[［【](.*)[)）\]］】]$")
 
 @dataclass(frozen=True, kw_only=True)
 class WordList:
-    """An answer as it was understood."""
+    """A parsed answer."""
 
     words: tuple[str, ...]
-    """As written, without numbers and separators."""
+    """The words as written, without numbers and separators."""
     layout: Literal["commas", "numbered", "lines"]
 
 
 def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
-    """The conversation as the corpus holds it: the instructions are the prompt already.
+    """The conversation as in the corpus, which already contains the instructions.
 
     Raises:
-        EvaluationError: no such form, or no question.
+        EvaluationError: the prompt format is unknown, or there is no user message.
     """
-    return as_written(messages, prompt)
+    return present_unchanged(messages, prompt)
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
-    """Which demands the answer meets; "unparsed" where it holds no word.
+    """Score one completion; the status is "unparsed" if it contains no word.
 
     Raises:
-        ValueError: the gold answer is not an object of demands.
+        ValueError: the gold answer is not a JSON object of constraints.
     """
     demands = _demands(answer)
     spoken = float(in_language(text, language))
@@ -81,7 +82,7 @@ def score(text: str, answer: str, language: Language) -> Outcome:
 
 
 def parse(text: str) -> WordList | None:
-    """The list in the text; None where there is no letter."""
+    """Parse the list of words; None if the text contains no letter."""
     lines = [line.strip() for line in unicodedata.normalize("NFC", text).splitlines() if line.strip()]
     if not any(regex.search(r"\p{L}", line) for line in lines):
         return None
@@ -132,5 +133,5 @@ def _demands(answer: str) -> dict[str, Any]:
     except ValueError:
         demands = None
     if not isinstance(demands, dict) or set(demands) - set(CHECKS) or not any(v is not None for v in demands.values()):
-        raise ValueError(f"{answer!r} is not a JSON object of demands. It may hold: {', '.join(CHECKS)}.")
+        raise ValueError(f"{answer!r} is not a JSON object of constraints. Known keys: {', '.join(CHECKS)}.")
     return {name: demand for name, demand in demands.items() if demand is not None}

@@ -1,15 +1,15 @@
-"""Mathematical word problems with a number for an answer (GSM8K, MGSM).
+"""Mathematical word problems with a numerical answer (GSM8K, MGSM).
 
-The published rule is "the last number of the output". It breaks on "The answer is 42 (that is, 6 boxes of 7)." and on a
-model that adds the year, so a number behind an explicit sign of an answer goes first: `\\boxed{}`, `####` (GSM8K), or
-a cue ("The answer is", "Answer:") in the language of the question or in English, for models trained on English
-solutions. Without any of them the last number counts that is not an operand: "18. Check: 3 x 6" ends in 18. A numeral
-in characters (十八, 삼십오) counts where it follows a sign or is all that the last line says. Numbers are compared by
-value, in any reading that the notation allows (see `numerals`); prefixes never count, "4" is not "42".
+The published rule takes the last number of the output. It fails on "The answer is 42 (that is, 6 boxes of 7)." and if
+a model adds the year. A number after an explicit answer marker therefore has priority: `\\boxed{}`, `####` (GSM8K), or
+a phrase ("The answer is", "Answer:") in the language of the question or in English, for models trained on English
+solutions. Without a marker the answer is the last number that is not an operand: "18. Check: 3 x 6" gives 18. A numeral
+in Chinese characters or Hangul (十八, 삼십오) counts if it follows a marker or is the whole last line. Numbers are
+compared by value, in every reading that the notation allows (see `numerals`), and never by prefix: "4" is not "42".
 
-Prompt forms: "bare" is the question as it stands, "mcot" the form of mCoT-MATH that arXiv 2604.13286 trains and tests
-with. A truncated answer counts as wrong even where the right number stands in it already: which number a model stands
-by is known only when it has stopped.
+Prompt formats: "bare" is the question alone, "mcot" the format of mCoT-MATH, which arXiv 2604.13286 uses for training
+and evaluation. A truncated completion counts as wrong even if it contains the correct number, because the model might
+still have changed its answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_p
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
-from crosslift.languages.numerals import Number, fold, numbers, parse, spelled, write
+from crosslift.languages.numerals import Number, fold, numbers, parse, parse_character_numeral, write
 
 METRICS = ("accuracy", LANGUAGE_METRIC)
 PROMPTS = ("bare", "mcot")
@@ -32,10 +32,10 @@ _MCOT = "Question:\n{question}\nAnswer:\n{step_by_step}\n"
 
 
 def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
-    """The conversation with its last question in a published prompt form.
+    """The conversation with its last user message in a published prompt format.
 
     Raises:
-        EvaluationError: no such form, or no question.
+        EvaluationError: the prompt format is unknown, or there is no user message.
     """
     check_prompt(prompt, PROMPTS)
     question = messages[last_question(messages)]["content"]
@@ -45,7 +45,7 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
-    """`accuracy` 1 where the final number equals the gold answer, and `in_language`.
+    """Score one completion: `accuracy` is 1 if the final number equals the gold answer.
 
     Raises:
         ValueError: the gold answer is not a number.
@@ -60,7 +60,7 @@ def score(text: str, answer: str, language: Language) -> Outcome:
 
 
 def final_number(text: str, language: Language) -> Number | None:
-    """The number that the answer commits to; None where the text holds no number."""
+    """Extract the final answer of a completion; None if it contains no number."""
     text = fold(text)
     for tail in _tails(text, language):
         number = _committed(tail, language)
@@ -77,24 +77,24 @@ _BEFORE_OPERAND = re.compile(r"[\d)%]\s*(?:[-+*/×÷·x]|\\times|\\cdot|\\div)\s
 
 
 def _is_operand(text: str, number: Number) -> bool:
-    """Is something multiplied by the number, added to it ..., and the result left out? "18. Check: 3 x 6" ends so."""
+    """Whether the number is an operand of an expression without a result, as in "18. Check: 3 x 6"."""
     before = _BEFORE_OPERAND.search(text[: number.start])
     return bool(before or (_OPERATOR.match(text, number.end) and not text[number.end :].lstrip().startswith("=")))
 
 
 def _bare_numeral(text: str, language: Language) -> Number | None:
-    """A last line that is nothing but a numeral in characters and what is counted: 三十六个。"""
+    """The numeral of a last line that consists of a numeral in characters and a classifier: 三十六个。"""
     line = text.strip().rpartition("\n")[2].strip(" .。*")
-    found = spelled(line, language)
+    found = parse_character_numeral(line, language)
     return found if found and len(line) - found.end <= _MAX_COUNTER else None
 
 
 _MAX_COUNTER = 3
-"""Characters of a classifier or unit behind a numeral."""
+"""Maximum length in characters of a classifier or unit after a numeral."""
 
 
 def _tails(text: str, language: Language) -> list[str]:
-    """What stands behind each sign of an answer, the last sign first: an answer may be corrected on the way."""
+    """The text after each answer marker, the last one first, because a model may correct its answer."""
     tails = []
     for match in _signs(language).finditer(text):
         tail = text[match.end() :]
@@ -130,10 +130,10 @@ _OPERATOR = re.compile(r"\s*(?:[-+*/×÷·=]|x(?=\s*\d)|\\times|\\cdot|\\div)")
 
 
 def _committed(tail: str, language: Language) -> Number | None:
-    """The first number, or the result where an equation begins there: "is 3 × 14 = 42 apples" commits to 42."""
+    """The first number after a marker, or the result if an equation begins there: "is 3 × 14 = 42 apples" gives 42."""
     found = numbers(tail, language)
     opening = len(tail) - len(tail.lstrip(_OPENING))
-    word = spelled(tail[opening:], language)
+    word = parse_character_numeral(tail[opening:], language)
     if word is not None and (not found or word.end > 1) and not (found and found[0].start <= opening):
         return word
     if not found:

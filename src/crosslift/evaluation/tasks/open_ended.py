@@ -1,9 +1,10 @@
-"""Open-ended prompts with a reference answer, such as Dolly's.
+"""Open-ended prompts with one reference answer, such as Dolly's.
 
     chrf, rouge_l, in_language      see `evaluation.overlap`
 
-There is no right answer here, and overlap with one reference says little of quality: it tells answers that are beside
-the point, empty, or in another language from those that are not. arXiv 2504.16677 has a model judge them from 1 to 5.
+Open-ended prompts have no single correct answer, and overlap with one reference is a weak measure of quality: it
+separates relevant answers from irrelevant or empty ones and from answers in another language. arXiv 2504.16677 uses a
+judge model with a scale from 1 to 5 instead.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosslift.evaluation.overlap import score_against_reference
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
 from crosslift.languages.language import Language
 
 METRICS = ("chrf", "rouge_l", LANGUAGE_METRIC)
@@ -20,18 +21,18 @@ MAX_TOKENS = 512
 
 
 def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
-    """The conversation as the corpus holds it.
+    """The conversation as in the corpus.
 
     Raises:
-        EvaluationError: no such form, or no question.
+        EvaluationError: the prompt format is unknown, or there is no user message.
     """
-    return as_written(messages, prompt)
+    return present_unchanged(messages, prompt)
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
-    """Overlap with the reference; "unparsed" where the text holds no word.
+    """Score one completion against the reference; the status is "unparsed" if it contains no word.
 
     Raises:
-        ValueError: the reference holds no word.
+        ValueError: the reference contains no word.
     """
     return score_against_reference(text, answer, language, METRICS)

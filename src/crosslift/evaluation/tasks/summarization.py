@@ -1,9 +1,9 @@
-"""Summaries against one reference (XL-Sum, arXiv 2106.13822).
+"""Summarization with one reference summary (XL-Sum, arXiv 2106.13822).
 
-    rouge_l, chrf, exact, in_language      see `evaluation.overlap`; arXiv 2504.16677 publishes the first
+    rouge_l, chrf, exact, in_language      see `evaluation.overlap`; arXiv 2504.16677 reports the first
 
-Prompt forms: "instructed" puts the request to summarise, in the language of the text, behind it; "bare" is the text as
-the corpus holds it.
+Prompt formats: "instructed" appends an instruction to summarize, in the language of the text; "bare" is the text as in
+the corpus.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ MAX_TOKENS = 128
 
 
 def present(messages: Sequence[Message], language: Language, prompt: str) -> list[dict[str, str]]:
-    """The conversation with its last question in a published prompt form.
+    """The conversation with its last user message in a published prompt format.
 
     Raises:
-        EvaluationError: no such form, or no question.
+        EvaluationError: the prompt format is unknown, or there is no user message.
     """
     check_prompt(prompt, PROMPTS)
     question = messages[last_question(messages)]["content"]
@@ -33,9 +33,9 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
 
 
 def score(text: str, answer: str, language: Language) -> Outcome:
-    """Overlap with the reference; "unparsed" where the text holds no word.
+    """Score one completion against the reference; the status is "unparsed" if it contains no word.
 
     Raises:
-        ValueError: the reference holds no word.
+        ValueError: the reference contains no word.
     """
     return score_against_reference(text, answer, language, METRICS)

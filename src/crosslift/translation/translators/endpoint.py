@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crosslift import endpoint
-from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
+from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import StudyError
 from crosslift.translation.translator import Done, Request, Translated
 
@@ -30,15 +30,15 @@ class Translator:
 
     def translate(self, requests: Sequence[Request], done: Done) -> None:
         questions = [
-            Question(
+            CompletionRequest(
                 messages=[{"role": "user", "content": request.prompt}],
                 max_tokens=MIN_TOKENS + int(TOKENS_PER_BYTE * 2 * len(request.text.encode())),
             )
             for request in requests
         ]
 
-        def answered(place: int, reply: Reply | NoReply) -> None:
-            if isinstance(reply, NoReply):
+        def answered(place: int, reply: Reply | FailedRequest) -> None:
+            if isinstance(reply, FailedRequest):
                 done(place, reply.reason)
                 return
             done(
@@ -51,4 +51,4 @@ class Translator:
                 ),
             )
 
-        ask(self._endpoint, questions, answered)
+        send_requests(self._endpoint, questions, answered)

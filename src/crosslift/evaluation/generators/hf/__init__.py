@@ -1,4 +1,4 @@
-"""Greedy answers from any Hugging Face causal language model."""
+"""Greedy decoding with any Hugging Face causal language model."""
 
 from crosslift.evaluation.generators.hf.generator import Generator
 

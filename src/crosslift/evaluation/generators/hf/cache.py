@@ -1,8 +1,8 @@
-"""A key-value cache with room to grow.
+"""Preallocated key-value cache.
 
-`DynamicCache` appends by concatenation: every step copies all keys and values of all layers, which for small models on
-a CPU takes more than half of the time of an answer. Here the buffers are larger than what they hold, new columns are
-written into them, and attention sees a view.
+`DynamicCache` appends by concatenation: every step copies all keys and values of all layers, which takes more than half
+of the generation time of small models on a CPU. Here the buffers have spare capacity, new columns are written into
+them, and attention receives a view. A column is one token position.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 MIN_CAPACITY = 64
-"""Columns by which a full buffer grows at least; else by half of what it holds."""
+"""Minimum number of spare columns of a new buffer; a full buffer grows by half of its length if that is more."""
 
 
 def preallocated_cache(config: Any) -> DynamicCache:
-    """A cache for the model of this configuration."""
+    """A preallocated cache for a model with this configuration; layers of other kinds keep their own cache."""
     cache = DynamicCache(config=config)
-    cache.layers = [_roomy(layer) for layer in cache.layers]
+    cache.layers = [_preallocated_layer(layer) for layer in cache.layers]
     return cache
 
 
-def _roomy(layer: Any) -> Any:
+def _preallocated_layer(layer: Any) -> Any:
     if type(layer) is DynamicLayer:
         return PreallocatedLayer()
     if type(layer) is DynamicSlidingWindowLayer:
@@ -33,14 +33,14 @@ def _roomy(layer: Any) -> Any:
 
 
 class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is not typed there
-    """Keys and values of one layer: views, (rows, heads, columns, size), of buffers with more columns."""
+    """Keys and values of one layer: views of larger buffers, (rows, heads, columns, size)."""
 
     keys: Tensor
     values: Tensor
     _buffers: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append columns."""
+        """Append columns; returns all keys and values of the layer."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         before = self.get_seq_length()
@@ -62,17 +62,17 @@ class PreallocatedLayer(DynamicLayer):  # type: ignore[misc]  # transformers is 
 
 
 class PreallocatedSlidingWindow(DynamicSlidingWindowLayer):  # type: ignore[misc]
-    """The same for a layer that looks back a fixed window: the window slides over the buffer, and what it still needs
-    is copied only when it meets the end."""
+    """Keys and values of one sliding-window attention layer: the window moves along the buffer, and its content is
+    copied only when it reaches the end of the buffer."""
 
     keys: Tensor
     values: Tensor
     _buffers: tuple[Tensor, Tensor] | None = None
     _begin = 0
-    """First column of the buffers that is held."""
+    """First valid column of the buffers."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append columns; returns what is held and the new ones, and goes on holding the last window - 1."""
+        """Append columns; returns the cached and the new ones, and keeps the last window - 1 columns."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         added, held = key_states.shape[2], self.keys.shape[2] if self.keys.ndim == 4 else 0

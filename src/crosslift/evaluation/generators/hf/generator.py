@@ -1,13 +1,13 @@
-"""Greedy answers from any Hugging Face causal language model, with a loop of our own.
+"""Greedy decoding with any Hugging Face causal language model.
 
-`model.generate` carries every row of a batch to the end of its longest answer. Answers to one task differ widely in
-length, so most of that work is done on rows that have stopped. Here finished rows leave the batch (their part of the
-key-value cache too) as soon as enough have gathered to pay for the copy. The tokens are those of
-`generate(do_sample=False)`; the tests check it on four architectures.
+`model.generate` computes every row of a batch until its longest completion ends. Completions of one task differ widely
+in length, so most of that work is spent on finished rows. Here finished rows are removed from the batch and the
+key-value cache as soon as their number justifies the copy. The tokens equal those of `generate(do_sample=False)`; the
+tests check this on four architectures.
 
-Batches are bounded by tokens, longest prompts first, and depend on the prompts alone: batch shapes decide the last bits
-of a logit, and a run that was killed and started again must end in the same bytes. The one exception is a GPU out of
-memory, where the batch is halved rather than the run lost.
+Batches are limited by tokens, with the longest prompts first, and depend on the prompts alone: the shape of a batch
+affects the last bits of a logit, and a run that is killed and restarted must give the same bytes. The only exception is
+a GPU out of memory, where the batch is halved.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from crosslift.evaluation.generators.hf.cache import preallocated_cache
 log = logging.getLogger(__name__)
 
 MAX_BATCH_TOKENS = {"cpu": 32_768, "cuda": 131_072}
-"""Prompt and longest possible answer, padding included. 131,072 tokens are 19 GB of cache for an 8B model."""
+"""Maximum tokens of a batch by device: prompts and longest possible completions, padding included. For an 8B model
+131,072 tokens take 19 GB of key-value cache."""
 COMPACT_AT = 0.8
-"""Finished rows are dropped once at most this share of the batch is alive."""
+"""Finished rows are removed when at most this share of the batch is unfinished."""
 
 
 class Generator:
-    """A model in memory, ready to answer."""
+    """Generates completions with a model in memory."""
 
     def __init__(
         self,
@@ -53,16 +54,16 @@ class Generator:
 
         Args:
             checkpoint: Local folder or hub name; the folder of a LoRA adapter is loaded on its base model.
-            base: Base model of an adapter; None: the one that the adapter names. Unused otherwise.
-            revision: Of the base model or hub model.
-            device: "auto": a CUDA GPU where there is one, else the CPU.
-            template: Chat template, as `chat.load_tokenizer` takes it; None for checkpoints, which carry their own.
-            precision: "auto": bfloat16 on GPUs that compute in it, else float32.
-            max_batch_tokens: Default: MAX_BATCH_TOKENS of the device.
+            base: Base model of an adapter; None: the one that the adapter's configuration names. Otherwise unused.
+            revision: Revision of the base model or hub model.
+            device: A torch device; "auto": a CUDA GPU if there is one, else the CPU.
+            template: Chat template, as `chat.load_tokenizer` takes it; None for checkpoints, which contain their own.
+            precision: "auto": bfloat16 on GPUs with native bfloat16, else float32.
+            max_batch_tokens: Maximum tokens of a batch; None: MAX_BATCH_TOKENS of the device.
 
         Raises:
-            EvaluationError: the model cannot be read.
-            TemplateError: it has no chat template.
+            EvaluationError: the model cannot be loaded.
+            TemplateError: the model has no chat template.
         """
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         dtype = _dtype(precision, self.device)
@@ -76,22 +77,22 @@ class Generator:
         try:
             model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype)
         except (OSError, ValueError) as error:
-            raise EvaluationError(f"The model {source} cannot be read: {error}") from error
+            raise EvaluationError(f"The model {source} cannot be loaded: {error}") from error
         if adapter.is_file():
             model = _with_adapter(model, Path(checkpoint), merge=dtype == torch.float32)
         self.model = model.to(self.device).eval()
         self._max_batch_tokens = max_batch_tokens or MAX_BATCH_TOKENS.get(self.device.type, MAX_BATCH_TOKENS["cpu"])
 
     def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
-        """Answer each prompt; results are in the order of the prompts.
+        """Generate a completion for each prompt, in the order of the prompts.
 
-        A prompt that fills the model's context gets an empty answer that ends with "length": it is the model that
-        cannot answer, and a study of many models must not stop at the one with the shortest context.
+        A prompt that fills the model's context gets an empty completion with finish "length": this is a limitation of
+        the model, and a study of many models must not stop at the one with the shortest context.
 
         Args:
-            prompts: Token ids, as `chat.encode_prompt` gives them.
-            max_tokens: Limit per answer, its end-of-turn token included. Where a prompt leaves less room in the model's
-                context, that room is the limit.
+            prompts: Token ids, as `chat.encode_prompt` returns them.
+            max_tokens: Limit of generated tokens per prompt, end-of-turn token included. The rest of the model's
+                context is the limit if it is smaller.
 
         Raises:
             EvaluationError: a single prompt does not fit in memory.
@@ -108,7 +109,7 @@ class Generator:
             )
         answers: list[list[int]] = [[] for _ in prompts]
         waiting = sorted(fitting, key=lambda index: (-len(prompts[index]), index))
-        budget = self._max_batch_tokens  # lowered for this call only, so that no call depends on those before it
+        budget = self._max_batch_tokens  # lowered for this call only, so that calls stay independent
         while waiting:
             tokens_per_row = len(prompts[waiting[0]]) + max_tokens
             batch = waiting[: max(1, budget // tokens_per_row)]
@@ -130,7 +131,7 @@ class Generator:
         ]
 
     def _try(self, prompts: list[Sequence[int]], limits: list[int]) -> list[list[int]] | None:
-        """The answers of one batch; None where it does not fit on the GPU."""
+        """Completions of one batch; None if the GPU runs out of memory."""
         try:
             return greedy_decode(self.model, prompts, limits, self.stop_ids)
         except torch.OutOfMemoryError:
@@ -139,7 +140,7 @@ class Generator:
                     f"A single prompt of {len(prompts[0])} tokens does not fit in the GPU's memory. Use a larger GPU, "
                     "or lower max_tokens."
                 ) from None
-        torch.cuda.empty_cache()  # here, where the exception no longer holds the tensors of the failed batch
+        torch.cuda.empty_cache()  # here the exception no longer references the tensors of the failed batch
         return None
 
 
@@ -147,9 +148,18 @@ class Generator:
 def greedy_decode(
     model: Any, prompts: Sequence[Sequence[int]], limits: Sequence[int], stops: Sequence[int]
 ) -> list[list[int]]:
-    """Token ids of one batch's answers, each ending with a stop id or at its limit.
+    """Greedy decoding of one batch.
 
-    Prompts are padded on the left, so that all rows append in the same column.
+    Prompts are padded on the left, so that all rows append to the same column.
+
+    Args:
+        model: the causal language model.
+        prompts: token ids of each prompt.
+        limits: maximum number of generated tokens of each prompt.
+        stops: token ids that end a completion.
+
+    Returns:
+        Token ids of each completion, which ends with a stop id or at its limit.
     """
     width, room = max(map(len, prompts)), max(limits)
     ids = torch.zeros((len(prompts), width), dtype=torch.long)
@@ -161,7 +171,7 @@ def greedy_decode(
     positions = (mask[:, :width].cumsum(1) - 1).clamp(min=0)
     cache = preallocated_cache(model.config)
     answers: list[list[int]] = [[] for _ in prompts]
-    rows = list(range(len(prompts)))  # which prompt each row of the batch belongs to
+    rows = list(range(len(prompts)))  # index of the prompt of each row of the batch
     alive = set(rows)
     for column in range(width, width + room):
         logits = model(
@@ -205,7 +215,7 @@ def _base_of(adapter: Path, base: str | None) -> str:
 
 
 def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
-    """The adapter on its base, merged into the weights where that costs no precision."""
+    """Apply an adapter to its base model, merged into the weights if that loses no precision."""
     from peft import PeftModel
 
     adapted = PeftModel.from_pretrained(model, str(folder))

@@ -1,4 +1,4 @@
-"""The project's own trainer: one loop for every causal language model of Hugging Face, full or LoRA. See `loop`."""
+"""The built-in trainer: one training loop for all Hugging Face causal language models, full or LoRA. See `loop`."""
 
 from crosslift.training.trainers.native.loop import train
 

@@ -1,13 +1,13 @@
-"""Attention for examples that lie end to end in one row.
+"""Attention over packed sequences.
 
-Transformers lets a model's attention be replaced by name, after positions are encoded and before the output projection,
-and passes unknown keyword arguments of `model(...)` through to it: that is how the borders of the examples arrive here.
-Nothing else of the model changes. Queries, keys and values are gathered from the row into rectangles (one line per
-example and head), attend there, and go back.
+Transformers can replace a model's attention function by name, after the rotary embedding and before the output
+projection, and passes unknown keyword arguments of `model(...)` through to it; the sequence boundaries arrive that way.
+Nothing else in the model changes. Queries, keys and values are gathered from the packed row into padded blocks (one row
+per example and head), attention is computed there, and the result is scattered back.
 
-On GPUs torch's own kernel does that, in one rectangle. On CPUs it does not: its blocks are made for long sequences, and
-plain products of matrices, a few examples at a time, are faster for the short ones of fine-tuning, the more so in
-bfloat16.
+On GPUs torch's scaled dot-product attention computes all examples in one block. On CPUs its tiles are made for long
+sequences; plain matrix products over a few examples at a time are faster for the short sequences of fine-tuning,
+particularly in bfloat16.
 """
 
 from __future__ import annotations
@@ -20,49 +20,71 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from crosslift.errors import TrainingError
-from crosslift.training.packing import WIDTH, rounded
+from crosslift.training.packing import WIDTH_MULTIPLE, round_up
 
 NAME = "crosslift_packed"
 
-NUM_SCORES = 1 << 18
-"""Attention scores computed at once on a CPU: 1 MiB, so that they stay in its second cache. Neighbours are of like
-length, so each rectangle is little wider than its lines."""
+MAX_SCORES_PER_BLOCK = 1 << 18
+"""Attention scores that a CPU computes at once: 1 MiB, which fits into the L2 cache. Consecutive examples have similar
+lengths, so each block has little padding."""
 
 _ALWAYS_TORCH = False
 
-MAX_KEPT = 1 << 24
-"""Scores of a layer that are kept for the backward pass on a CPU; beyond 64 MiB they are computed again."""
+MAX_SAVED_SCORES = 1 << 24
+"""Attention scores per layer that are saved for the backward pass on a CPU; above 64 MiB they are recomputed."""
 
 
 class SequenceBoundaries:
-    """The way from the row to the rectangles and back."""
+    """Boundaries of the examples in a packed row, and the index maps between the row and padded blocks."""
 
     def __init__(self, lengths: np.ndarray, num_places: int, device: torch.device) -> None:
+        """Describe a packed row.
+
+        Args:
+            lengths: tokens of each example, int64, (B,).
+            num_places: length of the row with its padding, N'.
+            device: device of the index maps.
+        """
         self._lengths = lengths
         self._starts = np.cumsum(lengths) - lengths
         self._num_places = num_places
         self._device = device
-        self._rectangles: list[tuple[int, int, int]] = []
-        self._ways: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self._blocks: list[tuple[int, int, int]] = []
+        self._maps: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         self.num_tokens = int(lengths.sum())
 
-    def rectangles(self, heads: int) -> list[tuple[int, int, int]]:
-        """First line, number of lines, width. `heads`: of the queries."""
-        if not self._rectangles:
-            first, limit = 0, NUM_SCORES // heads if self._device.type == "cpu" else np.inf
+    def padded_blocks(self, heads: int) -> list[tuple[int, int, int]]:
+        """The blocks, each as (index of the first example, number of examples, width in tokens).
+
+        Args:
+            heads: number of query heads.
+        """
+        if not self._blocks:
+            first, limit = 0, MAX_SCORES_PER_BLOCK // heads if self._device.type == "cpu" else np.inf
             while first < len(self._lengths):
                 widths = np.maximum.accumulate(self._lengths[first:])
                 num_lines = max(1, int((np.arange(1, len(widths) + 1) * widths**2 <= limit).sum()))
-                self._rectangles.append((first, num_lines, rounded(int(widths[num_lines - 1]), WIDTH)))
+                self._blocks.append((first, num_lines, round_up(int(widths[num_lines - 1]), WIDTH_MULTIPLE)))
                 first += num_lines
-        return self._rectangles
+        return self._blocks
 
-    def way(self, heads: int, query_heads: int) -> tuple[Tensor, Tensor, Tensor]:
-        """For each cell (rectangle, line, head, place) its token and head in the row: (C,); for each token and head its
-        cell: (N' * heads,), 0 where the row is filled up; and 1 for cells that hold a token, 0 for padding: (C, 1)."""
-        if heads not in self._ways:
+    def index_maps(self, heads: int, query_heads: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Index maps between the packed row and the padded blocks.
+
+        A cell is one (block, example, head, position); C is the number of cells.
+
+        Args:
+            heads: number of heads of the tensor to move (query or key heads).
+            query_heads: number of query heads, which determines the blocks.
+
+        Returns:
+            The index (token * heads + head) in the row for each cell, (C,); the index of the cell for each token and
+            head, (N' * heads,), 0 in the row's padding; and a mask of the cells, 1 for a token and 0 for padding,
+            float32, (C, 1).
+        """
+        if heads not in self._maps:
             head, cells, tokens, inside, before = np.arange(heads), [], [], [], 0
-            for first, num_lines, width in self.rectangles(query_heads):
+            for first, num_lines, width in self.padded_blocks(query_heads):
                 lines, place = slice(first, first + num_lines), np.arange(width)
                 lengths = self._lengths[lines, None]
                 token = self._starts[lines, None] + np.minimum(place, lengths - 1)  # padding repeats the last token
@@ -75,12 +97,12 @@ class SequenceBoundaries:
             filled = np.zeros((self._num_places - self.num_tokens) * heads, np.int64)
             arrays = np.concatenate(cells), np.concatenate([*tokens, filled]), np.concatenate(inside)
             to_cells, to_row, holds = (torch.from_numpy(array).to(self._device) for array in arrays)
-            self._ways[heads] = to_cells, to_row, holds[:, None].to(torch.float32)
-        return self._ways[heads]
+            self._maps[heads] = to_cells, to_row, holds[:, None].to(torch.float32)
+        return self._maps[heads]
 
 
 def register() -> str:
-    """Make the attention known to transformers and return its name."""
+    """Register `packed_attention` with transformers and return its name."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, packed_attention)
@@ -94,7 +116,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    borders: SequenceBoundaries,
+    boundaries: SequenceBoundaries,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -102,21 +124,30 @@ def packed_attention(
     s_aux: Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each example. Returns (1, N', heads, size)."""
+    """Causal attention within each example of a packed row.
+
+    The signature is that of transformers' `AttentionInterface`; N' is the length of the padded row.
+
+    Returns:
+        Attention output, (1, N', heads, size), and None for the attention weights.
+
+    Raises:
+        TrainingError: the model caps its attention scores or uses attention sinks.
+    """
     if softcap is not None or s_aux is not None:
         raise TrainingError(
-            f"{type(module).__name__} caps its attention scores or has attention sinks, which packing does not know. "
-            "Set packing = false under [training]."
+            f"{type(module).__name__} caps its attention scores or has attention sinks, which packing does not "
+            "support. Set packing = false under [training]."
         )
     heads, key_heads = query.shape[1], key.shape[1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    query, key, value = (_ToCells.apply(t, borders, heads) for t in (query, key, value))  # type: ignore[no-untyped-call]
-    shapes = borders.rectangles(heads)
+    query, key, value = (_ToCells.apply(t, boundaries, heads) for t in (query, key, value))  # type: ignore[no-untyped-call]
+    shapes = boundaries.padded_blocks(heads)
     if query.device.type == "cpu" and dropout == 0.0 and not _ALWAYS_TORCH:
         attended = _CPUAttention.apply(query, key, value, shapes, key_heads, sliding_window, scale)  # type: ignore[no-untyped-call]
     else:
         attended = _torch_attention(query, key, value, shapes, window=sliding_window, dropout=dropout, scale=scale)
-    return _ToRow.apply(attended, borders, heads), None  # type: ignore[no-untyped-call]
+    return _ToRow.apply(attended, boundaries, heads), None  # type: ignore[no-untyped-call]
 
 
 def _torch_attention(
@@ -147,30 +178,30 @@ def _torch_attention(
 
 
 def _pieces(cells: Tensor, shapes: list[tuple[int, int, int]]) -> list[Tensor]:
-    """The cells of each rectangle."""
+    """Split the cells by block."""
     heads = len(cells) // sum(num_lines * width for _, num_lines, width in shapes)
     return list(torch.split(cells, [num_lines * heads * width for _, num_lines, width in shapes]))
 
 
 def _allowed(width: int, window: int | None, device: torch.device) -> Tensor:
-    """Which place (line) may look at which (column): bool, (M, M)."""
+    """Attention mask: True where the query position (row) may attend to the key position (column); bool, (M, M)."""
     place = torch.arange(width, device=device)
     distance = place[:, None] - place
     return distance >= 0 if window is None else (distance >= 0) & (distance < window)
 
 
 class _ToCells(torch.autograd.Function):
-    """(1, heads, N', size) -> (C, size).
+    """Gather from the packed row into cells: (1, heads, N', size) -> (C, size).
 
-    Written out because each token has exactly one cell: the gradient is a lookup, too, where autograd would fill an
-    array with zeros and add into it.
+    The gradient is explicit: each token has exactly one cell, so it is a gather too, while autograd would allocate an
+    array of zeros and add into it.
     """
 
     @staticmethod
-    def forward(ctx: Any, row: Tensor, borders: SequenceBoundaries, query_heads: int) -> Tensor:
+    def forward(ctx: Any, row: Tensor, boundaries: SequenceBoundaries, query_heads: int) -> Tensor:
         heads, size = row.shape[1], row.shape[3]
-        to_cells, ctx.to_row, _ = borders.way(heads, query_heads)
-        ctx.num_tokens, ctx.heads = borders.num_tokens, heads
+        to_cells, ctx.to_row, _ = boundaries.index_maps(heads, query_heads)
+        ctx.num_tokens, ctx.heads = boundaries.num_tokens, heads
         return row[0].transpose(0, 1).reshape(-1, size).index_select(0, to_cells)
 
     @staticmethod
@@ -181,11 +212,11 @@ class _ToCells(torch.autograd.Function):
 
 
 class _ToRow(torch.autograd.Function):
-    """(C, size) -> (1, N', heads, size)."""
+    """Scatter from the cells back into the packed row: (C, size) -> (1, N', heads, size)."""
 
     @staticmethod
-    def forward(ctx: Any, cells: Tensor, borders: SequenceBoundaries, heads: int) -> Tensor:
-        ctx.to_cells, to_row, ctx.inside = borders.way(heads, heads)
+    def forward(ctx: Any, cells: Tensor, boundaries: SequenceBoundaries, heads: int) -> Tensor:
+        ctx.to_cells, to_row, ctx.inside = boundaries.index_maps(heads, heads)
         return cells.index_select(0, to_row).view(1, -1, heads, cells.shape[1])
 
     @staticmethod
@@ -195,7 +226,7 @@ class _ToRow(torch.autograd.Function):
 
 
 class _CPUAttention(torch.autograd.Function):
-    """softmax(q k^T) v as products of matrices, (C, size). Query heads that share a key are one matrix."""
+    """softmax(q k^T) v as batched matrix products, (C, size). Query heads that share a key head form one matrix."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd passes by position
@@ -217,7 +248,7 @@ class _CPUAttention(torch.autograd.Function):
         for q, k, v, out in _matrices(shapes, key_heads, query, key, value, attended):
             probabilities = _probabilities(q, k, window, scale)
             torch.bmm(probabilities, v, out=out)
-            if num_scores <= MAX_KEPT:
+            if num_scores <= MAX_SAVED_SCORES:
                 ctx.probabilities.append(probabilities)
         return attended
 
@@ -236,7 +267,7 @@ class _CPUAttention(torch.autograd.Function):
 
 
 def _matrices(shapes: list[tuple[int, int, int]], key_heads: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """Of each rectangle, views of its cells as (lines * key heads, heads per key head * width, size)."""
+    """Views of the cells of each block as (examples * key heads, query heads per key head * width, size)."""
     views = [
         [
             piece.view(num_lines * key_heads, -1, cells.shape[1])

@@ -1,4 +1,4 @@
-"""What the machine computes in: device, precision, and the settings of torch that go with them, put back afterwards."""
+"""Choice of device and precision, and the torch settings that belong to them, restored afterwards."""
 
 from __future__ import annotations
 
@@ -15,23 +15,31 @@ from crosslift.errors import TrainingError
 
 
 def choose_device(name: str) -> torch.device:
-    """ "auto" is a CUDA device where there is one, else the CPU."""
+    """The torch device of this name; "auto" is a CUDA device if there is one, else the CPU.
+
+    Raises:
+        TrainingError: the name is no device, or it is CUDA and torch finds none.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise TrainingError(f"'{name}' is not a device. Say auto, cpu, cuda or cuda:<number>.") from error
+        raise TrainingError(f"'{name}' is not a device. Use auto, cpu, cuda or cuda:<number>.") from error
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise TrainingError('the device is cuda, and torch sees none. Set device = "auto" in site.toml.')
+        raise TrainingError('the device is cuda, but torch finds no CUDA device. Set device = "auto" in site.toml.')
     return device
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """ "float32" or "bfloat16".
+    """The precision of matrix products, "float32" or "bfloat16".
+
+    Args:
+        wanted: "auto", "float32" or "bfloat16"; "auto" takes bfloat16 where the hardware is faster in it.
+        device: the device that computes.
 
     Raises:
-        TrainingError: bfloat16 is asked for and the hardware does not compute in it.
+        TrainingError: bfloat16 is requested and the hardware does not support it.
     """
     if device.type == "cuda":
         able = gains = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -41,19 +49,19 @@ def choose_precision(wanted: str, device: torch.device) -> str:
     else:
         able = gains = False
     if wanted == "bfloat16" and not able:
-        raise TrainingError(f'this {device.type} does not compute in bfloat16. Set precision = "auto" or "float32".')
+        raise TrainingError(f'this {device.type} does not support bfloat16. Set precision = "auto" or "float32".')
     return "bfloat16" if wanted == "bfloat16" or (wanted == "auto" and gains) else "float32"
 
 
 @contextlib.contextmanager
 def numerics(device: torch.device, precision: str) -> Iterator[None]:
-    """Multiply matrices in this precision, reproducibly.
+    """Context in which matrix products use this precision and are deterministic.
 
-    On GPUs bfloat16 is autocast. On CPUs it is not: casting every activation costs more than small matrices gain, and
-    torch's attention is several times slower in bfloat16 there. Instead oneDNN is told to round to bfloat16 inside the
-    product (AMX tiles, float32 sums): what lies in memory stays float32.
+    On GPUs bfloat16 uses autocast. On CPUs autocast would cast every activation, which costs more than small matrices
+    gain, and torch's attention is several times slower in bfloat16. There oneDNN rounds to bfloat16 inside the product
+    instead (AMX tiles, float32 accumulation), and all tensors in memory stay float32.
     """
-    keep_memory()
+    retain_freed_memory()
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -74,14 +82,14 @@ def numerics(device: torch.device, precision: str) -> Iterator[None]:
 
 
 @cache
-def keep_memory() -> None:
-    """Let glibc keep freed memory instead of returning it to the system.
+def retain_freed_memory() -> None:
+    """Configure glibc's allocator to retain freed memory instead of returning it to the operating system.
 
-    By default every large activation is mapped, zeroed page by page by the kernel, and unmapped again in every step;
-    for small models that is a tenth of the time.
+    By default every large activation is mapped, zeroed page by page by the kernel, and unmapped again in every step,
+    which takes a tenth of the time of small models.
     """
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to set, nothing lost
+        with contextlib.suppress(OSError, AttributeError):  # another C library has no such setting
             libc = ctypes.CDLL("libc.so.6")
             mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # M_* of malloc.h
             libc.mallopt(mmap_threshold, 1 << 30)

@@ -1,11 +1,12 @@
-"""Supervised fine-tuning in one loop.
+"""The training loop of supervised fine-tuning.
 
-A step takes its batch (random, see `order`), cuts it into forward passes that fit, adds up their gradients and updates.
-The loss of a step is the mean over all its tokens that carry loss, whatever forward pass they were in: the mean of
-means would give tokens of short answers more weight, and languages with long ones less.
+An optimizer step takes its batch (see `order`), divides it into micro-batches that fit into memory, accumulates their
+gradients and updates the weights. The loss of a step is the mean over all tokens under the loss mask, across
+micro-batches: a mean of the means of micro-batches would give more weight to tokens of short completions, and less to
+languages with long ones.
 
-A run is a function of its request. The batch of a step and every random number in it follow from seed and step; nothing
-depends on when the process was killed and resumed, which is why losses are added up step by step in float64.
+A run is a function of its request. The batch of a step and all its random numbers follow from the seed and the step
+number. Nothing depends on when the process was killed and resumed; losses are therefore summed step by step in float64.
 """
 
 from __future__ import annotations
@@ -25,29 +26,30 @@ from torch import Tensor
 from crosslift.files import atomic_write
 from crosslift.streams import seed_of
 from crosslift.training.meter import LossMeter, LossSums
-from crosslift.training.order import Order, forward_passes
-from crosslift.training.packing import ForwardPass, forward_pass
-from crosslift.training.requests import truncated, validated
+from crosslift.training.order import BatchSampler, micro_batches
+from crosslift.training.packing import MicroBatch, build_micro_batch
+from crosslift.training.requests import truncate_examples, validate_request
 from crosslift.training.schedule import learning_rate
 from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
 from crosslift.training.trainers.native.attention import SequenceBoundaries
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
-from crosslift.training.trainers.native.loss import LossHead, token_losses
+from crosslift.training.trainers.native.loss import LogitSelector, token_losses
 from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
 from crosslift.training.trainers.native.passes import fuse_modules
 from crosslift.training.trainers.native.state import State
 
-NUM_ROWS = 50
-"""How often training loss is written down over a run."""
+NUM_LOG_ROWS = 50
+"""Number of times that the training loss is recorded during a run."""
 
 
 def train(request: TrainingRequest) -> Trained:
-    """Train, and leave `folder/checkpoint/` and `folder/metrics.parquet`.
+    """Train, and write `folder/checkpoint/` and `folder/metrics.parquet`.
 
     Raises:
-        TrainingError: the request is impossible, the model cannot be read, or training diverged.
+        TrainingError: the request is invalid, the model cannot be loaded, or training diverged.
+        TemplateError: the tokenizer has no usable chat template.
     """
-    request = validated(request)
+    request = validate_request(request)
     device = choose_device(request.device)
     precision = choose_precision(request.config.precision, device)
     request.folder.mkdir(parents=True, exist_ok=True)
@@ -63,21 +65,21 @@ class _Run:
         self.config = request.config
         self.device = device
         self.precision = precision
-        self.examples = truncated(request.examples, request.config)
-        self.validation = None if request.validation is None else truncated(request.validation, request.config)
+        self.examples = truncate_examples(request.examples, request.config)
+        self.validation = None if request.validation is None else truncate_examples(request.validation, request.config)
         self.num_steps = num_steps(len(self.examples), self.config, num_tokens=int(self.examples.offsets[-1]))
-        self.order = Order(self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle)
+        self.order = BatchSampler(self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle)
         self.validation_steps = _validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
         self.best: tuple[float, int] | None = None  # value (higher is better), step
         self.num_tokens = 0
         self.seconds = 0.0
 
-        # Before the model: a missing template must not show after hours of training.
+        # Load the tokenizer before the model, so that a missing template is reported before training, not after it.
         self.tokenizer = read_tokenizer(request)
         self.dtype = stored_dtype(request)
         self.model = load_model(request, device)
-        self.head = LossHead(self.model)
+        self.head = LogitSelector(self.model)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = _optimizer(self.weights, self.config)
         self.state = State(request, self.model, self.optimizer)
@@ -85,9 +87,9 @@ class _Run:
     def train(self) -> Trained:
         step, started = self._resume(), time.monotonic()
         resumed_at, seconds_before = step or None, self.seconds
-        row_every = math.ceil(self.num_steps / NUM_ROWS)
+        row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
         pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]] = []
-        sync_every = 1 if self.device.type == "cpu" else 16  # reading a loss makes a GPU wait
+        sync_every = 1 if self.device.type == "cpu" else 16  # reading a loss synchronizes the GPU
         tokens_at_start = self.num_tokens
         while step < self.num_steps:
             rows = self.order.batch(step)
@@ -121,14 +123,14 @@ class _Run:
         )
 
     def _step(self, step: int, rows: np.ndarray, rate: float) -> list[tuple[Tensor, np.ndarray]]:
-        """One optimiser step; returns losses and cells of each forward pass."""
+        """Run one optimizer step; returns the token losses in nats and the cells of each micro-batch."""
         self._seed_dropout(step)
         config = self.config
-        parts = forward_passes(
+        parts = micro_batches(
             rows, self.examples.lengths, max_tokens=config.micro_batch_tokens, padded=not config.packing
         )
         passes = [
-            forward_pass(self.examples, part, packed=config.packing, loss_on_prompt=config.loss_on == "all")
+            build_micro_batch(self.examples, part, packed=config.packing, loss_on_prompt=config.loss_on == "all")
             for part in parts
         ]
         num_losses = sum(len(one.cells) for one in passes)
@@ -148,24 +150,25 @@ class _Run:
 
     def _seed_dropout(self, step: int) -> None:
         seed = seed_of(self.request.seed, "step", step)
-        # Not torch.manual_seed, which queues a call for a GPU that may never come, in every step.
+        # Not torch.manual_seed: without a GPU it queues a deferred CUDA call in every step.
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _losses(self, one: ForwardPass) -> Tensor:
-        """Loss in nats of each of its tokens that carry loss, (K,)."""
-
-        ids, positions, where, targets = (
-            tensor(array, self.device) for array in (one.ids, one.positions, one.where, one.targets)
+    def _losses(self, one: MicroBatch) -> Tensor:
+        """Loss of each token under the loss mask, in nats, (K,)."""
+        ids, positions, predicting_positions, targets = (
+            to_tensor(array, self.device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
         )
-        borders = {"borders": SequenceBoundaries(one.lengths, ids.shape[1], self.device)} if self.config.packing else {}
-        self.head.where = where
-        logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **borders).logits
+        packed = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], self.device)}
+        self.head.positions = predicting_positions
+        logits = self.model(
+            input_ids=ids, position_ids=positions, use_cache=False, **(packed if self.config.packing else {})
+        ).logits
         return token_losses(logits, targets)[: len(one.cells)]
 
     def _read(self, pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]]) -> float:
-        """Hand the losses of the steps since the last reading to the meter; returns that of the last step."""
+        """Read the losses of the pending steps from the device into the meter; returns the last step's mean loss."""
         loss = math.nan
         for step, rows, parts in pending:
             loss = self.meter.add_step(step, [(part.cpu().numpy(), cells) for part, cells in parts], rows)
@@ -199,14 +202,14 @@ class _Run:
     def _validation_sums(self, table: TokenTable) -> LossSums:
         self.model.eval()
         sums = LossSums(table)
-        parts = forward_passes(
+        parts = micro_batches(
             np.arange(len(table)),
             table.lengths,
             max_tokens=self.config.micro_batch_tokens,
             padded=not self.config.packing,
         )
         for part in parts:
-            one = forward_pass(table, part, packed=self.config.packing)
+            one = build_micro_batch(table, part, packed=self.config.packing)
             sums.add_losses(self._losses(one).cpu().numpy(), one.cells)
             sums.add_bytes(table, part)
         self.model.train()
@@ -225,7 +228,7 @@ class _Run:
         }
 
     def _resume(self) -> int:
-        """Go on from the last saved state, if there is one; returns the number of steps done."""
+        """Restore the last saved state, if there is one; returns the number of completed steps."""
         found = self.state.restore()
         if found is None:
             return 0
@@ -252,12 +255,13 @@ class _Run:
         self._best_file.unlink(missing_ok=True)
 
 
-def tensor(array: np.ndarray, device: torch.device) -> Tensor:
+def to_tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to a tensor of the same shape and type on the device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
 
 
 def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.optim.Optimizer:
-    """AdamW, which decays matrices and neither biases nor norms."""
+    """AdamW with weight decay on matrices, without it on biases and norm weights."""
     groups = [
         {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},

@@ -1,4 +1,4 @@
-"""The model of a run: loaded, adapted, and written as a folder that transformers reads."""
+"""Loading of the base model, LoRA adapters, and writing of checkpoints in the Hugging Face format."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from crosslift.training.trainers.native import attention
 
 
 def load_model(request: TrainingRequest, device: torch.device) -> Any:
-    """The base model in float32 (frozen weights under LoRA on a GPU: as stored), with adapters if asked for.
+    """Load the base model, with LoRA adapters if the request has them.
+
+    Weights are float32; frozen weights under LoRA on a GPU keep the precision in which they are stored.
 
     Raises:
-        TrainingError: the model cannot be read, or its architecture cannot be packed.
+        TrainingError: the model cannot be loaded, or its architecture does not support packing or LoRA.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # a run's log is read, not watched
+    disable_progress_bar()  # it would fill the log of the run
     config = request.config
     frozen = config.method == "lora" and device.type == "cuda"
     try:
@@ -41,7 +43,7 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
     if config.packing:
         _pack(model)
     elif getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
-        model.set_attn_implementation("eager")  # the only one that caps
+        model.set_attn_implementation("eager")  # the only implementation with soft caps
     model.to(device)
     model.config.use_cache = False
     model.train()
@@ -54,11 +56,11 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
 
 
 def read_tokenizer(request: TrainingRequest) -> Any:
-    """The tokenizer that goes into the checkpoint, with the chat template of the request.
+    """Load the tokenizer to save with the checkpoint, with the chat template of the request.
 
     Raises:
         TemplateError: as `chat.load_tokenizer`.
-        TrainingError: there is no tokenizer to be read.
+        TrainingError: the tokenizer cannot be loaded.
     """
     try:
         return load_tokenizer(request.model, request.revision, request.template)
@@ -69,7 +71,7 @@ def read_tokenizer(request: TrainingRequest) -> Any:
 
 
 def stored_dtype(request: TrainingRequest) -> torch.dtype:
-    """What the base model is stored in; its checkpoints are stored in the same."""
+    """The dtype in which the base model is stored, and in which its checkpoints are written."""
     from transformers import AutoConfig
 
     dtype = AutoConfig.from_pretrained(request.model, revision=request.revision, trust_remote_code=False).dtype
@@ -82,7 +84,7 @@ def _pack(model: Any) -> None:
     if strange or not model._supports_attention_backend:
         reason = f"layers of kind {', '.join(strange)}" if strange else "an attention that cannot be replaced"
         raise TrainingError(
-            f"{type(model).__name__} has {reason}, so examples laid end to end would see each other. "
+            f"{type(model).__name__} has {reason}, so packed examples would attend to each other. "
             "Set packing = false under [training]."
         )
     model.set_attn_implementation(attention.register())
@@ -105,13 +107,21 @@ def _with_adapters(model: Any, lora: LoRAConfig, *, seed: int) -> Any:
             ),
         )
     except ValueError as error:
-        raise TrainingError(f"LoRA cannot be put into {type(model).__name__}: {error}") from error
+        raise TrainingError(f"LoRA cannot be applied to {type(model).__name__}: {error}") from error
     model.enable_input_require_grads()  # gradient checkpointing needs a path from the frozen embedding
     return model
 
 
 def write_checkpoint(model: Any, tokenizer: Any, folder: Path, request: TrainingRequest, dtype: torch.dtype) -> None:
-    """Write a folder that `from_pretrained` reads (an adapter folder under LoRA), whole or not at all."""
+    """Write a folder that `from_pretrained` can load (an adapter folder under LoRA), atomically.
+
+    Args:
+        model: the trained model.
+        tokenizer: the tokenizer to save with it.
+        folder: destination; an existing folder is replaced.
+        request: the request of the run.
+        dtype: floating-point type of the saved weights; not used for adapters.
+    """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     if request.config.method == "lora":
@@ -129,7 +139,7 @@ def write_checkpoint(model: Any, tokenizer: Any, folder: Path, request: Training
 
 
 def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Cast what is floating; tied weights stay one tensor."""
+    """Cast floating-point tensors; tied weights stay one tensor."""
     cast: dict[int, torch.Tensor] = {}
     for tensor in state.values():
         if tensor.is_floating_point():
@@ -138,7 +148,7 @@ def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch
 
 
 def _tidy_adapter(folder: Path) -> None:
-    """PEFT writes module names in the order of a set, which differs between processes, and an empty model card."""
+    """Sort the module names, which PEFT writes in the varying order of a set, and remove its empty model card."""
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     if isinstance(config["target_modules"], list):

@@ -1,11 +1,11 @@
-"""RMS norms and rotary positions in fewer passes over memory, for CPUs.
+"""Fused RMS norms and rotary position embeddings for CPUs.
 
-On a CPU a small model spends as much time on these two as on its matrices: transformers writes them as six and nine
-elementwise operations, and autograd adds twice as many. Here each has its gradient written out, and a step of the
-pocket models takes a sixth less time. (The gate of the MLP was tried, too, and gained nothing.) They are put in only
-where they give what the model's own code gives, on a probe: no list of architectures, and a model that does it another
-way, such as Cohere's positions, keeps its own code. Rounding differs in the last bit, so all is put back when training
-ends: evaluation in the same process must not depend on it.
+On a CPU a small model spends as much time on these two as on its matrix products: transformers implements them as six
+and nine elementwise operations, and autograd adds twice as many. Here both have an explicit gradient, and a step of the
+pocket models takes a sixth less time. (Fusing the gate of the MLP gained nothing.) A module is replaced only if the
+replacement agrees with it on a probe input, so no list of architectures is needed, and a model with another
+implementation, such as Cohere's rotary embedding, keeps its own. Results differ in the last bit, so the original code
+is restored when training ends: evaluation in the same process must not depend on it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from torch import Tensor
 
 @contextlib.contextmanager
 def fuse_modules(model: Any) -> Iterator[None]:
-    """Replace norms and rotary positions inside the model while the context lasts."""
+    """Context in which the model uses the fused RMS norms and rotary embeddings."""
     modules = list(model.modules())
-    # Positions are encoded by a function of the module in which the model is written.
+    # The rotary embedding is a function of the Python module that defines the model.
     names = {type(module).__module__ for module in modules}
     homes = [sys.modules[name] for name in sorted(names) if hasattr(sys.modules[name], "apply_rotary_pos_emb")]
     before = [(home, home.apply_rotary_pos_emb) for home in homes]
@@ -33,7 +33,7 @@ def fuse_modules(model: Any) -> Iterator[None]:
             module.forward = ours
     for home, theirs in before:
         if _is_rotation(theirs):
-            home.apply_rotary_pos_emb = rotate_both  # type: ignore[attr-defined]
+            home.apply_rotary_pos_emb = apply_rotary_embedding  # type: ignore[attr-defined]
     try:
         yield
     finally:
@@ -53,7 +53,7 @@ def _norm_like(norm: Any) -> Callable[[Tensor], Tensor] | None:
     probe = torch.linspace(-2, 3, 3 * len(weight), device=weight.device).view(1, 3, -1)
     with torch.no_grad():
         theirs = norm(probe)
-        for shift in (0.0, 1.0):  # Gemma keeps weight - 1
+        for shift in (0.0, 1.0):  # Gemma stores weight - 1
             ours = partial(_shifted_norm, weight, float(epsilon), shift)
             if torch.allclose(theirs, ours(probe), rtol=1e-5, atol=1e-6):
                 return ours
@@ -67,7 +67,7 @@ def _shifted_norm(weight: Tensor, epsilon: float, shift: float, hidden: Tensor) 
 
 
 class RMSNorm(torch.autograd.Function):
-    """x / sqrt(mean(x^2) + epsilon) * weight, over the last axis."""
+    """x / sqrt(mean(x^2) + epsilon) * weight over the last axis (B. Zhang and R. Sennrich 2019, arXiv 1910.07467)."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, epsilon: float) -> Tensor:
@@ -90,28 +90,42 @@ class RMSNorm(torch.autograd.Function):
 
 
 def _is_rotation(theirs: Callable[..., Any]) -> bool:
-    """Does the function turn the first half of a head against the second, as Llama's does?"""
+    """Whether the function rotates the first half of a head against the second, as Llama's does."""
     query = torch.linspace(-1, 2, 2 * 3 * 8).view(1, 2, 3, 8)
     angle = torch.linspace(0, 3, 3 * 4).view(1, 3, 4).repeat(1, 1, 2)
     try:
         expected = theirs(query, query[:, :1], angle.cos(), angle.sin())
-    except (TypeError, RuntimeError):  # another signature: not ours to replace
+    except (TypeError, RuntimeError):  # another signature: cannot be replaced
         return False
-    found = rotate_both(query, query[:, :1], angle.cos(), angle.sin())
+    found = apply_rotary_embedding(query, query[:, :1], angle.cos(), angle.sin())
     return all(torch.allclose(a, b, atol=1e-6) for a, b in zip(expected, found, strict=True))
 
 
-def rotate_both(
+def apply_rotary_embedding(
     query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1, **kwargs: Any
 ) -> tuple[Tensor, Tensor]:
-    """Stands in for `apply_rotary_pos_emb` of Llama and its relatives."""
+    """Replacement of `apply_rotary_pos_emb` of Llama and related models, with the same arguments.
+
+    Args:
+        query: (batch, heads, tokens, size).
+        key: (batch, key heads, tokens, size).
+        cos: cosines of the angles, (batch, tokens, size).
+        sin: sines of the angles, (batch, tokens, size).
+        unsqueeze_dim: axis of the heads.
+
+    Returns:
+        The rotated query and key, in the same shapes.
+    """
     cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
     turned: tuple[Tensor, Tensor] = tuple(Rotation.apply(states, cos, sin) for states in (query, key))  # type: ignore[no-untyped-call]
     return turned
 
 
 class Rotation(torch.autograd.Function):
-    """(x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), x1 and x2 the halves of the last axis."""
+    """(x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin), where x1 and x2 are the halves of the last axis.
+
+    Rotary position embedding, J. Su et al. 2021 (arXiv 2104.09864).
+    """
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
-"""What a killed run resumes from: one file, replaced as a whole.
+"""State of an interrupted run, in one file that is replaced atomically.
 
-The order of batches and every random number follow from seed and step, so weights, optimiser and sums are all there is.
+Batch order and all random numbers follow from the seed and the step, so the state consists of the weights, the
+optimizer moments and the sums of the metrics.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from crosslift.fingerprint import fingerprint, fingerprint_array
 from crosslift.training.trainer import TrainingRequest
 
 NAME = "state.safetensors"
-LONGEST_SHARE = 0.03
-"""Saving may take this share of the time, at most."""
+MAX_SAVE_TIME_SHARE = 0.03
+"""Maximum share of the time of a run that saving may take."""
 
 
-def identity(request: TrainingRequest) -> str:
-    """Of everything that the result depends on: a state left by another request must not be resumed."""
+def request_fingerprint(request: TrainingRequest) -> str:
+    """Fingerprint of everything that determines the result, so that no run resumes from the state of another."""
     tables = [request.examples] + ([request.validation] if request.validation is not None else [])
     return fingerprint(
         {
@@ -41,20 +42,22 @@ def identity(request: TrainingRequest) -> str:
 
 
 class State:
-    """Saves and restores the trainable weights, AdamW's moments and a JSON value."""
+    """Saves and restores the trainable weights, the moments of AdamW and a JSON value."""
 
     def __init__(self, request: TrainingRequest, model: Any, optimizer: torch.optim.Optimizer) -> None:
         self._file = request.folder / NAME
-        self._identity = identity(request)
+        self._identity = request_fingerprint(request)
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._optimizer = optimizer
         self._pause = request.save_seconds
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
+        """Whether the save interval has passed."""
         return time.monotonic() - self._last >= self._pause
 
     def save(self, step: int, content: dict[str, Any]) -> None:
+        """Write the state after `step` completed steps, with a JSON value."""
         started = time.monotonic()
         tensors: dict[str, Tensor] = {}
         for name, weight in self._weights.items():
@@ -66,10 +69,14 @@ class State:
         with atomic_write(self._file) as temporary:
             save_file(tensors, temporary, metadata={"state": text})
         self._last = time.monotonic()
-        self._pause = max(self._pause, (self._last - started) / LONGEST_SHARE)
+        self._pause = max(self._pause, (self._last - started) / MAX_SAVE_TIME_SHARE)
 
     def restore(self) -> tuple[int, dict[str, Any]] | None:
-        """Put everything back; returns the step and the JSON value, or None if there is nothing of this request."""
+        """Restore weights and moments.
+
+        Returns:
+            The number of completed steps and the JSON value, or None if no state of this request exists.
+        """
         if not self._file.is_file():
             return None
         with safe_open(self._file, framework="pt") as file:
@@ -87,4 +94,5 @@ class State:
         return state["step"], state["content"]
 
     def remove(self) -> None:
+        """Delete the file."""
         self._file.unlink(missing_ok=True)
