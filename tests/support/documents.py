@@ -189,7 +189,7 @@ def _save(file: Path, text: str, *, is_change: bool) -> None:
         file.write_text(text, encoding="utf-8")
         return
     before = file.read_text(encoding="utf-8")
-    for hunk in re.split(r"(?m)^@@.*\n", text):
+    for hunk in filter(None, re.split(r"(?m)^@@.*\n", text)):
         lines = hunk.splitlines(keepends=True)
         old = "".join(line[1:] for line in lines if line[0] in " -")
         new = "".join(line[1:] for line in lines if line[0] in " +")
