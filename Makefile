@@ -2,8 +2,9 @@
 #
 #   make demo    install, run the demo study from file to report (a few minutes on two cores)
 #   make test    install, run the tests
-#   make check   format, lint, types, import contracts, tests: what CI and people run before a commit
-.PHONY: demo test check format lint types contracts setup clean
+#   make docs    install, build the documentation into site/ and check its links
+#   make check   format, lint, types, import contracts, documentation, tests: what CI and people run before a commit
+.PHONY: demo test docs check format lint types contracts setup clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +18,11 @@ demo: $(VENV)/.train
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-check: format lint types contracts test
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	$(BIN)/python tools/check_site.py site
+
+check: format lint types contracts docs test
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -46,4 +51,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.train
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) site
