@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from crosslift.errors import TemplateError
+from crosslift.extras import optional
 
 Message = Mapping[str, str]
 
@@ -76,7 +77,8 @@ def load_tokenizer(path: str | Path, revision: str | None = None, template: str 
         TemplateError: the tokenizer has no chat template and none is given, the file is missing, or the tokenizer
             lacks the end-of-text token that "plain" needs.
     """
-    from transformers import AutoTokenizer
+    with optional():
+        from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
     if template == "plain":

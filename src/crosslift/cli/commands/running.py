@@ -22,9 +22,11 @@ def run(
     from crosslift.cli.display import Watcher
     from crosslift.execution.workers import launch
     from crosslift.execution.workers.executors.local import usable_cores
+    from crosslift.extras import require
 
     place = open_site(folder, site, executor=executor)
     ledger = open_study(folder, site=place)
+    require("transformers", "scipy", "altair", "vl_convert")  # the last three only draw the report, hours later
     if workers is not None:
         place = replace(place, num_workers=workers)
     with Watcher(ledger, num_workers=place.num_workers or usable_cores()) as watcher:
