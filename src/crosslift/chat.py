@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from crosslift.errors import TemplateError
+from crosslift.extras import optional
 
 Message = Mapping[str, str]
 
@@ -85,7 +86,8 @@ def load_tokenizer(path: str | Path, revision: str | None = None, template: str 
         TemplateError: the tokenizer has no chat template and none is given, the file is missing, or the tokenizer
             has no end-of-text token, which "plain" needs.
     """
-    from transformers import AutoTokenizer
+    with optional():
+        from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
     if template == "plain":

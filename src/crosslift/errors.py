@@ -10,6 +10,7 @@
     |-- EvaluationError (RuntimeError)     predictions or scores cannot be made
     |-- EndpointError (ConnectionError)    an endpoint refuses to answer, whatever is asked
     |-- TransferError (ValueError)         a contrast is not estimable from the scores at hand
+    |-- MissingPackage (ImportError)       a package of an extra is not installed
     |-- StaleStep (RuntimeError)           a finished step disagrees with what the study says now
     |-- LeaseHeld (RuntimeError)           somebody else is working on this step
     `-- StoreError (OSError)               the folder of a study cannot be read or written
@@ -66,6 +67,10 @@ class EndpointError(CrossliftError, ConnectionError):
 
 class TransferError(CrossliftError, ValueError):
     """A contrast is not estimable from the scores at hand."""
+
+
+class MissingPackage(CrossliftError, ImportError):
+    """A package of an extra is not installed."""
 
 
 class StaleStep(CrossliftError, RuntimeError):

@@ -180,14 +180,14 @@ def test_logs_of_inspect(tmp_path: Path, zipped: bool):
 
 def test_logs_that_are_compressed_with_zstandard(tmp_path: Path):
     """As inspect writes them and Python's zipfile before 3.14 cannot."""
-    import pyarrow as pa
+    from backports.zstd import compress
 
     header = json.dumps({"eval": {"model": "m", "task": "mgsm_sw"}}).encode()
     sample = json.dumps({"id": 7, "scores": {"match": {"value": "P"}}}).encode()
     file = tmp_path / "a.eval"
     with zipfile.ZipFile(file, "w") as log:
-        log.writestr("header.json", pa.Codec("zstd").compress(header, asbytes=True))
-        log.writestr("samples/7_epoch_1.json", pa.Codec("zstd").compress(sample, asbytes=True))
+        log.writestr("header.json", compress(header))
+        log.writestr("samples/7_epoch_1.json", compress(sample))
     data = bytearray(file.read_bytes())
     for signature, method, size in ((b"PK\x03\x04", 8, 22), (b"PK\x01\x02", 10, 24)):
         start = -1

@@ -124,7 +124,8 @@ def run_page(page: Page, folder: Path, *, sources: Path = REPOSITORY / "src") ->
     with _programs(folder, environment) as run:
         for setup, name in page.setups:
             code = f"import sys; sys.path.insert(0, {str(SUPPORT)!r}); from pathlib import Path; "
-            run(f"{page.name}: setup {setup}", [sys.executable, "-c", f"{code}folder = Path({name!r}); {SETUPS[setup]}"])
+            code += f"folder = Path({name!r}); {SETUPS[setup]}"
+            run(f"{page.name}: setup {setup}", [sys.executable, "-c", code])
         output = ""
         for block in page.blocks:
             text = block.text.replace(PORT, port)

@@ -24,6 +24,7 @@ from crosslift.cli.commands import (
     translating,
 )
 from crosslift.errors import CrossliftError
+from crosslift.extras import missing
 
 app = typer.Typer(
     name="crosslift",
@@ -59,4 +60,10 @@ def main() -> None:
         app()
     except CrossliftError as error:
         typer.echo(str(error), err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        absent = missing(error)
+        if absent is None:
+            raise
+        typer.echo(str(absent), err=True)
         sys.exit(2)

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from crosslift.evaluation.task import LANGUAGE_METRIC, Outcome
+from crosslift.extras import optional
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.words import words
@@ -67,7 +68,8 @@ class _Tokenizer:
 
 @cache
 def _rouge() -> Any:
-    from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
+    with optional():
+        from rouge_score.rouge_scorer import RougeScorer  # type: ignore[import-untyped]
 
     return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
 
@@ -79,6 +81,7 @@ def chrf(reference: str, said: str) -> float:
 
 @cache
 def _chrf() -> Any:
-    from sacrebleu.metrics.chrf import CHRF
+    with optional():
+        from sacrebleu.metrics.chrf import CHRF
 
     return CHRF()

@@ -13,6 +13,8 @@ import re
 from functools import cache
 from typing import Any
 
+from crosslift.extras import optional
+
 _ABBREVIATIONS = {
     "en": "mr mrs ms dr prof st jr sr inc ltd co corp vs etc e.g i.e u.s u.k u.n a.m p.m ph.d fig approx dept est gen "
     "col capt lt sgt rev hon gov sen rep jan feb mar apr jun jul aug sep sept oct nov dec p.s p.p.s b.c a.d d.c",
@@ -47,7 +49,8 @@ def words(text: str, tag: str) -> list[str]:
 
 @cache
 def _punkt(tag: str) -> Any:
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer  # type: ignore[import-untyped]
+    with optional():
+        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer  # type: ignore[import-untyped]
 
     parameters = PunktParameters()
     parameters.abbrev_types.update(_ABBREVIATIONS[tag].split())
@@ -56,6 +59,7 @@ def _punkt(tag: str) -> Any:
 
 @cache
 def _treebank() -> Any:
-    from nltk.tokenize import NLTKWordTokenizer  # type: ignore[import-untyped]
+    with optional():
+        from nltk.tokenize import NLTKWordTokenizer  # type: ignore[import-untyped]
 
     return NLTKWordTokenizer()

@@ -11,8 +11,8 @@ from __future__ import annotations
 import unicodedata
 
 import regex
-from icu4py.breakers import WordBreaker
 
+from crosslift.extras import optional
 from crosslift.languages.language import Language
 
 _WITHOUT_SPACES = ("Hans", "Hant", "Hani", "Jpan", "Thai", "Laoo", "Khmr", "Mymr")
@@ -23,6 +23,8 @@ def words(text: str, language: Language) -> list[str]:
     """The words of a text, normalized to NFKC and case-folded, without punctuation."""
     text = unicodedata.normalize("NFKC", text).casefold()
     if language.script in _WITHOUT_SPACES:
+        with optional():
+            from icu4py.breakers import WordBreaker
         return [word for part in WordBreaker(text, language.tag) for word in _WORD.findall(part)]
     found: list[str] = _WORD.findall(text)
     return found

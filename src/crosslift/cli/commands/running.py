@@ -22,9 +22,11 @@ def run(
     from crosslift.cli.display import Watcher
     from crosslift.execution.workers import launch
     from crosslift.execution.workers.executors.local import available_cores
+    from crosslift.extras import require
 
     place = open_site(folder, site, executor=executor)
     graph = open_study(folder, site=place)
+    require("transformers", "scipy", "altair", "vl_convert")  # the last three only draw the report, hours later
     if workers is not None:
         place = replace(place, num_workers=workers)
     with Watcher(graph, num_workers=place.num_workers or available_cores()) as watcher:

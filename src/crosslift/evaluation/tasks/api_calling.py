@@ -24,11 +24,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from crosslift.evaluation.calls import Call, parse_calls
 from crosslift.evaluation.expected_calls import ExpectedCall, parse_expected_calls
 from crosslift.evaluation.task import Message, Outcome, present_unchanged
+from crosslift.extras import optional
 from crosslift.languages.language import Language
 
 METRICS = ("exact", "name", "keys", "values", "neutral_values")
@@ -87,6 +87,9 @@ def _share(hits: list[bool]) -> float:
 
 def _pair(gold: list[ExpectedCall], made: list[Call]) -> list[tuple[ExpectedCall, Call | None]]:
     """Match gold calls with predicted calls by maximum total similarity; None for gold calls without a match."""
+    with optional():
+        from scipy.optimize import linear_sum_assignment
+
     likeness = np.array([[_likeness(right, call) for call in made] for right in gold])
     rows, columns = linear_sum_assignment(likeness, maximize=True)
     chosen = dict(zip(rows.tolist(), columns.tolist(), strict=True))

@@ -31,6 +31,7 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
+from crosslift.extras import optional
 from crosslift.files import write_json
 from crosslift.leases import HEARTBEAT_SECONDS, Lease, lease_holder
 from crosslift.studies.study import Study
@@ -146,7 +147,8 @@ class _Worker:
     def _try(self, name: str, lease: Lease) -> bool:
         store = self.graph.store
         try:
-            self._walk(name, lease)
+            with optional():
+                self._walk(name, lease)
         except CrossliftError as error:
             log.error("%s", error)
             store.write_error(name, error=type(error).__name__, message=str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.errors import TransferError
+from crosslift.extras import optional
 from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
 
@@ -80,16 +82,20 @@ _HEADER, _LENGTHS = 30, slice(26, 30)
 def _read(log: zipfile.ZipFile, name: str) -> bytes:
     """Read one member. inspect compresses with Zstandard, which Python's zipfile supports only from 3.14 on."""
     info = log.getinfo(name)
-    if info.compress_type != ZSTANDARD:
+    if info.compress_type != ZSTANDARD or sys.version_info >= (3, 14):
         return log.read(name)
-    import pyarrow as pa
+    with optional():
+        from backports.zstd import ZstdError, decompress
 
     assert log.fp is not None
     log.fp.seek(info.header_offset)
     head = log.fp.read(_HEADER)
     log.fp.seek(sum(struct.unpack("<HH", head[_LENGTHS])), 1)
     data = log.fp.read(info.compress_size)
-    return bytes(pa.Codec("zstd").decompress(data, decompressed_size=info.file_size))
+    try:
+        return bytes(decompress(data))
+    except ZstdError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _plain(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
