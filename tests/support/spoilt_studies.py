@@ -240,7 +240,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         text("[families.cov]", "[families.en]"),
         "families.en: a mixture has the same name",
     ),
-    "mixture_named_base": (text("[mixtures.en]", "[mixtures.base]"), "'base' is the name of the untouched base model"),
+    "mixture_named_base": (text("[mixtures.en]", "[mixtures.base]"), "'base' is the name of the base model"),
     "name_with_a_slash": (text('name = "toy"', 'name = "toy/2"'), "'toy/2' is not a usable name"),
     "run_name_too_long": (text("[models.tiny]", f"[models.{'tiny' * 40}]"), "is longer than 120 characters"),
     "nothing_evaluates_the_task": (

@@ -20,6 +20,7 @@ from crosslift.reporting.data import ReportData, collect
 from crosslift.reporting.figures.registry import FIGURES
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import RenderedFigure, add_white_background, render_figure, script_json, vega_bundle
+from crosslift.reporting.html.glossary import glossary
 from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
@@ -110,6 +111,7 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
         papers=paper_tables.grids(data),
         paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
         samples=_samples(data),
+        terms=glossary(),
         light=theme.LIGHT,
         dark=theme.DARK,
         payload=script_json(

@@ -74,7 +74,7 @@ class Block:
     mixtures: tuple[str, ...]
     seeds: tuple[int, ...]
     base: bool = False
-    """The untouched base models too."""
+    """The base models too."""
     enabled: bool = True
     separates: str = ""
     """What the arm tells apart."""

@@ -35,7 +35,7 @@ def test_three_runs_one_killed_half_way_and_relaunched(study, graph_of):
     outcome = run(graph_of(study), num_workers=2)
     assert outcome.num_started == 5
     assert set(outcome.failed) == {"tiny.en.s0"}
-    assert "2 workers died on this run without a word" in outcome.failed["tiny.en.s0"]
+    assert "2 workers died on this run without a message" in outcome.failed["tiny.en.s0"]
     assert (study / "runs" / "tiny.en.s0" / "log.txt").read_text().count("trains tiny.en.s0") == 2
     faults(study, {})
     outcome = run(graph_of(study), num_workers=1)

@@ -38,7 +38,7 @@ def pretrain(
     num_tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="Instead of the recipe's length.")] = None,
     compile: Annotated[bool, typer.Option(help="torch.compile: faster, needs a C++ compiler.")] = False,
 ) -> None:
-    """Pretrain a pocket model; started again, it goes on where it was. On a GPU if there is one."""
+    """Pretrain a pocket model; a restart continues where it was. On a GPU if there is one."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from crosslift.pocket.pretrain import pretrain as run

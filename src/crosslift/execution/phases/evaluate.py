@@ -40,7 +40,7 @@ def load_generator(
     """A model in memory, ready to answer.
 
     Args:
-        checkpoint: None for the untouched base model.
+        checkpoint: None for the base model.
         options: what the site says of this generator.
     """
     base = str(model.folder(graph.study.folder))

@@ -168,7 +168,7 @@ class _Worker:
         """
         if lease.deaths >= MAX_WORKER_DEATHS:
             raise TrainingError(
-                f"{lease.deaths} workers died on this run without a word, probably killed for memory. Lower "
+                f"{lease.deaths} workers died on this run without a message, probably killed for memory. Lower "
                 "micro_batch_tokens, or give the machine more memory; log.txt holds what they said."
             )
         graph, store, run = self.graph, self.graph.store, self.graph.runs[name]

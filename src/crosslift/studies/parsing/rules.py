@@ -64,7 +64,7 @@ def _names(tables: Tables, problems: Problems) -> None:
         if name in tables.mixtures:
             problems.add(f"families.{name}", "a mixture has the same name. Rename one of them.")
     if "base" in (*tables.mixtures, *tables.families):
-        problems.add("mixtures.base", "'base' is the name of the untouched base model. Rename the mixture.")
+        problems.add("mixtures.base", "'base' is the name of the base model. Rename the mixture.")
     mixtures = [mixture.name for group in tables.expanded.values() for mixture in group]
     _unique("mixtures", mixtures, problems)
     _unique("models", tables.models, problems)

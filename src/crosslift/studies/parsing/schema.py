@@ -137,7 +137,7 @@ class GridTable(Table):
     models: Names | None = Field(None, description="names of models; default: all")
     mixtures: Names | None = Field(None, description="names of mixtures or families; default: all that no arm names")
     seeds: Annotated[list[Amount], Field(min_length=1)] = Field([0], description="training seeds")
-    base: bool = Field(False, description="evaluate the untouched base models too")
+    base: bool = Field(False, description="evaluate the base models too")
 
 
 class ArmTable(Table):
@@ -146,7 +146,7 @@ class ArmTable(Table):
     models: Names | None = Field(None, description="names of models; default: the grid's")
     mixtures: Names | None = Field(None, description="names of mixtures or families; default: the grid's")
     seeds: Annotated[list[Amount], Field(min_length=1)] | None = Field(None, description="default: the grid's")
-    base: bool = Field(False, description="evaluate the untouched base models too")
+    base: bool = Field(False, description="evaluate the base models too")
     enabled: bool = Field(True, description="false: only named in the plan")
     separates: str = Field("", description="what this arm tells apart, in a sentence")
 

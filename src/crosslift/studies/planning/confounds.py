@@ -45,7 +45,7 @@ def _contrast(study: Study, contrast: Contrast) -> Iterator[Confound]:
         return Confound("contrasts", f"'{contrast.name}'" + (f" ({numbers})" if numbers else ""), sentence)
 
     if contrast.control == "base":
-        yield warned("against the untouched base model a gain includes learning the form of the answer.")
+        yield warned("against the base model a gain includes learning the form of the answer.")
         return
     control = study.mixtures[contrast.control]
     treatments = [study.mixtures[name] for name in contrast.treatments]
