@@ -19,6 +19,7 @@ import polars as pl
 import statsmodels.formula.api as smf
 
 from crosslift.importing.mapping import load_import
+from crosslift.importing.results import read_results
 from crosslift.streams import stream
 from crosslift.transfer.variance.mixed_model import MixedModelFit, fit_mixed_model, level_codes
 
