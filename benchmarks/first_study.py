@@ -47,9 +47,9 @@ def wins() -> None:
             for place in range(per_pair)
         ]
         baseline, treatment, where = (np.array(column) for column in zip(*rows, strict=True))
-        found = win_share(num_wins, baseline, treatment, where, cell_sd=noise, run_noise=1.5, effect_sd=2.0)
-        low, high = (100 * side for side in found.independent)
-        mine = [100 * side for side in found.dependent]
+        found = win_share(num_wins, baseline, treatment, where, cell_sd=noise, run_sd=1.5, effect_sd=2.0)
+        low, high = (100 * side for side in found.independent_interval)
+        mine = [100 * side for side in found.dependent_interval]
         print(f"  {name}: {num_wins}/{len(rows)} = {100 * num_wins / len(rows):.1f} % [{low:.1f}, {high:.1f}]  "
               f"[{mine[0]:.1f}, {mine[1]:.1f}], worth {found.num_effective_cells:.0f} independent cells")  # fmt: skip
 

@@ -87,9 +87,9 @@ def main() -> None:
         }
         whole = observed_of(cells)
         left_out = cross_validate(whole)
-        print(f"(0) {task}, mixtures left out in turn: error {100 * left_out.model:.1f} points, without similarity "
-              f"{100 * left_out.without_similarity:.1f}, mean of the others {100 * left_out.mean:.1f}, nearest mixture "
-              f"{100 * left_out.nearest:.1f}")  # fmt: skip
+        print(f"(0) {task}, mixtures left out in turn: error {100 * left_out.rmse_model:.1f} points, without "
+              f"similarity {100 * left_out.rmse_without_similarity:.1f}, mean of the others "
+              f"{100 * left_out.rmse_mean:.1f}, nearest mixture {100 * left_out.rmse_nearest:.1f}")  # fmt: skip
         mixtures = sorted(set(whole.mixtures))
         amounts = [whole.amounts[name] for name in mixtures]
         trained = tuple(sorted({tag for one in amounts for tag in one}))
@@ -207,7 +207,7 @@ def regrets_of(
         rest = [place for place in order if place not in done]
         if rule == "chosen":
             ((place, _),) = knowledge_gradient_batch(
-                fitted, model, objective, [amounts[p] for p in rest], size=1, choice=amounts
+                fitted, model, objective, [amounts[p] for p in rest], batch_size=1, options=amounts
             )
         else:
             place = 0

@@ -67,8 +67,8 @@ def test_the_model_predicts_what_it_has_not_seen_and_knows_where_it_does_not_kno
 
 def test_whole_mixtures_left_out_are_predicted_better_than_by_plain_rules():
     found = cross_validate(planted())
-    assert found.model < 0.5 * min(found.mean, found.nearest) and found.better[1] > 0
-    assert found.similarity[1] < 0.0001  # nothing was planted for it to find
+    assert found.rmse_model < 0.5 * min(found.rmse_mean, found.rmse_nearest) and found.error_reduction[1] > 0
+    assert found.error_reduction_by_similarity[1] < 0.0001  # nothing was planted for it to find
 
 
 def test_leaving_out_at_one_fit_is_leaving_out_with_fits_of_their_own():
@@ -91,7 +91,7 @@ def test_the_recommended_mixture_puts_the_budget_where_it_gains_most():
     assert sum(found.amounts.values()) == pytest.approx(1200)
     assert found.amounts["sw"] == max(found.amounts.values()) and len(found.amounts) == 4
     assert {one.name for one in found.comparisons} == {"the same of every language", "the best mixture tried"}
-    assert 0 <= found.probability_best <= 1 and found.low < found.expected < found.high
+    assert 0 <= found.probability_best <= 1 and found.low < found.expected_objective < found.high
 
 
 def test_costs_bounds_and_weights_change_what_is_recommended():
@@ -149,7 +149,7 @@ def test_a_model_that_was_never_observed_is_told_from_the_others_and_less_surely
     unseen = recommend(fitted, "four", Objective(languages=LANGUAGES), budget)
     assert unseen.amounts["sw"] == max(unseen.amounts.values())
     assert unseen.high - unseen.low > 2 * (seen.high - seen.low)
-    assert any("nothing was observed of four" in reason for reason in unseen.reasons)
+    assert any("nothing was observed of four" in caveat for caveat in unseen.caveats)
 
 
 def test_too_little_to_learn_from_is_refused():

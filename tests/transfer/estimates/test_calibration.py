@@ -82,12 +82,16 @@ def test_interval_with_seeds_covers_with_and_without_run_to_run_noise(num_seeds,
     for study in correct:
         runs = resample.resampled_means(study, np.ones((num_seeds, NUM_ITEMS)), weights)
         found = resample.run_noise(list(runs))
-        raw, net = np.sqrt(found.observed_variance / num_seeds), np.sqrt(found.component_variance / num_seeds)
-        shakes = [resample.RunNoiseDraws(raw=raw, net=net, normals=side) for side in normals]
-        draws = runs[1].mean(axis=0) - runs[0].mean(axis=0)
-        made = resample.expanded_percentile_interval(
-            draws, shakes, df_runs=found.df, num_clusters=NUM_ITEMS, level=0.95
+        observed, component = (
+            np.sqrt(found.observed_variance / num_seeds),
+            np.sqrt(found.component_variance / num_seeds),
         )
+        noise = [
+            resample.RunNoiseDraws(observed_sd=observed, component_sd=component, standard_normals=side)
+            for side in normals
+        ]
+        draws = runs[1].mean(axis=0) - runs[0].mean(axis=0)
+        made = resample.expanded_percentile_interval(draws, noise, df_runs=found.df, num_clusters=NUM_ITEMS, level=0.95)
         holds += made.low <= 0 <= made.high
     assert 0.94 <= holds / num_studies <= 0.995
 

@@ -229,7 +229,7 @@ def test_linear_estimands_are_the_sum_of_their_clusters(estimand):
     means = np.random.default_rng(0).random((4, 30))
     total = means.sum(axis=1, keepdims=True)
     for label in estimand.labels(languages):
-        if all(len(languages[group]) for group in estimand.needs(label)):
+        if all(len(languages[group]) for group in estimand.required_groups(label)):
             parts = estimand.function(means, languages, label).sum()
             assert (parts == pytest.approx(estimand.function(total, languages, label)[0])) == estimand.linear or (
                 label == "en"

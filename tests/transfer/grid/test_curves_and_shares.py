@@ -10,7 +10,7 @@ from crosslift.transfer.design.power import Design, detectable_after_doubling, d
 from crosslift.transfer.design.simulation import SimulationTruth, discordance, simulate
 from crosslift.transfer.estimates.contrast_bootstrap import bootstrap_contrasts
 from crosslift.transfer.estimates.wilson import wilson_interval_of_share
-from crosslift.transfer.grid.plateau import bias_corrected, gain_over_first, isotonic, maximum, plateau
+from crosslift.transfer.grid.plateau import bias_corrected, gain_over_first, isotonic_fit, maximum, plateau
 from crosslift.transfer.grid.win_shares import win_share
 from crosslift.transfer.variance.agreement import consistency, mcnemar
 from crosslift.transfer.variance.replicate_noise import (
@@ -50,17 +50,17 @@ def test_intervals_of_a_rise_hold_the_truth():
         found = bias_corrected(gain_over_first, [truth + generator.normal(0, 0.02, 6)], [noise(0.02)])
         held += found.low <= 0.16 <= found.high
     assert held / 150 > 0.9
-    assert maximum(truth) == 0.46 and (np.diff(isotonic(np.array([1.0, 3, 2, 4]))) >= 0).all()
+    assert maximum(truth) == 0.46 and (np.diff(isotonic_fit(np.array([1.0, 3, 2, 4]))) >= 0).all()
 
 
 def test_noise_is_measured_by_replicates_and_by_roughness():
     generator = np.random.default_rng(2)
     groups = [generator.normal(level, 0.03, 3) for level in range(200)]
     found = noise_from_replicates(groups)
-    assert found is not None and found.deviation == pytest.approx(0.03, rel=0.1) and found.df == 400
+    assert found is not None and found.standard_deviation == pytest.approx(0.03, rel=0.1) and found.df == 400
     curves = [np.linspace(0, 1, 12) + generator.normal(0, 0.03, 12) for _ in range(100)]
     rough = noise_from_curves(curves)
-    assert rough is not None and rough.deviation == pytest.approx(0.03, rel=0.1)
+    assert rough is not None and rough.standard_deviation == pytest.approx(0.03, rel=0.1)
     both = pool_noise(found, None, rough)
     assert both is not None and both.df == found.df + rough.df
     assert (

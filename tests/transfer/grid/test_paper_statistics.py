@@ -41,7 +41,7 @@ def test_cells_follow_the_runs_and_share_their_resamples():
 
 
 def test_bilingual_gains_are_told_apart_by_setting_and_both_readings_agree_on_the_number():
-    found = bilingual.bilingual(cells_of(coverage_runs(), helpful)).filter(evaluation="math")
+    found = bilingual.bilingual_statistics(cells_of(coverage_runs(), helpful)).filter(evaluation="math")
     gains = dict(found.select("group", "mean").iter_rows())
     assert gains["English"] == pytest.approx(0.03)
     assert gains["direct"] == pytest.approx(0.2 + (0.03 * 2 + 0.05 * 2) / 4)
@@ -52,13 +52,13 @@ def test_bilingual_gains_are_told_apart_by_setting_and_both_readings_agree_on_th
 
 def test_an_arm_with_other_mixtures_changes_nothing():
     arm = [Made("a-s", f"fixed-{'-'.join(tags)}", "fixed-items", "math", tags) for tags in (("en",), ("en", "es"))]
-    alone = bilingual.bilingual(cells_of(coverage_runs(), helpful))
-    beside = bilingual.bilingual(cells_of([*coverage_runs(), *arm], helpful))
+    alone = bilingual.bilingual_statistics(cells_of(coverage_runs(), helpful))
+    beside = bilingual.bilingual_statistics(cells_of([*coverage_runs(), *arm], helpful))
     assert alone.equals(beside)
 
 
 def test_zero_shot_is_compared_with_the_bilingual_mixture_of_the_same_language():
-    found = bilingual.zero_shot(cells_of(coverage_runs(), helpful))
+    found = bilingual.zero_shot_differences(cells_of(coverage_runs(), helpful))
     row = found.filter(model="a-s", language="bn", num_languages=4).row(0, named=True)
     assert row["direct"] == pytest.approx(0.2 + 2 * 0.05 + 0.2)
     assert row["zero_shot"] == pytest.approx(0.2 + 4 * 0.05)
@@ -95,7 +95,7 @@ def test_where_every_model_fails_at_everything_nothing_breaks():
     assert found.filter(term="log10 size")["mean"][0] == pytest.approx(0, abs=1e-9)
     assert found.filter(pl.col("term").str.starts_with("R2"))["mean"].is_nan().all()
     assert {one.verdict for one in paper_claims(made) if "zero-shot" not in one.question} == {"cannot tell"}
-    assert bilingual.bilingual(made)["num_wins"].sum() == 0
+    assert bilingual.bilingual_statistics(made)["num_wins"].sum() == 0
 
 
 def test_findings_are_shown_where_the_world_is_made_so_and_not_where_it_is_the_other_way_round():
@@ -185,5 +185,5 @@ def test_replicates_tell_the_noise_between_seeds():
 def test_a_study_without_these_designs_has_nothing_to_say():
     made = cells_of([Made("a-s", "only", "", "math", CORE)], helpful)
     assert paper_claims(made) == []
-    for reading in (bilingual.bilingual, bilingual.zero_shot, regression, dose_statistics):
+    for reading in (bilingual.bilingual_statistics, bilingual.zero_shot_differences, regression, dose_statistics):
         assert reading(made).is_empty()
