@@ -55,8 +55,8 @@ class Number:
 
 
 _DIGITS = {
-    # A plain space groups digits in languages with a decimal comma (SI brochure, 5.4.4; the Spanish academy, besides the
-    # dot of CLDR). In English, "in 23 100 people came" contains two numbers.
+    # A plain space groups digits in languages with a decimal comma (SI brochure, 5.4.4; the Spanish academy, besides
+    # the dot of CLDR). In English, "in 23 100 people came" contains two numbers.
     plain_space: regex.compile(rf"\d+(?:[.,٫٬'_]\d+|[{spaces}]\d{{3}}(?!\d))*|(?<![^\s(\[=:{CURRENCIES}-])\.\d+")
     for plain_space, spaces in ((True, SPACES), (False, SPACES[1:]))
 }
