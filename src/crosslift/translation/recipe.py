@@ -47,7 +47,7 @@ PROMPT = (
     "translation alone.\n\n{text}"
 )
 RETRY_NOTE = "\n\n(An earlier translation was refused, {number} by now: {reason}.)"
-"""Appended to the prompt of a retry. The number makes the prompts of retries differ, because a deterministic model gives
+"""Appended to the prompt of a retry. The number makes the prompts of retries differ, since a deterministic model gives
 the same reply to the same prompt."""
 
 
