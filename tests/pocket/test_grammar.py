@@ -13,7 +13,7 @@ from crosslift.pocket.grammar import Grammar, grammar, tags
 FOURTEEN = {"en", "es", "ja", "bn", "sw", "te", "fr", "de", "ru", "zh", "th", "ar", "ko", "pt"}
 RNG = np.random.default_rng(0)
 STORIES = [stories.make(RNG) for _ in range(400)]
-CALLS = [calls.maker(grammar("en"))(RNG) for _ in range(400)]
+CALLS = [calls.call_sampler(grammar("en"))(RNG) for _ in range(400)]
 TALES = [tales.make(RNG, grammar("en")) for _ in range(100)]
 LISTS = [wordlists.make(RNG, grammar("en")) for _ in range(200)]
 LETTERS = {
@@ -106,10 +106,10 @@ def test_equations_are_true_and_end_in_the_answer():
 
 def test_the_right_tool_is_offered_and_its_values_stand_in_the_answer(spoken: Grammar):
     for call in CALLS:
-        assert call.asked in call.tools
+        assert call.requested in call.tools
         answer = calls.answer(call, spoken)
-        assert answer.startswith(f"[{call.asked.name}(") and answer.count("='") == len(call.values)
-        assert all(calls.cite(name, value, spoken) in answer for name, value in call.values.items())
+        assert answer.startswith(f"[{call.requested.name}(") and answer.count("='") == len(call.values)
+        assert all(calls.citation_form(name, value, spoken) in answer for name, value in call.values.items())
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,9 @@ def test_korean_particles_follow_the_last_sound():
 
 def test_the_offered_tools_are_told_apart_by_name_and_go_by_several():
     assert all(len({tool.name for tool in call.tools}) == 2 for call in CALLS)
-    seen = {tool: {call.asked.name for call in CALLS if call.asked.tool == tool} for tool in calls.ASKED}
+    seen = {
+        tool: {call.requested.name for call in CALLS if call.requested.tool == tool} for tool in calls.REQUESTED_TOOLS
+    }
     assert all(seen[tool] == set(calls.TOOLS[tool].names) for tool in ("table", "ticket"))
 
 
@@ -146,8 +148,8 @@ def test_a_summary_joins_what_the_story_tells_apart(spoken: Grammar):
     for tale in TALES:
         story, summary = tales.story(tale, spoken), tales.summary(tale, spoken)
         assert summary not in story
-        assert spoken.cite("times", tale.concepts["t"]) in summary
-        assert spoken.cite("people", tale.concepts["n"])[:3] in summary
+        assert spoken.citation_form("times", tale.concepts["t"]) in summary
+        assert spoken.citation_form("people", tale.concepts["n"])[:3] in summary
 
 
 def test_prompts_of_one_item_differ_between_languages():

@@ -47,11 +47,11 @@ def test_held_out_problems_are_never_in_the_pretraining_text():
     openings = {tuple(sentence.name for sentence in s.sentences) + s.equations for s in held_out}
     writer = text._Writer(np.random.default_rng(0))
     for _ in range(3000):
-        story = writer.unseen_story()
+        story = writer.sample_story()
         assert tuple(sentence.name for sentence in story.sentences) + story.equations not in openings
-        assert pool(calls.skeleton(writer.unseen_call())) == "pretraining"
-        assert pool(tales.skeleton(writer.unseen_tale())) == "pretraining"
-        assert pool(wordlists.skeleton(writer.unseen_wordlist())) == "pretraining"
+        assert pool(calls.skeleton(writer.sample_call())) == "pretraining"
+        assert pool(tales.skeleton(writer.sample_tale())) == "pretraining"
+        assert pool(wordlists.skeleton(writer.sample_wordlist())) == "pretraining"
 
 
 @pytest.mark.parametrize("task", ["summarization", "instruction_following"])
@@ -83,7 +83,7 @@ def test_lists_keep_the_usual_order():
     for _, plan in zip(
         range(200), draw(lambda rng: wordlists.make(rng, english), wordlists.skeleton, "test"), strict=False
     ):
-        usual = wordlists.in_usual_order(plan, english)
+        usual = wordlists.canonical_order(plan, english)
         order = list(english.words[plan.section])
         places = [(order.index(concept) - order.index(usual.concepts[0])) % len(order) for concept in usual.concepts]
         assert places == sorted(places)
@@ -95,8 +95,8 @@ def test_a_summary_is_about_whoever_is_named_first_not_about_the_others():
     english = grammar("en")
     rng = np.random.default_rng(0)
     for _ in range(100):
-        tale = tales.in_company(rng, tales.make(rng, english), english)
-        names = {name: english.cite("people", name) for name in stories.PEOPLE}
+        tale = tales.add_distractor(rng, tales.make(rng, english), english)
+        names = {name: english.citation_form("people", name) for name in stories.PEOPLE}
         told = tales.story(tale, english)
         assert min(names, key=lambda name: told.find(names[name]) % 10_000) == tale.concepts["n"]
         others = {tale.meanwhile.concepts[slot] for slot in "nm"}
@@ -105,16 +105,18 @@ def test_a_summary_is_about_whoever_is_named_first_not_about_the_others():
 
 def test_pretraining_text_never_shows_the_format_of_the_tasks():
     documents = list(itertools.islice(text.documents(seed=1, part=0), 1500))
-    answers = [grammar(tag).render("math", "answer", {"a": 7}).partition("7")[0].strip() for tag in text.SHARES]
+    answers = [
+        grammar(tag).render("math", "answer", {"a": 7}).partition("7")[0].strip() for tag in text.LANGUAGE_SHARES
+    ]
     assert not any(cue in document for cue in answers for document in documents)
     assert not any("[" in document or "<|" in document for document in documents)
     assert not any(document.endswith(("?", "？", "؟")) and "+" in document for document in documents)
 
 
 def test_shares_of_the_text_sum_to_one_and_fall_with_resource():
-    assert abs(sum(text.SHARES.values()) - 1) < 1e-9
-    assert min(text.SHARES[tag] for tag in ("es", "fr", "de")) > max(
-        text.SHARES[tag] for tag in ("bn", "sw", "te", "th")
+    assert abs(sum(text.LANGUAGE_SHARES.values()) - 1) < 1e-9
+    assert min(text.LANGUAGE_SHARES[tag] for tag in ("es", "fr", "de")) > max(
+        text.LANGUAGE_SHARES[tag] for tag in ("bn", "sw", "te", "th")
     )
 
 

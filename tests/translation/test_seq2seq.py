@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from crosslift.discover import member  # noqa: E402
 from crosslift.errors import StudyError  # noqa: E402
 from crosslift.languages.language import language  # noqa: E402
-from crosslift.translation.translator import Request, Translated  # noqa: E402
+from crosslift.translation.translator import Request, Translation  # noqa: E402
 
 PAIRS = {
     "the dog eats": {"de": "der Hund frisst", "sw": "mbwa anakula"},
@@ -106,9 +106,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.param(tmp_path_factory.mktemp("seq2seq"))
 
 
-def translated(model: Path, requests: list[tuple[str, str]], **options: object) -> dict[int, Translated | str]:
+def translated(model: Path, requests: list[tuple[str, str]], **options: object) -> dict[int, Translation | str]:
     translator = member("translator", "seq2seq").Translator({"model": str(model), **options}, place="site.toml")
-    found: dict[int, Translated | str] = {}
+    found: dict[int, Translation | str] = {}
     translator.translate(
         [Request(text=text, source=language("en"), target=language(tag), prompt="") for text, tag in requests],
         found.__setitem__,
@@ -125,12 +125,12 @@ def test_lines_are_translated_one_by_one_into_the_language_that_is_asked(model: 
         "zwei Katzen",
         "",
     ]
-    assert all(found[place].is_whole for place in range(4))
+    assert all(found[place].is_complete for place in range(4))
 
 
 def test_what_the_limit_cut_off_is_not_whole(model: Path):
     found = translated(model, [("good morning", "sw"), ("two cats", "de")], max_tokens=2, num_beams=1)
-    assert [found[place].is_whole for place in range(2)] == [False, False]
+    assert [found[place].is_complete for place in range(2)] == [False, False]
 
 
 def test_a_language_that_the_model_does_not_know_is_an_error(model: Path):

@@ -20,7 +20,7 @@ from crosslift.errors import EndpointError, StudyError
 from crosslift.evaluation.calls import parse_calls
 from crosslift.translation import translate as work
 from crosslift.translation.recipe import load_recipe, load_service
-from crosslift.translation.rows import kind_of
+from crosslift.translation.rows import value_kind
 
 pytest.importorskip("openai")
 
@@ -203,7 +203,7 @@ def test_a_call_keeps_its_structure_and_the_dialogue_says_what_the_call_holds(tm
     [("2023-10-15", "neutral"), ("5", "neutral"), ("New York", "name"), ("green tea", "text"), ("緑茶", "text")],
 )
 def test_kinds_of_values(value: str, kind: str):
-    assert kind_of(value) == kind
+    assert value_kind(value) == kind
 
 
 def test_all_problems_of_a_recipe_are_told_at_once(tmp_path: Path):

@@ -1,9 +1,9 @@
-"""API calls: tools described in the prompt, a request in the language, a call with English names and keys.
+"""API calling: tool signatures and a request in the prompt, and a call with English names and keys as the answer.
 
-Each tool goes by four names and each argument by two keys, drawn anew for every item and put in any order, so that the
-call must be read from the prompt. All splits use all names: models of this size do not copy a name that they never saw,
-so disjoint ones, as in API-Bank's splits, would leave nothing to measure. Values are citation forms in the language of
-the request.
+Each tool has four names and each argument two keys. They are sampled anew for every item, in random order, so that the
+model must copy the call's format from the prompt. All splits use all names: models of this size do not copy a name that
+they have never seen, so disjoint names, as in the splits of API-Bank, would give no measurable score. Values are
+citation forms in the language of the request.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from crosslift.pocket.grammar import Grammar, Slots
 from crosslift.pocket.stories import PEOPLE
 
-SECTIONS = {  # argument -> section of the data file; numbers have none
+SECTIONS = {  # argument -> section of the data file; numerical arguments have none
     "city": "cities",
     "origin": "cities",
     "destination": "cities",
@@ -27,13 +27,20 @@ SECTIONS = {  # argument -> section of the data file; numbers have none
     "food": "foods",
     "song": "songs",
 }
-NUMBERS = {"people": (3, 30), "hour": (3, 12), "amount": (3, 99)}
+NUMBERS = {  # numerical argument -> smallest and largest value
+    "people": (3, 30),
+    "hour": (3, 12),
+    "amount": (3, 99),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
+    """A tool of the pocket world."""
+
     arguments: tuple[str, ...]
     names: tuple[str, ...]
+    """Names under which prompts may offer it."""
     description: str
 
 
@@ -84,8 +91,9 @@ TOOLS = {
         description="music",
     ),
 }
-ASKED = tuple(name for name in TOOLS if name != "song")
-"""Tools that items ask for. "song" has too few values for disjoint pools: it is a distractor and pretraining text."""
+REQUESTED_TOOLS = tuple(name for name in TOOLS if name != "song")
+"""Tools that items request. "song" has too few values for disjoint pools; it occurs as a distractor and in the
+pretraining text."""
 
 KEYS = {
     "city": ("city", "place"),
@@ -101,12 +109,12 @@ KEYS = {
     "phrase": ("text", "words"),
     "song": ("song", "title"),
 }
-_WEIGHTS = np.array([0.08, 0.22, 0.2, 0.15, 0.1, 0.1, 0.1, 0.05])  # of ASKED: more where there are more values
+_WEIGHTS = np.array([0.08, 0.22, 0.2, 0.15, 0.1, 0.1, 0.1, 0.05])  # probabilities of REQUESTED_TOOLS
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """A tool as a prompt names it: `get_weather(city, day): weather`."""
+    """The signature of a tool in a prompt: `get_weather(city, day): weather`."""
 
     tool: str
     name: str
@@ -119,21 +127,25 @@ class Signature:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
+    """Language-independent plan of an API-calling item."""
+
     tools: tuple[Signature, ...]
-    """What the prompt offers, the right one among them."""
-    asked: Signature
+    """The tools that the prompt offers, including the requested one."""
+    requested: Signature
     values: dict[str, str | int]
     """Argument -> concept or number."""
     wording: int
+    """Index of the wording of the request."""
 
 
 def skeleton(call: Call) -> str:
-    """What makes it a problem: the tool and the values, whatever the names and the wording."""
+    """Key of the problem: the tool and the values, without names and wording. Items with one key share a pool."""
     values = ",".join(f"{argument}={call.values[argument]}" for argument in sorted(call.values))
-    return f"{call.asked.tool}({values})"
+    return f"{call.requested.tool}({values})"
 
 
-def signature(tool: str, rng: np.random.Generator) -> Signature:
+def sample_signature(tool: str, rng: np.random.Generator) -> Signature:
+    """Sample a name, the keys and the order of the arguments for a tool."""
     choices = TOOLS[tool].names
     arguments = [TOOLS[tool].arguments[position] for position in rng.permutation(len(TOOLS[tool].arguments))]
     return Signature(
@@ -143,8 +155,8 @@ def signature(tool: str, rng: np.random.Generator) -> Signature:
     )
 
 
-def values(tool: str, rng: np.random.Generator, language: Grammar) -> dict[str, str | int]:
-    """A concept or number for each argument; concepts are the same in all languages."""
+def sample_values(tool: str, rng: np.random.Generator, language: Grammar) -> dict[str, str | int]:
+    """Sample a concept or number for each argument; concepts are the same in all languages."""
     chosen: dict[str, str | int] = {}
     for argument in TOOLS[tool].arguments:
         if argument in NUMBERS:
@@ -158,49 +170,58 @@ def values(tool: str, rng: np.random.Generator, language: Grammar) -> dict[str, 
     return chosen
 
 
-def maker(language: Grammar) -> Callable[[np.random.Generator], Call]:
-    """The function that draws one call."""
+def call_sampler(language: Grammar) -> Callable[[np.random.Generator], Call]:
+    """A function that samples one call; the concepts are those of the given language's data file."""
 
     def make(rng: np.random.Generator) -> Call:
-        tool = ASKED[int(rng.choice(len(ASKED), p=_WEIGHTS))]
+        tool = REQUESTED_TOOLS[int(rng.choice(len(REQUESTED_TOOLS), p=_WEIGHTS))]
         others = [other for other in TOOLS if other != tool]
         distractor = others[int(rng.integers(len(others)))]
-        asked = signature(tool, rng)
-        offered = [asked, signature(distractor, rng)]
+        requested = sample_signature(tool, rng)
+        offered = [requested, sample_signature(distractor, rng)]
         if rng.random() < 0.5:
             offered.reverse()
-        return Call(tools=tuple(offered), asked=asked, values=values(tool, rng, language), wording=int(rng.integers(2)))
+        return Call(
+            tools=tuple(offered),
+            requested=requested,
+            values=sample_values(tool, rng, language),
+            wording=int(rng.integers(2)),
+        )
 
     return make
 
 
 def slots(chosen: dict[str, str | int], language: Grammar) -> Slots:
+    """Template slots of a request: argument -> word or number in the language."""
     return {
         argument: value if isinstance(value, int) else language.word(SECTIONS[argument], value)
         for argument, value in chosen.items()
     }
 
 
-def cite(argument: str, value: str | int, language: Grammar) -> str:
-    """The value as an argument holds it."""
-    return str(value) if isinstance(value, int) else language.cite(SECTIONS[argument], value)
+def citation_form(argument: str, value: str | int, language: Grammar) -> str:
+    """The value of an argument as text in the language."""
+    return str(value) if isinstance(value, int) else language.citation_form(SECTIONS[argument], value)
 
 
 def request(call: Call, language: Grammar) -> str:
-    return language.render("api", call.asked.tool, slots(call.values, language), call.wording)
+    """The request in natural language."""
+    return language.render("api", call.requested.tool, slots(call.values, language), call.wording)
 
 
 def prompt(call: Call, language: Grammar) -> str:
+    """The signatures of the offered tools and the request, one per line."""
     return "\n".join([*map(str, call.tools), request(call, language)])
 
 
-def written(asked: Signature, values: dict[str, str | int], language: Grammar) -> str:
+def render_call(requested: Signature, values: dict[str, str | int], language: Grammar) -> str:
     """`get_weather(city='Rome', day='Monday')`, arguments in the order of the signature."""
     arguments = ", ".join(
-        f"{key}='{cite(argument, values[argument], language)}'" for argument, key in asked.keys.items()
+        f"{key}='{citation_form(argument, values[argument], language)}'" for argument, key in requested.keys.items()
     )
-    return f"{asked.name}({arguments})"
+    return f"{requested.name}({arguments})"
 
 
 def answer(call: Call, language: Grammar) -> str:
-    return f"[{written(call.asked, call.values, language)}]"
+    """The gold answer: a list with the requested call."""
+    return f"[{render_call(call.requested, call.values, language)}]"

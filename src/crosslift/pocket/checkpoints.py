@@ -1,4 +1,4 @@
-"""Where the pocket models lie: ordinary Hugging Face folders in the package."""
+"""Checkpoints of the pocket models, as Hugging Face folders in the package."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FOLDER = Path(__file__).parent / "models"
 
 
 def names() -> tuple[str, ...]:
-    """All pocket models, sorted."""
+    """Names of all pocket models, sorted."""
     return tuple(sorted(path.parent.name for path in _FOLDER.glob("*/config.json")))
 
 

@@ -1,11 +1,12 @@
-"""The grammar of the pocket world: one plan, the same sentence in every language.
+"""Grammar of the pocket world, a synthetic multilingual corpus: sentences rendered from language-independent plans.
 
-Real parallel corpora are translations, and a difference between two languages is then partly a difference between
-two translators. Here an item is a *plan* (who, what, which numbers, which tool) and each language renders the plan from
-its own data file, so that the corpora are exactly parallel and every reference is exact.
+Real parallel corpora are translations, so a difference between two languages is partly a difference between two
+translators. Here an item is a *plan* (persons, objects, numbers, tools), and each language renders the plan from its
+own data file. The corpora are therefore exactly parallel, and every reference is exact.
 
-A data file holds words, with the forms that its sentences need, and sentence templates. The few rules that a template
-cannot hold (which form a count asks for, which particle follows a sound) are here. `data/en.toml` has the notation.
+A data file contains words, with the inflected forms that its sentences use, and sentence templates. The few rules that
+templates cannot express (plural forms after numbers, particles that depend on the preceding sound) are in this module.
+`data/en.toml` documents the notation.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _GENDERS = "mfn"
 
 
 def _form_for_count(counting: str, count: int) -> str:
-    """The form of a noun behind a number of at least 3, by CLDR's plural rules for the language."""
+    """The plural category of a noun after a number of at least 3, by CLDR's plural rules for the language."""
     if counting == "ru":
         if count % 10 == 1 and count % 100 != 11:
             return "one"
@@ -39,11 +40,11 @@ def _form_for_count(counting: str, count: int) -> str:
 
 
 def _particle(word: str, choices: str) -> str:
-    """`은/는`: the first after a consonant, the second after a vowel; the last syllable of a Hangul word tells."""
+    """The Korean particle after a word: of `은/는` the first after a final consonant, the second after a vowel."""
     closed, opened = choices.split("/")
     syllable = ord(word[-1]) - 0xAC00
     final = syllable % 28 if 0 <= syllable < 11172 else 0
-    if closed == "으로":  # after ㄹ the short form
+    if closed == "으로":  # the short form also follows ㄹ
         return closed if final not in (0, 8) else opened
     return closed if final else opened
 
@@ -54,40 +55,49 @@ def _word(entry: str | Word) -> Word:
 
 @dataclass(frozen=True, kw_only=True)
 class Grammar:
-    """One language of the pocket world."""
+    """Words and sentence templates of one language of the pocket world."""
 
     tag: str
     counting: str
+    """Plural rule: "ru", "ar" or any other value for languages with one form after numbers."""
     stop: str
-    """What ends a sentence; nothing in Thai."""
+    """Sentence-final punctuation; empty in Thai."""
     comma: str
-    """What stands between the words of a list."""
+    """Separator of the words of a list."""
     emphasis: str
-    """How a word is stressed: "capitals", or "brackets" where the script has none."""
+    """How words are emphasized: "capitals", or "brackets" in scripts without capitals."""
     words: dict[str, dict[str, Word]]
     """Section ("people", "objects", "cities", ...) -> concept -> word. Concepts are the same in all languages."""
     sentences: dict[str, dict[str, tuple[str, ...]]]
-    """Section ("math", "api", "tale", "list") -> sentence -> its wordings."""
+    """Section ("math", "api", "tale", "list") -> sentence -> templates of its wordings."""
     labels: dict[str, str]
+    """Key -> word for headings and field names."""
 
     def word(self, section: str, concept: str) -> Word:
+        """The word for a concept: form -> text."""
         return self.words[section][concept]
 
-    def cite(self, section: str, concept: str) -> str:
-        """The citation form: what a record or an API argument holds."""
+    def citation_form(self, section: str, concept: str) -> str:
+        """The citation form of a concept, as used in records and API arguments."""
         return self.words[section][concept]["w"]
 
     def render(self, section: str, sentence: str, slots: Slots, wording: int = 0) -> str:
         """Fill a sentence template.
 
+        Args:
+            section: section of the sentence.
+            sentence: name of the sentence.
+            slots: slot -> word, text or number.
+            wording: index of the wording, modulo the number of wordings.
+
         Raises:
-            KeyError: the template names a slot or a form that is not there; a test renders every sentence.
+            KeyError: the template uses a missing slot or word form. A test renders every sentence.
         """
         wordings = self.sentences[section][sentence]
         return _SLOT.sub(self._filler(slots), wordings[wording % len(wordings)])
 
     def join(self, sentences: Sequence[str]) -> str:
-        """Sentences in a row: Chinese and Japanese write no space between them."""
+        """Join sentences with spaces, or without in Chinese and Japanese."""
         return ("" if self.tag in ("zh", "ja") else " ").join(sentences)
 
     def _filler(self, slots: Slots) -> Callable[[re.Match[str]], str]:
@@ -109,28 +119,28 @@ class Grammar:
         return fill
 
 
-def capitalised(sentence: str) -> str:
-    """The sentence with a capital first letter, where its script has capitals."""
+def capitalize(sentence: str) -> str:
+    """Capitalize the first letter of a sentence; no effect in scripts without capitals."""
     return sentence[:1].upper() + sentence[1:]
 
 
 @cache
 def tags() -> tuple[str, ...]:
-    """The languages of the pocket world, sorted."""
+    """Tags of the languages of the pocket world, sorted."""
     folder = resources.files("crosslift.pocket") / "data"
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml")))
 
 
 @cache
 def grammar(tag: str) -> Grammar:
-    """Read one language.
+    """Load the grammar of one language.
 
     Raises:
-        UnknownName: the pocket world does not speak that language.
+        UnknownName: the pocket world does not have the language.
     """
     if tag not in tags():
         raise UnknownName(
-            f"the pocket world has no '{tag}'.{did_you_mean(tag, tags())} It speaks: {', '.join(tags())}."
+            f"the pocket world has no language '{tag}'.{did_you_mean(tag, tags())} It has: {', '.join(tags())}."
         )
     text = (resources.files("crosslift.pocket") / "data" / f"{tag}.toml").read_text(encoding="utf-8")
     data: dict[str, Any] = tomllib.loads(text)

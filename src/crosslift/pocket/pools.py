@@ -1,8 +1,8 @@
-"""Which items may be seen where.
+"""Disjoint pools of items for pretraining and for the splits of the corpora.
 
-Every item of the pocket world belongs to one pool, by a hash of what makes it a problem: the numbers and operations of
-a story, the tool and argument values of a call. Pretraining text is written from the "pretraining" pool only, so no
-item of a training, validation or test split is ever part of it, in any language and under any names.
+Every item of the pocket world belongs to one pool, determined by a hash of its problem key (the "skeleton"): the
+numbers and operations of a story, the tool and argument values of a call. The pretraining text uses the "pretraining"
+pool only, so that it contains no item of a training, validation or test split, in any language or under other names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Plan = TypeVar("Plan")
 
 
 def pool(skeleton: str) -> Pool:
-    """The pool of a problem; a pure function of its skeleton."""
+    """The pool of the problem with this key."""
     position = int.from_bytes(hashlib.sha256(skeleton.encode()).digest()[:8], "big") % 100
     for name, size in _PER_CENT:
         if position < size:
@@ -33,7 +33,13 @@ def pool(skeleton: str) -> Pool:
 
 
 def draw(make: Callable[[np.random.Generator], Plan], skeleton: Callable[[Plan], str], split: Pool) -> Iterator[Plan]:
-    """Endless plans of one pool, the same in every process; the first n are a prefix of the first m > n."""
+    """Sample plans of one pool by rejection sampling, without end and deterministically.
+
+    Args:
+        make: samples one plan.
+        skeleton: returns the problem key of a plan; its module names the random stream.
+        split: the pool.
+    """
     rng = stream(0, "pocket", skeleton.__module__, split)
     while True:
         plan = make(rng)

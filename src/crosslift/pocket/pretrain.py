@@ -1,8 +1,8 @@
-"""The recipe of the pocket models: text, tokenizer, pretraining, and an ordinary Hugging Face folder at the end.
+"""Pretraining of the pocket models: text, tokenizer, training, and a checkpoint in the Hugging Face format.
 
-Everything is resumable: the text is written in parts, and the training state is saved every minute. A GPU is used when
-there is one, otherwise the CPU. The weights that ship in the package are stored in bfloat16, like the checkpoints of
-larger families.
+All steps are resumable: the text is written in parts, and the training state is saved every minute. A GPU is used if
+there is one, otherwise the CPU. The weights in the package are stored in bfloat16, like the checkpoints of larger model
+families.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from crosslift.pocket import text
 
 PAD, END, USER, ASSISTANT, SYSTEM = "<|pad|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"
 VOCABULARY = 2048
-WINDOW = 256  # tokens of one training sequence; documents are joined by END and cut where the window ends
+WINDOW = 256  # tokens of a training sequence; documents are joined by END and split at the end of the sequence
 SEED = 0
 SAVE_SECONDS = 60
 
@@ -41,34 +41,40 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """Size and schedule of one pocket model."""
+    """Architecture, size and training schedule of one pocket model."""
 
     name: str
     architecture: str
     """A `model_type` of transformers: qwen3, gemma3_text, cohere, llama."""
     hidden: int
+    """Hidden size."""
     layers: int
+    """Number of layers."""
     head: int
+    """Dimension of an attention head."""
     learning_rate: float
+    """Peak learning rate."""
     num_tokens: int = 32_000_000
+    """Training tokens."""
     batch: int = 16
-    """Windows per step."""
+    """Sequences per optimizer step."""
 
     @property
     def num_steps(self) -> int:
+        """Number of optimizer steps."""
         return math.ceil(self.num_tokens / (self.batch * WINDOW))
 
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        # Five for the first study, whose models have 0.6, 1, 1.7, 4 and 8 billion parameters.
+        # Five models for the first study, whose models have 0.6, 1, 1.7, 4 and 8 billion parameters.
         Recipe("qwen3-s", "qwen3", hidden=48, layers=4, head=16, learning_rate=6e-3),
         Recipe("gemma3-s", "gemma3_text", hidden=64, layers=4, head=32, learning_rate=5e-3),
         Recipe("qwen3-m", "qwen3", hidden=96, layers=4, head=32, learning_rate=5e-3),
         Recipe("gemma3-m", "gemma3_text", hidden=128, layers=4, head=32, learning_rate=4e-3),
         Recipe("qwen3-l", "qwen3", hidden=160, layers=5, head=32, learning_rate=4e-3),
-        # Three for the second, whose models have 7, 35 and 8 billion.
+        # Three models for the second study, whose models have 7, 35 and 8 billion parameters.
         Recipe("cohere-m", "cohere", hidden=96, layers=4, head=32, learning_rate=5e-3),
         Recipe("cohere-l", "cohere", hidden=160, layers=5, head=32, learning_rate=4e-3),
         Recipe("llama-m", "llama", hidden=96, layers=4, head=32, learning_rate=5e-3),
@@ -77,9 +83,16 @@ RECIPES = {
 
 
 def train_tokenizer(num_documents: int = 40_000) -> Any:
-    """Byte-level BPE with single digits on the pretraining text.
+    """Train a byte-level BPE tokenizer on the pretraining text; every digit is a token of its own.
 
-    Words may hold combining marks: the usual pattern splits Bengali, Telugu and Thai words at every vowel sign.
+    Combining marks belong to words: the usual pre-tokenization pattern splits Bengali, Telugu and Thai words at every
+    vowel sign.
+
+    Args:
+        num_documents: number of documents to train on.
+
+    Returns:
+        A `tokenizers.Tokenizer` with VOCABULARY tokens.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -104,7 +117,7 @@ def train_tokenizer(num_documents: int = 40_000) -> Any:
 
 
 def _write_part(job: tuple[Path, int, int]) -> None:
-    """Write one part of the token stream, `num_tokens` long, unless it is there."""
+    """Write one part of the token stream, `num_tokens` long, unless it exists."""
     from tokenizers import Tokenizer
 
     folder, part, num_tokens = job
@@ -127,7 +140,17 @@ def _write_part(job: tuple[Path, int, int]) -> None:
 
 
 def write_text(folder: Path, num_tokens: int, *, num_workers: int, part_tokens: int = 1_000_000) -> list[Path]:
-    """Tokenizer and token stream; parts that are there are kept. Returns the parts in order."""
+    """Write the tokenizer and the token stream; existing parts are kept.
+
+    Args:
+        folder: destination.
+        num_tokens: minimum length of the stream.
+        num_workers: number of processes.
+        part_tokens: tokens per part.
+
+    Returns:
+        Files of the parts in order, each with uint16 token ids of shape (part_tokens,).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "tokenizer.json").exists():
         train_tokenizer().save(str(folder / "tokenizer.tmp"))
@@ -141,7 +164,7 @@ def write_text(folder: Path, num_tokens: int, *, num_workers: int, part_tokens: 
 
 
 def windows(parts: list[Path], seed: int) -> Iterator[np.ndarray]:
-    """Windows of the stream in a random order, each once per pass over the text; endless."""
+    """Yield training sequences without end, each once per epoch, in a new random order: uint16, (WINDOW,)."""
     stream = np.concatenate([np.load(path, mmap_mode="r") for path in parts])
     num_windows = len(stream) // WINDOW
     for epoch in itertools.count():
@@ -149,16 +172,16 @@ def windows(parts: list[Path], seed: int) -> Iterator[np.ndarray]:
             yield stream[index * WINDOW : (index + 1) * WINDOW]
 
 
-_SPECIAL: dict[str, dict[str, Any]] = {  # what an architecture wants beyond its sizes
+_SPECIAL: dict[str, dict[str, Any]] = {  # further configuration of an architecture
     "qwen3": {},
     "llama": {},
-    # Three layers look back 64 tokens and the last one sees everything; the queries are scaled as usual.
+    # Three layers have sliding-window attention over 64 tokens, the last one full attention.
     "gemma3_text": {
         "sliding_window": 64,
         "layer_types": ["sliding_attention"] * 3 + ["full_attention"],
         "query_pre_attn_scalar": 32,
     },
-    # Its logits are scaled down by 16 for embeddings of thousands of dimensions; ours are small.
+    # The default divides logits by 16, for embeddings with thousands of dimensions; these have fewer.
     "cohere": {"logit_scale": 1.0},
 }
 
@@ -186,7 +209,7 @@ def _config(recipe: Recipe) -> Any:
 
 
 def _optimizers(model: Any, recipe: Recipe) -> list[Any]:
-    """Muon (Jordan et al. 2024) for the matrices of the layers, AdamW for embeddings and norms, as nanochat does."""
+    """Muon (K. Jordan et al. 2024) for the matrices of the layers, AdamW for embeddings and norms, as in nanochat."""
     import torch
 
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
@@ -198,12 +221,12 @@ def _optimizers(model: Any, recipe: Recipe) -> list[Any]:
 
 
 def _schedule(step: int, num_steps: int) -> float:
-    """Warm-up over 2 %, constant, then linear to zero over the last 40 %."""
+    """Learning-rate factor: linear warm-up over 2 % of the steps, constant, linear decay over the last 40 %."""
     return min(1.0, (step + 1) / (0.02 * num_steps), (num_steps - step) / (0.4 * num_steps))
 
 
 def save_model(model: Any, tokenizer_file: Path, folder: Path) -> None:
-    """Write a Hugging Face folder with bfloat16 weights, tokenizer and chat template; complete or not at all."""
+    """Atomically write a Hugging Face folder with bfloat16 weights, tokenizer and chat template."""
     import torch
     from transformers import PreTrainedTokenizerFast
 
@@ -232,15 +255,22 @@ def pretrain(
     compile: bool = False,
     report: Callable[[int, int, float, float], None] = lambda step, num_steps, loss, rate: None,
 ) -> Path:
-    """Pretrain one pocket model into `folder/<name>/`; text and tokenizer in `folder/text/` are shared by all.
+    """Pretrain one pocket model.
 
     Args:
-        num_tokens: overrides the recipe's length, for tests.
-        compile: use `torch.compile`: 1.4 times as fast on a CPU after half a minute, needs a C++ compiler.
-        report: called with step, number of steps, loss in nats per token, tokens per second.
+        name: name of the recipe.
+        folder: the model is written to `folder/<name>/`; all models share the text and tokenizer in `folder/text/`.
+        num_tokens: overrides the number of tokens of the recipe, for tests.
+        num_workers: processes that write the text.
+        compile: use `torch.compile`, which is 1.4 times as fast on a CPU after half a minute of compilation and needs a
+            C++ compiler.
+        report: called with the step, the number of steps, the loss in nats per token and the tokens per second.
+
+    Returns:
+        The folder of the model.
 
     Raises:
-        UnknownName: there is no recipe of that name.
+        UnknownName: there is no recipe of this name.
     """
     if name not in RECIPES:
         raise UnknownName(f"'{name}' is not a recipe. Known: {', '.join(RECIPES)}.")

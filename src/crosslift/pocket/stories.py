@@ -1,7 +1,7 @@
-"""Math word problems with worked steps.
+"""Math word problems with step-by-step solutions.
 
-A story is a chain of at most four equations about counted things. All numbers lie between 3 and 99, so that no language
-needs a singular or dual and every model can afford the digits.
+A story is a chain of at most four equations about countable objects. All numbers are between 3 and 99, so that no
+language needs a singular or dual form and numbers take few tokens.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from crosslift.pocket.grammar import Grammar, Slots, capitalised
+from crosslift.pocket.grammar import Grammar, Slots, capitalize
 
 OBJECTS = ("apple", "pencil", "stone", "flower", "ball", "egg", "ticket", "lemon", "chair")
 PEOPLE = tuple(f"p{number}" for number in range(8))
@@ -22,7 +22,7 @@ _NUM_EQUATIONS = np.array([0.22, 0.33, 0.28, 0.17])  # share of stories with 1, 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """One sentence of a story: the template's name and its numbers."""
+    """One sentence of a story: the name of its template and its numbers."""
 
     name: str
     a: int = 0
@@ -31,24 +31,30 @@ class Sentence:
 
 @dataclass(frozen=True, kw_only=True)
 class Story:
+    """Language-independent plan of a math word problem."""
+
     kind: Literal["now", "both", "left"]
-    """What is asked for: what one person has, what two have together, which money is left."""
+    """Quantity in question: the objects of one person, the objects of two persons together, or the remaining money."""
     people: tuple[str, str]
+    """Concepts of the persons."""
     thing: str
+    """Concept of the counted object."""
     sentences: tuple[Sentence, ...]
     equations: tuple[str, ...]
+    """Equations of the solution, in order."""
     totals: tuple[int, ...]
-    """The number reached after each sentence; 0 where a sentence reaches none."""
+    """Intermediate result after each sentence; 0 if there is none."""
     answer: int
 
 
 def skeleton(story: Story) -> str:
-    """What makes it a problem: names and things do not."""
+    """Key of the problem: its operations and numbers, independent of persons and objects. Items with one key share a
+    pool."""
     return story.kind + ";".join(f"{sentence.name},{sentence.a},{sentence.b}" for sentence in story.sentences)
 
 
 class _OutOfRangeError(Exception):
-    """A number left the allowed range; the story is drawn again."""
+    """A number is outside the allowed range; the story is sampled again."""
 
 
 class _Chain:
@@ -73,7 +79,7 @@ class _Chain:
         return result
 
     def change(self, total: int) -> int:
-        """One event that changes what a person has."""
+        """Add one event that changes the number of a person's objects."""
         name = str(
             self.rng.choice(["buy", "find", "lose", "give", "times", "share"], p=[0.2, 0.2, 0.18, 0.18, 0.14, 0.1])
         )
@@ -122,7 +128,8 @@ class _Chain:
 
 
 def make(rng: np.random.Generator) -> Story:
-    """Draw a story; the number of equations first, so that its distribution does not depend on what is possible."""
+    """Sample a story. The number of equations is sampled first, so that rejected stories do not change its
+    distribution."""
     num_equations = 1 + int(rng.choice(4, p=_NUM_EQUATIONS))
     while True:
         kind: Literal["now", "both", "left"] = "now"
@@ -156,7 +163,7 @@ def _slots(story: Story, language: Grammar, *, thing: str | None = None) -> dict
 
 
 def sentences(story: Story, language: Grammar) -> list[str]:
-    """The story without its question, sentence by sentence."""
+    """The sentences of a story without its question."""
     texts = []
     for sentence in story.sentences:
         thing, name = ("coin", sentence.name[5:]) if sentence.name.startswith("coin_") else (None, sentence.name)
@@ -166,29 +173,32 @@ def sentences(story: Story, language: Grammar) -> list[str]:
 
 
 def question(story: Story, language: Grammar) -> str:
+    """The question of a story."""
     slots: Slots = _slots(story, language)  # type: ignore[assignment]
     return language.render("math", f"ask_{story.kind}", slots)
 
 
 def conclusion(story: Story, language: Grammar) -> str:
-    """`now Anna has 8 apples`, as a clause."""
+    """The result as a clause: `now Anna has 8 apples`."""
     slots: Slots = _slots(story, language) | {"a": story.answer}  # type: ignore[assignment]
     return language.render("math", story.kind, slots)
 
 
 def outcome(story: Story, language: Grammar) -> str:
-    """`Now Anna has 8 apples.`, as a sentence."""
-    return capitalised(conclusion(story, language)) + language.stop
+    """The result as a sentence: `Now Anna has 8 apples.`"""
+    return capitalize(conclusion(story, language)) + language.stop
 
 
 def reasoning(story: Story, language: Grammar) -> str:
-    """`Since 5 + 3 = 8, now Anna has 8 apples.`"""
+    """The equations and the result: `Since 5 + 3 = 8, now Anna has 8 apples.`"""
     return language.render("math", "because", {"e": ", ".join(story.equations), "f": conclusion(story, language)})
 
 
 def problem(story: Story, language: Grammar) -> str:
+    """The prompt: the story and its question."""
     return language.join([*sentences(story, language), question(story, language)])
 
 
 def solution(story: Story, language: Grammar) -> str:
+    """The completion: the equations, the result and the final answer."""
     return language.join([reasoning(story, language), language.render("math", "answer", {"a": story.answer})])

@@ -1,7 +1,7 @@
-"""Lists of words under demands that a program can verify: how many, of what kind, in what form, which first, which not.
+"""Instruction following: lists of words under verifiable constraints on topic, number, layout, first and excluded word.
 
-Many answers are right; `answer` is one of them, and `demands` says what every right one must hold. Words that must be
-stressed stand in capitals, in scripts without capitals in brackets.
+Many answers are correct; `answer` gives one of them, and `constraints` gives the conditions of every correct answer.
+Emphasized words are in capitals, or in brackets in scripts without capitals.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ SECTIONS = ("animals", "colours", "foods", "cities", "days")
 
 @dataclass(frozen=True, kw_only=True)
 class WordList:
+    """Language-independent plan of an instruction-following item."""
+
     section: str
+    """Section of the data file that the words belong to."""
     concepts: tuple[str, ...]
-    """One right answer, in order."""
+    """One correct answer, in order."""
     layout: Literal["commas", "numbered"]
     emphasis: bool
+    """Whether the words must be emphasized."""
     first: bool
-    """The first word is asked for."""
+    """Whether the first word is prescribed."""
     without: str | None
-    """A concept of the section that must not be named."""
+    """A concept of the section that the list must not contain."""
 
 
 def make(rng: np.random.Generator, language: Grammar) -> WordList:
+    """Sample a word list; the concepts are those of the given language's data file."""
     section = SECTIONS[int(rng.integers(len(SECTIONS)))]
     concepts = list(language.words[section])
     size = int(rng.integers(2, 6))
@@ -44,10 +49,11 @@ def make(rng: np.random.Generator, language: Grammar) -> WordList:
     )
 
 
-def in_usual_order(wordlist: WordList, language: Grammar) -> WordList:
-    """The same demands with the answer that most people give: the words in the order of the section, from the first
-    that is asked for. Where an example draws its words at random, a model learns to draw, and its likeliest next word
-    is one that it has said before.
+def canonical_order(wordlist: WordList, language: Grammar) -> WordList:
+    """The same constraints with a canonical answer: the words in the order of the section, from the prescribed first.
+
+    With randomly sampled words a model learns a uniform distribution over words, and under greedy decoding it repeats
+    words.
     """
     order = list(language.words[wordlist.section])
     start = order.index(wordlist.concepts[0]) if wordlist.first else 0
@@ -56,51 +62,54 @@ def in_usual_order(wordlist: WordList, language: Grammar) -> WordList:
 
 
 def skeleton(wordlist: WordList) -> str:
-    """What makes it a problem: everything that is asked for, and nothing of the answer that is not."""
+    """Key of the problem: all constraints, and nothing else of the answer. Items with one key share a pool."""
     first = wordlist.concepts[0] if wordlist.first else "-"
     form = f"{wordlist.layout},{wordlist.emphasis}"
     return f"{wordlist.section},{len(wordlist.concepts)},{form},{first},{wordlist.without or '-'}"
 
 
 def instructions(wordlist: WordList, language: Grammar) -> list[str]:
-    """One sentence for each demand, the topic first."""
+    """One sentence for each constraint, the topic first."""
     slots: dict[str, str | int] = {"k": language.labels[wordlist.section], "a": len(wordlist.concepts)}
     names = ["topic", "number", wordlist.layout]
     if wordlist.emphasis:
         names.append("emphasis")
     if wordlist.first:
         names.append("first")
-        slots["w"] = language.cite(wordlist.section, wordlist.concepts[0])
+        slots["w"] = language.citation_form(wordlist.section, wordlist.concepts[0])
     if wordlist.without:
         names.append("without")
-        slots["x"] = language.cite(wordlist.section, wordlist.without)
+        slots["x"] = language.citation_form(wordlist.section, wordlist.without)
     return [language.render("list", name, slots) for name in names]
 
 
 def prompt(wordlist: WordList, language: Grammar) -> str:
+    """The instructions as one text."""
     return language.join(instructions(wordlist, language))
 
 
-def stressed(word: str, language: Grammar) -> str:
+def emphasize(word: str, language: Grammar) -> str:
+    """The word in capitals, or in brackets in scripts without capitals."""
     return word.upper() if language.emphasis == "capitals" else f"({word})"
 
 
 def answer(wordlist: WordList, language: Grammar) -> str:
-    words = [language.cite(wordlist.section, concept) for concept in wordlist.concepts]
+    """One correct answer."""
+    words = [language.citation_form(wordlist.section, concept) for concept in wordlist.concepts]
     if wordlist.emphasis:
-        words = [stressed(word, language) for word in words]
+        words = [emphasize(word, language) for word in words]
     if wordlist.layout == "numbered":
         return "\n".join(f"{number}. {word}" for number, word in enumerate(words, 1))
     return language.comma.join(words)
 
 
-def demands(wordlist: WordList, language: Grammar) -> dict[str, object]:
-    """What a right answer must hold, for a program to verify."""
+def constraints(wordlist: WordList, language: Grammar) -> dict[str, object]:
+    """The verifiable constraints, in the format of the gold answer of the task instruction_following."""
     return {
-        "words": [language.cite(wordlist.section, concept) for concept in language.words[wordlist.section]],
+        "words": [language.citation_form(wordlist.section, concept) for concept in language.words[wordlist.section]],
         "number": len(wordlist.concepts),
         "layout": wordlist.layout,
         "emphasis": language.emphasis if wordlist.emphasis else None,
-        "first": language.cite(wordlist.section, wordlist.concepts[0]) if wordlist.first else None,
-        "without": language.cite(wordlist.section, wordlist.without) if wordlist.without else None,
+        "first": language.citation_form(wordlist.section, wordlist.concepts[0]) if wordlist.first else None,
+        "without": language.citation_form(wordlist.section, wordlist.without) if wordlist.without else None,
     }

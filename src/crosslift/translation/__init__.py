@@ -1,1 +1,1 @@
-"""From an English corpus to a parallel one, with the gold intact."""
+"""Machine translation of a corpus in one language into a parallel corpus, with valid gold answers."""

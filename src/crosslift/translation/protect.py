@@ -1,11 +1,11 @@
-"""What a translator must not touch, taken out of a text and put back after.
+"""Masking of text that must not be translated.
 
-Code, JSON, placeholders, addresses, commands of LaTeX, calls and names of tools become marks, `<1>`, `<2>`; whether
-each mark came back exactly once is verified, and the original stands in its place again. A glossary does the same with
-another word at the end: a value of a gold call that is translated is given to the dialogue as it was translated for the
-call, or the two would drift apart and the gold with them.
+Code, JSON, template variables, addresses, LaTeX commands, calls and names of tools are replaced by placeholders, `<1>`,
+`<2>`. After translation each placeholder must occur exactly once and is replaced by the original. Glossary terms are
+masked likewise, but replaced by their translation: a value of a gold call thus has the same translation in the dialogue
+and in the call, so that the gold answer stays valid.
 
-Numbers stay in the text, since words around them agree with them in many languages; they are verified by value.
+Numbers are not masked, because the surrounding words agree with them in many languages; they are verified by value.
 """
 
 from __future__ import annotations
@@ -27,43 +27,44 @@ _PROTECTED = regex.compile(
     | \[?\b[A-Za-z_][\w.]*\((?:[^()\n]*=[^()\n]*)\)\]?   # calls with keys
     | \b[A-Za-z_]\w*\(\s*[A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)+\s*\)   # signatures of tools
     | \b[A-Za-z]\w*_\w*\([^()\n]*\)
-    | \bAPI-Request:                        # what a parser looks for
+    | \bAPI-Request:                        # prefix that the parser of calls requires
     | \b[a-z]+(?:_[a-z0-9]+)+\b              # snake_case
     """,
     regex.VERBOSE | regex.DOTALL,
 )
-MARK = regex.compile(r"<\s*(\d{1,4})\s*>")
+PLACEHOLDER = regex.compile(r"<\s*(\d{1,4})\s*>")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Masked:
-    """A text to be translated."""
+class MaskedText:
+    """A text with placeholders, ready for translation."""
 
     text: str
-    restored: tuple[str, ...]
-    """What stands for `<1>`, `<2>`, ... in the translation."""
+    originals: tuple[str, ...]
+    """Replacements of `<1>`, `<2>`, ... in the translation."""
 
     @property
     def is_empty(self) -> bool:
-        """Nothing is left to translate."""
-        return not regex.search(r"\p{L}", MARK.sub("", self.text))
+        """Whether the text has no letters outside placeholders, so that there is nothing to translate."""
+        return not regex.search(r"\p{L}", PLACEHOLDER.sub("", self.text))
 
 
-def mask(text: str, *, glossary: Mapping[str, str] | None = None, names: Collection[str] = ()) -> Masked:
-    """Replace everything protected by marks.
+def mask(text: str, *, glossary: Mapping[str, str] | None = None, names: Collection[str] = ()) -> MaskedText:
+    """Replace all protected parts of a text by placeholders.
 
     Args:
-        glossary: words of the text -> what stands in their place after translation.
-        names: further words to protect, of tools say.
+        text: the text.
+        glossary: term -> its replacement in the translation.
+        names: further words to keep, for example names of tools.
     """
     fixed = dict(glossary or {}) | {name: name for name in names}
     words = sorted((word for word in fixed if word.strip()), key=len, reverse=True)
     known = regex.compile("|".join(rf"(?<!\w){regex.escape(word)}(?!\w)" for word in words)) if words else None
-    restored: list[str] = []
+    originals: list[str] = []
 
     def take(original: str) -> str:
-        restored.append(original)
-        return f"<{len(restored)}>"
+        originals.append(original)
+        return f"<{len(originals)}>"
 
     parts: list[str] = []
     place = 0
@@ -72,22 +73,30 @@ def mask(text: str, *, glossary: Mapping[str, str] | None = None, names: Collect
         parts.append(take(match.group()))
         place = match.end()
     parts.append(_replace(known, text[place:], fixed, take))
-    return Masked(text="".join(parts), restored=tuple(restored))
+    return MaskedText(text="".join(parts), originals=tuple(originals))
 
 
 def _replace(known: regex.Pattern[str] | None, text: str, fixed: Mapping[str, str], take: object) -> str:
-    text = MARK.sub(lambda match: take(match.group()), text)  # type: ignore[operator]
+    text = PLACEHOLDER.sub(lambda match: take(match.group()), text)  # type: ignore[operator]
     return known.sub(lambda match: take(fixed[match.group()]), text) if known else text  # type: ignore[operator]
 
 
-def unmask(translation: str, masked: Masked) -> tuple[str, str]:
-    """The translation with everything in its place, and why it cannot be used ("" where it can)."""
-    found = [int(number) for number in MARK.findall(translation)]
-    wanted = range(1, len(masked.restored) + 1)
+def unmask(translation: str, masked: MaskedText) -> tuple[str, str]:
+    """Replace the placeholders of a translation.
+
+    Args:
+        translation: the translation, with placeholders.
+        masked: the text that was translated.
+
+    Returns:
+        The translation without placeholders, and the reason why it is invalid ("" if it is valid).
+    """
+    found = [int(number) for number in PLACEHOLDER.findall(translation)]
+    wanted = range(1, len(masked.originals) + 1)
     lost = [f"<{number}>" for number in wanted if number not in found]
     added = sorted({f"<{number}>" for number in found if number not in wanted or found.count(number) > 1})
     if lost:
         return translation, f"the marks {', '.join(lost)} are missing"
     if added:
         return translation, f"the marks {', '.join(added)} are too many"
-    return MARK.sub(lambda match: masked.restored[int(match[1]) - 1], translation), ""
+    return PLACEHOLDER.sub(lambda match: masked.originals[int(match[1]) - 1], translation), ""

@@ -1,4 +1,4 @@
-"""A recipe says what is translated into which languages; a site says who does it.
+"""Configuration of a translation: a recipe describes what is translated, a site file which translator is used.
 
     [source]                      # a corpus table as in a study: reader, task, path ..., languages = ["en"]
     reader = "api_bank"
@@ -8,21 +8,21 @@
 
     [translation]
     languages = ["de", "sw"]
-    fields = ["prompt", "completion"]       # of each conversation; "prompt" is every message but the assistant's last
-    values = ["text"]                        # arguments of calls that are translated too: "text", "name"
-    names = ["ToolSearcher"]                 # further words that stay
-    unit = "message"                         # or "line": what one request holds
-    prompt = "..."                           # what the model is asked, with {language} and {text}
-    max_attempts = 3                         # of one text before its row is set aside
-    back_translate = false                   # chrF of the way back beside each row, at the price of a second request
+    fields = ["prompt", "completion"]       # of each conversation; "prompt" is all messages but the final assistant one
+    values = ["text"]                        # kinds of call arguments that are translated too: "text", "name"
+    names = ["ToolSearcher"]                 # further words that are not translated
+    unit = "message"                         # or "line": unit of text of one request
+    prompt = "..."                           # prompt of the translation model, with {language} and {text}
+    max_attempts = 3                         # attempts per text before its row is rejected
+    back_translate = false                   # measure chrF of the back-translation, at the cost of a second request
 
-In the site:
+In the site file:
 
     [translation]
     translator = "endpoint"                  # or "seq2seq"
     base_url = "http://localhost:8000/v1"
     model = "..."
-    prices = [0.15, 0.60]                    # of a million tokens of prompts and answers, for the estimate
+    prices = [0.15, 0.60]                    # per million prompt and completion tokens, for the cost estimate
 """
 
 from __future__ import annotations
@@ -46,35 +46,50 @@ PROMPT = (
     "Translate into {language}. Keep marks such as <1> where they belong and numbers in digits. Answer with the "
     "translation alone.\n\n{text}"
 )
-COMPLAINT = "\n\n(An earlier translation was refused, {number} by now: {reason}.)"
-"""Counted, for a model that is asked the same again says the same again."""
+RETRY_NOTE = "\n\n(An earlier translation was refused, {number} by now: {reason}.)"
+"""Appended to the prompt of a retry. The number makes the prompts of retries differ, since a deterministic model gives
+the same reply to the same prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What is translated."""
+    """What is translated, and how."""
 
     source: Source
+    """The corpus to translate, in one language."""
     languages: tuple[str, ...]
+    """Target languages."""
     fields: tuple[str, ...]
+    """Parts of a conversation to translate: "prompt", "completion"."""
     values: tuple[str, ...]
+    """Kinds of call arguments to translate: "text", "name"."""
     names: tuple[str, ...]
+    """Words that are not translated."""
     unit: str
+    """Unit of text of one request: "message" or "line"."""
     prompt: str
+    """Prompt of the translation model, with {language} and {text}."""
     max_attempts: int
+    """Attempts per text before its row is rejected."""
     back_translate: bool
+    """Whether to measure the chrF of a back-translation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Who translates."""
+    """The translator of a site."""
 
     translator: str
+    """Name of the translator module."""
     prices: tuple[float, float] | None
+    """Prices of a million prompt tokens and of a million completion tokens."""
     options: dict[str, Any] = field(default_factory=dict)
+    """Options of the translator."""
 
 
 class TranslationTable(Table):
+    """Schema of [translation] in a recipe."""
+
     languages: Tags
     fields: list[Literal["prompt", "completion"]] = ["prompt", "completion"]  # noqa: RUF012 - pydantic copies it
     values: list[Literal["text", "name"]] = ["text"]  # noqa: RUF012
@@ -86,19 +101,23 @@ class TranslationTable(Table):
 
 
 class RecipeTable(Table):
+    """Schema of a recipe."""
+
     source: CorpusTable
     translation: TranslationTable
 
 
 class ServiceTable(Table):
-    model_config = ConfigDict(extra="allow", strict=True)  # further keys belong to the translator
+    """Schema of [translation] in a site file."""
+
+    model_config = ConfigDict(extra="allow", strict=True)  # further keys are options of the translator
 
     translator: Text = "endpoint"
     prices: list[float] | None = Field(None, min_length=2, max_length=2)
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Recipes that are shipped."""
+    """Names of the recipes in the package."""
     folder = resources.files("crosslift.translation") / "recipes"
     return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
 
@@ -107,11 +126,11 @@ def load_recipe(path: Path, *, data: Path | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: a file, or the name of a shipped recipe.
-        data: takes the place of the source's path, relative to the working directory.
+        path: a file, or the name of a recipe in the package.
+        data: replaces the path of the source; relative to the working directory.
 
     Raises:
-        StudyError: with every problem found.
+        StudyError: the recipe is invalid; the error lists all problems.
     """
     if str(path) in recipe_names() and not path.exists():
         raw = tomllib.loads((resources.files("crosslift.translation") / "recipes" / f"{path}.toml").read_text("utf-8"))
@@ -127,12 +146,12 @@ def load_recipe(path: Path, *, data: Path | None = None) -> Recipe:
         problems.reference("source.reader", "reader", table.source.reader, members("reader"))
         problems.reference("source.task", "task", table.source.task, members("task"))
         if len(table.source.languages) != 1:
-            problems.add("source.languages", "a translation begins with one language. Name one.")
+            problems.add("source.languages", "a translation has one source language. Give exactly one.")
         if "{text}" not in table.translation.prompt:
-            problems.add("translation.prompt", "lacks {text}, the place of the text. Add it.")
+            problems.add("translation.prompt", "lacks {text}, the placeholder of the text. Add it.")
         same = set(table.source.languages) & set(table.translation.languages)
         if same:
-            problems.add("translation.languages", f"'{min(same)}' is the source's language. Take it out.")
+            problems.add("translation.languages", f"'{min(same)}' is the source language. Remove it.")
     if problems or table is None:
         raise StudyError(problems)
     asked = table.translation
@@ -153,12 +172,12 @@ def load_service(path: Path) -> Service:
     """Read [translation] of a site file.
 
     Raises:
-        StudyError: with every problem found.
+        StudyError: the table is missing or invalid; the error lists all problems.
     """
     raw = read_toml(path, remedy="Write one: crosslift translate --help shows what it holds.").get("translation")
     problems = Problems(path.name)
     if raw is None:
-        problems.add("translation", "is missing: it says who translates (translator, base_url, model). Add it.")
+        problems.add("translation", "is missing: it configures the translator (translator, base_url, model). Add it.")
         raise StudyError(problems)
     table = problems.read(ServiceTable, raw, "translation", TypeAdapter(ServiceTable))
     if table is not None:

@@ -1,8 +1,8 @@
-"""Which texts of a conversation are translated, and the conversation that comes of their translations.
+"""Extraction of the translatable texts of a conversation, and its assembly from their translations.
 
-Prompts are translated around what `protect` holds. A completion that is a call keeps its name, its keys and all values
-that are the same in every language; of the rest, those kinds are translated that the recipe names. Values come first,
-alone, and then enter the prompt through the glossary, so that what the user says is what the call holds.
+Prompts are translated with masked parts (see `protect`). A completion that is a call keeps its name, its keys and all
+language-neutral values; other values are translated if the recipe includes their kind. Values are translated first, on
+their own, and then inserted into the prompt through the glossary, so that prompt and call use the same words.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import regex
 
 from crosslift.evaluation.calls import PREFIX, Call, is_neutral, parse_calls
-from crosslift.translation.protect import Masked, mask
+from crosslift.translation.protect import MaskedText, mask
 from crosslift.translation.recipe import Recipe
 
 Conversation = list[dict[str, str]]
@@ -21,41 +21,55 @@ Conversation = list[dict[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
+    """One row of the source corpus; the fields are those of `corpora.corpus.ROWS`."""
+
     item_id: str
     messages: Conversation
     answer: str
     cluster: str
 
 
-def calls_of(item: Item) -> list[Call]:
-    """The calls of the completion; empty where it is prose."""
+def completion_calls(item: Item) -> list[Call]:
+    """The calls of the completion; empty if it contains none."""
     last = item.messages[-1]
     return parse_calls(last["content"]) if last["role"] == "assistant" else []
 
 
-def values_of(item: Item, recipe: Recipe) -> list[str]:
-    """Values of the item's calls that the recipe translates."""
+def translatable_values(item: Item, recipe: Recipe) -> list[str]:
+    """Values of the item's calls that the recipe translates, without duplicates."""
     if "completion" not in recipe.fields:
         return []
-    found = (value for call in calls_of(item) for _, value in call.arguments if isinstance(value, str))
-    return list(dict.fromkeys(value for value in found if kind_of(value) in recipe.values))
+    found = (value for call in completion_calls(item) for _, value in call.arguments if isinstance(value, str))
+    return list(dict.fromkeys(value for value in found if value_kind(value) in recipe.values))
 
 
-def kind_of(value: str) -> str:
-    """ "neutral" (numbers, dates, ids), "name" (every word in capitals at its beginning) or "text"."""
+def value_kind(value: str) -> str:
+    """Kind of a value: "neutral" (numbers, dates, ids), "name" (every word begins with a capital) or "text"."""
     if is_neutral(value):
         return "neutral"
     words = regex.findall(r"\p{L}[\p{L}\p{M}\p{N}'-]*", value)
     return "name" if words and all(word[0] != word[0].lower() for word in words) else "text"
 
 
-def texts_of(item: Item, recipe: Recipe, glossary: Mapping[str, str]) -> list[Masked]:
-    """What is sent away, in the order in which `assembled` takes it back."""
+def translatable_texts(item: Item, recipe: Recipe, glossary: Mapping[str, str]) -> list[MaskedText]:
+    """The masked texts of an item to translate, in the order that `assemble_conversation` expects."""
     return [masked for _, masked in _parts(item, recipe, glossary) if masked is not None and not masked.is_empty]
 
 
-def assembled(item: Item, recipe: Recipe, glossary: Mapping[str, str], texts: list[str]) -> tuple[Conversation, str]:
-    """Messages and answer in the target language."""
+def assemble_conversation(
+    item: Item, recipe: Recipe, glossary: Mapping[str, str], texts: list[str]
+) -> tuple[Conversation, str]:
+    """Build the translated conversation.
+
+    Args:
+        item: the source item.
+        recipe: the recipe.
+        glossary: value -> its translation, for the values of this item.
+        texts: translations of `translatable_texts`, in the same order.
+
+    Returns:
+        Messages and gold answer in the target language.
+    """
     translated = iter(texts)
     contents: dict[int, list[str]] = {}
     for (place, original), masked in _parts(item, recipe, glossary):
@@ -71,7 +85,7 @@ def assembled(item: Item, recipe: Recipe, glossary: Mapping[str, str], texts: li
     ]
     last = item.messages[-1]["content"]
     answer = item.answer
-    if calls_of(item):
+    if completion_calls(item):
         messages[-1]["content"] = _with_values(last, glossary)
         answer = _with_values(item.answer, glossary)
     elif answer == last:
@@ -79,20 +93,20 @@ def assembled(item: Item, recipe: Recipe, glossary: Mapping[str, str], texts: li
     return messages, answer
 
 
-def _restored(masked: Masked) -> str:
+def _restored(masked: MaskedText) -> str:
     text = masked.text
-    for number, original in enumerate(masked.restored, start=1):
+    for number, original in enumerate(masked.originals, start=1):
         text = text.replace(f"<{number}>", original, 1)
     return text
 
 
-def _parts(item: Item, recipe: Recipe, glossary: Mapping[str, str]) -> list[tuple[tuple[int, str], Masked | None]]:
-    """Message by message (or line by line): its place, the original, and what is translated of it, if anything is."""
-    parts: list[tuple[tuple[int, str], Masked | None]] = []
-    names = {*recipe.names, *(call.name for call in calls_of(item))}
+def _parts(item: Item, recipe: Recipe, glossary: Mapping[str, str]) -> list[tuple[tuple[int, str], MaskedText | None]]:
+    """For each message or line: the index of the message, the original, and the masked text if it is translated."""
+    parts: list[tuple[tuple[int, str], MaskedText | None]] = []
+    names = {*recipe.names, *(call.name for call in completion_calls(item))}
     for place, message in enumerate(item.messages):
         is_last = place == len(item.messages) - 1 and message["role"] == "assistant"
-        wanted = ("completion" if is_last else "prompt") in recipe.fields and not (is_last and calls_of(item))
+        wanted = ("completion" if is_last else "prompt") in recipe.fields and not (is_last and completion_calls(item))
         pieces = message["content"].split("\n") if recipe.unit == "line" else [message["content"]]
         for piece in pieces:
             parts.append(((place, piece), mask(piece, glossary=glossary, names=names) if wanted else None))
@@ -100,7 +114,7 @@ def _parts(item: Item, recipe: Recipe, glossary: Mapping[str, str]) -> list[tupl
 
 
 def _with_values(text: str, glossary: Mapping[str, str]) -> str:
-    """The call with its values translated, written as it was."""
+    """The calls of a text with translated values, in the same notation."""
     calls = parse_calls(text)
     changed = [
         Call(

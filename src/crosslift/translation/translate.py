@@ -1,9 +1,9 @@
-"""Rounds of requests until every row is translated or set aside.
+"""Translation of a corpus in rounds of requests, until every row is translated or rejected.
 
-First the values of calls, alone; then the texts around them; then, where the recipe asks, the way back. In each round
-all texts that still lack a usable translation are asked at once, with the reason why the last one was refused. What is
-refused `max_attempts` times sets its row aside, in that language, with the reason; the row is written apart and nothing
-half translated enters the corpus.
+The values of calls are translated first, then the texts around them, then the back-translations if the recipe has them.
+Each round sends all texts without a valid translation at once; a retry includes the reason why the previous translation
+was rejected. A row of which a text fails `max_attempts` times is rejected in that language, with the reason, and is
+written to a separate file, so that the corpus contains no partially translated row.
 """
 
 from __future__ import annotations
@@ -21,50 +21,52 @@ from crosslift.files import write_json, write_text
 from crosslift.journal import Journal, request_key
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
-from crosslift.translation.protect import Masked, mask
-from crosslift.translation.recipe import COMPLAINT, Recipe, Service
-from crosslift.translation.rows import Item, assembled, texts_of, values_of
-from crosslift.translation.translator import Request, Translated, Translator
-from crosslift.translation.verify import verified
+from crosslift.translation.protect import MaskedText, mask
+from crosslift.translation.recipe import RETRY_NOTE, Recipe, Service
+from crosslift.translation.rows import Item, assemble_conversation, translatable_texts, translatable_values
+from crosslift.translation.translator import Request, Translation, Translator
+from crosslift.translation.verify import verify_translation
 
 BYTES_PER_TOKEN = 3.5
-"""Of English, roughly; for the estimate before anything is spent."""
+"""Approximate UTF-8 bytes per token of English, for the cost estimate."""
 EXPANSION_FACTOR = 2.0
-"""Tokens of a translation per token of English, roughly, over the world's languages."""
+"""Approximate tokens of a translation per token of English, on average over languages."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a translation will cost at most roughly, before the first request."""
+    """Estimated size and cost of a translation."""
 
     num_texts: int
+    """Requests of the first attempt."""
     num_prompt_tokens: int
     num_completion_tokens: int
     cost: float | None
-    """In the currency of the prices; None without prices."""
+    """Cost in the currency of the prices; None without prices."""
 
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What came of it."""
+    """Result of a translation."""
 
     rows: pl.DataFrame
-    """As in corpora.corpus.ROWS, the source's rows among them."""
+    """Translated rows and the rows of the source, with the schema `corpora.corpus.ROWS`."""
     set_aside: list[dict[str, str]]
-    """item_id, language, reason, text."""
+    """Rejected rows: item_id, language, reason, text."""
     scores: pl.DataFrame
-    """item_id, language, in_language, back_chrf (null where it was not asked)."""
+    """Columns item_id, language, in_language, back_chrf (null without back-translation)."""
     num_requests: int = 0
-    """Sent now."""
+    """Requests sent by this process."""
     num_known: int = 0
-    """Taken from the journal."""
+    """Requests answered from the journal."""
     num_prompt_tokens: int = 0
     num_completion_tokens: int = 0
 
 
 def items_of(corpus: ParallelCorpus) -> list[Item]:
+    """The rows of a corpus as items."""
     return [
         Item(item_id=row["item_id"], messages=row["messages"], answer=row["answer"], cluster=row["cluster"])
         for row in corpus.rows.iter_rows(named=True)
@@ -72,10 +74,10 @@ def items_of(corpus: ParallelCorpus) -> list[Item]:
 
 
 def estimate(recipe: Recipe, service: Service, items: Iterable[Item]) -> Estimate:
-    """Texts and tokens of the first attempt of everything, back-translation included."""
+    """Estimate texts, tokens and cost of the first attempt of all requests, back-translation included."""
     texts = {}
     for item in items:
-        for masked in [*map(mask, values_of(item, recipe)), *texts_of(item, recipe, {})]:
+        for masked in [*map(mask, translatable_values(item, recipe)), *translatable_texts(item, recipe, {})]:
             texts[masked.text] = len(masked.text.encode()) / BYTES_PER_TOKEN
     overhead = len(recipe.prompt.encode()) / BYTES_PER_TOKEN
     ways = 2 if recipe.back_translate else 1
@@ -94,13 +96,18 @@ def estimate(recipe: Recipe, service: Service, items: Iterable[Item]) -> Estimat
 def translate(
     recipe: Recipe, items: list[Item], translator: Translator, folder: Path, *, origin: str, say: Say = lambda _: None
 ) -> Outcome:
-    """Translate all items; what the folder's journal holds is not asked again.
+    """Translate all items; requests that the folder's journal contains are not sent again.
 
     Args:
-        origin: of the source's rows.
+        recipe: the recipe.
+        items: items of the source corpus.
+        translator: the translator.
+        folder: folder of the journal.
+        origin: value of the column `origin` for rows of the source.
+        say: called with progress messages.
 
     Raises:
-        EndpointError: the translator cannot be asked at all. What was translated is kept.
+        EndpointError: the translator rejects all requests. Finished requests are kept in the journal.
     """
     source = language(recipe.source.languages[0])
     parts = [
@@ -138,12 +145,13 @@ def translate(
 
 
 Done = list[tuple[list[dict[str, str]], str, str]]
-"""Per item: messages, answer, and why it is set aside ("" where it is not; the messages are then the source's)."""
+"""Per item: messages, answer, and the reason of its rejection ("" if it is valid). Rejected items have the messages of
+the source."""
 
 
 @dataclass(kw_only=True)
 class _Work:
-    """One direction, and what it took."""
+    """Translation in one direction, with its counts."""
 
     recipe: Recipe
     translator: Translator
@@ -155,24 +163,26 @@ class _Work:
     num_prompt_tokens: int = 0
     num_completion_tokens: int = 0
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Masked text -> its raw translation and why that is refused."""
+    """Masked text -> its raw translation and the reason of its rejection."""
 
-    def fetch(self, wanted: Iterable[Masked]) -> None:
-        """A usable translation of each text, or the reason after the last attempt."""
+    def fetch(self, wanted: Iterable[MaskedText]) -> None:
+        """Translate each text, until it is valid or the attempts are used up."""
         left = {masked.text: masked for masked in wanted if masked.text not in self.texts}
         reasons = dict.fromkeys(left, "")
         for attempt in range(self.recipe.max_attempts):
             if not left:
                 break
             requests = [self._request(text, reasons[text], attempt) for text in left]
-            for text, (raw, failure, is_whole) in zip(list(left), self._answers(requests), strict=True):
-                reasons[text] = failure or verified(raw, left[text], self.source, self.target, is_whole=is_whole)[1]
+            for text, (raw, failure, is_complete) in zip(list(left), self._answers(requests), strict=True):
+                reasons[text] = (
+                    failure or verify_translation(raw, left[text], self.source, self.target, is_complete=is_complete)[1]
+                )
                 self.texts[text] = (raw, reasons[text])
             left = {text: masked for text, masked in left.items() if self.texts[text][1]}
 
     def _request(self, text: str, reason: str, num_refused: int) -> Request:
         prompt = self.recipe.prompt.replace("{language}", self.target.name).replace("{text}", text)
-        complaint = COMPLAINT.replace("{number}", str(num_refused)).replace("{reason}", reason) if reason else ""
+        complaint = RETRY_NOTE.replace("{number}", str(num_refused)).replace("{reason}", reason) if reason else ""
         return Request(
             text=text,
             source=self.source,
@@ -181,20 +191,20 @@ class _Work:
         )
 
     def _answers(self, requests: list[Request]) -> list[tuple[str, str, bool]]:
-        """Raw translation, reason where there is none, and whether it is whole."""
+        """For each request the raw translation, the reason if there is none, and whether it is complete."""
         keys = [request_key(self.translator.name, request.prompt, request.target.tag) for request in requests]
         failed: dict[str, str] = {}
         unknown = [place for place, key in enumerate(keys) if key not in self.journal.entries]
         self.num_known += len(requests) - len(unknown)
 
-        def done(place: int, found: Translated | str) -> None:
+        def done(place: int, found: Translation | str) -> None:
             key = keys[unknown[place]]
             if isinstance(found, str):
                 failed[key] = found
                 return
             self.num_prompt_tokens += found.num_prompt_tokens
             self.num_completion_tokens += found.num_completion_tokens
-            self.journal.add(key, text=found.text, is_whole=found.is_whole)
+            self.journal.add(key, text=found.text, is_whole=found.is_complete)
 
         if unknown:
             self.num_requests += len(unknown)
@@ -210,16 +220,16 @@ class _Work:
 
 
 def _one_language(work: _Work, items: list[Item], say: Say) -> Done:
-    values = {value: mask(value) for item in items for value in values_of(item, work.recipe)}
+    values = {value: mask(value) for item in items for value in translatable_values(item, work.recipe)}
     work.fetch(values.values())
     say(f"{work.target.tag}: {len(values)} values of calls")
     glossary = {
-        value: verified(work.texts[masked.text][0], masked, work.source, work.target, is_whole=True)[0]
+        value: verify_translation(work.texts[masked.text][0], masked, work.source, work.target, is_complete=True)[0]
         for value, masked in values.items()
         if not work.texts[masked.text][1]
     }
     own = [_own(item, work.recipe, glossary) for item in items]
-    texts = [texts_of(item, work.recipe, words) for item, words in zip(items, own, strict=True)]
+    texts = [translatable_texts(item, work.recipe, words) for item, words in zip(items, own, strict=True)]
     work.fetch(masked for part in texts for masked in part)
     say(f"{work.target.tag}: {sum(map(len, texts))} texts")
     done: Done = []
@@ -227,22 +237,23 @@ def _one_language(work: _Work, items: list[Item], say: Say) -> Done:
         refused = [work.texts[masked.text][1] for masked in part if work.texts[masked.text][1]]
         refused += [
             f"value '{value}': {work.texts[values[value].text][1]}"
-            for value in values_of(item, work.recipe)
+            for value in translatable_values(item, work.recipe)
             if work.texts[values[value].text][1]
         ]
         if refused:
             done.append((item.messages, item.answer, refused[0]))
             continue
         finished = [
-            verified(work.texts[masked.text][0], masked, work.source, work.target, is_whole=True)[0] for masked in part
+            verify_translation(work.texts[masked.text][0], masked, work.source, work.target, is_complete=True)[0]
+            for masked in part
         ]
-        done.append((*assembled(item, work.recipe, words, finished), ""))
+        done.append((*assemble_conversation(item, work.recipe, words, finished), ""))
     return done
 
 
 def _own(item: Item, recipe: Recipe, glossary: dict[str, str]) -> dict[str, str]:
-    """The translated values of this item: those of others must not touch its text."""
-    return {value: glossary[value] for value in values_of(item, recipe) if value in glossary}
+    """The glossary of one item, without values of other items, which must not affect its text."""
+    return {value: glossary[value] for value in translatable_values(item, recipe) if value in glossary}
 
 
 def _scored(work: _Work, items: list[Item], done: Done) -> list[dict[str, Any]]:
@@ -263,7 +274,7 @@ def _scored(work: _Work, items: list[Item], done: Done) -> list[dict[str, Any]]:
 
 
 def _back(work: _Work, items: list[Item], done: Done) -> dict[str, float]:
-    """chrF of each item's first user message, there and back again, against the original (sacrebleu, 0 to 1)."""
+    """chrF of the back-translation of each item's first user message against the original (sacrebleu, 0 to 1)."""
     from sacrebleu.metrics.chrf import CHRF
 
     measure = CHRF()
@@ -280,7 +291,7 @@ def _back(work: _Work, items: list[Item], done: Done) -> dict[str, float]:
     found = {}
     for item_id, masked in masks.items():
         raw, _ = home.texts[masked.text]
-        text, _ = verified(raw, masked, work.target, work.source, is_whole=True)
+        text, _ = verify_translation(raw, masked, work.target, work.source, is_complete=True)
         found[item_id] = measure.sentence_score(text, [pairs[item_id][1]]).score / 100
     work.num_requests += home.num_requests
     work.num_known += home.num_known
@@ -294,12 +305,11 @@ def _first(messages: list[dict[str, str]]) -> str:
 
 
 def write(folder: Path, outcome: Outcome, manifest: dict[str, Any]) -> None:
-    """The corpus as one file per language (reader "jsonl"), what was set aside, scores and a manifest.
+    """Write the corpus as one file per language (reader "jsonl"), the rejected rows, the scores and the manifest.
 
     Raises:
         StoreError: the folder cannot be written.
     """
-
     for (tag,), rows in outcome.rows.group_by("language", maintain_order=True):
         write_text(folder / f"{tag}.jsonl", rows.write_ndjson())
     lines = "".join(pl.DataFrame([row]).write_ndjson() for row in outcome.set_aside)

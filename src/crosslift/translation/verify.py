@@ -1,4 +1,7 @@
-"""Is a translation usable? The first reason why it is not, in words that a model can act on."""
+"""Verification of translations: placeholders, length, numbers and language.
+
+The reason of a rejection is written for the translation model, because retries include it in the prompt.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,32 @@ from crosslift.languages import han
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.numerals import fold, numbers, write
-from crosslift.translation.protect import MARK, Masked, unmask
+from crosslift.translation.protect import PLACEHOLDER, MaskedText, unmask
 
 MAX_FACTOR = 6.0
-"""How many times longer or shorter, in characters, a translation may be: Chinese is a third of English, Tamil 1.5."""
+"""Maximum ratio of the lengths of translation and original, in characters. For comparison, Chinese text has a third of
+the length of English, Tamil 1.5 times the length."""
 MIN_LENGTH = 20
+"""Minimum length in characters, of the longer text, for the length check."""
 
 
-def verified(
-    translation: str, masked: Masked, source: Language, target: Language, *, is_whole: bool
+def verify_translation(
+    translation: str, masked: MaskedText, source: Language, target: Language, *, is_complete: bool
 ) -> tuple[str, str]:
-    """The translation with everything protected in its place, and why it is refused ("" where it is not)."""
+    """Replace the placeholders of a translation and verify it.
+
+    Args:
+        translation: the raw translation.
+        masked: the text that was translated.
+        source: language of the original.
+        target: language of the translation.
+        is_complete: False if the translation was truncated.
+
+    Returns:
+        The translation without placeholders, and the reason of its rejection ("" if it is valid).
+    """
     text, reason = unmask(translation.strip(), masked)
-    if not is_whole:
+    if not is_complete:
         reason = "it was cut off"
     elif not reason:
         reason = _fault(translation.strip(), masked.text, source, target)
@@ -37,8 +53,8 @@ def _fault(translation: str, original: str, source: Language, target: Language) 
 
 
 def missing_numbers(original: str, translation: str, source: Language, target: Language) -> list[str]:
-    """Numbers of the original that the translation lacks, by value."""
-    original, translation = (MARK.sub(" ", text) for text in (original, translation))
+    """Numbers of the original that are missing in the translation, compared by value."""
+    original, translation = (PLACEHOLDER.sub(" ", text) for text in (original, translation))
     there = {
         value for tongue in (target, source) for number in numbers(translation, tongue) for value in number.readings
     }

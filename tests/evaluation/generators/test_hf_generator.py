@@ -78,7 +78,7 @@ def test_a_batch_that_does_not_fit_on_the_gpu_is_halved(tiny_model, monkeypatch)
             raise torch.OutOfMemoryError
         return decode(model, batch, limits, stops)
 
-    monkeypatch.setattr(hf, "decode_greedily", small_gpu)
+    monkeypatch.setattr(hf, "greedy_decode", small_gpu)
     assert generator.generate(prompts(), max_tokens=8) == expected
     assert sizes[:3] == [8, 4, 2]
     sizes.clear()
@@ -92,7 +92,7 @@ def test_a_prompt_that_fits_nowhere_is_an_error_with_a_remedy(tiny_model, monkey
     def no_gpu(*arguments):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(hf, "decode_greedily", no_gpu)
+    monkeypatch.setattr(hf, "greedy_decode", no_gpu)
     with pytest.raises(EvaluationError, match="Use a larger GPU"):
         generator.generate(prompts(), max_tokens=8)
 

@@ -22,7 +22,7 @@ def score(text: str, tag: str = "en", **demands: object):
 def test_the_right_answer_meets_every_demand_in_every_language(tag):
     spoken = grammar(tag)
     for wordlist in LISTS:
-        gold = json.dumps(wordlists.demands(wordlist, spoken))
+        gold = json.dumps(wordlists.constraints(wordlist, spoken))
         outcome = task.score(wordlists.answer(wordlist, spoken), gold, language(tag))
         assert outcome.status == "scored"
         assert outcome.values["all_constraints"] == outcome.values["constraints"] == 1.0
@@ -31,17 +31,17 @@ def test_the_right_answer_meets_every_demand_in_every_language(tag):
 @pytest.mark.parametrize("tag", ["en", "ru", "zh", "th", "ar", "te"])
 def test_one_demand_that_is_not_met_costs_one_share(tag):
     spoken = grammar(tag)
-    animals = [spoken.cite("animals", name) for name in ("cat", "dog", "horse")]
-    demands = {"words": [spoken.cite("animals", name) for name in spoken.words["animals"]], "number": 3}
+    animals = [spoken.citation_form("animals", name) for name in ("cat", "dog", "horse")]
+    demands = {"words": [spoken.citation_form("animals", name) for name in spoken.words["animals"]], "number": 3}
     right = spoken.comma.join(animals)
     wrongs = {
         "number": spoken.comma.join(animals[:2]),
-        "words": spoken.comma.join([*animals[:2], spoken.cite("foods", "bread")]),
+        "words": spoken.comma.join([*animals[:2], spoken.citation_form("foods", "bread")]),
         "layout": "\n".join(f"{n}. {word}" for n, word in enumerate(animals, 1)),
         "first": spoken.comma.join(animals[::-1]),
-        "without": spoken.comma.join([*animals[:2], spoken.cite("animals", "lion")]),
+        "without": spoken.comma.join([*animals[:2], spoken.citation_form("animals", "lion")]),
     }
-    gold = demands | {"layout": "commas", "first": animals[0], "without": spoken.cite("animals", "lion")}
+    gold = demands | {"layout": "commas", "first": animals[0], "without": spoken.citation_form("animals", "lion")}
     assert task.score(right, json.dumps(gold), language(tag)).values["all_constraints"] == 1
     for broken, text in wrongs.items():
         outcome = task.score(text, json.dumps(gold), language(tag))

@@ -1,4 +1,4 @@
-"""Translation by any chat model behind an OpenAI-compatible endpoint."""
+"""Translation by a chat model behind an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 from crosslift import endpoint
 from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import StudyError
-from crosslift.translation.translator import Done, Request, Translated
+from crosslift.translation.translator import Done, Request, Translation
 
 OPTIONS = endpoint.OPTIONS
 TOKENS_PER_BYTE = 1.0
-"""Room for an answer: a script that a tokenizer does not know costs about a token per byte."""
+"""Tokens of a completion per UTF-8 byte: about 1 in a script that the tokenizer was not trained on."""
 MIN_TOKENS = 64
+"""Completion tokens that a request allows in addition to those for the text."""
 
 
 class Translator:
+    """Translates by chat requests to an endpoint."""
+
     def __init__(self, options: dict[str, Any], *, place: str) -> None:
         lacking = [key for key in ("base_url", "model") if key not in options]
         unknown = sorted(options.keys() - OPTIONS.keys())
@@ -29,6 +32,11 @@ class Translator:
         self.name = self._endpoint.model
 
     def translate(self, requests: Sequence[Request], done: Done) -> None:
+        """Translate each request; `done` is called with its index and its translation or the reason of its failure.
+
+        Raises:
+            EndpointError: the endpoint rejects the requests.
+        """
         questions = [
             CompletionRequest(
                 messages=[{"role": "user", "content": request.prompt}],
@@ -43,11 +51,11 @@ class Translator:
                 return
             done(
                 place,
-                Translated(
+                Translation(
                     text=reply.text,
                     num_prompt_tokens=reply.num_prompt_tokens,
                     num_completion_tokens=reply.num_completion_tokens,
-                    is_whole=reply.finish == "stop",
+                    is_complete=reply.finish == "stop",
                 ),
             )
 

@@ -1,7 +1,8 @@
-"""Translation by a local encoder-decoder of Hugging Face: NLLB-200, MADLAD-400 and models in their form.
+"""Translation by a local encoder-decoder model of Hugging Face: NLLB-200, MADLAD-400 and models with their interface.
 
-How a target language is named is told by the vocabulary: `<2sw>` before the text (MADLAD) or `swh_Latn` as the first
-token of the answer (NLLB). Lines are translated one by one, as such models are trained on sentences.
+The vocabulary determines how the target language is specified: by a token `<2sw>` before the text (MADLAD), or by
+`swh_Latn` as the first generated token (NLLB). Each line is translated separately, because such models are trained on
+sentences.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import Any
 
 from crosslift.errors import StudyError
 from crosslift.languages.language import Language
-from crosslift.translation.translator import Done, Request, Translated
+from crosslift.translation.translator import Done, Request, Translation
 
 OPTIONS: dict[str, type] = {"model": str, "revision": str, "batch_size": int, "num_beams": int, "max_tokens": int}
 
 
 class Translator:
+    """Translates with a local encoder-decoder model."""
+
     def __init__(self, options: dict[str, Any], *, place: str) -> None:
         unknown = sorted(options.keys() - OPTIONS.keys())
         if "model" not in options or unknown:
@@ -33,7 +36,7 @@ class Translator:
             self._tokenizer = AutoTokenizer.from_pretrained(self.name, revision=revision)
             model = AutoModelForSeq2SeqLM.from_pretrained(self.name, revision=revision, use_safetensors=True)
         except (OSError, ValueError) as error:
-            raise StudyError(f"{place}.model: {self.name} cannot be read: {error}") from error
+            raise StudyError(f"{place}.model: {self.name} cannot be loaded: {error}") from error
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.to(self._device).eval()
         self._vocabulary = self._tokenizer.get_vocab()
@@ -43,6 +46,11 @@ class Translator:
         self._place = place
 
     def translate(self, requests: Sequence[Request], done: Done) -> None:
+        """Translate each request; `done` is called with its index and its translation, in order.
+
+        Raises:
+            StudyError: the model does not support a target language.
+        """
         lines = [(place, line) for place, request in enumerate(requests) for line in request.text.split("\n")]
         filled = [(place, line) for place, line in lines if line.strip()]
         texts: dict[int, str] = {}
@@ -66,7 +74,7 @@ class Translator:
         for place, line in lines:
             whole_texts.setdefault(place, []).append(next(translated) if line.strip() else line)
         for place in range(len(requests)):
-            done(place, Translated(text="\n".join(whole_texts[place]), is_whole=place not in cut))
+            done(place, Translation(text="\n".join(whole_texts[place]), is_complete=place not in cut))
 
     def _generate(self, lines: list[str], request: Request) -> list[tuple[str, bool]]:
         import torch
@@ -78,7 +86,7 @@ class Translator:
             self._tokenizer.src_lang = _flores(request.source)
             extra["forced_bos_token_id"] = self._vocabulary[code]
         else:
-            raise StudyError(f"{self._place}.model: {self.name} does not know {request.target.name}. Leave it out.")
+            raise StudyError(f"{self._place}.model: {self.name} does not know {request.target.name}. Remove it.")
         inputs = self._tokenizer(lines, return_tensors="pt", padding=True).to(self._device)
         with torch.inference_mode():
             ids = self._model.generate(
@@ -90,7 +98,7 @@ class Translator:
 
 
 _FLORES = {"cmn_Hans": "zho_Hans", "cmn_Hant": "zho_Hant", "kor_Kore": "kor_Hang"}
-"""Where FLORES-200 names a language by its macrolanguage or a script by its letters."""
+"""Codes of FLORES-200 that differ from ISO 639-3 and ISO 15924."""
 
 
 def _flores(language: Language) -> str:

@@ -48,15 +48,15 @@ def _english() -> Grammar:
 
 
 def _make_tale(rng: np.random.Generator) -> tales.Tale:
-    return tales.in_company(rng, tales.make(rng, _english()), _english())
+    return tales.add_distractor(rng, tales.make(rng, _english()), _english())
 
 
 def _make_list(rng: np.random.Generator) -> wordlists.WordList:
-    return wordlists.in_usual_order(wordlists.make(rng, _english()), _english())
+    return wordlists.canonical_order(wordlists.make(rng, _english()), _english())
 
 
 def _make_call(rng: np.random.Generator) -> calls.Call:
-    return calls.maker(_english())(rng)
+    return calls.call_sampler(_english())(rng)
 
 
 KINDS: dict[str, _Kind] = {
@@ -90,7 +90,7 @@ KINDS: dict[str, _Kind] = {
         largest={"train": 20_000, "validation": 150, "test": 400},
         prompt=wordlists.prompt,
         completion=wordlists.answer,
-        answer=lambda wordlist, language: json.dumps(wordlists.demands(wordlist, language), ensure_ascii=False),
+        answer=lambda wordlist, language: json.dumps(wordlists.constraints(wordlist, language), ensure_ascii=False),
     ),
 }
 
