@@ -1,6 +1,6 @@
 """Checks the built documentation: no page loads anything from elsewhere, and every link inside it leads somewhere.
 
-    python tools/check_site.py site
+python tools/check_site.py site
 """
 
 from __future__ import annotations

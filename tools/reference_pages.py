@@ -50,8 +50,8 @@ def pages() -> dict[str, str]:
     found = {
         "reference/study-keys.md": _file_page(
             "Keys of the study file",
-            "Every key of `study.toml`, from the schema that reads it. [The study file](../study-file.md) explains them. "
-            "`crosslift schema` prints the same as JSON Schema, for editors.",
+            "Every key of `study.toml`, from the schema that reads it. [The study file](../study-file.md) explains "
+            "them. `crosslift schema` prints the same as JSON Schema, for editors.",
             json_schema(),
         ),
         "reference/site-keys.md": _file_page(

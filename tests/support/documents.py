@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +124,8 @@ def run_page(page: Page, folder: Path, *, sources: Path = REPOSITORY / "src") ->
     with _programs(folder, environment) as run:
         for setup, name in page.setups:
             code = f"import sys; sys.path.insert(0, {str(SUPPORT)!r}); from pathlib import Path; "
-            run(f"{page.name}: setup {setup}", [sys.executable, "-c", f"{code}folder = Path({name!r}); {SETUPS[setup]}"])
+            code += f"folder = Path({name!r}); {SETUPS[setup]}"
+            run(f"{page.name}: setup {setup}", [sys.executable, "-c", code])
         output = ""
         for block in page.blocks:
             text = block.text.replace(PORT, port)
@@ -147,7 +148,7 @@ def _free_port() -> str:
 
 
 @contextmanager
-def _programs(folder: Path, environment: dict[str, str]) -> Iterator[object]:
+def _programs(folder: Path, environment: dict[str, str]) -> Iterator[Callable[[str, list[str]], str]]:
     """A function that runs a program and gives its output. What it leaves in the background ends with the page."""
     sessions: list[int] = []
 
@@ -173,7 +174,7 @@ def _programs(folder: Path, environment: dict[str, str]) -> Iterator[object]:
 
 
 def _compare(block: Block, shown: str, output: str) -> None:
-    """Each line that is shown stands in the output, in this order; numbers of seconds and GPU-hours may differ."""
+    """Each line that is shown stands in the output, in this order."""
     rest = [" ".join(line.split()) for line in output.split("\n")]
     for line in shown.strip().split("\n"):
         wanted = " ".join(line.split())

@@ -1,4 +1,4 @@
-"""A copy of the package to which files can be added and in which files can be changed: links wherever nothing differs."""
+"""A copy of the package in which files can be added and changed: links wherever nothing differs."""
 
 from __future__ import annotations
 
