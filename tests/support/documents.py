@@ -25,7 +25,7 @@ from places import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
 SUPPORT = Path(__file__).parent
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
 PORT = "8765"
 """The port that pages show for a server on this machine; a test takes a free one in its place."""
 SETUPS = {
