@@ -58,9 +58,8 @@ def take(browser: str, page: str, section: str, *, tallest: int, file: Path, scr
     style = (
         f"<style>main section:not(#{section}), .sidebar, main > header, footer, .vega-embed details"
         " { display: none !important } .shell { display: block !important } main { margin: 0 auto !important;"
-        " padding-top: 8px !important }"
-        " section { border: 0 !important; margin: 0 !important; padding: 8px 0 !important }"
-        "</style>"
+        " padding-top: 8px !important } section { border: 0 !important; margin: 0 !important;"
+        " padding: 8px 0 !important }</style>"
     )
     measure = (
         "<script>addEventListener('load', () => {"

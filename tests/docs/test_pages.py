@@ -14,7 +14,7 @@ EXECUTED = (
     *sorted(f"howto/{file.name}" for file in (DOCS / "howto").glob("*.md")),
 )
 NUM_SKIPPED = 4
-"""Blocks of these pages that cannot be executed here. A further one needs a convincing reason."""
+"""Blocks of these pages that cannot be executed in a test, each with its reason."""
 
 
 @pytest.mark.parametrize("name", EXECUTED)

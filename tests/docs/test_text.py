@@ -50,9 +50,7 @@ def commands() -> dict[str, set[str]]:
 
     def walk(command, name):
         if hasattr(command, "commands"):
-            return {
-                one: options for key, below in command.commands.items() for one, options in walk(below, key).items()
-            }
+            return dict(pair for key, below in command.commands.items() for pair in walk(below, key).items())
         return {name: {option for parameter in command.params for option in parameter.opts} | {"--help"}}
 
     return walk(typer.main.get_command(app), "")

@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from places import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
 SUPPORT = Path(__file__).parent
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
 PORT = "8765"
 """The port that pages show for a server on this machine; a test takes a free one in its place."""
 SETUPS = {
@@ -148,7 +148,7 @@ def _free_port() -> str:
 
 
 @contextmanager
-def _programs(folder: Path, environment: dict[str, str]) -> Iterator[object]:
+def _programs(folder: Path, environment: dict[str, str]) -> Iterator[Callable[[str, list[str]], str]]:
     """A function that runs a program and gives its output. What it leaves in the background ends with the page."""
     sessions: list[int] = []
 
@@ -174,7 +174,7 @@ def _programs(folder: Path, environment: dict[str, str]) -> Iterator[object]:
 
 
 def _compare(block: Block, shown: str, output: str) -> None:
-    """Each line that is shown stands in the output, in this order; numbers of seconds and GPU-hours may differ."""
+    """Each line that is shown stands in the output, in this order."""
     rest = [" ".join(line.split()) for line in output.split("\n")]
     for line in shown.strip().split("\n"):
         wanted = " ".join(line.split())

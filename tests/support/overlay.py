@@ -1,4 +1,4 @@
-"""A copy of the package in which files can be added or changed; everything else is a link."""
+"""A copy of the package in which files can be added and changed: links wherever nothing differs."""
 
 from __future__ import annotations
 

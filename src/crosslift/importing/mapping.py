@@ -85,35 +85,47 @@ class ImportMapping:
 
 
 class JoinTable(Table):
-    path: Text
-    on: Text
+    path: Text = Field(description="a further table, for example of runs")
+    on: Text = Field(description="the column that both tables have")
 
 
 class SourceTable(Table):
-    format: Text = "table"
-    path: Text = Field(description="file or folder, relative to --data, else to this file")
-    where: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
-    without: dict[str, list[str | int | float | bool]] = Field(default_factory=dict)
-    join: JoinTable | None = None
-    unit: Real = 1.0
-    separator: Text = ","
-    pattern: Text | None = None
+    format: Text = Field("table", description='"table" (CSV, TSV, Parquet), "lm_eval" or "inspect"')
+    path: Text = Field(description="file or folder, below --data or else below this file")
+    where: dict[str, list[str | int | float | bool]] = Field(
+        default_factory=dict, description="column -> values; other rows are left out"
+    )
+    without: dict[str, list[str | int | float | bool]] = Field(
+        default_factory=dict, description="column -> values; these rows are left out"
+    )
+    join: JoinTable | None = Field(None, description="columns from a further table")
+    unit: Real = Field(1.0, description="values are divided by it: 100 where scores are in percent")
+    separator: Text = Field(",", description="between the languages in the column of `trained`")
+    pattern: Text | None = Field(
+        None, description="lm_eval, inspect: regular expression with named groups for task names"
+    )
 
 
 class AnalysisTable(Table):
     model_config = ConfigDict(extra="allow", strict=True)  # further keys belong to the analysis
 
-    kind: Text
+    kind: Text = Field(description="an analysis; further keys are its own")
 
 
 class ImportTable(Table):
     name: Text
     question: str = ""
-    licence: str = ""
+    licence: str = Field("", description="of the results")
     source: SourceTable
-    columns: dict[str, Text] = Field(default_factory=dict)
-    constants: dict[str, str | int | float] = Field(default_factory=dict)
-    recode: dict[str, dict[str, str]] = Field(default_factory=dict)
+    columns: dict[str, Text] = Field(
+        default_factory=dict, description="our column -> theirs; {braces} are filled in row by row"
+    )
+    constants: dict[str, str | int | float] = Field(
+        default_factory=dict, description="our column -> one value for all rows"
+    )
+    recode: dict[str, dict[str, str]] = Field(
+        default_factory=dict, description="our column -> their value -> ours, such as language codes"
+    )
     analyses: list[AnalysisTable] = Field(default_factory=list)
 
 

@@ -55,9 +55,9 @@ class Site:
 class RehearsalTable(Table):
     """The fields of studies.rehearsal.Rehearsal."""
 
-    steps: Positive = 3
-    items: Positive = 8
-    tokens: Positive = 16
+    steps: Positive = Field(3, description="training steps of each run")
+    items: Positive = Field(8, description="items per corpus and language")
+    tokens: Positive = Field(16, description="generated tokens per answer")
 
 
 class SiteTable(Table):
@@ -65,14 +65,20 @@ class SiteTable(Table):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
-    executor: Text = "local"
-    num_workers: Positive | None = None
-    threads_per_worker: Positive | None = None
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    keep_checkpoints: bool = True
-    rehearsal: RehearsalTable | None = None
-    generators: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    executor: Text = Field("local", description="how workers are started; see: crosslift list executors")
+    num_workers: Positive | None = Field(None, description="workers at a time; default: one per GPU, else one per core")
+    threads_per_worker: Positive | None = Field(
+        None, description="default: 1 on CPUs, else the cores divided by the workers"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description='"auto": a CUDA GPU where there is one')
+    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="of one worker; its run is continued at the next start"
+    )
+    keep_checkpoints: bool = Field(True, description="false: a checkpoint is removed after its evaluations")
+    rehearsal: RehearsalTable | None = Field(None, description="every run in a few steps, in a folder of its own")
+    generators: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="generator -> its settings: where its server is, how much memory it takes"
+    )
     translation: dict[str, Any] | None = Field(None, description="who translates; read by crosslift translate")
     judge: dict[str, Any] | None = Field(None, description="who judges answers; read by crosslift judge")
 

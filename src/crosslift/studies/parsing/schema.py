@@ -44,7 +44,7 @@ class CorpusTable(Table):
     reader: Text = Field(description="see: crosslift list readers")
     task: Text = Field(description="see: crosslift list tasks")
     languages: Tags = Field(description="language tags; an item must exist in all of them")
-    split: Literal["train", "validation", "test"] = "train"
+    split: Literal["train", "validation", "test"] = Field("train", description="only train is trained on")
     path: Text | None = Field(None, description="file or folder, relative to the study file")
     revision: Text | None = Field(None, description="what must be read; of files: sha256:... of their content")
     max_items: Positive | None = Field(None, description="the first n items of the corpus")
@@ -57,7 +57,7 @@ class CorpusTable(Table):
 
 class BudgetTable(Table):
     amount: Positive = Field(description="how much, in the unit")
-    unit: Literal["items", "tokens", "bytes"] = "items"
+    unit: Literal["items", "tokens", "bytes"] = Field("items", description="what is counted")
     per: Literal["total", "language"] = Field("total", description='"language": volume grows with every language')
     tokenizer: Text | None = Field(None, description='name of the model whose tokenizer counts; for unit = "tokens"')
 
@@ -72,7 +72,7 @@ class SamplingTable(Table):
     """What mixtures and families have in common."""
 
     pairing: Literal["shared", "disjoint", "independent"] = Field(description=PAIRING)
-    order: Literal["shuffled", "by_language"] = "shuffled"
+    order: Literal["shuffled", "by_language"] = Field("shuffled", description="of the examples in a mixture")
     repeat: bool = Field(False, description="may items be repeated when the corpus is too small?")
 
 
@@ -166,26 +166,28 @@ class ValidationTable(Table):
 class TrainingTable(Table):
     """The fields of training.trainer.SFTConfig (a test holds them equal) and `validation`."""
 
-    method: Literal["full", "lora"] = "full"
+    method: Literal["full", "lora"] = Field("full", description="all weights, or adapters")
     trainer: Text = Field("native", description="see: crosslift list trainers")
-    epochs: Real | None = None
-    steps: Positive | None = None
-    learning_rate: Real
+    epochs: Real | None = Field(None, description="passes over the mixture; this or steps")
+    steps: Positive | None = Field(None, description="optimiser steps; this or epochs")
+    learning_rate: Real = Field(description="the highest, after warm-up")
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup_share: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    warmup_share: Annotated[float, Field(ge=0, lt=1)] = Field(0.03, description="of all steps")
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     max_grad_norm: Real = 1.0
-    batch_examples: Positive | None = None
-    batch_tokens: Positive | None = None
-    max_length: Positive = 1024
-    truncate: bool = False
-    loss_on: Literal["completion", "all"] = "completion"
-    packing: bool = True
+    batch_examples: Positive | None = Field(None, description="examples per optimiser step; this or batch_tokens")
+    batch_tokens: Positive | None = Field(None, description="tokens per optimiser step; this or batch_examples")
+    max_length: Positive = Field(1024, description="in tokens, prompt and completion; longer examples are an error")
+    truncate: bool = Field(False, description="cut longer examples off instead")
+    loss_on: Literal["completion", "all"] = Field("completion", description="which tokens carry loss")
+    packing: bool = Field(True, description="lay examples end to end, each attending to itself only; false: pad")
     gradient_checkpointing: bool = False
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    micro_batch_tokens: Positive = 16384
-    lora: LoRATable | None = None
-    select_by: Literal["last", "loss", "score"] = "last"
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="what matrices are multiplied in")
+    micro_batch_tokens: Positive = Field(16384, description="upper bound of one forward pass; lower it to save memory")
+    lora: LoRATable | None = Field(None, description='for method = "lora"')
+    select_by: Literal["last", "loss", "score"] = Field(
+        "last", description="the checkpoint that is kept, by validation on the mixture's own languages"
+    )
     validate_every: Real | None = Field(None, description="in epochs; default: only at the end")
     validation: ValidationTable | None = Field(None, description="held-out items that pick the checkpoint")
 
@@ -205,10 +207,10 @@ class EvaluationTable(Table):
 
 
 class ContrastTable(Table):
-    name: Text
+    name: Text = Field(description="as the report shows it")
     control: Text = Field(description='name of a mixture, or "base"')
     treatments: Names = Field(description="names of mixtures or families")
-    primary: bool = False
+    primary: bool = Field(False, description="the comparison that answers the question")
 
 
 class HeaderTable(Table):
