@@ -100,6 +100,28 @@ def test_a_leaseed_run_is_left_alone(study, graph_of):
     assert states(graph_of(study))["tiny.base"] == "missing"
 
 
+def test_a_worker_that_lost_its_lease_writes_no_error_into_the_run_of_the_new_owner(study, graph_of, monkeypatch):
+    """Both where it notices at a check, and where it stumbles over what the new owner has replaced."""
+    run = study / "runs" / "tiny.en.s0"
+
+    def taken_over(*_, check, **__):
+        for lease in run.glob("lease.*.json"):
+            number = int(lease.name.split(".")[1])
+            lease.rename(run / f"lease.{number + 1}.json")
+        if fails:
+            raise FileNotFoundError("checkpoint")
+        check()
+
+    monkeypatch.setattr("crosslift.execution.workers.worker.train", taken_over)
+    monkeypatch.setattr("crosslift.execution.workers.worker.HEARTBEAT_SECONDS", 0.0)
+    for fails in (False, True):
+        assert do(study, "tiny.en.s0")
+        assert not (run / "error.json").exists()
+        assert states(graph_of(study))["tiny.en.s0"] == "running"
+        for lease in run.glob("lease.*.json"):
+            lease.unlink()
+
+
 def test_two_workers_do_every_run_once(study, graph_of, monkeypatch):
     monkeypatch.setattr(
         "crosslift.execution.workers.worker._log_to", lambda path: __import__("contextlib").nullcontext()

@@ -144,13 +144,22 @@ class _Worker:
         return True
 
     def _try(self, name: str, lease: Lease) -> bool:
+        """Walk the run; what goes wrong is written into its folder.
+
+        Raises:
+            LeaseHeld: the run was taken over meanwhile. Nothing is written: it belongs to the new owner.
+        """
         store = self.graph.store
         try:
             self._walk(name, lease)
+        except LeaseHeld:  # the run is another worker's now: nothing went wrong in it
+            raise
         except CrossliftError as error:
+            lease.check()  # the new owner may have replaced what this worker was reading
             log.error("%s", error)
             store.write_error(name, error=type(error).__name__, message=str(error))
         except Exception as error:
+            lease.check()
             log.exception("not foreseen")
             message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
             store.write_error(name, error=type(error).__name__, message=message)
