@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from crosslift.errors import StudyError, did_you_mean
+from crosslift.execution.folder.checksums import JUDGED
 from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
-from crosslift.execution.folder.store import JUDGED, read_table, write_table
+from crosslift.execution.folder.store import read_step_table, write_table
 from crosslift.journal import Journal
 from crosslift.judging.answers import RATING, WINS, Answer, compare, rate
 from crosslift.judging.judge import Judge
@@ -77,7 +78,7 @@ def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[Answer]:
     """The run's answers with the requests as the corpus holds them, without any model's template."""
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
-    rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
+    rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     rows = rows.gather_every(len(languages), offset=languages.index(one.language))
     asked = dict(zip(rows["item_id"], rows["messages"].to_list(), strict=True))
     return [
@@ -86,7 +87,7 @@ def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[Answer]:
             request=_conversation(asked[row["item_id"]]),
             **{key: row[key] for key in ("sample_id", "item_id", "cluster", "language", "text", "finish")},
         )
-        for row in read_table(one.step.folder / "predictions.parquet").iter_rows(named=True)
+        for row in read_step_table(one.step.folder, "predictions.parquet").iter_rows(named=True)
     ]
 
 
@@ -101,5 +102,8 @@ def _conversation(messages: list[dict[str, str]]) -> str:
 def _keep(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
     """Put the verdicts beside the scores; those of another form stay."""
     file = one.step.folder / JUDGED
-    before = read_table(file).filter(pl.col("metric") != metric) if file.is_file() else pl.DataFrame(schema=SCORES)
-    write_table(file, pl.concat([before, table]))
+    before = pl.DataFrame(schema=SCORES)
+    if file.exists():
+        before = read_step_table(one.step.folder, JUDGED, SCORES).filter(pl.col("metric") != metric)
+    with one.step.rewriting(JUDGED):
+        write_table(file, pl.concat([before, table]))

@@ -31,7 +31,6 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
-from crosslift.files import write_json
 from crosslift.leases import HEARTBEAT_SECONDS, Lease, lease_holder
 from crosslift.studies.study import Study
 
@@ -186,7 +185,7 @@ class _Worker:
         )
         reporter.update(phase="loading")
         checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
-        if checkpoint is not None and not (state.trained and checkpoint.is_dir()):
+        if checkpoint is not None and _needs_training(state, checkpoint):
             equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
             if equal_run is not None:
                 log.info("is the same training as %s", equal_run)
@@ -209,7 +208,9 @@ class _Worker:
         if faults:
             raise EvaluationError("; ".join(faults) + ". They are tried again by: crosslift run")
         if checkpoint is not None and not self.keep_checkpoints:
-            shutil.rmtree(checkpoint)
+            # Renamed first: a kill half-way must not leave a checkpoint that looks damaged.
+            going = checkpoint.replace(checkpoint.with_name(".checkpoint.removed"))
+            shutil.rmtree(going)
         log.info("done: %s", name)
 
     def _evaluate(self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter) -> list[str]:
@@ -244,7 +245,7 @@ class _Worker:
 
     def _write_provenance(self, steps: RunSteps) -> None:
         """From the done-markers, so that a run made in three sittings tells the time of all three."""
-        trained = steps.train.result() if steps.train is not None else None
+        trained = steps.train.state().outputs if steps.train is not None else None
         results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
         record = {
             "seed": steps.run.seed,
@@ -252,8 +253,18 @@ class _Worker:
             "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
             "environment": environment(),
         }
-        file = self.graph.store.run_folder(steps.run.name) / "provenance.json"
-        write_json(file, record, durable=False)
+        self.graph.store.write_provenance(steps.run.name, record)
+
+
+def _needs_training(state: RunState, checkpoint: Path) -> bool:
+    """Was the run never trained, or is its checkpoint removed or damaged and something must be generated? It is hashed
+    before it is used: its weights decide the answers."""
+    if not (state.trained or state.training_is_damaged):
+        return True
+    if all(finished_predictions(one) is not None for one in state.missing):
+        return False
+    assert state.steps.train is not None
+    return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).whole)
 
 
 def _follows_an_equal_run(worker: _Worker, name: str) -> bool:
