@@ -109,12 +109,12 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
     kinds = {"fingerprint": str, "inputs": dict, "outputs": dict}
     if not all(isinstance(marker.get(key), kind) for key, kind in kinds.items()):
         raise StoreError(f"{folder / MARKER} is no done-marker. Remove it, and the step is made again.")
-    if "files" in marker and not _is_table(marker["files"]):
+    if "files" in marker and not is_table(marker["files"]):
         raise StoreError(f"{folder / MARKER} lists no files. Remove it, and the step is made again.")
     return marker
 
 
-def _is_table(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
+def is_table(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
     return isinstance(value, dict) and all(
         isinstance(record, dict) and {"size", "sha256", "mtime_ns"} <= record.keys() for record in value.values()
     )
