@@ -25,8 +25,9 @@ class ContentHashes:
         self._path = path
         self._known: dict[str, dict[str, list[Any]]] = {}
         with contextlib.suppress(StoreError):  # damaged: everything is hashed again
-            found = read_sealed(path) or {}
-            self._known = found.get("files", {})
+            found = (read_sealed(path) or {}).get("files")
+            if isinstance(found, dict) and all(isinstance(files, dict) for files in found.values()):
+                self._known = found
         self._changed = False
 
     def of(self, key: str, root: Path, files: Iterable[Path]) -> dict[str, str]:

@@ -80,22 +80,22 @@ class Store:
         from crosslift.scores import RUNS
 
         records = [self.run_record(run, expected) for run, expected in self.lock()["runs"].items()]
-        rows = [[record["factors"][column] for column in RUNS] for record in records if record is not None]
+        rows = [[record["factors"][column] for column in RUNS] for record in records]
         return pl.DataFrame(rows, schema=RUNS, orient="row")
 
-    def run_record(self, run: str, expected: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What `write_run` wrote; None where there is nothing.
+    def run_record(self, run: str, expected: Mapping[str, Any]) -> dict[str, Any]:
+        """What `write_run` wrote.
 
         Args:
             expected: what lock.json says of the run.
 
         Raises:
-            StoreError: run.json is not what lock.json says.
+            StoreError: run.json is missing, or not what lock.json says.
         """
         file = self.run_folder(run) / "run.json"
         text = read_bytes(file)
         if text is None:
-            return None
+            raise StoreError(f"{file} {checksums.MISSING}. crosslift run writes it again.")
         try:
             record = parse_json(file, text)
             # A lock.json without checksums tells the fingerprint.
@@ -115,7 +115,7 @@ class Store:
                 return False
             return text is not None and checksum_of(text) == expected["record"]
         try:
-            return self.run_record(run, expected) is not None
+            return bool(self.run_record(run, expected))
         except StoreError:
             return False
 
@@ -199,15 +199,27 @@ class Store:
         """{"train": {"seconds", "num_tokens", "precision"}, "evaluate": {"seconds"}, "environment": {...}}; empty where
         nothing of the run has been finished yet, or the file is damaged, which is noted in `damage`: no result stands
         on it."""
-        file = self.run_folder(run) / "provenance.json"
         try:
-            return read_sealed(file) or {}
+            return self.provenance_or_error(run)
         except StoreError as error:
-            self.note_damage(f"runs/{run}", [checksums.damage_of(file.parent, error)])
+            self.note_damage(f"runs/{run}", [checksums.damage_of(self.run_folder(run), error)])
             return {}
 
+    def provenance_or_error(self, run: str) -> dict[str, Any]:
+        """As `provenance`; raises `StoreError` where it is damaged."""
+        file = self.run_folder(run) / "provenance.json"
+        found = read_sealed(file)
+        if found is None:
+            return {}
+        kinds = {"train": (dict, type(None)), "evaluate": dict, "environment": dict}
+        if not all(key in found and isinstance(found[key], kind) for key, kind in kinds.items()):
+            raise StoreError(f"{file} tells no provenance. Remove it.")
+        if found.get("run", run) != run:
+            raise StoreError(f"{file} is that of {found['run']}. Remove it.")
+        return found
+
     def write_provenance(self, run: str, record: Mapping[str, Any]) -> None:
-        write_sealed(self.run_folder(run) / "provenance.json", record, durable=False)
+        write_sealed(self.run_folder(run) / "provenance.json", {"run": run, **record}, durable=False)
 
     def lock(self) -> dict[str, Any]:
         """lock.json: {"corpora", "models", "tasks", "runs"}.
@@ -249,13 +261,20 @@ class Store:
         return self.folder / "corpora" / corpus
 
     def findings(self, corpus: str) -> pl.DataFrame:
-        """What its checks found, leaks into it among them; columns as in corpora.findings.FINDINGS."""
+        """What its checks found, leaks into it among them; columns as in corpora.findings.FINDINGS. Damaged files are
+        left out and noted in `damage`."""
         import polars as pl
 
         from crosslift.corpora.findings import FINDINGS
 
-        files = (self.corpus_folder(corpus) / f"{name}.parquet" for name in ("findings", "leaks"))
-        return pl.concat([pl.DataFrame(schema=FINDINGS), *(read_table(file) for file in files if file.is_file())])
+        folder, tables = self.corpus_folder(corpus), [pl.DataFrame(schema=FINDINGS)]
+        for file in ("findings.parquet", "leaks.parquet"):
+            try:
+                checksums.verify_files(folder, [file])
+                tables += [read_table(folder / file, FINDINGS)] if (folder / file).exists() else []
+            except StoreError as error:
+                self.note_damage(self.name_of(folder), [checksums.damage_of(folder, error)])
+        return pl.concat(tables)
 
     def tokens_folder(self, corpus: str, tokenizer: str) -> Path:
         """`tokenizer`: fingerprint of tokenizer and template, so that models which tokenise alike share the folder."""

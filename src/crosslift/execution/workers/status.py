@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from crosslift.errors import StaleStep, StoreError
-from crosslift.execution.folder.checksums import MISSING, damage_of, name_damage
+from crosslift.execution.folder.checksums import damage_of
 from crosslift.execution.folder.progress import ExpectedWork, Progress, TotalProgress, read_progress, total_progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.leases import lease_holder
@@ -120,8 +120,6 @@ def _num_steps(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> int:
     try:
         if run.name in recorded:
             record = graph.store.run_record(run.name, recorded[run.name])
-            if record is None:
-                graph.store.note_damage(f"runs/{run.name}", [name_damage(folder, "run.json", MISSING)])
     except StoreError as error:
         graph.store.note_damage(f"runs/{run.name}", [damage_of(folder, error)])
     if record is None or run.mixture is None:

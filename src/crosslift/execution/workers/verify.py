@@ -14,7 +14,7 @@ from typing import Any
 
 from crosslift.errors import StoreError
 from crosslift.execution.folder import checksums
-from crosslift.execution.folder.checksums import MARKER, MISSING, Damage
+from crosslift.execution.folder.checksums import MARKER, Damage
 from crosslift.execution.folder.result_tables import REBUILT
 from crosslift.execution.folder.store import Store
 
@@ -118,14 +118,14 @@ def _rebuilt(store: Store, result: Verified) -> dict[str, Any]:
 
 
 def _run(store: Store, run: str, expected: dict[str, Any], result: Verified) -> None:
-    """run.json, provenance.json and error.json."""
+    """run.json and provenance.json."""
     folder = store.run_folder(run)
-    try:
-        if store.run_record(run, expected) is None:
-            result.damage.append(checksums.name_damage(folder, "run.json", MISSING))
-    except StoreError as error:
-        result.damage.append(checksums.damage_of(folder, error))
-    try:
-        checksums.read_sealed(folder / "provenance.json")
-    except StoreError as error:
-        result.damage.append(checksums.damage_of(folder, error))
+    checks: tuple[Callable[[], object], ...] = (
+        lambda: store.run_record(run, expected),
+        lambda: store.provenance_or_error(run),
+    )
+    for check in checks:
+        try:
+            check()
+        except StoreError as error:
+            result.damage.append(checksums.damage_of(folder, error))
