@@ -12,11 +12,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 from fake_study import open_graph
+from tiny_study import write_study
 from typer.testing import CliRunner
 
 from crosslift.cli import app
 from crosslift.errors import CrossliftError
 from crosslift.execution.folder import checksums
+from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.executors import local
 from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
@@ -188,3 +190,23 @@ def test_damage_is_named_or_mended(file, damage, finished, tmp_path, monkeypatch
     after = crosslift("verify", study)
     assert after.code == 0 or name.endswith(NEVER_MENDED), after.text
     assert "Nothing to do" in crosslift("run", study).text
+
+
+def test_a_damaged_checkpoint_answers_nothing_and_is_trained_again(tmp_path):
+    """With the real trainer and generator: a byte of the weights, and the chat template that prompts are built with."""
+    study = write_study(tmp_path / "study")
+    prepare(open_graph(study), say=lambda line: None)
+    assert work(load(study), ["tiny.en.s0"])
+    run = study / "runs" / "tiny.en.s0"
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.suffix in (".parquet", ".safetensors")}
+    for name, damage in (("model.safetensors", rotted), ("chat_template.jinja", flipped)):
+        damage(run / "train" / "checkpoint" / name, run)
+        checksums.forget_hashes()
+        marker = (run / "train" / "done.json").read_bytes()
+        assert work(load(study), ["tiny.en.s0"])  # all evaluations are done: it is named and nothing is trained
+        assert (run / "train" / "done.json").read_bytes() == marker
+        assert f"train/checkpoint/{name} holds other bytes" in crosslift("verify", study).text
+        shutil.rmtree(run / "eval" / "math.en")
+        assert work(load(study), ["tiny.en.s0"])
+        assert {file: file.read_bytes() for file in before} == before
+        assert (run / "train" / "done.json").read_bytes() != marker

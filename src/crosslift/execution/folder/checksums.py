@@ -156,6 +156,22 @@ def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], *, thorough: b
     return found
 
 
+def step_damage(
+    folder: Path, marker: Mapping[str, Any], *, names: Iterable[str] | None = None, thorough: bool = False
+) -> list[Damage]:
+    """What is damaged of a finished step, by its own marker: that itself, where it is another step's.
+
+    Args:
+        names: only these files; None for all that the marker lists.
+    """
+    files = marker.get("files", {})
+    wanted = files if names is None else {name: files[name] for name in names if name in files}
+    found = damaged(folder, wanted, thorough=thorough)
+    if found and marker.get("step", found[0].step) != found[0].step:
+        return [name_damage(folder, MARKER, f"is that of {marker['step']}")]
+    return found
+
+
 MISSING = "is missing"
 
 
@@ -211,9 +227,7 @@ def verify_files(folder: Path, names: Iterable[str] | None = None) -> None:
         marker = read_marker(folder)
     except StoreError as error:
         raise StoreError(str(damage_of(folder, error))) from error
-    files = {} if marker is None else marker.get("files", {})
-    wanted = files if names is None else {name: files[name] for name in names if name in files}
-    for damage in damaged(folder, wanted, thorough=True):
+    for damage in step_damage(folder, marker or {}, names=names, thorough=True):
         raise StoreError(str(damage))
 
 

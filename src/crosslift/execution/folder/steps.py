@@ -67,11 +67,10 @@ class Step:
                 raise StoreError(f"{self.folder / MARKER} lacks {missing[0]}")
         except StoreError as error:
             return StepState(damage=(checksums.damage_of(self.folder, error),))
-        damage = tuple(checksums.damaged(self.folder, marker.get("files", {}), thorough=thorough))
+        damage = tuple(checksums.step_damage(self.folder, marker, thorough=thorough))
+        if any(one.file == MARKER for one in damage):  # another step's; a whole folder that was moved here is stale
+            return StepState(damage=damage)
         if marker["fingerprint"] != self.fingerprint:
-            if damage and marker.get("step", self.name) != self.name:  # a whole folder that was moved here is stale
-                what = f"is that of {marker['step']}"
-                return StepState(damage=(checksums.name_damage(self.folder, MARKER, what),))
             changes = "; ".join(differences(marker["inputs"], canonical(self.inputs)))
             raise StaleStep(f"{self.name} is stale: {changes}. Move the folder or rename the study.")
         return StepState(outputs=marker["outputs"], damage=damage)

@@ -147,7 +147,7 @@ class Store:
             marker = checksums.read_marker(folder)
             if marker is None:
                 return
-            found = checksums.damaged(folder, marker.get("files", {}), thorough=True)
+            found = checksums.step_damage(folder, marker, thorough=True)
             bad = {one.file for one in found}
             self.note_damage(step, found)
             if not bad - {JUDGED}:
@@ -178,8 +178,7 @@ class Store:
     def _manifest(self, folder: Path) -> dict[str, Any] | None:
         try:
             marker = checksums.read_marker(folder) or {}
-            files = {name: record for name, record in marker.get("files", {}).items() if name == "manifest.json"}
-            damage = checksums.damaged(folder, files, thorough=True)
+            damage = checksums.step_damage(folder, marker, names=["manifest.json"], thorough=True)
             found: dict[str, Any] | None = None if damage else read_json(folder / "manifest.json")
         except StoreError as error:
             damage, found = [checksums.damage_of(folder, error)], None
@@ -211,7 +210,7 @@ class Store:
         found = read_sealed(file)
         if found is None:
             return {}
-        kinds = {"train": (dict, type(None)), "evaluate": dict, "environment": dict}
+        kinds = {"train": (dict, type(None)), "evaluate": (dict,), "environment": (dict,)}
         if not all(key in found and isinstance(found[key], kind) for key, kind in kinds.items()):
             raise StoreError(f"{file} tells no provenance. Remove it.")
         if found.get("run", run) != run:

@@ -1,26 +1,32 @@
 """What a killed run resumes from: one file, replaced as a whole.
 
 The order of batches and every random number follow from seed and step, so weights, optimiser and sums are all there is.
+The file holds a checksum of itself: a damaged state is not resumed, and the run starts from the beginning.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from crosslift.files import atomic_write
+from crosslift.files import atomic_write, remove
 from crosslift.fingerprint import fingerprint, fingerprint_array
 from crosslift.training.trainer import TrainingRequest
 
 NAME = "state.safetensors"
 LONGEST_SHARE = 0.03
 """Saving may take this share of the time, at most."""
+
+log = logging.getLogger(__name__)
 
 
 def identity(request: TrainingRequest) -> str:
@@ -62,29 +68,55 @@ class State:
             tensors[f"weight.{name}"] = weight.detach().contiguous()
             tensors[f"mean.{name}"] = moments["exp_avg"].contiguous()
             tensors[f"square.{name}"] = moments["exp_avg_sq"].contiguous()
-        text = json.dumps({"identity": self._identity, "step": step, "content": content})
+        said = {"identity": self._identity, "step": step, "content": content}
+        text = json.dumps(said | {"sha256": _sha256(tensors, said)})
         with atomic_write(self._file) as temporary:
             save_file(tensors, temporary, metadata={"state": text})
         self._last = time.monotonic()
         self._pause = max(self._pause, (self._last - started) / LONGEST_SHARE)
 
     def restore(self) -> tuple[int, dict[str, Any]] | None:
-        """Put everything back; returns the step and the JSON value, or None if there is nothing of this request."""
-        if not self._file.is_file():
+        """Put everything back; returns the step and the JSON value. None: nothing whole is there of this request."""
+        if not self._file.exists():
             return None
+        try:
+            state, tensors = self._read()
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s is damaged (%s); the training starts from the beginning", self._file.name, error)
+            remove(self._file)
+            return None
+        if state is None:
+            return None
+        with torch.no_grad():
+            for name, weight in self._weights.items():
+                weight.copy_(tensors[f"weight.{name}"])
+                self._optimizer.state[weight] = {
+                    "step": torch.tensor(float(state["step"]), device=weight.device),
+                    "exp_avg": tensors[f"mean.{name}"].to(weight.device),
+                    "exp_avg_sq": tensors[f"square.{name}"].to(weight.device),
+                }
+        return state["step"], state["content"]
+
+    def _read(self) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+        """What the file says, None if it is of another request, and its tensors. Raises whatever damage leads to."""
         with safe_open(self._file, framework="pt") as file:
             state = json.loads(file.metadata()["state"])
             if state["identity"] != self._identity:
-                return None
-            with torch.no_grad():
-                for name, weight in self._weights.items():
-                    weight.copy_(file.get_tensor(f"weight.{name}"))
-                    self._optimizer.state[weight] = {
-                        "step": torch.tensor(float(state["step"]), device=weight.device),
-                        "exp_avg": file.get_tensor(f"mean.{name}").to(weight.device),
-                        "exp_avg_sq": file.get_tensor(f"square.{name}").to(weight.device),
-                    }
-        return state["step"], state["content"]
+                return None, {}
+            names = [f"{kind}.{name}" for name in self._weights for kind in ("weight", "mean", "square")]
+            tensors = {name: file.get_tensor(name) for name in names}
+        expected = state.pop("sha256", None)
+        if expected is not None and _sha256(tensors, state) != expected:  # None: of an older version
+            raise ValueError("other bytes than were written")
+        return state, tensors
 
     def remove(self) -> None:
         self._file.unlink(missing_ok=True)
+
+
+def _sha256(tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> str:
+    """Of the tensors' bytes, by name, and of what is said beside them."""
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
