@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,41 @@ def read_json(path: Path) -> Any:
     """The value, or None when there is no such file.
 
     Raises:
-        StoreError: the file is not JSON. Nothing here writes such a file: somebody edited it, or the disk is damaged.
+        StoreError: the file is not JSON or cannot be read. Nothing here writes such a file: somebody edited it, or the
+            disk is damaged.
+    """
+    text = read_bytes(path)
+    return None if text is None else parse_json(path, text)
+
+
+def read_bytes(path: Path) -> bytes | None:
+    """The content, or None when there is no such file.
+
+    Raises:
+        StoreError: it cannot be read.
     """
     try:
-        text = path.read_bytes()
+        return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Move it away, and it is made again.") from error
+
+
+def parse_json(path: Path, text: bytes) -> Any:
+    """Raises `StoreError` naming `path` where the text is not JSON."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # nested a thousand deep
         raise StoreError(f"{path} is not JSON ({error}). Remove it, and what depends on it is made again.") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

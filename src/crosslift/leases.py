@@ -202,12 +202,21 @@ def _numbers(folder: Path) -> list[int]:
 def _highest(folder: Path) -> tuple[int, LeaseOwner | None]:
     for number in reversed(_numbers(folder)):
         with contextlib.suppress(FileNotFoundError):
-            text = _path(folder, number).read_text(encoding="utf-8")
             try:
-                return number, LeaseOwner(**json.loads(text))
-            except (ValueError, TypeError):  # half-written, on a file system without hard links: alive until it is old
+                return number, _owner(_path(folder, number).read_bytes())
+            except (ValueError, TypeError, IsADirectoryError):
+                # Half-written, on a file system without hard links, or damaged: alive until it is old.
                 return number, LeaseOwner(token="", machine_id="", pid=0, started="", session="", deaths=0)
     return -1, None
+
+
+def _owner(text: bytes) -> LeaseOwner:
+    """Raises `ValueError` or `TypeError` where the text is no lease."""
+    owner = LeaseOwner(**json.loads(text))
+    numbers, words = (owner.pid, owner.deaths), (owner.token, owner.machine_id, owner.started, owner.session)
+    if not all(isinstance(one, int) for one in numbers) or not all(isinstance(one, str) for one in words):
+        raise TypeError("no lease")
+    return owner
 
 
 def _alive(folder: Path, number: int, owner: LeaseOwner, stale_seconds: float) -> bool:

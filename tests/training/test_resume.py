@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ import pytest
 from safetensors import safe_open
 from tiny_models import table, write_model
 
+from crosslift.errors import TrainingError
 from crosslift.streams import stream
 from crosslift.training.trainer import LoRAConfig, SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import train
@@ -105,6 +107,55 @@ def test_a_run_may_stop_after_any_step(place, at):
         train(request(stopped, report=stop))
     train(request(stopped))
     assert contents(stopped) == contents(place / "undisturbed")
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flip(file):
+    text = bytearray(file.read_bytes())
+    text[len(text) // 2] ^= 4
+    file.write_bytes(text)
+
+
+def flip_in_header(file):
+    text = bytearray(file.read_bytes())
+    text[40] ^= 4
+    file.write_bytes(text)
+
+
+def empty(file):
+    file.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, flip_in_header, empty])
+def test_a_damaged_state_is_not_resumed_and_the_run_starts_from_the_beginning(place, tmp_path, damage):
+    def stop(progress):
+        if progress.step == 12:
+            raise Stop
+
+    folder = tmp_path / "run"
+    settings = {"model": str(place / "base")}
+    with pytest.raises(Stop):
+        train(request(folder, report=stop, **settings))
+    damage(folder / NAME)
+    assert train(request(folder, **settings)).resumed_at is None
+    assert contents(folder) == contents(place / "undisturbed")
+
+
+def test_damaged_weights_of_the_best_step_are_not_taken(place, tmp_path, monkeypatch):
+    losses = itertools.count(1)  # worse and worse, so that the first validation is the best
+    monkeypatch.setattr("crosslift.training.meter.LossSums.mean_over_cells", lambda *_: next(losses))
+
+    def spoil(progress):
+        if progress.step == 29:
+            flip(tmp_path / "run" / "best.safetensors")
+
+    settings = {"model": str(place / "base")}
+    with pytest.raises(TrainingError, match=r"best\.safetensors, the weights of the best step, is damaged"):
+        train(request(tmp_path / "run", report=spoil, **settings))
+    assert train(request(tmp_path / "run", **settings)).resumed_at is None
 
 
 def test_full_fine_tuning_resumes_too(tmp_path):

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.execution.folder.store import Store
     from crosslift.studies.site import Site
 
 Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study, with study.toml in it.")]
@@ -31,6 +32,14 @@ def open_study(
 
         study = rehearse(study, site.rehearsal)
     return StepGraph(study, Store(study.results_folder))
+
+
+def tell_damage(store: Store) -> None:
+    """Say what was left out of what was read, because it is damaged."""
+    for line in store.damage_lines():
+        typer.echo(line, err=True)
+    if store.damage:
+        typer.echo("What is damaged was left out. crosslift run makes it again where it can.", err=True)
 
 
 def open_site(folder: Path, file: Path | None, *, executor: str | None = None) -> Site:

@@ -22,7 +22,14 @@ from crosslift.execution.workers.status import Status, StatusPoller, overall_pro
 
 LINE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
-COLOURS = {"done": "green", "running": "cyan", "failed": "red", "missing": "default", "stale": "magenta"}
+COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "missing": "default",
+    "stale": "magenta",
+    "damaged": "red",
+}
 
 
 class Watcher:
@@ -65,6 +72,8 @@ class Watcher:
 def print_status(graph: StepGraph) -> None:
     """A table of all runs."""
     Console().print(_table(status(graph)))
+    for line in graph.store.damage_lines():
+        typer.echo(line)
 
 
 def watch_status(graph: StepGraph) -> None:

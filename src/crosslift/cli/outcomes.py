@@ -14,9 +14,10 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
     import polars as pl
 
     from crosslift.evaluation.task import task
+    from crosslift.execution.folder.store import read_table
     from crosslift.scores import STATUSES
 
-    scores = pl.read_parquet(graph.store.scores_file)
+    scores = read_table(graph.store.scores_file)
     for name, evaluation in graph.study.evaluations.items():
         metric = task(evaluation.task).METRICS[0]
         found = scores.filter((pl.col("evaluation") == name) & (pl.col("metric") == metric))

@@ -59,6 +59,8 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
     for one in found.values():
         if one.what == "stale":
             typer.echo(f"stale: {one.message}")
+    for line in graph.store.damage_lines():
+        typer.echo(line)
     for absent in graph.study.absent:
         typer.echo(f"missing: {absent}")
     for warning in [*planned.warnings, *_left_behind(graph, prepared)]:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from crosslift.errors import StudyError, did_you_mean
+from crosslift.execution.folder.checksums import JUDGED
 from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
-from crosslift.execution.folder.store import JUDGED, read_table, write_table
+from crosslift.execution.folder.store import read_step_table, write_table
 from crosslift.journal import Journal
 from crosslift.judging.answers import RATING_METRIC, WIN_METRIC, ModelAnswer, compare, rate
 from crosslift.judging.judge import Judge
@@ -85,7 +86,7 @@ def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[ModelAnswe
     """The run's answers with the requests as in the corpus, without the model's template."""
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
-    rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
+    rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     rows = rows.gather_every(len(languages), offset=languages.index(one.language))
     asked = dict(zip(rows["item_id"], rows["messages"].to_list(), strict=True))
     return [
@@ -94,7 +95,7 @@ def _answers(graph: StepGraph, run: str, one: EvaluationStep) -> list[ModelAnswe
             request=_conversation(asked[row["item_id"]]),
             **{key: row[key] for key in ("sample_id", "item_id", "cluster", "language", "text", "finish")},
         )
-        for row in read_table(one.step.folder / "predictions.parquet").iter_rows(named=True)
+        for row in read_step_table(one.step.folder, "predictions.parquet").iter_rows(named=True)
     ]
 
 
@@ -109,5 +110,8 @@ def _conversation(messages: list[dict[str, str]]) -> str:
 def _merge_verdicts(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
     """Store the verdicts beside the scores; verdicts of other metrics are kept."""
     file = one.step.folder / JUDGED
-    before = read_table(file).filter(pl.col("metric") != metric) if file.is_file() else pl.DataFrame(schema=SCORES)
-    write_table(file, pl.concat([before, table]))
+    before = pl.DataFrame(schema=SCORES)
+    if file.exists():
+        before = read_step_table(one.step.folder, JUDGED, SCORES).filter(pl.col("metric") != metric)
+    with one.step.rewriting(JUDGED):
+        write_table(file, pl.concat([before, table]))

@@ -100,12 +100,36 @@ def test_a_leaseed_run_is_left_alone(study, graph_of):
     assert states(graph_of(study))["tiny.base"] == "missing"
 
 
+def test_a_worker_that_lost_its_lease_writes_no_error_into_the_run_of_the_new_owner(study, graph_of, monkeypatch):
+    """Both where it notices at a check, and where it stumbles over what the new owner has replaced."""
+    run = study / "runs" / "tiny.en.s0"
+
+    def taken_over(*_, check, **__):
+        for lease in run.glob("lease.*.json"):
+            number = int(lease.name.split(".")[1])
+            lease.rename(run / f"lease.{number + 1}.json")
+        if stumbles:
+            raise FileNotFoundError("checkpoint")
+        check()
+
+    monkeypatch.setattr("crosslift.execution.workers.worker.train", taken_over)
+    monkeypatch.setattr("crosslift.execution.workers.worker.HEARTBEAT_SECONDS", 0.0)
+    stumbles: list[bool] = []
+    for _ in range(2):
+        assert do(study, "tiny.en.s0")
+        assert not (run / "error.json").exists()
+        assert states(graph_of(study))["tiny.en.s0"] == "running"
+        stumbles.append(True)
+        for lease in run.glob("lease.*.json"):
+            lease.unlink()
+
+
 def test_two_workers_do_every_run_once(study, graph_of, monkeypatch):
     monkeypatch.setattr(
         "crosslift.execution.workers.worker._log_to", lambda path: __import__("contextlib").nullcontext()
     )
     monkeypatch.setattr(
-        "crosslift.execution.workers.worker.orderly_end", lambda: __import__("contextlib").nullcontext()
+        "crosslift.execution.workers.worker.graceful_termination", lambda: __import__("contextlib").nullcontext()
     )  # signals belong to the main thread
     (study / "faults.json").write_text(json.dumps(dict.fromkeys(graph_of(study).runs, "slow")))
     taken = []

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from crosslift.cli.arguments import Folder, open_study
+from crosslift.cli.arguments import Folder, open_study, tell_damage
 
 
 def judge(
@@ -23,7 +23,9 @@ def judge(
     from crosslift.judging.study import judge_study
 
     one = load_judge(site)
-    num_missing = judge_study(open_study(folder), evaluation, one, baseline=against, say=typer.echo)
+    graph = open_study(folder)
+    num_missing = judge_study(graph, evaluation, one, baseline=against, say=typer.echo)
+    tell_damage(graph.store)
     typer.echo(f"Every reply is kept in {folder}/judgements/{evaluation}.jsonl. Now: crosslift report {folder}")
     if num_missing:
         typer.echo(

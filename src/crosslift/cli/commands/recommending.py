@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from crosslift.cli.arguments import Folder, open_study
+from crosslift.cli.arguments import Folder, open_study, tell_damage
 
 
 def recommend(
@@ -67,6 +67,7 @@ def recommend(
             num_next_runs=next_runs,
         ),
     )
+    tell_damage(graph.store)
     for line in summary_lines(advised):
         typer.echo(line)
     if page := write_recommendation(graph.store.report_folder / "recommendation", graph.study, advised):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from crosslift.cli.arguments import Folder, open_study
-from crosslift.errors import StoreError
+from crosslift.cli.arguments import Folder, open_study, tell_damage
+from crosslift.errors import StaleStep, StoreError
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
@@ -21,10 +22,14 @@ def report(folder: Folder) -> None:
 
     graph = open_study(folder)
     graph.store.lock()
-    states = graph.states()
+    states = graph.states(thorough=True)
     if not any(state.results for state in states.values()):
+        for line in graph.store.damage_lines():
+            typer.echo(line, err=True)
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
-    typer.echo(str(update_report(graph, rebuild_result_tables(graph, states), anew=True)))
+    page = update_report(graph, rebuild_result_tables(graph, states), anew=True)
+    tell_damage(graph.store)
+    typer.echo(str(page))
 
 
 def score(folder: Folder) -> None:
@@ -33,6 +38,7 @@ def score(folder: Folder) -> None:
 
     graph = open_study(folder)
     num_steps, num_errors = rescore_all(graph, say=typer.echo)
+    tell_damage(graph.store)
     typer.echo(f"{num_steps} evaluations scored anew. Now: crosslift report {folder}")
     if num_errors:
         typer.echo(f"{num_errors} samples could not be scored. See the lines above.", err=True)
@@ -49,6 +55,9 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = F
     page = graph.store.report_folder / "index.html"
     if step.done() and page.is_file() and not anew:
         return page
+    with contextlib.suppress(StaleStep):  # of other results: it is written anew in any case
+        for damage in step.state().damage:
+            typer.echo(f"damaged: {damage}")
     with waiting_lease(graph.store.folder):
         if anew or not step.done():
             from crosslift.cli.outcomes import outcomes

@@ -1,4 +1,4 @@
-"""run, work, status: what makes results, and how far it is."""
+"""run, work, status, verify: what makes results, how far it is, and whether it is whole."""
 
 from __future__ import annotations
 
@@ -84,3 +84,32 @@ def status(
         display.watch_status(graph)
     else:
         display.print_status(graph)
+
+
+def verify(folder: Folder) -> None:
+    """Read every file of a study and compare it with its checksum. Exit code 1: something is damaged."""
+    import sys
+    import time
+
+    from crosslift.cli.display import duration
+    from crosslift.execution.workers.verify import verify as verify_store
+
+    last = time.monotonic()
+
+    def tick(read: int, total: int, left: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= (1 if sys.stderr.isatty() else 60):
+            last = time.monotonic()
+            typer.echo(f"{read / 1e9:.1f} of {total / 1e9:.1f} GB read, {duration(left)} left", err=True)
+
+    found = verify_store(open_study(folder, data="optional").store, tick=tick)
+    for damage in found.damage:
+        typer.echo(f"damaged: {damage}")
+    for what, steps in (("not finished", found.unfinished), ("made before there were checksums", found.unverifiable)):
+        if steps:
+            typer.echo(f"{what}: {len(steps)} steps ({', '.join(steps[:3])}{', ...' if len(steps) > 3 else ''})")
+    size = f"{found.num_files:,} files, {found.num_bytes / 1e9:.2f} GB"
+    if found.damage:
+        typer.echo(f"{len(found.damage)} damaged; {size} read. Next: crosslift run {folder}")
+        raise typer.Exit(1)
+    typer.echo(f"Everything is whole: {size} read.")

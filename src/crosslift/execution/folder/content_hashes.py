@@ -7,13 +7,14 @@ change: a file that has neither changed is taken as unchanged.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StoreError
-from crosslift.files import read_json, write_json
+from crosslift.execution.folder.checksums import read_sealed, write_sealed
 from crosslift.fingerprint import fingerprint, fingerprint_file
 
 
@@ -22,7 +23,11 @@ class ContentHashes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, dict[str, list[Any]]] = read_json(path) or {}
+        self._known: dict[str, dict[str, list[Any]]] = {}
+        with contextlib.suppress(StoreError):  # damaged: everything is hashed again
+            found = (read_sealed(path) or {}).get("files")
+            if isinstance(found, dict) and all(isinstance(files, dict) for files in found.values()):
+                self._known = found
         self._changed = False
 
     def of(self, key: str, root: Path, files: Iterable[Path]) -> dict[str, str]:
@@ -55,7 +60,7 @@ class ContentHashes:
 
     def save(self) -> None:
         if self._changed:
-            write_json(self._path, self._known, durable=False)
+            write_sealed(self._path, {"files": self._known}, durable=False)
             self._changed = False
 
 

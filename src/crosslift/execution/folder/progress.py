@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from crosslift.errors import StoreError
 from crosslift.files import read_json, write_json
 
 INTERVAL_SECONDS = 0.5
@@ -59,9 +60,14 @@ class ProgressWriter:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """What the run's worker last wrote; None when no worker has begun."""
-    found = read_json(folder / "progress.json")
-    return None if found is None else Progress(**found)
+    """What the run's worker last wrote; None when no worker has begun, or the file is damaged."""
+    try:
+        found = Progress(**read_json(folder / "progress.json"))
+    except (StoreError, TypeError):  # none, or damaged: it informs and decides nothing
+        return None
+    numbers = [value for name, value in asdict(found).items() if name != "phase" and value is not None]
+    whole = isinstance(found.phase, str) and all(isinstance(number, (int, float)) for number in numbers)
+    return found if whole and found.step is not None and found.evaluations is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)

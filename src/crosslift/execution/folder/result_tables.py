@@ -6,28 +6,53 @@ from collections.abc import Mapping
 from typing import Any
 
 from crosslift import __version__
-from crosslift.execution.folder.step_graph import RunState, StepGraph
+from crosslift.errors import StoreError
+from crosslift.execution.folder.checksums import JUDGED, damaged, read_sealed, record_of, write_sealed
+from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
 from crosslift.execution.folder.steps import Step
-from crosslift.execution.folder.store import JUDGED, Store, write_table
-from crosslift.files import read_json, remove_leftovers, write_json
+from crosslift.execution.folder.store import Store, write_table
+from crosslift.files import remove_leftovers
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.leases import waiting_lease
 from crosslift.studies.study import Study
 
-_MARKER = ".rebuilt.json"
+REBUILT = ".rebuilt.json"
 
 
 def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> dict[str, str]:
-    """Write scores.parquet and runs.parquet, unless they stand for these results already.
+    """Write scores.parquet and runs.parquet, unless they stand for these results already and are whole.
 
     Returns:
         A fingerprint per table: of the results, not of the bytes.
     """
     store = graph.store
-    made_of = {
+    made_of = _made_of(states)
+    if _stand_for(store, made_of):
+        return made_of
+    with waiting_lease(store.folder):
+        if not _stand_for(store, made_of):
+            known = dict(store.damage)
+            scores, runs = store.scores(), store.runs()
+            if store.damage != known:  # found in reading: these results are not what `states` says
+                made_of = _made_of(graph.states(thorough=True))
+            for file, table in ((store.scores_file, scores), (store.runs_file, runs)):
+                remove_leftovers(file)
+                write_table(file, table)
+            files = {file.name: record_of(file) for file in (store.scores_file, store.runs_file)}
+            write_sealed(store.folder / REBUILT, {**made_of, "files": files})
+    return made_of
+
+
+def tables_stand(graph: StepGraph, states: Mapping[str, RunState]) -> bool:
+    """Are the tables there, whole, and made of these results?"""
+    return _stand_for(graph.store, _made_of(states))
+
+
+def _made_of(states: Mapping[str, RunState]) -> dict[str, str]:
+    return {
         "scores": fingerprint(
             [
-                [name, one.evaluation.name, one.language, one.step.fingerprint, result["scores"], *_judged(one.step)]
+                [name, one.evaluation.name, one.language, one.step.fingerprint, result["scores"], *_judged(one, state)]
                 for name, state in states.items()
                 for one in state.steps.evaluations
                 if (result := state.results.get((one.evaluation.name, one.language))) is not None
@@ -35,26 +60,26 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
         ),
         "runs": fingerprint({name: state.steps.fingerprint for name, state in states.items()}),
     }
-    if _stand_for(store, made_of):
-        return made_of
-    with waiting_lease(store.folder):
-        if not _stand_for(store, made_of):
-            for file, table in ((store.scores_file, store.scores()), (store.runs_file, store.runs())):
-                remove_leftovers(file)
-                write_table(file, table)
-            write_json(store.folder / _MARKER, made_of)
-    return made_of
 
 
-def _judged(step: Step) -> list[str]:
-    """What judges said of the answers, where any were asked."""
-    file = step.folder / JUDGED
+def _judged(one: EvaluationStep, state: RunState) -> list[str]:
+    """What judges said of the answers, where any were asked and it is whole."""
+    file = one.step.folder / JUDGED
+    if any(damage.step == one.step.name and damage.file == JUDGED for damage in state.damage):
+        return []
     return [fingerprint_file(file)] if file.is_file() else []
 
 
 def _stand_for(store: Store, made_of: Mapping[str, str]) -> bool:
-    there = store.scores_file.is_file() and store.runs_file.is_file()
-    return there and read_json(store.folder / _MARKER) == made_of
+    try:
+        marker = read_sealed(store.folder / REBUILT)
+    except StoreError:
+        return False
+    if marker is None or {key: value for key, value in marker.items() if key != "files"} != made_of:
+        return False
+    if "files" not in marker:
+        return store.scores_file.is_file() and store.runs_file.is_file()
+    return not damaged(store.folder, marker["files"])
 
 
 def report_step(study: Study, store: Store, made_of: Mapping[str, str]) -> Step:

@@ -15,8 +15,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from crosslift.execution.folder.checksums import MARKER, STARTED
 from crosslift.execution.folder.step_graph import EvaluationStep, RunSteps, StepGraph
-from crosslift.execution.folder.steps import MARKER, STARTED
 
 
 def equal_runs(graph: StepGraph) -> dict[str, tuple[str, ...]]:
@@ -43,7 +43,8 @@ def copy_training(graph: StepGraph, steps: RunSteps, others: Sequence[str]) -> s
     for other in others:
         theirs, ours = graph.steps(graph.runs[other]).train, steps.train
         assert theirs is not None and ours is not None
-        result = theirs.result()
+        found = theirs.state(thorough=graph.store.checkpoint_folder(other).is_dir())  # a copy is marked as whole
+        result = found.outputs if found.whole else None
         if result is not None and graph.store.checkpoint_folder(other).is_dir():
             ours.begin()
             _copy(theirs.folder, ours.folder)
@@ -62,7 +63,8 @@ def copy_predictions(graph: StepGraph, one: EvaluationStep, others: Sequence[str
         for theirs in graph.steps(graph.runs[other]).evaluations:
             if theirs.step.fingerprint != one.step.fingerprint:
                 continue
-            result = theirs.step.result()
+            found = theirs.step.state(thorough=True)
+            result = found.outputs if found.whole else None
             if result is not None and not result["num_errors"]:
                 one.step.begin()
                 shutil.copyfile(theirs.step.folder / "predictions.parquet", one.step.folder / "predictions.parquet")

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from crosslift.errors import StaleStep
+from crosslift.errors import StaleStep, StoreError
 from crosslift.execution.folder.base_models import BaseModel, identify
+from crosslift.execution.folder.checksums import Damage
 from crosslift.execution.folder.content_hashes import ContentHashes
-from crosslift.execution.folder.steps import Step
+from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.store import Store
 from crosslift.fingerprint import fingerprint
 from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
 
 MAX_STALE_SHOWN = 5
+_OF_CORPUS = ("revision", "licence", "fingerprint", "num_items", "languages")
+_OF_EVALUATION = ("scores", "num_errors", "seconds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,9 @@ class RunState:
     trained: bool
     results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     """(evaluation, language) -> what its done-marker says, for the finished ones; one with errors of our own is
-    finished, so that its scores are seen, and missing, so that it is tried again."""
+    finished, so that its scores are seen, and missing, so that it is tried again. Damaged ones are not finished."""
+    damage: list[Damage] = field(default_factory=list)
+    """What is damaged, in the order of the steps."""
 
     @property
     def missing(self) -> list[EvaluationStep]:
@@ -74,7 +79,12 @@ class RunState:
 
     @property
     def done(self) -> bool:
-        return self.trained and all(map(self._whole, self.steps.evaluations))
+        return (self.trained or self.training_is_damaged) and not self.missing
+
+    @property
+    def training_is_damaged(self) -> bool:
+        """Evaluations that were finished on the checkpoint stand: it is needed for further ones only."""
+        return self.steps.train is not None and any(one.step == self.steps.train.name for one in self.damage)
 
     def _whole(self, one: EvaluationStep) -> bool:
         result = self.results.get((one.evaluation.name, one.language))
@@ -126,7 +136,8 @@ class StepGraph:
         Raises:
             StudyError: a model cannot be found.
         """
-        locked = self.store.lock()["models"] if self.store.lock_file.is_file() else {}
+        lock = self.store.lock_if_whole()
+        locked = {} if lock is None else lock["models"]
         found = {
             name: identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
             for name, model in self.wanted_models().items()
@@ -144,16 +155,20 @@ class StepGraph:
         return self._step("corpora", name, {**inputs, "content": content})
 
     def corpus(self, name: str) -> dict[str, Any]:
-        """What was read: revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes.
+        """What was read: revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes. The
+        marker says it, also where its files are damaged.
 
         Raises:
-            StaleStep: the corpus was prepared from something else.
+            StaleStep: the corpus was prepared from something else, or is not prepared.
+            StoreError: its marker is damaged.
         """
         if name not in self._corpora:
-            result = self.corpus_step(name).result()
-            if result is None:
+            state = self.corpus_step(name).state()
+            if state.outputs is None and state.damage:
+                raise StoreError(str(state.damage[0]))
+            if state.outputs is None:
                 raise StaleStep(f"corpora/{name} is not prepared. Run: crosslift prepare")
-            self._corpora[name] = result
+            self._corpora[name] = state.outputs
         return self._corpora[name]
 
     def forget(self) -> None:
@@ -239,22 +254,33 @@ class StepGraph:
         )
         return RunSteps(run=run, train=train, evaluations=evaluations)
 
-    def state(self, run: Run) -> RunState:
-        """What of a run is done.
+    def state(self, run: Run, *, thorough: bool = False) -> RunState:
+        """What of a run is done; what is damaged is noted in the store.
+
+        Args:
+            thorough: hash what evaluations left, so that also damage that leaves size and time of change is seen.
 
         Raises:
             StaleStep: a finished step was made from something else.
         """
         steps = self.steps(run)
-        state = RunState(steps=steps, trained=steps.train is None or steps.train.result() is not None)
+        state = RunState(steps=steps, trained=True)
+        if steps.train is not None:
+            state.trained = self._look(steps.train, state).whole
         for one in steps.evaluations:
-            result = one.step.result()
-            if result is not None:
-                state.results[one.evaluation.name, one.language] = result
+            found = self._look(one.step, state, thorough=thorough)
+            if found.whole and found.outputs is not None:
+                state.results[one.evaluation.name, one.language] = found.outputs
         return state
 
-    def states(self, runs: Iterable[Run] | None = None) -> dict[str, RunState]:
-        """What of each run is done.
+    def _look(self, step: Step, state: RunState, *, thorough: bool = False) -> StepState:
+        found = step.state(thorough=thorough)
+        self.store.note_damage(step.name, found.damage)
+        state.damage += found.damage
+        return found
+
+    def states(self, runs: Iterable[Run] | None = None, *, thorough: bool = False) -> dict[str, RunState]:
+        """What of each run is done; `thorough` as `state` takes it.
 
         Raises:
             StaleStep: finished steps were made from something else; the message names the first few.
@@ -263,7 +289,7 @@ class StepGraph:
         stale: list[str] = []
         for run in self.runs.values() if runs is None else runs:
             try:
-                states[run.name] = self.state(run)
+                states[run.name] = self.state(run, thorough=thorough)
             except StaleStep as error:
                 stale.append(str(error))
         stale = list(dict.fromkeys(stale))  # all runs of a stale corpus say the same
@@ -296,7 +322,8 @@ class StepGraph:
                 asked["shots"]["content"] = self.corpus(evaluation.shots.corpus)["languages"][tag]
             self._evaluations[evaluation.name, tag] = asked
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
-        return Step(name=self.store.name_of(folder), folder=folder, inputs={**checkpoint, "evaluation": asked})
+        inputs = {**checkpoint, "evaluation": asked}
+        return Step(name=self.store.name_of(folder), folder=folder, inputs=inputs, required_outputs=_OF_EVALUATION)
 
     def _model(self, run: Run) -> dict[str, Any]:
         identity: dict[str, Any] = self.study.identity_of(run)["model"]
@@ -304,7 +331,8 @@ class StepGraph:
 
     def _step(self, kind: str, name: str, inputs: dict[str, Any]) -> Step:
         folder = {"corpora": self.store.corpus_folder, "mixtures": self.store.mixture_folder}[kind](name)
-        return Step(name=f"{kind}/{name}", folder=folder, inputs=inputs)
+        required = _OF_CORPUS if kind == "corpora" else ()
+        return Step(name=f"{kind}/{name}", folder=folder, inputs=inputs, required_outputs=required)
 
 
 def _read_by(evaluation: Evaluation) -> tuple[str, ...]:

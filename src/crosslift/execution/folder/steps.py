@@ -1,24 +1,38 @@
 """A step of a study: a folder, what goes into it, and a marker that is written last.
 
 The marker `done.json` carries the inputs themselves beside their fingerprint. A fingerprint alone could only say that
-something changed; with the inputs a stale step names the field and both values.
+something changed; with the inputs a stale step names the field and both values. It also lists size and SHA-256 of the
+step's files, so that a damaged step counts as not finished and is made again (see `checksums`).
 """
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from crosslift.errors import StaleStep
-from crosslift.files import read_json, sync_folder, write_json
+from crosslift.errors import StaleStep, StoreError
+from crosslift.execution.folder import checksums
+from crosslift.execution.folder.checksums import JUDGED, MARKER, STARTED, Damage
+from crosslift.files import read_json, remove, sync_folder, write_json
 from crosslift.fingerprint import canonical, fingerprint
 
-MARKER = "done.json"
-STARTED = "started.json"
+
+@dataclass(frozen=True, kw_only=True)
+class StepState:
+    """What is in a step's folder."""
+
+    outputs: dict[str, Any] | None = None
+    """What `finish` was given; None where the step is not finished or its marker is damaged."""
+    damage: tuple[Damage, ...] = ()
+
+    @property
+    def whole(self) -> bool:
+        """Finished, and nothing that the result stands on is damaged. Verdicts of judges stand beside it."""
+        return self.outputs is not None and all(one.file == JUDGED for one in self.damage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,41 +49,84 @@ class Step:
     def fingerprint(self) -> str:
         return fingerprint(_without_paths(self.inputs))
 
-    def result(self) -> dict[str, Any] | None:
-        """What `finish` was given; None when the step is not finished.
+    required_outputs: tuple[str, ...] = ()
+    """What others read of the outputs: a marker without one is damaged."""
+
+    def state(self, *, thorough: bool = False) -> StepState:
+        """Is it finished with these inputs, and whole? `thorough`: by hashing every file.
 
         Raises:
             StaleStep: it is finished with other inputs.
         """
-        marker = read_json(self.folder / MARKER)
-        if marker is None:
-            return None
+        try:
+            marker = checksums.read_marker(self.folder)
+            if marker is None:
+                return StepState()
+            missing = [key for key in self.required_outputs if key not in marker["outputs"]]
+            if missing and marker["fingerprint"] == self.fingerprint:
+                raise StoreError(f"{self.folder / MARKER} lacks {missing[0]}")
+        except StoreError as error:
+            return StepState(damage=(checksums.damage_of(self.folder, error),))
+        damage = tuple(checksums.step_damage(self.folder, marker, thorough=thorough))
+        if any(one.file == MARKER for one in damage):  # another step's; a whole folder that was moved here is stale
+            return StepState(damage=damage)
         if marker["fingerprint"] != self.fingerprint:
             changes = "; ".join(differences(marker["inputs"], canonical(self.inputs)))
             raise StaleStep(f"{self.name} is stale: {changes}. Move the folder or rename the study.")
-        outputs: dict[str, Any] = marker["outputs"]
-        return outputs
+        return StepState(outputs=marker["outputs"], damage=damage)
+
+    def result(self) -> dict[str, Any] | None:
+        """What `finish` was given; None when the step is not finished, or damaged.
+
+        Raises:
+            StaleStep: it is finished with other inputs.
+        """
+        state = self.state()
+        return state.outputs if state.whole else None
 
     def done(self) -> bool:
-        """Is the step finished, with these inputs? Finished with other inputs is not."""
-        marker = read_json(self.folder / MARKER)
-        return marker is not None and marker["fingerprint"] == self.fingerprint
+        """Is the step finished with these inputs, and whole? Finished with other inputs is not."""
+        try:
+            return self.state().whole
+        except StaleStep:
+            return False
 
     def begin(self) -> None:
         """Make the folder ready. What an earlier, killed start left is kept only if it had the same inputs."""
-        started = read_json(self.folder / STARTED)
-        if started is None or started["fingerprint"] != self.fingerprint:
-            if self.folder.exists():
-                shutil.rmtree(self.folder)
+        try:
+            started = read_json(self.folder / STARTED)
+        except StoreError:
+            started = None
+        if not isinstance(started, dict) or started.get("fingerprint") != self.fingerprint:
+            remove(self.folder)
             write_json(self.folder / STARTED, {"fingerprint": self.fingerprint}, durable=False)
-        (self.folder / MARKER).unlink(missing_ok=True)
+        remove(self.folder / MARKER)
 
     def finish(self, **outputs: Any) -> None:
         """Write the marker, after all files of the folder are on the disk. `outputs`: facts about the result."""
-        (self.folder / STARTED).unlink(missing_ok=True)
+        remove(self.folder / STARTED)
         sync_folder(self.folder)
         marker = {"fingerprint": self.fingerprint, "inputs": canonical(self.inputs), "outputs": outputs}
-        write_json(self.folder / MARKER, marker)
+        files = checksums.records_of(self.folder)
+        checksums.write_sealed(self.folder / MARKER, marker | {"step": self.name, "files": files})
+
+    @contextlib.contextmanager
+    def rewriting(self, file: str) -> Iterator[Path]:
+        """Write a file that is made after the step was finished, and list it in the marker. Killed within, the marker
+        does not list it. Nobody else may be writing the step."""
+        self._list(file, present=False)
+        yield self.folder / file
+        self._list(file, present=True)
+
+    def _list(self, file: str, *, present: bool) -> None:
+        marker = checksums.read_marker(self.folder)
+        if marker is None or "files" not in marker:
+            return
+        files = {name: record for name, record in marker["files"].items() if name != file}
+        if present:
+            files |= {file: checksums.record_of(self.folder / file)}
+        if files != marker["files"]:
+            checksums.write_sealed(self.folder / MARKER, marker | {"files": files})
 
 
 def _without_paths(value: Any) -> Any:

@@ -10,29 +10,34 @@
         train/                                checkpoint/, metrics.parquet, done.json
         eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json; judged.parquet
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
-      report/                                 index.html, estimates.parquet, tables/, figures/
+      report/                                 index.html, estimates.parquet, tables/, figures/, done.json
       logs/                                   what workers say between runs
       judgements/<evaluation>.jsonl           every reply of a judge
 
 `lock.json` names the runs that belong to the study. A folder in `runs/` that it does not name was left by an earlier
 form of the study and is never read.
+
+Each `done.json` lists size and checksum of the files beside it (`checksums`); `lock.json` does so for every `run.json`,
+`.rebuilt.json` for the two tables. What is read is compared with them: a damaged step is left out, kept in
+`Store.damage` for the commands to tell, and made again by `crosslift run`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.errors import StoreError
-from crosslift.files import atomic_write, read_json, write_json
+from crosslift.execution.folder import checksums
+from crosslift.execution.folder.checksums import JUDGED, MARKER, Damage, checksum_of, read_sealed, write_sealed
+from crosslift.files import atomic_write, parse_json, read_bytes, read_json, remove, write_json
 
 if TYPE_CHECKING:  # a restart with nothing to do reads no table, and polars takes a tenth of its time
     import polars as pl
 
 ROW_GROUP = 1 << 17
-JUDGED = "judged.parquet"
-"""Verdicts of judges on the predictions beside it, where any were asked."""
+MAX_DAMAGE_SHOWN = 10
 
 
 class Store:
@@ -46,6 +51,21 @@ class Store:
         self.hashes_file = folder / ".hashes.json"
         self.runs_file = folder / "runs.parquet"
         self.scores_file = folder / "scores.parquet"
+        self.damage: dict[str, tuple[Damage, ...]] = {}
+        """Step -> what was found damaged in it. Whoever reads the study tells it, for what is damaged was left out."""
+
+    def note_damage(self, step: str, damage: Sequence[Damage]) -> None:
+        """Remember what is damaged in a step, or that nothing is."""
+        if damage:
+            self.damage[step] = tuple(damage)
+        else:
+            self.damage.pop(step, None)
+
+    def damage_lines(self) -> list[str]:
+        """What is damaged, a line each, the first MAX_DAMAGE_SHOWN."""
+        lines = [f"damaged: {damage}" for damages in self.damage.values() for damage in damages]
+        more = len(lines) - MAX_DAMAGE_SHOWN
+        return [*lines[:MAX_DAMAGE_SHOWN], f"... and {more} more; see: crosslift verify"] if more > 0 else lines
 
     # ---------------------------------------------------------------------------------------------------- what is read
 
@@ -59,12 +79,49 @@ class Store:
 
         from crosslift.scores import RUNS
 
-        records = [read_json(self.run_folder(run) / "run.json") for run in self.lock()["runs"]]
-        rows = [[record["factors"][column] for column in RUNS] for record in records if record is not None]
+        records = [self.run_record(run, expected) for run, expected in self.lock()["runs"].items()]
+        rows = [[record["factors"][column] for column in RUNS] for record in records]
         return pl.DataFrame(rows, schema=RUNS, orient="row")
+
+    def run_record(self, run: str, expected: Mapping[str, Any]) -> dict[str, Any]:
+        """What `write_run` wrote.
+
+        Args:
+            expected: what lock.json says of the run.
+
+        Raises:
+            StoreError: run.json is missing, or not what lock.json says.
+        """
+        file = self.run_folder(run) / "run.json"
+        text = read_bytes(file)
+        if text is None:
+            raise StoreError(f"{file} {checksums.MISSING}. crosslift run writes it again.")
+        try:
+            record = parse_json(file, text)
+            # A lock.json without checksums tells the fingerprint.
+            same = record["fingerprint"] == expected["fingerprint"] and record["factors"]["run"] == run
+            if same and checksum_of(text) == expected.get("record", checksum_of(text)):
+                return dict(record)
+        except (StoreError, KeyError, TypeError):
+            pass
+        raise StoreError(f"{file} is not what lock.json says. crosslift run writes it again.")
+
+    def run_is_recorded(self, run: str, expected: Mapping[str, Any]) -> bool:
+        """Is run.json what lock.json says of the run? Cheaper than `run_record`."""
+        if "record" in expected:
+            try:
+                text = read_bytes(self.run_folder(run) / "run.json")
+            except StoreError:
+                return False
+            return text is not None and checksum_of(text) == expected["record"]
+        try:
+            return bool(self.run_record(run, expected))
+        except StoreError:
+            return False
 
     def scores(self) -> pl.DataFrame:
         """Every score and verdict of every finished evaluation, in the study's order; columns as in `scores.SCORES`.
+        Every file is compared with its checksum; a damaged evaluation is left out and noted in `damage`.
 
         Raises:
             StoreError: the study has not been prepared.
@@ -79,57 +136,117 @@ class Store:
             for evaluation, tags in record["evaluations"].items()
             for tag in tags
         ]
-        done = [folder for folder in folders if (folder / "done.json").is_file()]
-        files = [file for folder in done for file in (folder / "scores.parquet", folder / JUDGED)]
-        tables = [read_table(file) for file in files if file.name != JUDGED or file.is_file()]
+        tables = [table for folder in folders for table in self._scores_of(folder)]
         return pl.concat([pl.DataFrame(schema=SCORES), *tables])
+
+    def _scores_of(self, folder: Path) -> Iterator[pl.DataFrame]:
+        from crosslift.scores import SCORES
+
+        step = self.name_of(folder)
+        try:
+            marker = checksums.read_marker(folder)
+            if marker is None:
+                return
+            found = checksums.step_damage(folder, marker, thorough=True)
+            bad = {one.file for one in found}
+            self.note_damage(step, found)
+            if not bad - {JUDGED}:
+                yield read_table(folder / "scores.parquet", SCORES)
+                if JUDGED not in bad and (folder / JUDGED).is_file():
+                    yield read_table(folder / JUDGED, SCORES)
+        except StoreError as error:  # of a step that lists no files
+            self.note_damage(step, [checksums.damage_of(folder, error)])
 
     def predictions(self, run: str, evaluation: str, language: str) -> pl.DataFrame:
         """What the model wrote; columns as in `scores.PREDICTIONS`.
 
         Raises:
-            StoreError: it has not been evaluated yet.
+            StoreError: it has not been evaluated yet, or the file is damaged.
         """
-        return read_table(self.evaluation_folder(run, evaluation, language) / "predictions.parquet")
+        return read_step_table(self.evaluation_folder(run, evaluation, language), "predictions.parquet")
 
     def manifests(self) -> dict[str, dict[str, Any]]:
-        """Mixture -> manifest, for the mixtures that the study's runs use.
+        """Mixture -> manifest, for the mixtures that the study's runs use; damaged ones are noted in `damage`.
 
         Raises:
             StoreError: the study has not been prepared.
         """
         names = dict.fromkeys(record["mixture"] for record in self.lock()["runs"].values())
-        found = {name: read_json(self.mixture_folder(name) / "manifest.json") for name in names if name != "base"}
+        found = {name: self._manifest(self.mixture_folder(name)) for name in names if name != "base"}
         return {name: manifest for name, manifest in found.items() if manifest is not None}
+
+    def _manifest(self, folder: Path) -> dict[str, Any] | None:
+        try:
+            marker = checksums.read_marker(folder) or {}
+            damage = checksums.step_damage(folder, marker, names=["manifest.json"], thorough=True)
+            found: dict[str, Any] | None = None if damage else read_json(folder / "manifest.json")
+        except StoreError as error:
+            damage, found = [checksums.damage_of(folder, error)], None
+        if damage:
+            self.note_damage(self.name_of(folder), damage)
+        return found
 
     def training_metrics(self, run: str) -> pl.DataFrame:
         """Losses of a trained run; columns as in `training.trainer.METRICS`.
 
         Raises:
-            StoreError: it has not been trained yet.
+            StoreError: it has not been trained yet, or the file is damaged.
         """
-        return read_table(self.train_folder(run) / "metrics.parquet")
+        return read_step_table(self.train_folder(run), "metrics.parquet")
 
     def provenance(self, run: str) -> dict[str, Any]:
         """{"train": {"seconds", "num_tokens", "precision"}, "evaluate": {"seconds"}, "environment": {...}}; empty where
-        nothing of the run has been finished yet."""
-        return read_json(self.run_folder(run) / "provenance.json") or {}
+        nothing of the run has been finished yet, or the file is damaged, which is noted in `damage`: no result stands
+        on it."""
+        try:
+            return self.provenance_or_error(run)
+        except StoreError as error:
+            self.note_damage(f"runs/{run}", [checksums.damage_of(self.run_folder(run), error)])
+            return {}
+
+    def provenance_or_error(self, run: str) -> dict[str, Any]:
+        """As `provenance`; raises `StoreError` where it is damaged."""
+        file = self.run_folder(run) / "provenance.json"
+        found = read_sealed(file)
+        if found is None:
+            return {}
+        kinds = {"train": (dict, type(None)), "evaluate": (dict,), "environment": (dict,)}
+        if not all(key in found and isinstance(found[key], kind) for key, kind in kinds.items()):
+            raise StoreError(f"{file} tells no provenance. Remove it.")
+        if found.get("run", run) != run:
+            raise StoreError(f"{file} is that of {found['run']}. Remove it.")
+        return found
+
+    def write_provenance(self, run: str, record: Mapping[str, Any]) -> None:
+        write_sealed(self.run_folder(run) / "provenance.json", {"run": run, **record}, durable=False)
 
     def lock(self) -> dict[str, Any]:
         """lock.json: {"corpora", "models", "tasks", "runs"}.
 
         Raises:
-            StoreError: the study has not been prepared.
+            StoreError: the study has not been prepared, or the file is damaged.
         """
-        lock: dict[str, Any] | None = read_json(self.lock_file)
+        try:
+            lock = read_sealed(self.lock_file)
+        except StoreError as error:
+            raise StoreError(f"{error} To do both, run: crosslift prepare {self.folder}") from error
         if lock is None:
             raise StoreError(f"{self.folder} has not been prepared. Run: crosslift prepare {self.folder}")
+        if not all(isinstance(lock.get(key), dict) for key in ("corpora", "models", "tasks", "runs")):
+            raise StoreError(f"{self.lock_file} is no lock.json. Run: crosslift prepare {self.folder}")
         return lock
+
+    def lock_if_whole(self) -> dict[str, Any] | None:
+        """lock.json; None where the study has not been prepared, or the file is damaged and must be written again."""
+        try:
+            return self.lock()
+        except StoreError:
+            return None
 
     def has_results(self, run: str) -> bool:
         """Has anything of the run been trained or evaluated?"""
         folder = self.run_folder(run)
-        return (folder / "train" / "done.json").is_file() or any(folder.glob("eval/*/done.json"))
+        return (folder / "train" / MARKER).is_file() or any(folder.glob(f"eval/*/{MARKER}"))
 
     def unknown_runs(self) -> list[str]:
         """Folders in runs/ that the study does not name any more."""
@@ -143,13 +260,20 @@ class Store:
         return self.folder / "corpora" / corpus
 
     def findings(self, corpus: str) -> pl.DataFrame:
-        """What its checks found, leaks into it among them; columns as in corpora.findings.FINDINGS."""
+        """What its checks found, leaks into it among them; columns as in corpora.findings.FINDINGS. Damaged files are
+        left out and noted in `damage`."""
         import polars as pl
 
         from crosslift.corpora.findings import FINDINGS
 
-        files = (self.corpus_folder(corpus) / f"{name}.parquet" for name in ("findings", "leaks"))
-        return pl.concat([pl.DataFrame(schema=FINDINGS), *(read_table(file) for file in files if file.is_file())])
+        folder, tables = self.corpus_folder(corpus), [pl.DataFrame(schema=FINDINGS)]
+        for file in ("findings.parquet", "leaks.parquet"):
+            try:
+                checksums.verify_files(folder, [file])
+                tables += [read_table(folder / file, FINDINGS)] if (folder / file).exists() else []
+            except StoreError as error:
+                self.note_damage(self.name_of(folder), [checksums.damage_of(folder, error)])
+        return pl.concat(tables)
 
     def tokens_folder(self, corpus: str, tokenizer: str) -> Path:
         """`tokenizer`: fingerprint of tokenizer and template, so that models which tokenise alike share the folder."""
@@ -177,18 +301,29 @@ class Store:
     # -------------------------------------------------------------------------------------------------- what is written
 
     def write_lock(self, lock: Mapping[str, Any]) -> None:
-        if read_json(self.lock_file) != lock:
-            write_json(self.lock_file, lock)
+        if self.lock_if_whole() != lock:
+            write_sealed(self.lock_file, lock)
 
-    def write_run(self, run: str, *, fingerprint: str, factors: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        """`factors`: one value per column of `scores.RUNS`; `identity`: what the fingerprint was made of."""
+    def write_run(self, run: str, *, fingerprint: str, factors: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+        """Write run.json; returns its checksum, for lock.json.
+
+        Args:
+            factors: one value per column of `scores.RUNS`.
+            identity: what the fingerprint was made of.
+        """
         record = {"fingerprint": fingerprint, "factors": dict(factors), "identity": dict(identity)}
-        write_json(self.run_folder(run) / "run.json", record, durable=False)
+        return write_sealed(self.run_folder(run) / "run.json", record, durable=False)
 
     def error(self, run: str) -> dict[str, Any] | None:
         """{"error", "message"} of a run that failed and has not been tried again since."""
-        found: dict[str, Any] | None = read_json(self.run_folder(run) / "error.json")
-        return found
+        file = self.run_folder(run) / "error.json"
+        try:
+            found = read_json(file)
+        except StoreError as error:
+            return {"error": "StoreError", "message": str(error)}
+        if found is None or (isinstance(found, dict) and {"error", "message"} <= found.keys()):
+            return found
+        return {"error": "StoreError", "message": f"{self.name_of(file)} tells no error. crosslift run removes it."}
 
     def write_error(self, run: str, *, error: str, message: str) -> None:
         write_json(self.run_folder(run) / "error.json", {"error": error, "message": message})
@@ -196,20 +331,44 @@ class Store:
     def clear_errors(self, runs: Iterable[str]) -> None:
         """Forget failures, so that the runs are tried again."""
         for run in runs:
-            (self.run_folder(run) / "error.json").unlink(missing_ok=True)
+            remove(self.run_folder(run) / "error.json")
 
 
-def read_table(path: Path) -> pl.DataFrame:
+def read_table(path: Path, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
     """A Parquet file in memory.
 
+    Args:
+        schema: the columns that it must have.
+
     Raises:
-        StoreError: there is no such file.
+        StoreError: there is no such file, it cannot be read, or it has other columns.
     """
     import polars as pl
 
-    if not path.is_file():
+    if not path.exists():
         raise StoreError(f"{path} does not exist yet. Run: crosslift run, or see: crosslift status")
-    return pl.read_parquet(path, memory_map=False)
+    try:
+        table = pl.read_parquet(path, memory_map=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        what = str(error).partition("\n")[0]
+        raise StoreError(
+            f"{path} cannot be read ({what}). Remove its folder, and crosslift run makes it again."
+        ) from error
+    if schema is not None and table.schema != schema:
+        raise StoreError(
+            f"{path} has other columns than it should. Remove its folder, and crosslift run makes it again."
+        )
+    return table
+
+
+def read_step_table(folder: Path, file: str, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    """A table of a finished step, after it was compared with its checksum.
+
+    Raises:
+        StoreError: as `read_table`, or the file is damaged.
+    """
+    checksums.verify_files(folder, [file])
+    return read_table(folder / file, schema)
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:

@@ -7,6 +7,7 @@ which steps happen to be missing after a kill.
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -16,16 +17,20 @@ from typing import Any
 import polars as pl
 
 from crosslift.discover import member
-from crosslift.errors import EvaluationError
+from crosslift.errors import EvaluationError, StoreError
 from crosslift.evaluation.scoring import predict
 from crosslift.evaluation.scoring import score as score_predictions
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import BaseModel
+from crosslift.execution.folder.checksums import JUDGED
 from crosslift.execution.folder.step_graph import EvaluationStep, StepGraph
-from crosslift.execution.folder.store import JUDGED, read_table, write_table
-from crosslift.files import read_json
+from crosslift.execution.folder.store import read_step_table, read_table, write_table
+from crosslift.files import remove
 from crosslift.fingerprint import fingerprint_file
+from crosslift.scores import PREDICTIONS
 from crosslift.studies.study import Evaluation
+
+log = logging.getLogger(__name__)
 
 
 def load_generator(
@@ -71,7 +76,7 @@ def evaluate(graph: StepGraph, run: str, one: EvaluationStep, answers: Any) -> i
     """
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
-    rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
+    rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     one.step.begin()
     begun = time.monotonic()
     predictions = predict(
@@ -92,7 +97,7 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
     if evaluation.shots is None:
         return []
     languages = graph.study.corpora[evaluation.shots.corpus].languages
-    rows = read_table(graph.store.corpus_folder(evaluation.shots.corpus) / "rows.parquet")
+    rows = read_step_table(graph.store.corpus_folder(evaluation.shots.corpus), "rows.parquet")
     messages = rows["messages"].gather_every(len(languages), offset=languages.index(tag))
     if len(messages) < evaluation.shots.number:
         raise EvaluationError(
@@ -108,8 +113,15 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
 
     Args:
         seconds: what generating took.
+
+    Raises:
+        StoreError: the predictions are damaged.
     """
-    predictions = read_table(one.step.folder / "predictions.parquet")
+    predictions = read_table(one.step.folder / "predictions.parquet", PREDICTIONS)
+    state = one.step.state()
+    if any(damage.file == JUDGED for damage in state.damage):  # else the new marker would list it as whole
+        log.warning("%s/%s is damaged and removed; crosslift judge makes it again", one.step.name, JUDGED)
+        remove(one.step.folder / JUDGED)
     scores = score_predictions(
         find_task(one.evaluation.task),
         predictions,
@@ -128,13 +140,16 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
 
 
 def finished_predictions(one: EvaluationStep) -> dict[str, Any] | None:
-    """What the done-marker of a step says whose predictions are whole: only its scoring failed. Else None."""
-    marker = read_json(one.step.folder / "done.json")
-    if marker is None or marker["fingerprint"] != one.step.fingerprint:
+    """What the done-marker of a step says whose predictions are whole: only its scoring failed, or its scores are
+    damaged. Else None."""
+    state = one.step.state(thorough=True)
+    if state.outputs is None or any(damage.file == "predictions.parquet" for damage in state.damage):
         return None
-    finishes = read_table(one.step.folder / "predictions.parquet")["finish"]
-    outputs: dict[str, Any] = marker["outputs"]
-    return None if (finishes == "error").any() else outputs
+    try:
+        finishes = read_table(one.step.folder / "predictions.parquet", PREDICTIONS)["finish"]
+    except StoreError:  # of a marker that lists no files
+        return None
+    return None if (finishes == "error").any() else state.outputs
 
 
 def mean_score(

@@ -6,6 +6,7 @@ and it is prepared anew. As soon as a result exists, prepared data that disagree
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
@@ -22,17 +23,17 @@ from crosslift.corpora.ingest import read_checked as read_corpus
 from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.quality import summary_lines
 from crosslift.discover import module_names
-from crosslift.errors import MixtureError
+from crosslift.errors import MixtureError, StaleStep, StoreError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.folder.steps import Step
-from crosslift.execution.folder.store import read_table, write_table
+from crosslift.execution.folder.steps import Step, StepState
+from crosslift.execution.folder.store import read_step_table, write_table
 from crosslift.execution.phases import tokens
 from crosslift.files import read_json, write_json
-from crosslift.fingerprint import canonical, fingerprint, fingerprint_file
+from crosslift.fingerprint import canonical, fingerprint, fingerprint_array, fingerprint_file
 from crosslift.leases import waiting_lease
 from crosslift.mixtures.draw import CorpusIndex, draw
-from crosslift.mixtures.manifest import CorpusRecord, items_of, manifest
+from crosslift.mixtures.manifest import CorpusRecord, examples_sha256, items_of, manifest
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.run import Run
 
@@ -62,32 +63,69 @@ def prepare(graph: StepGraph, *, say: Say) -> None:
 
 def is_prepared(graph: StepGraph) -> bool:
     """Is everything prepared, and does lock.json say so?"""
-    if not graph.store.lock_file.is_file() or not all(step.done() for step in graph.prepared_steps()):
+    lock = graph.store.lock_if_whole()
+    try:
+        if lock is None or not all(step.done() for step in graph.prepared_steps()):
+            return False
+    except StoreError:  # a corpus's marker is damaged
         return False
-    recorded = {name: record["fingerprint"] for name, record in graph.store.lock()["runs"].items()}
-    return recorded == {name: graph.steps(run).fingerprint for name, run in graph.runs.items()}
+    recorded = {name: record["fingerprint"] for name, record in lock["runs"].items()}
+    if recorded != {name: graph.steps(run).fingerprint for name, run in graph.runs.items()}:
+        return False
+    return all(graph.store.run_is_recorded(name, record) for name, record in lock["runs"].items())
 
 
-def _begin(graph: StepGraph, step: Step, runs: Iterable[Run]) -> bool:
-    """Is there something to do? Then the folder is made ready. `runs`: those whose results stand on this step."""
-    if step.done():
-        return False
-    if any(graph.store.has_results(run.name) for run in runs):
-        step.result()  # raises, naming the change, where the step was finished with other inputs
+def _before(graph: StepGraph, step: Step, runs: Iterable[Run], say: Say) -> StepState | None:
+    """What is in the folder of a step that must be made; None where there is nothing to do. Damage is told.
+
+    Args:
+        runs: those whose results stand on this step.
+    """
+    state = StepState()
+    try:
+        state = step.state()
+        if state.whole:
+            return None
+    except StaleStep:
+        if any(graph.store.has_results(run.name) for run in runs):
+            raise
+    for damage in state.damage:
+        say(f"damaged: {damage}")
+    graph.store.note_damage(step.name, ())
+    return state
+
+
+def _begin(step: Step, before: StepState, key: str, now: Any) -> None:
+    """Make the folder ready. Results may stand on what a damaged step held: made again, it must hold the same.
+
+    Args:
+        key: of the step's outputs, a hash of what it holds.
+        now: that hash of what will be written.
+
+    Raises:
+        StoreError: it does not, because the files that it is made of, or a library, have changed.
+    """
+    was = None if before.outputs is None else before.outputs.get(key)
+    if was is not None and was != now:
+        raise StoreError(
+            f"{step.name} is damaged and cannot be made again: its source gives something else now ({key} was {was}, "
+            f"is {now}). Bring the source back that the study began with, or start anew in another folder."
+        )
     step.begin()
-    return True
 
 
 def _corpora(graph: StepGraph, say: Say) -> None:
     anew = False
     for name in graph.corpora:
         step = graph.corpus_step(name)
-        if not _begin(graph, step, graph.users_of(name)):
+        before = _before(graph, step, graph.users_of(name), say)
+        if before is None:
             continue
         say(f"Reading corpus {name}")
         source = graph.study.corpora[name]
         checked = read_corpus(source)
         corpus = checked.corpus
+        _begin(step, before, "fingerprint", corpus.fingerprint())
         write_table(step.folder / "rows.parquet", corpus.rows)
         write_table(step.folder / "findings.parquet", checked.findings)
         step.finish(
@@ -109,7 +147,8 @@ def _leaks(graph: StepGraph, say: Say) -> None:
     trained = [_prepared(graph, name) for name in graph.trained_on()]
     for name in graph.evaluated_on():
         found = find_leaks(trained, _prepared(graph, name))
-        write_table(graph.store.corpus_folder(name) / "leaks.parquet", found)
+        with graph.corpus_step(name).rewriting("leaks.parquet") as file:
+            write_table(file, found)
         for line in summary_lines(found):
             say(f"corpora.{name}: {line}")
 
@@ -122,7 +161,7 @@ def _prepared(graph: StepGraph, name: str) -> ParallelCorpus:
         licence=read["licence"],
         revision=read["revision"],
         languages=source.languages,
-        rows=read_table(graph.store.corpus_folder(name) / "rows.parquet"),
+        rows=read_step_table(graph.store.corpus_folder(name), "rows.parquet"),
     )
 
 
@@ -135,35 +174,39 @@ def _hash_language(corpus: ParallelCorpus, tag: str) -> str:
 def _tokens(graph: StepGraph, say: Say) -> None:
     for corpus, name in graph.tokenised():
         step = graph.tokens_step(corpus, name)
-        if not _begin(graph, step, graph.users_of(corpus)):
+        before = _before(graph, step, graph.users_of(corpus), say)
+        if before is None:
             continue
         say(f"Tokenising corpus {corpus} for {name}")
         model = graph.models[name]
         tokenizer = load_tokenizer(model.folder(graph.study.folder), template=model.template)
         found = tokens.tokenise(
-            read_table(graph.store.corpus_folder(corpus) / "rows.parquet"),
+            read_step_table(graph.store.corpus_folder(corpus), "rows.parquet"),
             corpus=corpus,
             task=find_task(graph.study.corpora[corpus].task),
             prompt=graph.study.prompts[corpus],
             tokenizer=tokenizer,
         )
+        content = fingerprint_array(found.ids)
+        _begin(step, before, "ids", content)
         tokens.write(step.folder, found)
-        step.finish(num_tokens=int(found.offsets[-1]), longest=int(found.lengths.max()))
+        step.finish(num_tokens=int(found.offsets[-1]), longest=int(found.lengths.max()), ids=content)
 
 
 def _mixtures(graph: StepGraph, say: Say) -> None:
     store = graph.store
-    todo = []
+    todo: dict[str, StepState] = {}
     for name, mixture in graph.study.mixtures.items():
         runs = [run for run in graph.runs.values() if run.mixture == mixture]
-        if _begin(graph, graph.mixture_step(name), runs):
-            todo.append(name)
+        before = _before(graph, graph.mixture_step(name), runs, say)
+        if before is not None:
+            todo[name] = before
     if not todo:
         return
-    say(f"Drawing {len(todo)} mixtures" if len(todo) > 1 else f"Drawing mixture {todo[0]}")
+    say(f"Drawing {len(todo)} mixtures" if len(todo) > 1 else f"Drawing mixture {next(iter(todo))}")
     drawn = [graph.study.mixtures[name] for name in todo]
     rows = {
-        corpus: read_table(store.corpus_folder(corpus) / "rows.parquet")
+        corpus: read_step_table(store.corpus_folder(corpus), "rows.parquet")
         for corpus in dict.fromkeys(corpus for mixture in drawn for corpus in mixture.corpora)
     }
     problems: list[str] = []
@@ -174,8 +217,10 @@ def _mixtures(graph: StepGraph, say: Say) -> None:
         except MixtureError as error:
             problems.append(str(error))
             continue
-        write_table(store.mixture_folder(mixture.name) / "examples.parquet", examples)
-        graph.mixture_step(mixture.name).finish(num_examples=examples.height)
+        step, content = graph.mixture_step(mixture.name), examples_sha256(examples)
+        _begin(step, todo[mixture.name], "examples", content)
+        write_table(step.folder / "examples.parquet", examples)
+        step.finish(num_examples=examples.height, examples=content)
     if problems:
         raise MixtureError("\n".join(problems))
 
@@ -208,7 +253,7 @@ def corpus_index(name: str, languages: tuple[str, ...], rows: pl.DataFrame, leng
 def _manifests(graph: StepGraph) -> None:
     """Describe the mixtures. A manifest tells what a mixture shares with all others and how many tokens it has for
     every model, so all are written whenever one mixture or model is new."""
-    store, study = graph.store, graph.study
+    study = graph.study
     records = {corpus: _record(graph, corpus) for corpus in graph.corpora}
     items = {name: items_of(_examples(graph, name), records) for name in study.mixtures}
     for mixture in study.mixtures.values():
@@ -220,13 +265,21 @@ def _manifests(graph: StepGraph) -> None:
             others=items,
             data_seed=study.data_seed,
         )
-        file = store.mixture_folder(mixture.name) / "manifest.json"
-        if read_json(file) != described:
+        step = graph.mixture_step(mixture.name)
+        if step.done() and _json_of(step.folder / "manifest.json") == described:
+            continue
+        with step.rewriting("manifest.json") as file:
             write_json(file, described, durable=False)
 
 
+def _json_of(path: Path) -> Any:
+    with contextlib.suppress(StoreError):  # written anew in any case
+        return read_json(path)
+    return None
+
+
 def _examples(graph: StepGraph, mixture: str) -> pl.DataFrame:
-    return read_table(graph.store.mixture_folder(mixture) / "examples.parquet")
+    return read_step_table(graph.store.mixture_folder(mixture), "examples.parquet")
 
 
 def _record(graph: StepGraph, corpus: str) -> CorpusRecord:
@@ -249,7 +302,8 @@ def _token_counts(graph: StepGraph, mixture: Mixture) -> dict[str, dict[str, np.
 def _write_runs(graph: StepGraph) -> None:
     """run.json for every run, and lock.json, which names them."""
     store, study = graph.store, graph.study
-    before = store.lock()["runs"] if store.lock_file.is_file() else {}
+    lock = store.lock_if_whole()
+    before = {} if lock is None else lock["runs"]
     manifests = {name: read_json(store.mixture_folder(name) / "manifest.json") for name in study.mixtures}
     records = {}
     for name, run in graph.runs.items():
@@ -258,11 +312,15 @@ def _write_runs(graph: StepGraph) -> None:
         tags: dict[str, list[str]] = {}
         for one in steps.evaluations:
             tags.setdefault(one.evaluation.name, []).append(one.language)
-        records[name] = {"fingerprint": steps.fingerprint, "mixture": mixture, "evaluations": tags}
-        if before.get(name) != records[name]:
-            factors = _factors(graph, run, manifests.get(mixture))
-            identity = {step.name: step.inputs for step in steps.steps()}
-            store.write_run(name, fingerprint=steps.fingerprint, factors=factors, identity=canonical(identity))
+        record = {"fingerprint": steps.fingerprint, "mixture": mixture, "evaluations": tags}
+        known = before.get(name, {})
+        if {**record, "record": known.get("record")} == known and store.run_is_recorded(name, known):
+            records[name] = known
+            continue
+        factors = _factors(graph, run, manifests.get(mixture))
+        identity = canonical({step.name: step.inputs for step in steps.steps()})
+        record["record"] = store.write_run(name, fingerprint=steps.fingerprint, factors=factors, identity=identity)
+        records[name] = record
     corpora = {name: graph.corpus(name) for name in graph.corpora}
     store.write_lock(
         {
@@ -313,7 +371,8 @@ def _factors(graph: StepGraph, run: Run, described: dict[str, Any] | None) -> di
 
 def _tasks(graph: StepGraph) -> dict[str, str]:
     """Task -> hash of its code as it was when the study was prepared; scores may be made anew when it has changed."""
-    before = graph.store.lock()["tasks"] if graph.store.lock_file.is_file() else {}
+    lock = graph.store.lock_if_whole()
+    before = {} if lock is None else lock["tasks"]
     used = sorted({evaluation.task for evaluation in graph.study.evaluations.values()})
     return {name: before.get(name) or task_revision(name) for name in used}
 

@@ -21,7 +21,7 @@ def rescore_all(graph: StepGraph, *, say: Callable[[str], None]) -> tuple[int, i
     """
     lock = graph.store.lock()
     num_steps = num_errors = 0
-    for name, state in graph.states().items():
+    for name, state in graph.states(thorough=True).items():
         for one in state.steps.evaluations:
             result = state.results.get((one.evaluation.name, one.language))
             if result is None:

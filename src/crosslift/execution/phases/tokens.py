@@ -18,6 +18,7 @@ import polars as pl
 from crosslift.chat import encode_examples
 from crosslift.errors import CorpusError, TemplateError
 from crosslift.evaluation.task import Task
+from crosslift.execution.folder import checksums
 from crosslift.files import atomic_write
 from crosslift.languages.language import language
 from crosslift.training.trainer import TokenTable
@@ -92,7 +93,12 @@ def write(folder: Path, tokens: CorpusTokens) -> None:
 
 
 def read(folder: Path) -> CorpusTokens:
-    """Mapped into memory, not read."""
+    """Mapped into memory, after each process has compared the arrays with their checksums once.
+
+    Raises:
+        StoreError: they are damaged.
+    """
+    checksums.verify_files(folder)
     return CorpusTokens(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS})
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from crosslift.discover import member
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.step_graph import RunSteps, StepGraph
-from crosslift.execution.folder.store import read_table
+from crosslift.execution.folder.store import read_step_table
 from crosslift.execution.phases import evaluate, tokens
 from crosslift.studies.run import Run
 from crosslift.training.trainer import Progress, TokenTable, TrainingRequest
@@ -84,7 +84,7 @@ def train(
 def examples_of(graph: StepGraph, run: Run) -> TokenTable:
     """The mixture's examples in its order, under the run's tokenizer."""
     assert run.mixture is not None
-    examples = read_table(graph.store.mixture_folder(run.mixture.name) / "examples.parquet")
+    examples = read_step_table(graph.store.mixture_folder(run.mixture.name), "examples.parquet")
     return _gather(graph, run, examples.select("corpus", "language", "row"))
 
 
@@ -152,7 +152,7 @@ def _validation_score(
         asked = [one for one in graph.study.evaluations_of(run) if one.task == source.task]
         name = asked[0].generator if asked else "hf"
         answers = evaluate.load_generator(name, checkpoint, model, graph, device=device, options=generators.get(name))
-        rows = read_table(graph.store.corpus_folder(corpus) / "rows.parquet")
+        rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
         return [
             evaluate.mean_score(
                 answers,

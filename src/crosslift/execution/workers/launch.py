@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosslift.discover import member
-from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_stand
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
@@ -55,6 +55,10 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     prepare(graph, say=say)
     store = graph.store
     states = graph.states()
+    if not tables_stand(graph, states):  # every result is going to be read: what is damaged is better made again now
+        states = graph.states(thorough=True)
+    for line in store.damage_lines():
+        say(line)
     missing = [name for name, state in states.items() if not state.done]
     if missing:
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)

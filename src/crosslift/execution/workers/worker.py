@@ -32,7 +32,6 @@ from crosslift.execution.phases.evaluate import evaluate, finished_predictions, 
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
 from crosslift.extras import optional
-from crosslift.files import write_json
 from crosslift.leases import HEARTBEAT_SECONDS, Lease, lease_holder
 from crosslift.studies.study import Study
 
@@ -145,14 +144,23 @@ class _Worker:
         return True
 
     def _try(self, name: str, lease: Lease) -> bool:
+        """Walk the run; what goes wrong is written into its folder.
+
+        Raises:
+            LeaseHeld: the run was taken over meanwhile. Nothing is written: it belongs to the new owner.
+        """
         store = self.graph.store
         try:
             with optional():
                 self._walk(name, lease)
+        except LeaseHeld:  # another worker owns the run now: nothing failed in it
+            raise
         except CrossliftError as error:
+            lease.check()  # the new owner may have replaced what this worker was reading
             log.error("%s", error)
             store.write_error(name, error=type(error).__name__, message=str(error))
         except Exception as error:
+            lease.check()
             log.exception("not foreseen")
             message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
             store.write_error(name, error=type(error).__name__, message=message)
@@ -179,7 +187,7 @@ class _Worker:
         )
         reporter.update(phase="loading")
         checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
-        if checkpoint is not None and not (state.trained and checkpoint.is_dir()):
+        if checkpoint is not None and _needs_training(state, checkpoint):
             equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
             if equal_run is not None:
                 log.info("is the same training as %s", equal_run)
@@ -202,7 +210,9 @@ class _Worker:
         if faults:
             raise EvaluationError("; ".join(faults) + ". They are tried again by: crosslift run")
         if checkpoint is not None and not self.keep_checkpoints:
-            shutil.rmtree(checkpoint)
+            # Renamed first: a kill half-way must not leave a checkpoint that looks damaged.
+            going = checkpoint.replace(checkpoint.with_name(".checkpoint.removed"))
+            shutil.rmtree(going)
         log.info("done: %s", name)
 
     def _evaluate(self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter) -> list[str]:
@@ -237,7 +247,7 @@ class _Worker:
 
     def _write_provenance(self, steps: RunSteps) -> None:
         """From the done-markers, so that a run made in three sittings tells the time of all three."""
-        trained = steps.train.result() if steps.train is not None else None
+        trained = steps.train.state().outputs if steps.train is not None else None
         results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
         record = {
             "seed": steps.run.seed,
@@ -245,8 +255,18 @@ class _Worker:
             "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
             "environment": environment(),
         }
-        file = self.graph.store.run_folder(steps.run.name) / "provenance.json"
-        write_json(file, record, durable=False)
+        self.graph.store.write_provenance(steps.run.name, record)
+
+
+def _needs_training(state: RunState, checkpoint: Path) -> bool:
+    """Was the run never trained, or is its checkpoint removed or damaged and something must be generated? It is hashed
+    before it is used: its weights decide the answers."""
+    if not (state.trained or state.training_is_damaged):
+        return True
+    if all(finished_predictions(one) is not None for one in state.missing):
+        return False
+    assert state.steps.train is not None
+    return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).whole)
 
 
 def _follows_an_equal_run(worker: _Worker, name: str) -> bool:

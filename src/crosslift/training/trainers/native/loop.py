@@ -23,7 +23,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from crosslift.errors import TrainingError
 from crosslift.files import atomic_write
+from crosslift.fingerprint import fingerprint_file
 from crosslift.streams import seed_of
 from crosslift.training.meter import LossMeter, LossSums
 from crosslift.training.order import BatchSampler, micro_batches
@@ -71,7 +73,7 @@ class _Run:
         self.order = BatchSampler(self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle)
         self.validation_steps = _validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
-        self.best: tuple[float, int] | None = None  # value (higher is better), step
+        self.best: tuple[float, int, str] | None = None  # value (higher is better), step, checksum of the weights
         self.num_tokens = 0
         self.seconds = 0.0
 
@@ -194,9 +196,9 @@ class _Run:
             own = {self.examples.languages[i] for i in np.unique(self.examples.language)}
             value = -sums.mean_over_cells(own)
         if self.best is None or value > self.best[0]:
-            self.best = (value, columns["step"])
             with atomic_write(self._best_file) as temporary:
                 save_file({name: w.detach() for name, w in self.model.named_parameters() if w.requires_grad}, temporary)
+                self.best = (value, columns["step"], fingerprint_file(temporary))
 
     @torch.no_grad()
     def _validation_sums(self, table: TokenTable) -> LossSums:
@@ -214,6 +216,22 @@ class _Run:
             sums.add_bytes(table, part)
         self.model.train()
         return sums
+
+    def _whole_best(self) -> Path:
+        """The file of the best weights.
+
+        Raises:
+            TrainingError: it is damaged. Nothing is left to resume from, so the next start trains from the beginning.
+        """
+        assert self.best is not None
+        known = self.best[2]
+        if not self._best_file.is_file() or (known and fingerprint_file(self._best_file) != known):
+            self.state.remove()
+            raise TrainingError(
+                f"{self._best_file.name}, the weights of the best step, is damaged. crosslift run begins the training "
+                "anew."
+            )
+        return self._best_file
 
     @property
     def _best_file(self) -> Path:
@@ -234,7 +252,9 @@ class _Run:
             return 0
         step, content = found
         self.meter.restore(content["meter"])
-        self.best = None if content["best"] is None else (content["best"][0], content["best"][1])
+        if content["best"] is not None:
+            value, selected, *checksum = content["best"]
+            self.best = (value, selected, checksum[0] if checksum else "")  # of an older version: not known
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
         return step
 
@@ -243,7 +263,7 @@ class _Run:
 
     def _finish(self) -> None:
         if self.best is not None and self.best[1] != self.num_steps:
-            best = load_file(self._best_file, device=str(self.device))
+            best = load_file(self._whole_best(), device=str(self.device))
             with torch.no_grad():
                 for name, weight in self.model.named_parameters():
                     if weight.requires_grad:

@@ -2,26 +2,32 @@
 
 Batch order and all random numbers follow from the seed and the step, so the state consists of the weights, the
 optimizer moments and the sums of the metrics.
+The file holds a checksum of itself: a damaged state is not resumed, and the run starts from the beginning.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from crosslift.files import atomic_write
+from crosslift.files import atomic_write, remove
 from crosslift.fingerprint import fingerprint, fingerprint_array
 from crosslift.training.trainer import TrainingRequest
 
 NAME = "state.safetensors"
 MAX_SAVE_TIME_SHARE = 0.03
 """Maximum share of the time of a run that saving may take."""
+
+log = logging.getLogger(__name__)
 
 
 def request_fingerprint(request: TrainingRequest) -> str:
@@ -65,7 +71,8 @@ class State:
             tensors[f"weight.{name}"] = weight.detach().contiguous()
             tensors[f"mean.{name}"] = moments["exp_avg"].contiguous()
             tensors[f"square.{name}"] = moments["exp_avg_sq"].contiguous()
-        text = json.dumps({"identity": self._identity, "step": step, "content": content})
+        said = {"identity": self._identity, "step": step, "content": content}
+        text = json.dumps(said | {"sha256": _sha256(tensors, said)})
         with atomic_write(self._file) as temporary:
             save_file(tensors, temporary, metadata={"state": text})
         self._last = time.monotonic()
@@ -75,24 +82,49 @@ class State:
         """Restore weights and moments.
 
         Returns:
-            The number of completed steps and the JSON value, or None if no state of this request exists.
+            The number of completed steps and the JSON value, or None if no intact state of this request exists.
         """
-        if not self._file.is_file():
+        if not self._file.exists():
             return None
+        try:
+            state, tensors = self._read()
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s is damaged (%s); the training starts from the beginning", self._file.name, error)
+            remove(self._file)
+            return None
+        if state is None:
+            return None
+        with torch.no_grad():
+            for name, weight in self._weights.items():
+                weight.copy_(tensors[f"weight.{name}"])
+                self._optimizer.state[weight] = {
+                    "step": torch.tensor(float(state["step"]), device=weight.device),
+                    "exp_avg": tensors[f"mean.{name}"].to(weight.device),
+                    "exp_avg_sq": tensors[f"square.{name}"].to(weight.device),
+                }
+        return state["step"], state["content"]
+
+    def _read(self) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+        """What the file says, None if it is of another request, and its tensors. Raises whatever damage leads to."""
         with safe_open(self._file, framework="pt") as file:
             state = json.loads(file.metadata()["state"])
             if state["identity"] != self._identity:
-                return None
-            with torch.no_grad():
-                for name, weight in self._weights.items():
-                    weight.copy_(file.get_tensor(f"weight.{name}"))
-                    self._optimizer.state[weight] = {
-                        "step": torch.tensor(float(state["step"]), device=weight.device),
-                        "exp_avg": file.get_tensor(f"mean.{name}").to(weight.device),
-                        "exp_avg_sq": file.get_tensor(f"square.{name}").to(weight.device),
-                    }
-        return state["step"], state["content"]
+                return None, {}
+            names = [f"{kind}.{name}" for name in self._weights for kind in ("weight", "mean", "square")]
+            tensors = {name: file.get_tensor(name) for name in names}
+        expected = state.pop("sha256", None)
+        if expected is not None and _sha256(tensors, state) != expected:  # None: of an older version
+            raise ValueError("other bytes than were written")
+        return state, tensors
 
     def remove(self) -> None:
         """Delete the file."""
         self._file.unlink(missing_ok=True)
+
+
+def _sha256(tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> str:
+    """Of the tensors' bytes, by name, and of what is said beside them."""
+    digest = hashlib.sha256(json.dumps(said).encode())
+    for name in sorted(tensors):
+        digest.update(tensors[name].cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,212 @@
+"""Every kind of file of a finished study, damaged in every way: no command ends in a traceback or tells another number,
+the damage is named or mended, and `crosslift run` ends in the scores of the undamaged study."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+from fake_study import open_graph
+from tiny_study import write_study
+from typer.testing import CliRunner
+
+from crosslift.cli import app
+from crosslift.errors import CrossliftError
+from crosslift.execution.folder import checksums
+from crosslift.execution.phases.prepare import prepare
+from crosslift.execution.workers.executors import local
+from crosslift.execution.workers.status import status
+from crosslift.execution.workers.worker import work
+from crosslift.reporting import report
+from crosslift.studies.parsing.load import load
+
+RUN, OTHER = "runs/tiny.en.s0", "runs/tiny.en-sw.s1"
+FILES = {  # file -> what another run, corpus or mixture has in its place
+    "corpora/train/rows.parquet": "corpora/test/rows.parquet",
+    "corpora/train/done.json": "corpora/test/done.json",
+    "corpora/test/findings.parquet": "corpora/test/rows.parquet",
+    "corpora/test/leaks.parquet": "corpora/test/rows.parquet",
+    "tokens/*/ids.npy": "tokens/*/offsets.npy",
+    "tokens/*/done.json": "corpora/test/done.json",
+    "mixtures/en/examples.parquet": "mixtures/en-sw/examples.parquet",
+    "mixtures/en/manifest.json": "mixtures/en-sw/manifest.json",
+    "mixtures/en/done.json": "mixtures/en-sw/done.json",
+    f"{RUN}/run.json": f"{OTHER}/run.json",
+    f"{RUN}/provenance.json": f"{OTHER}/provenance.json",
+    f"{RUN}/progress.json": f"{OTHER}/run.json",
+    f"{RUN}/train/metrics.parquet": f"{OTHER}/eval/math.en/scores.parquet",
+    f"{RUN}/train/checkpoint/seen.txt": f"{OTHER}/train/checkpoint/seen.txt",
+    f"{RUN}/train/done.json": f"{OTHER}/train/done.json",
+    f"{RUN}/eval/math.es/predictions.parquet": f"{OTHER}/eval/math.es/predictions.parquet",
+    f"{RUN}/eval/math.es/scores.parquet": f"{OTHER}/eval/math.es/scores.parquet",
+    f"{RUN}/eval/math.sw/judged.parquet": f"{RUN}/eval/math.sw/scores.parquet",
+    f"{RUN}/eval/math.es/done.json": f"{OTHER}/eval/math.es/done.json",
+    "lock.json": f"{RUN}/run.json",
+    "scores.parquet": "runs.parquet",
+    "runs.parquet": "scores.parquet",
+    ".rebuilt.json": "lock.json",
+    ".hashes.json": "lock.json",
+    "report/index.html": "study.toml",
+}
+NEVER_MENDED = ("provenance.json", "judged.parquet", "train/metrics.parquet", "seen.txt", "train/done.json")
+"""Named only: no number of the study stands on it, or making it again costs more than it gives."""
+
+
+def truncated(file: Path, other: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def flipped(file: Path, other: Path) -> None:
+    text = bytearray(file.read_bytes())
+    text[len(text) // 2] ^= 4
+    file.write_bytes(text)
+
+
+def rotted(file: Path, other: Path) -> None:
+    """As a failing disk does it: the time of change stays."""
+    stat = file.stat()
+    flipped(file, other)
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def emptied(file: Path, other: Path) -> None:
+    file.write_bytes(b"")
+
+
+def removed(file: Path, other: Path) -> None:
+    file.unlink()
+
+
+def swapped(file: Path, other: Path) -> None:
+    shutil.copyfile(other, file)
+
+
+def folder_instead(file: Path, other: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def list_instead(file: Path, other: Path) -> None:
+    file.write_text("[1]\n")
+
+
+def empty_object(file: Path, other: Path) -> None:
+    file.write_text("{}\n")
+
+
+def numbers_instead(file: Path, other: Path) -> None:
+    """Of the right keys, and without a checksum of itself."""
+    file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), 1)).replace('"checksum"', '"other"'))
+
+
+ANY = (truncated, flipped, rotted, emptied, removed, swapped, folder_instead)
+OF_JSON = (list_instead, empty_object, numbers_instead)
+CASES = [(file, damage) for file in FILES for damage in (*ANY, *(OF_JSON if file.endswith("json") else ()))]
+
+
+@dataclass
+class Told:
+    text: str
+    code: int
+
+
+@pytest.fixture(scope="module")
+def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("finished") / "study"))
+    with pytest.MonkeyPatch.context() as patch:
+        quicker(patch)
+        work(load(folder))
+        graph = open_graph(folder)
+        one = graph.steps(graph.runs["tiny.en.s0"]).evaluations[2].step
+        with one.rewriting("judged.parquet") as file:
+            scores = pl.read_parquet(one.folder / "scores.parquet")
+            scores.filter(metric="accuracy").with_columns(metric=pl.lit("judge")).write_parquet(file)
+        assert crosslift("run", folder).code == 0
+    return folder
+
+
+def quicker(patch: pytest.MonkeyPatch) -> None:
+    """Workers in this process, and a page instead of charts."""
+    patch.setattr(local, "launch", lambda job, tick: work(load(job.folder)))
+    patch.setattr(report, "publish", publish)
+
+
+def publish(data: report.ReportData, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    page = folder / "index.html"
+    shutil.rmtree(page) if page.is_dir() else None
+    page.write_text(f"{data.estimates.write_csv()} {sorted(data.manifests)} {data.training.height}")
+    return page
+
+
+def crosslift(*arguments: object) -> Told:
+    checksums.forget_hashes()  # every command is a process of its own
+    ended = CliRunner().invoke(app, list(map(str, arguments)))
+    if ended.exception is not None and not isinstance(ended.exception, (SystemExit, CrossliftError)):
+        raise ended.exception
+    message = str(ended.exception) if isinstance(ended.exception, CrossliftError) else ""
+    return Told(text=ended.output + message, code=2 if message else ended.exit_code)
+
+
+@pytest.mark.parametrize(("file", "damage"), CASES, ids=[f"{file}-{damage.__name__}" for file, damage in CASES])
+def test_damage_is_named_or_mended(file, damage, finished, tmp_path, monkeypatch):
+    quicker(monkeypatch)
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    scores = (study / "scores.parquet").read_bytes()
+    page = (study / "report" / "index.html").read_text()
+    (path,), (other,) = study.glob(file), study.glob(FILES[file])
+    name = path.relative_to(study).as_posix()
+    damage(path, other)
+
+    def names(told: Told) -> bool:
+        """A step without its marker is not finished, which is told of the step."""
+        missing = damage is removed and name.endswith(("done.json", "lock.json"))
+        return name in told.text or (missing and (path.parent.name in told.text or "not been prepared" in told.text))
+
+    first = crosslift("status", study)  # before verify tells the others what it found
+    assert first.code == 0 or names(first), first.text
+    published = crosslift("report", study)
+    same = published.code == 0 and (study / "report" / "index.html").read_text() == page
+    assert same or names(published) or (damage is removed and name.endswith("eval/math.es/done.json")), published.text
+    verified = crosslift("verify", study)
+    informative = name.endswith(("progress.json", ".hashes.json"))
+    mended_by_report = name.startswith("report") or name in ("scores.parquet", "runs.parquet", ".rebuilt.json")
+    optional = damage is removed and name.endswith("provenance.json")
+    if not (informative or mended_by_report or optional):
+        assert names(verified), verified.text
+        assert verified.code == 1 or damage is removed or "there were checksums" in verified.text
+
+    ran = crosslift("run", study)
+    if damage is folder_instead and ran.code:  # what somebody put there is not removed
+        assert name in ran.text
+        return
+    assert (study / "scores.parquet").read_bytes() == scores or name.endswith("judged.parquet")
+    assert {one.what for one in status(open_graph(study))} == {"done"}
+    after = crosslift("verify", study)
+    assert after.code == 0 or name.endswith(NEVER_MENDED), after.text
+    assert "Nothing to do" in crosslift("run", study).text
+
+
+def test_a_damaged_checkpoint_answers_nothing_and_is_trained_again(tmp_path):
+    """With the real trainer and generator: a byte of the weights, and the chat template that prompts are built with."""
+    study = write_study(tmp_path / "study")
+    prepare(open_graph(study), say=lambda line: None)
+    assert work(load(study), ["tiny.en.s0"])
+    run = study / "runs" / "tiny.en.s0"
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.suffix in (".parquet", ".safetensors")}
+    for name, damage in (("model.safetensors", rotted), ("chat_template.jinja", flipped)):
+        damage(run / "train" / "checkpoint" / name, run)
+        checksums.forget_hashes()
+        marker = (run / "train" / "done.json").read_bytes()
+        assert work(load(study), ["tiny.en.s0"])  # all evaluations are done: it is named and nothing is trained
+        assert (run / "train" / "done.json").read_bytes() == marker
+        assert f"train/checkpoint/{name} holds other bytes" in crosslift("verify", study).text
+        shutil.rmtree(run / "eval" / "math.en")
+        assert work(load(study), ["tiny.en.s0"])
+        assert {file: file.read_bytes() for file in before} == before
+        assert (run / "train" / "done.json").read_bytes() != marker
