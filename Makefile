@@ -2,8 +2,12 @@
 #
 #   make demo    install, run the demo study from file to report (a few minutes on two cores)
 #   make test    install, run the tests
-#   make check   format, lint, types, import contracts, tests: what CI and people run before a commit
-.PHONY: demo test check format lint types contracts setup clean
+#   make check   format, lint, types, import contracts, bill of materials, audit, tests: what CI and people run before a commit
+#   make release wheel and sdist into dist/, looked through, and the demo study run from the wheel in a fresh environment
+#   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
+#   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
+#   make audit   known vulnerabilities of the versions in constraints.txt
+.PHONY: demo test check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -17,7 +21,7 @@ demo: $(VENV)/.train
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-check: format lint types contracts test
+check: format lint types contracts sbom audit test
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -33,6 +37,28 @@ contracts: $(VENV)/.dev
 
 setup: $(VENV)/.dev
 
+# Archives carry the time of the last commit, so that building a commit again gives the same bytes.
+release: $(VENV)/.dev sbom
+	rm -rf build dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tools/try_release.py dist
+
+# pyenv's interpreters are found although none of them is chosen in this folder.
+PYENV_BINS := $(wildcard $(HOME)/.pyenv/versions/3.1[1-4]*/bin)
+SPACE := $(subst ,, )
+
+pythons: $(VENV)/.dev
+	PATH="$(subst $(SPACE),:,$(PYENV_BINS)):$$PATH" $(BIN)/tox run
+
+sbom: sbom.cdx.json
+
+sbom.cdx.json: $(VENV)/.dev
+	$(BIN)/python tools/sbom.py $@
+
+audit: $(VENV)/.dev
+	$(BIN)/python tools/audit.py --timeout 60
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -46,4 +72,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.train
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf $(VENV) $(DEMO) build dist sbom.cdx.json .tox
