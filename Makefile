@@ -3,8 +3,12 @@
 #   make demo    install, run the demo study from file to report (a few minutes on two cores)
 #   make test    install, run the tests
 #   make docs    install, build the documentation into site/ and check its links
-#   make check   format, lint, types, import contracts, documentation, tests: what CI and people run before a commit
-.PHONY: demo test docs check format lint types contracts setup clean
+#   make check   format, lint, types, import contracts, documentation, bill of materials, audit, tests: what CI runs
+#   make release wheel and sdist into dist/, inspected, and the demo study run from the wheel in a fresh environment
+#   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
+#   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
+#   make audit   known vulnerabilities of the versions in constraints.txt
+.PHONY: demo test docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,7 +26,7 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	$(BIN)/python tools/check_site.py site
 
-check: format lint types contracts docs test
+check: format lint types contracts docs sbom audit test
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -38,6 +42,28 @@ contracts: $(VENV)/.dev
 
 setup: $(VENV)/.dev
 
+# Archives carry the time of the last commit, so that building a commit again gives the same bytes.
+release: $(VENV)/.dev sbom
+	rm -rf build dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tools/try_release.py dist
+
+# pyenv's interpreters are found although none of them is chosen in this folder.
+PYENV_BINS := $(wildcard $(HOME)/.pyenv/versions/3.1[1-4]*/bin)
+SPACE := $(subst ,, )
+
+pythons: $(VENV)/.dev
+	PATH="$(subst $(SPACE),:,$(PYENV_BINS)):$$PATH" $(BIN)/tox run
+
+sbom: sbom.cdx.json
+
+sbom.cdx.json: $(VENV)/.dev
+	$(BIN)/python tools/sbom.py $@
+
+audit: $(VENV)/.dev
+	$(BIN)/python tools/audit.py --timeout 60
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -51,4 +77,4 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.train
 
 clean:
-	rm -rf $(VENV) $(DEMO) site
+	rm -rf $(VENV) $(DEMO) site build dist sbom.cdx.json .tox

@@ -33,8 +33,10 @@ class Translator:
         self.name = str(options["model"])
         revision = options.get("revision")
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(self.name, revision=revision)
-            model = AutoModelForSeq2SeqLM.from_pretrained(self.name, revision=revision, use_safetensors=True)
+            self._tokenizer = AutoTokenizer.from_pretrained(self.name, revision=revision, trust_remote_code=False)
+            model = AutoModelForSeq2SeqLM.from_pretrained(
+                self.name, revision=revision, trust_remote_code=False, use_safetensors=True
+            )
         except (OSError, ValueError) as error:
             raise StudyError(f"{place}.model: {self.name} cannot be loaded: {error}") from error
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -75,7 +75,9 @@ class Generator:
         )
         self.stop_ids = stop_ids(self.tokenizer)
         try:
-            model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype)
+            model = AutoModelForCausalLM.from_pretrained(
+                source, revision=revision, dtype=dtype, trust_remote_code=False, use_safetensors=True
+            )
         except (OSError, ValueError) as error:
             raise EvaluationError(f"The model {source} cannot be loaded: {error}") from error
         if adapter.is_file():
@@ -218,5 +220,9 @@ def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
     """Apply an adapter to its base model, merged into the weights if that loses no precision."""
     from peft import PeftModel
 
+    if not (folder / "adapter_model.safetensors").is_file():  # peft would unpickle adapter_model.bin
+        raise EvaluationError(
+            f"{folder} holds no adapter_model.safetensors. Save the adapter anew with save_pretrained."
+        )
     adapted = PeftModel.from_pretrained(model, str(folder))
     return adapted.merge_and_unload() if merge else adapted
