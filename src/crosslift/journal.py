@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from crosslift.files import write_text
 from crosslift.fingerprint import fingerprint
+from crosslift.refusals import as_store_error
 
 
 def key_of(*asked: str) -> str:
@@ -38,15 +39,29 @@ class Journal:
                 continue
         if len(whole) != len([line for line in lines if line]):
             write_text(path, "".join(f"{line}\n" for line in whole))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._refused(error) from error
 
     def add(self, key: str, **entry: Any) -> None:
-        """Keep a finished request, on the disk before this returns."""
+        """Keep a finished request, on the disk before this returns.
+
+        Raises:
+            StoreError: there is no room for it; what was kept before is kept.
+        """
+        line = (json.dumps({"key": key, **entry}, ensure_ascii=False) + "\n").encode()
+        try:
+            while line:  # a disk that is nearly full takes a part
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
         self.known[key] = {"key": key, **entry}
-        self._file.write(json.dumps(self.known[key], ensure_ascii=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+
+    def _refused(self, error: OSError) -> OSError:
+        return as_store_error(error, f"{self.path} cannot be written") or error
 
     def __enter__(self) -> Self:
         return self

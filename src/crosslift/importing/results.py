@@ -12,7 +12,7 @@ import polars as pl
 from crosslift import __version__
 from crosslift.discover import member
 from crosslift.errors import TransferError, UnknownName
-from crosslift.files import write_json
+from crosslift.files import atomic_write, write_json
 from crosslift.fingerprint import fingerprint_file
 from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, Import
 from crosslift.languages.tags import standard
@@ -84,10 +84,10 @@ def assemble(mapping: Import, raw: pl.DataFrame) -> Results:
 
 def write(folder: Path, mapping: Import, results: Results) -> None:
     """Tables and where they are from."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("runs", results.runs), ("cells", results.cells), ("scores", results.scores)):
         if name != "scores" or not table.is_empty():
-            table.write_parquet(folder / f"{name}.parquet")
+            with atomic_write(folder / f"{name}.parquet", durable=False) as temporary:
+                table.write_parquet(temporary)
     sources = [path for path in (mapping.path, *(mapping.join or ())[:1]) if isinstance(path, Path) and path.is_file()]
     manifest = {
         "name": mapping.name,

@@ -28,6 +28,8 @@ class Judge:
         self._max_tokens = int(given.pop("max_tokens", 512))
         self._endpoint = Endpoint(**given)
         self.name = self._endpoint.model
+        self.check: Callable[[], None] = lambda: None
+        """Called before questions are asked and answers kept; raises when this process may not go on."""
 
     def verdicts(self, prompts: Sequence[str], read: Read, journal: Journal) -> dict[str, float]:
         """Prompt -> verdict. A prompt without one after all reminders is left out.
@@ -58,6 +60,7 @@ class Judge:
         ]
 
         def answered(place: int, reply: Reply | NoReply) -> None:
+            self.check()
             if isinstance(reply, Reply):
                 journal.add(
                     key_of(self.name, texts[place]),
@@ -69,6 +72,7 @@ class Judge:
                 )
 
         if questions:
+            self.check()
             ask(self._endpoint, questions, answered)
 
 

@@ -10,9 +10,11 @@ import polars as pl
 from crosslift.errors import StudyError, did_you_mean
 from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
 from crosslift.execution.folder.store import JUDGED, read_table, write_table
+from crosslift.files import remove_leftovers
 from crosslift.journal import Journal
 from crosslift.judging.answers import RATING, WINS, Answer, compare, rate
 from crosslift.judging.judge import Judge
+from crosslift.leases import waiting_lease
 from crosslift.scores import SCORES
 
 Say = Callable[[str], None]
@@ -48,7 +50,9 @@ def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, rival: str |
     if lacking:
         raise StudyError([f"--against {rival}: has no answers in {', '.join(lacking)}. Run: crosslift run"])
     num_missing, begun = 0, time.monotonic()
-    with Journal(graph.store.folder / "judgements" / f"{evaluation}.jsonl") as journal:
+    folder = graph.store.folder / "judgements"
+    with waiting_lease(folder) as lease, Journal(folder / f"{evaluation}.jsonl") as journal:
+        judge.check = lease.check
         for number, (name, one) in enumerate(work, start=1):
             answers = _answers(graph, name, one)
             if rival is None:
@@ -101,5 +105,6 @@ def _conversation(messages: list[dict[str, str]]) -> str:
 def _keep(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
     """Put the verdicts beside the scores; those of another form stay."""
     file = one.step.folder / JUDGED
+    remove_leftovers(one.step.folder)
     before = read_table(file).filter(pl.col("metric") != metric) if file.is_file() else pl.DataFrame(schema=SCORES)
     write_table(file, pl.concat([before, table]))

@@ -92,12 +92,21 @@ def estimate(recipe: Recipe, service: Service, items: Iterable[Item]) -> Estimat
 
 
 def translate(
-    recipe: Recipe, items: list[Item], translator: Translator, folder: Path, *, origin: str, say: Say = lambda _: None
+    recipe: Recipe,
+    items: list[Item],
+    translator: Translator,
+    folder: Path,
+    *,
+    origin: str,
+    say: Say = lambda _: None,
+    check: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Translate all items; what the folder's journal holds is not asked again.
 
     Args:
         origin: of the source's rows.
+        check: called before each round of requests and each answer that is kept; raises when this process may not go
+            on.
 
     Raises:
         EndpointError: the translator cannot be asked at all. What was translated is kept.
@@ -112,7 +121,14 @@ def translate(
     scores: list[dict[str, Any]] = []
     with Journal(folder / "journal.jsonl") as journal:
         for tag in recipe.languages:
-            work = _Work(recipe=recipe, translator=translator, journal=journal, source=source, target=language(tag))
+            work = _Work(
+                recipe=recipe,
+                translator=translator,
+                journal=journal,
+                source=source,
+                target=language(tag),
+                check=check,
+            )
             done = _one_language(work, items, say)
             for item, (messages, answer, reason) in zip(items, done, strict=True):
                 if reason:
@@ -150,6 +166,8 @@ class _Work:
     journal: Journal
     source: Language
     target: Language
+    check: Callable[[], None]
+    """Raises when this process may not go on."""
     num_requests: int = 0
     num_known: int = 0
     num_prompt_tokens: int = 0
@@ -188,6 +206,7 @@ class _Work:
         self.num_known += len(requests) - len(unknown)
 
         def done(place: int, found: Translated | str) -> None:
+            self.check()
             key = keys[unknown[place]]
             if isinstance(found, str):
                 failed[key] = found
@@ -197,6 +216,7 @@ class _Work:
             self.journal.add(key, text=found.text, is_whole=found.is_whole)
 
         if unknown:
+            self.check()
             self.num_requests += len(unknown)
             self.translator.translate([requests[place] for place in unknown], done)
         answers = []
@@ -268,7 +288,12 @@ def _back(work: _Work, items: list[Item], done: Done) -> dict[str, float]:
 
     measure = CHRF()
     home = _Work(
-        recipe=work.recipe, translator=work.translator, journal=work.journal, source=work.target, target=work.source
+        recipe=work.recipe,
+        translator=work.translator,
+        journal=work.journal,
+        source=work.target,
+        target=work.source,
+        check=work.check,
     )
     pairs = {
         item.item_id: (_first(messages), _first(item.messages))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fake_study import FAKES
@@ -45,10 +46,12 @@ def test_three_runs_one_killed_half_way_and_relaunched(study, graph_of):
 def test_a_second_start_waits_for_the_first_and_does_nothing_twice(study, graph_of):
     faults(study, dict.fromkeys(graph_of(study).runs, "slow"))
     code = (
-        "import sys; from pathlib import Path; from fake_study import open_ledger; from test_local_executor import run;"
-        "assert run(open_ledger(Path(sys.argv[1])), num_workers=1).good"
+        "import sys; from pathlib import Path; from fake_study import open_graph; from test_local_executor import run;"
+        "assert run(open_graph(Path(sys.argv[1])), num_workers=1).good"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(FAKES), str(FAKES.parent)])}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(FAKES), str(FAKES.parent), str(Path(__file__).parent)])
+    }
     starts = [subprocess.Popen([sys.executable, "-c", code, str(study)], env=environment) for _ in range(2)]
     assert [start.wait() for start in starts] == [0, 0]
     for log in study.glob("runs/*.s*/log.txt"):

@@ -9,7 +9,7 @@ from crosslift import __version__
 from crosslift.execution.folder.step_graph import RunState, StepGraph
 from crosslift.execution.folder.steps import Step
 from crosslift.execution.folder.store import JUDGED, Store, write_table
-from crosslift.files import read_json, remove_leftovers, write_json
+from crosslift.files import read_json, write_json
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.leases import waiting_lease
 from crosslift.studies.study import Study
@@ -40,7 +40,6 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
     with waiting_lease(store.folder):
         if not _stand_for(store, made_of):
             for file, table in ((store.scores_file, store.scores()), (store.runs_file, store.runs())):
-                remove_leftovers(file)
                 write_table(file, table)
             write_json(store.folder / _MARKER, made_of)
     return made_of

@@ -9,9 +9,10 @@ evaluation step not the evaluation's other languages: adding one leaves finished
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StaleStep
@@ -19,6 +20,7 @@ from crosslift.execution.folder.base_models import BaseModel, identify
 from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.execution.folder.steps import Step
 from crosslift.execution.folder.store import Store
+from crosslift.files import write_json
 from crosslift.fingerprint import fingerprint
 from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
@@ -305,6 +307,23 @@ class StepGraph:
     def _step(self, kind: str, name: str, inputs: dict[str, Any]) -> Step:
         folder = {"corpora": self.store.corpus_folder, "mixtures": self.store.mixture_folder}[kind](name)
         return Step(name=f"{kind}/{name}", folder=folder, inputs=inputs)
+
+
+def write_provenance(folder: Path, steps: RunSteps, made_in: Mapping[str, Any]) -> None:
+    """provenance.json of a run, from its done-markers: a run made in three sittings tells the time of all three.
+
+    Args:
+        made_in: as `provenance.environment` tells it.
+    """
+    trained = steps.train.result() if steps.train is not None else None
+    results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
+    record = {
+        "seed": steps.run.seed,
+        "train": trained,
+        "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
+        "environment": dict(made_in),
+    }
+    write_json(folder / "provenance.json", record, durable=False)
 
 
 def _read_by(evaluation: Evaluation) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StaleStep
-from crosslift.files import read_json, sync_folder, write_json
+from crosslift.files import read_json, remove_leftovers, sync_folder, write_json
 from crosslift.fingerprint import canonical, fingerprint
 
 MARKER = "done.json"
@@ -62,6 +62,7 @@ class Step:
             if self.folder.exists():
                 shutil.rmtree(self.folder)
             write_json(self.folder / STARTED, {"fingerprint": self.fingerprint}, durable=False)
+        remove_leftovers(self.folder, below=True)
         (self.folder / MARKER).unlink(missing_ok=True)
 
     def finish(self, **outputs: Any) -> None:

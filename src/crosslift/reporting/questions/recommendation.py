@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from crosslift.files import write_text
 from crosslift.recommendation.advice import POINTS, Advice, amounts_in_words, largest_first
 from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.studies.study import Study
@@ -75,5 +76,5 @@ def write_recommendation(folder: Path, study: Study, advised: Advice) -> Path | 
         f'[mixtures.recommended]\ncomponents = [{{ corpus = "{corpus}", counts = {{ {counts} }} }}]\n'
         'pairing = "shared"\n'
     )
-    (folder / "mixture.toml").write_text(text, encoding="utf-8")
+    write_text(folder / "mixture.toml", text, durable=False)
     return page
