@@ -47,7 +47,10 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_swept(tmp_path):
-    code = "import sys; from pathlib import Path; from crosslift.files import temporary_of; print(temporary_of(Path(sys.argv[1])))"
+    code = (
+        "import sys; from pathlib import Path; from crosslift.files import temporary_of;"
+        "print(temporary_of(Path(sys.argv[1])))"
+    )
     left = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "a.json"], capture_output=True, text=True
     ).stdout.strip()
