@@ -86,6 +86,8 @@ class Case:
     """What was done to it, how often."""
     tracebacks: list[str] = field(default_factory=list)
     lost: int = 0
+    wrong: int = 0
+    temporary: int = 0
     notes: list[str] = field(default_factory=list)
     _finished: dict[str, tuple[int, int]] = field(default_factory=dict)
     _paid: dict[str, str] = field(default_factory=dict)
@@ -99,6 +101,14 @@ class Case:
         """A fault has struck: from now on what is finished must stay, and not be computed again."""
         self.faults[what] += 1
         self.look()
+
+    def renew(self) -> None:
+        """A start ended before its fault struck: look at what it made, and begin with a fresh folder."""
+        self.starts.left(20.0)
+        self.compare()
+        shutil.rmtree(self.folder)
+        shutil.copytree(self.bench.folder / "fresh" / self.command.name, self.folder)
+        self._finished, self._paid = {}, {}
 
     def look(self) -> None:
         """Compare finished and paid work with the last look, and remember it."""
@@ -122,25 +132,31 @@ class Case:
         if code != 0:
             self.notes.append(f"the last start ended with {code}: {_tail(last.said)}")
         processes = self.starts.left(wait_seconds)
-        self.look()
-        self._collect_tracebacks(logs=True)
-        found = commands.results(self.folder)
-        reference = self.bench.references[self.command.name]
-        wrong = [file for file, content in reference.items() if found.get(file) != content]
-        temporary = [file for file in found if is_temporary(file)]
-        self.notes += [f"other bytes: {file}" for file in wrong[:5]] + [f"left: {file}" for file in temporary[:5]]
+        self.compare()
         return {
             "command": self.command.name,
             "faults": sum(self.faults.values()),
             "struck": dict(self.faults),
             "completed": int(code == 0),
             "lost": self.lost,
-            "wrong": len(wrong),
+            "wrong": self.wrong,
             "tracebacks": len(self.tracebacks),
             "processes": processes,
-            "temporary": len(temporary),
+            "temporary": self.temporary,
             "notes": self.notes + [f"traceback: {one}" for one in self.tracebacks[:3]],
         }
+
+    def compare(self) -> None:
+        """Hold what is there against an undisturbed start, and count what should not be there."""
+        self.look()
+        self._collect_tracebacks(logs=True)
+        found = commands.results(self.folder)
+        reference = self.bench.references[self.command.name]
+        wrong = [file for file, content in reference.items() if found.get(file) != content]
+        temporary = [file for file in found if is_temporary(file)]
+        self.wrong += len(wrong)
+        self.temporary += len(temporary)
+        self.notes += [f"other bytes: {file}" for file in wrong[:5]] + [f"left: {file}" for file in temporary[:5]]
 
     def pass_time(self) -> None:
         """As if more than an hour went by for what processes of other hosts left: leases and temporary files."""

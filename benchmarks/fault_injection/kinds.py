@@ -33,6 +33,8 @@ def killed_at_points(bench: Bench, name: str, number: int) -> dict[str, Any]:
         if code != 0:
             case.happened(f"{signal.Signals(point['signal']).name} {point['target']} {point['when']} {point['point']}")
         _must_have_ended(case, start)
+        if code == 0:
+            case.renew()
     return case.finish()
 
 
@@ -50,8 +52,10 @@ def killed_at_random(bench: Bench, name: str, number: int) -> dict[str, Any]:
             ended = start.wait(0.01) is not None
         if not ended:
             case.happened(f"{what.name} {target}")
-        start.wait(ENDING_SECONDS + 10 * bench.seconds[name])
+        code = start.wait(ENDING_SECONDS + 10 * bench.seconds[name])
         _must_have_ended(case, start)
+        if code == 0 and ended:
+            case.renew()
     return case.finish()
 
 
