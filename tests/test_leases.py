@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from crosslift.errors import LeaseHeld, StoreError
-from crosslift.files import atomic_write, read_json, remove_leftovers, write_json
+from crosslift.files import atomic_write, read_json, remove_leftovers, temporary_of, write_json
 from crosslift.leases import Lease, lease_holder
 
 HOLD = """
@@ -46,10 +47,23 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_swept(tmp_path):
-    (tmp_path / ".a.json.12ab.tmp").touch()
-    (tmp_path / "a.json").touch()
-    remove_leftovers(tmp_path / "a.json")
-    assert names(tmp_path) == ["a.json"]
+    code = (
+        "import sys; from pathlib import Path; from crosslift.files import temporary_of;"
+        "print(temporary_of(Path(sys.argv[1])))"
+    )
+    left = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.json"], capture_output=True, text=True
+    ).stdout.strip()
+    Path(left).touch()
+    mine = temporary_of(tmp_path / "a.json")
+    elsewhere = tmp_path / ".a.json.0123456789ab-1-1.01234567.tmp"
+    for file in (mine, elsewhere, tmp_path / "a.json"):
+        file.touch()
+    remove_leftovers(tmp_path)
+    assert sorted(names(tmp_path)) == sorted([mine.name, elsewhere.name, "a.json"])
+    os.utime(elsewhere, (0, 0))
+    remove_leftovers(tmp_path)
+    assert sorted(names(tmp_path)) == sorted([mine.name, "a.json"])
 
 
 def test_damaged_json_is_named(tmp_path):
@@ -100,14 +114,14 @@ def test_without_a_session_no_deaths_are_counted(tmp_path):
 
 
 def test_a_silent_lease_of_another_machine_is_taken_over_after_a_while_and_the_old_owner_learns_it(tmp_path):
-    old = Lease(tmp_path)
+    old = Lease(tmp_path, stale_seconds=1e9)  # does not beat meanwhile
     old.acquire()
     file = next(tmp_path.glob("lease.*.json"))
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"machine": "elsewhere"}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"machine_id": "elsewhere"}))
     with pytest.raises(LeaseHeld):
         Lease(tmp_path).acquire()
     os.utime(file, (time.time() - 1000, time.time() - 1000))
-    with Lease(tmp_path) as new:
+    with Lease(tmp_path, stale_seconds=1.0) as new:
         new.check()
         with pytest.raises(LeaseHeld, match="taken over"):
             old.check()

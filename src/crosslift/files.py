@@ -10,13 +10,17 @@ import contextlib
 import errno
 import json
 import os
+import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StoreError
+from crosslift.processes import is_running, machine_id, process_start_ticks
+from crosslift.refusals import as_store_error
 
 
 @contextlib.contextmanager
@@ -28,35 +32,65 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     without.
 
     Raises:
-        StoreError: the place cannot be written: no right to, no room, a file where a folder should be.
+        StoreError: the place cannot be written: no right to, no room, a file where a folder should be, and whatever
+            else the system refuses, also where a library in Rust or C was the one to meet it.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield temporary
         if durable:
             _sync(temporary)
         temporary.replace(path)
-    except OSError as error:
-        if isinstance(error, StoreError) or error.errno not in _UNWRITABLE:
+    except Exception as error:
+        found = as_store_error(error, f"{path} cannot be written")
+        if found is None and isinstance(error, FileNotFoundError):
+            found = missing_root_error()
+        if found is None:
             raise
-        raise StoreError(f"{path} cannot be written: {error.strerror}. {_UNWRITABLE[error.errno]}") from error
+        raise found from error
     finally:
         with contextlib.suppress(OSError):  # what kept it from being written may keep it from being removed
             temporary.unlink(missing_ok=True)
 
 
-_ELSEWHERE = "Choose another folder, or change its permissions."
-_UNWRITABLE = {
-    errno.EACCES: _ELSEWHERE,
-    errno.EPERM: _ELSEWHERE,
-    errno.EROFS: _ELSEWHERE,
-    errno.ENOTDIR: "One of its parents is a file; choose another folder.",
-    errno.EEXIST: "A file stands where a folder should be; choose another folder.",
-    errno.EISDIR: "A folder stands where the file should be; move it away.",
-    errno.ENOSPC: "The disk is full. Make room and start again; nothing that is finished is lost.",
-    errno.EDQUOT: "The quota is used up. Make room and start again; nothing that is finished is lost.",
-}
+_roots: set[Path] = set()
+
+
+def expect_folder(folder: Path) -> None:
+    """From now on this folder is never made anew: where it is missing it has been moved, and writing must stop rather
+    than begin a second folder in its place."""
+    _roots.add(folder.absolute())
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder with its parents, unless it belongs to one that `expect_folder` names and that is gone.
+
+    Raises:
+        StoreError: it is gone.
+    """
+    if (gone := missing_root_error(folder)) is not None:
+        raise gone
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def missing_root_error(below: Path | None = None) -> StoreError | None:
+    """The error that an expected folder is gone, if one is.
+
+    Args:
+        below: only where this path lies in it.
+    """
+    for root in _roots:
+        if (below is None or below.absolute().is_relative_to(root)) and not root.is_dir():
+            return StoreError(f"{root} has been moved, removed or unmounted. Bring it back and start again.")
+    return None
+
+
+def temporary_of(path: Path) -> Path:
+    """A name for a temporary file beside `path`, which says whose it is (see `remove_leftovers`)."""
+    pid = os.getpid()
+    owner = f"{machine_id()}-{pid}-{process_start_ticks(pid)}"
+    return path.with_name(f".{path.name}.{owner}.{secrets.token_hex(4)}.tmp")
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
@@ -118,10 +152,39 @@ def sync_folder(folder: Path) -> None:
     _sync(folder)
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of this file left behind. Nobody may be writing it."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
+LEFTOVER_SECONDS = 3600.0
+"""A temporary file of another machine that nobody has written for so long was left there by a process that is gone."""
+
+_TEMPORARY = re.compile(r"\..+\.tmp")
+_OWNER = re.compile(r"\.([0-9a-f]{12})-(\d+)-(\d*)\.[0-9a-f]{8}\.tmp$")
+
+
+def remove_leftovers(folder: Path, *, below: bool = False) -> None:
+    """Remove the temporary files that killed processes left in a folder. Files of processes that live are left alone,
+    so others may be writing meanwhile. What cannot be removed stays: this is tidying.
+
+    Args:
+        below: also in all folders below it.
+    """
+    with contextlib.suppress(OSError):
+        with os.scandir(folder) as entries:
+            found = list(entries)
+        for entry in found:
+            if below and entry.is_dir(follow_symlinks=False):
+                remove_leftovers(Path(entry.path), below=True)
+            elif _TEMPORARY.fullmatch(entry.name) and _is_left_over(entry):
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink(missing_ok=True)
+
+
+def _is_left_over(entry: os.DirEntry[str]) -> bool:
+    owner = _OWNER.search(entry.name)
+    if owner is not None and owner[1] == machine_id():
+        return not is_running(int(owner[2]), owner[3])
+    try:
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > LEFTOVER_SECONDS
+    except OSError:
+        return False
 
 
 def _sync(path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from crosslift.files import write_text
 from crosslift.fingerprint import fingerprint
+from crosslift.refusals import as_store_error
 
 
 def request_key(*asked: str) -> str:
@@ -43,8 +44,11 @@ class Journal:
                 continue
         if len(whole) != len([line for line in lines if line]):
             write_text(path, "".join(f"{line}\n" for line in whole))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("a", encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            raise self._refused(error) from error
 
     def add(self, key: str, **entry: Any) -> None:
         """Append a finished request and sync the file to disk.
@@ -52,11 +56,21 @@ class Journal:
         Args:
             key: key of the request, from `request_key`.
             **entry: the reply, in JSON types.
+
+        Raises:
+            StoreError: the disk is full; earlier entries are intact.
         """
+        line = (json.dumps({"key": key, **entry}, ensure_ascii=False) + "\n").encode()
+        try:
+            while line:  # a disk that is nearly full takes a part
+                line = line[self._file.write(line) :]
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise self._refused(error) from error
         self.entries[key] = {"key": key, **entry}
-        self._file.write(json.dumps(self.entries[key], ensure_ascii=False) + "\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+
+    def _refused(self, error: OSError) -> OSError:
+        return as_store_error(error, f"{self.path} cannot be written") or error
 
     def __enter__(self) -> Self:
         return self

@@ -11,24 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 from crosslift.errors import LeaseHeld
-from crosslift.files import write_json
+from crosslift.files import make_folder, missing_root_error, remove_leftovers, temporary_of, write_json
+from crosslift.processes import is_running, machine_id, process_start_ticks
+from crosslift.refusals import as_store_error
 
 HEARTBEAT_SECONDS = 5.0
 
+WATCHED_HEARTBEATS = 2.5
+"""For so long an owner that seems to be dead is watched before its lease is taken."""
 
 EXPIRY_SECONDS = 60.0
 """A lease untouched for so long belongs to nobody. Twelve heartbeats: a loaded machine or a slow network disk must not
@@ -73,10 +74,25 @@ class Lease:
         self._heart: threading.Thread | None = None
 
     def acquire(self) -> None:
-        """Raises `LeaseHeld` when somebody else holds the lease."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Take the lease, and remove what killed processes left in the folder.
+
+        Raises:
+            LeaseHeld: somebody else holds it.
+            StoreError: the folder cannot be written.
+        """
+        try:
+            self._acquire()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and (gone := missing_root_error(self.folder)) is not None:
+                raise gone from error
+            if (found := as_store_error(error, f"{self.folder} cannot be worked in")) is None:
+                raise
+            raise found from error
+
+    def _acquire(self) -> None:
+        make_folder(self.folder)
         number, previous = _highest(self.folder)
-        if previous is not None and not previous.released and _alive(self.folder, number, previous, self.stale_seconds):
+        if previous is not None and not previous.released and self._is_held(number, previous):
             raise LeaseHeld(f"{self.folder.name} is being worked on by another process. Let it finish, or end it.")
         same = previous is not None and self.session != "" and previous.session == self.session
         self.deaths = previous.deaths + int(not previous.released) if same and previous is not None else 0
@@ -98,12 +114,20 @@ class Lease:
         for lower in _numbers(self.folder):
             if lower < self._number:
                 _path(self.folder, lower).unlink(missing_ok=True)
+        remove_leftovers(self.folder)
         self._stop.clear()
         self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._heart.start()
 
     def check(self) -> None:
-        """Raise `LeaseHeld` if the lease was lost, e.g. because the machine slept for longer than leases live."""
+        """Is the lease still ours?
+
+        Raises:
+            LeaseHeld: it was lost, e.g. because the machine slept for longer than leases live.
+            StoreError: the whole folder is gone.
+        """
+        if (gone := missing_root_error(self.folder)) is not None:
+            raise gone
         if self._owner is None or _highest(self.folder)[0] != self._number:
             raise LeaseHeld(f"{self.folder.name} was taken over by another process while this one did not respond.")
 
@@ -128,13 +152,27 @@ class Lease:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def _is_held(self, number: int, owner: LeaseOwner) -> bool:
+        """A lease may look old only because a clock was set: its owner is watched for some heartbeats."""
+        if _alive(self.folder, number, owner, self.stale_seconds):
+            return True
+        if owner.machine_id == machine_id() and not is_running(owner.pid, owner.started):
+            return False
+        before = _touched(self.folder, number)
+        time.sleep(WATCHED_HEARTBEATS * self._heartbeat)
+        return _touched(self.folder, number) != before
+
+    @property
+    def _heartbeat(self) -> float:
+        return min(HEARTBEAT_SECONDS, self.stale_seconds / 4)
+
     @property
     def _path(self) -> Path:
         return _path(self.folder, self._number)
 
     def _beat(self) -> None:
-        while not self._stop.wait(min(HEARTBEAT_SECONDS, self.stale_seconds / 4)):
-            with contextlib.suppress(FileNotFoundError):  # lost; `check` tells the owner
+        while not self._stop.wait(self._heartbeat):
+            with contextlib.suppress(OSError):  # lost, or the disk is away; `check` tells the owner
                 os.utime(self._path)
 
 
@@ -160,27 +198,6 @@ def waiting_lease(folder: Path, *, poll_seconds: float = 0.2) -> Iterator[Lease]
         yield lease
     finally:
         lease.release(finished=True)
-
-
-@cache
-def machine_id() -> str:
-    """A hash that is equal exactly where process ids may be compared: same host, same boot, same process namespace."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
-    with contextlib.suppress(OSError):
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]
-
-
-def process_start_ticks(pid: int) -> str:
-    """Start of a process in clock ticks since boot; "" where the system does not tell or there is no such process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()  # the command's name, in brackets, may hold anything
-    return "" if fields[0] == "Z" else fields[19]
 
 
 _NAME = re.compile(r"lease\.(\d+)\.json")
@@ -220,33 +237,29 @@ def _owner(text: bytes) -> LeaseOwner:
 
 
 def _alive(folder: Path, number: int, owner: LeaseOwner, stale_seconds: float) -> bool:
-    if owner.machine_id == machine_id() and not _running(owner):
+    if owner.machine_id == machine_id() and not is_running(owner.pid, owner.started):
         return False
+    touched = _touched(folder, number)
+    # A time in the future is as strange as one long past: then a clock was set.
+    return touched is not None and abs(_now(folder) - touched) < stale_seconds
+
+
+def _touched(folder: Path, number: int) -> float | None:
     try:
-        touched = _path(folder, number).stat().st_mtime
+        return _path(folder, number).stat().st_mtime
     except FileNotFoundError:
-        return False
-    return _now(folder) - touched < stale_seconds
-
-
-def _running(owner: LeaseOwner) -> bool:
-    if owner.started:
-        return process_start_ticks(owner.pid) == owner.started
-    try:
-        os.kill(owner.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return None
 
 
 def _now(folder: Path) -> float:
     """The time by the clock that stamps the leases, which on a network disk is not this machine's."""
-    probe = folder / f".clock.{secrets.token_hex(4)}.tmp"
+    probe = temporary_of(folder / "clock")
     try:
-        probe.touch()
-        return probe.stat().st_mtime
+        descriptor = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        try:
+            return os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
     except OSError:  # a folder that may only be read
         return time.time()
     finally:
@@ -257,7 +270,7 @@ def _now(folder: Path) -> float:
 def _create(path: Path, owner: LeaseOwner) -> bool:
     """Create the file with its content, unless it exists. A link appears with its content or not at all."""
     text = json.dumps(asdict(owner)) + "\n"
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = temporary_of(path)
     try:
         temporary.write_text(text, encoding="utf-8")
         os.link(temporary, path)

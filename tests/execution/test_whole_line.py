@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
-import places
 import polars as pl
-import pytest
 from finished_study import write_finished_study
 from tiny_study import STUDY, write_study
 
 from crosslift.scores import SCORES
 from crosslift.transfer.estimates.estimate import ESTIMATES
-
-sys.path.insert(0, str(places.REPOSITORY / "benchmarks"))
-
-from kills import kill_and_compare
 
 
 def crosslift(*arguments, code=0):
@@ -67,15 +60,6 @@ def test_worked_examples_are_shown_and_belong_to_the_evaluation_alone(tmp_path):
     text = (study / "study.toml").read_text()
     (study / "study.toml").write_text(text.replace("number = 2", "number = 3"))
     assert "math.en is stale: evaluation.shots.number was 2, the study says 3" in crosslift("run", study, code=2)
-
-
-@pytest.mark.slow
-def test_killed_three_times_it_ends_in_the_same_bytes(tmp_path):
-    write_study(tmp_path / "fresh")
-    moments, equal = kill_and_compare(tmp_path, num_kills=3, chance=random.Random(1))
-    assert len(moments) == 3
-    assert equal
-    assert all(equal)
 
 
 def test_a_restart_of_200_finished_runs_finds_nothing_to_do_in_three_seconds(tmp_path):

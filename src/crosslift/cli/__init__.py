@@ -8,6 +8,7 @@ Each command imports what it needs when it is called: `crosslift --help` must no
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 import typer
@@ -23,8 +24,9 @@ from crosslift.cli.commands import (
     studies,
     translating,
 )
-from crosslift.errors import CrossliftError
+from crosslift.errors import CrossliftError, StoreError
 from crosslift.extras import missing
+from crosslift.refusals import as_store_error
 
 app = typer.Typer(
     name="crosslift",
@@ -55,16 +57,69 @@ app.command()(listing.schema)
 app.add_typer(pocket.app, name="pocket")
 
 
+MIN_DESCRIPTORS = 64
+"""Fewer files than these open at once, and libraries fail in the middle of a start."""
+
+
 def main() -> None:
-    """Entry point of `crosslift` and `python -m crosslift`."""
+    """Entry point of `crosslift` and `python -m crosslift`.
+
+    What the operating system refuses is no bug: it is told without a traceback too, wherever it was met.
+    """
     try:
+        _raise_descriptor_limit()
         app()
     except CrossliftError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
+        _end(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ModuleNotFoundError as error:
         absent = missing(error)
         if absent is None:
             raise
-        typer.echo(str(absent), err=True)
-        sys.exit(2)
+        _end(str(absent))
+    except BaseException as error:  # a panic of a library in Rust is no Exception
+        found = _missing_folder(error) or as_store_error(error, _refused_what(error))
+        if found is None:
+            raise
+        _end(str(found))
+
+
+def _missing_folder(error: BaseException) -> StoreError | None:
+    if not isinstance(error, FileNotFoundError):
+        return None
+    from crosslift.files import missing_root_error
+
+    return missing_root_error()
+
+
+def _end(message: str) -> None:
+    with contextlib.suppress(OSError):  # the disk that is full may be the one that holds the log
+        typer.echo(message, err=True)
+    sys.exit(2)
+
+
+def _refused_what(error: BaseException) -> str:
+    name = getattr(error, "filename", None)
+    return f"{name} cannot be read or written" if name else "The system refuses to go on"
+
+
+def _raise_descriptor_limit() -> None:
+    """Use what descriptors there may be.
+
+    Raises:
+        StoreError: there are too few to begin with.
+    """
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < MIN_DESCRIPTORS:
+        enough = hard == resource.RLIM_INFINITY or hard >= MIN_DESCRIPTORS
+        if not enough:
+            raise StoreError(
+                f"This process may have {soft} files open at once; {MIN_DESCRIPTORS} are needed. Raise the limit "
+                "(ulimit -n 1024) and start again."
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024 if hard == resource.RLIM_INFINITY else min(hard, 1024), hard))

@@ -12,7 +12,7 @@ import polars as pl
 from crosslift import __version__
 from crosslift.discover import member
 from crosslift.errors import TransferError, UnknownName
-from crosslift.files import write_json
+from crosslift.files import atomic_write, write_json
 from crosslift.fingerprint import fingerprint_file
 from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, ImportMapping
 from crosslift.languages.tags import standardize
@@ -111,10 +111,10 @@ def assemble(mapping: ImportMapping, raw: pl.DataFrame) -> Results:
 
 def write_results(folder: Path, mapping: ImportMapping, results: Results) -> None:
     """Write the tables as Parquet files, and `manifest.json` with the provenance."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("runs", results.runs), ("cells", results.cells), ("scores", results.scores)):
         if name != "scores" or not table.is_empty():
-            table.write_parquet(folder / f"{name}.parquet")
+            with atomic_write(folder / f"{name}.parquet", durable=False) as temporary:
+                table.write_parquet(temporary)
     sources = [path for path in (mapping.path, *(mapping.join or ())[:1]) if isinstance(path, Path) and path.is_file()]
     manifest = {
         "name": mapping.name,

@@ -30,6 +30,8 @@ class Judge:
         self._max_tokens = int(given.pop("max_tokens", 512))
         self._endpoint = Endpoint(**given)
         self.name = self._endpoint.model
+        self.check: Callable[[], None] = lambda: None
+        """Called before questions are asked and answers kept; raises when this process may not go on."""
 
     def verdicts(self, prompts: Sequence[str], parse: ReplyParser, journal: Journal) -> dict[str, float]:
         """Obtain verdicts for prompts.
@@ -67,6 +69,7 @@ class Judge:
         ]
 
         def answered(place: int, reply: Reply | FailedRequest) -> None:
+            self.check()
             if isinstance(reply, Reply):
                 journal.add(
                     request_key(self.name, texts[place]),
@@ -78,6 +81,7 @@ class Judge:
                 )
 
         if questions:
+            self.check()
             send_requests(self._endpoint, questions, answered)
 
 

@@ -11,9 +11,11 @@ from crosslift.errors import StudyError, did_you_mean
 from crosslift.execution.folder.checksums import JUDGED
 from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
 from crosslift.execution.folder.store import read_step_table, write_table
+from crosslift.files import remove_leftovers
 from crosslift.journal import Journal
 from crosslift.judging.answers import RATING_METRIC, WIN_METRIC, ModelAnswer, compare, rate
 from crosslift.judging.judge import Judge
+from crosslift.leases import waiting_lease
 from crosslift.scores import SCORES
 
 Say = Callable[[str], None]
@@ -55,7 +57,9 @@ def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, baseline: st
     if lacking:
         raise StudyError([f"--against {baseline}: has no answers in {', '.join(lacking)}. Run: crosslift run"])
     num_missing, begun = 0, time.monotonic()
-    with Journal(graph.store.folder / "judgements" / f"{evaluation}.jsonl") as journal:
+    folder = graph.store.folder / "judgements"
+    with waiting_lease(folder) as lease, Journal(folder / f"{evaluation}.jsonl") as journal:
+        judge.check = lease.check
         for number, (name, one) in enumerate(work, start=1):
             answers = _answers(graph, name, one)
             if baseline is None:
@@ -110,6 +114,7 @@ def _conversation(messages: list[dict[str, str]]) -> str:
 def _merge_verdicts(one: EvaluationStep, table: pl.DataFrame, metric: str) -> None:
     """Store the verdicts beside the scores; verdicts of other metrics are kept."""
     file = one.step.folder / JUDGED
+    remove_leftovers(one.step.folder)
     before = pl.DataFrame(schema=SCORES)
     if file.exists():
         before = read_step_table(one.step.folder, JUDGED, SCORES).filter(pl.col("metric") != metric)

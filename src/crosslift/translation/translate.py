@@ -94,7 +94,14 @@ def estimate(recipe: Recipe, service: Service, items: Iterable[Item]) -> Estimat
 
 
 def translate(
-    recipe: Recipe, items: list[Item], translator: Translator, folder: Path, *, origin: str, say: Say = lambda _: None
+    recipe: Recipe,
+    items: list[Item],
+    translator: Translator,
+    folder: Path,
+    *,
+    origin: str,
+    say: Say = lambda _: None,
+    check: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Translate all items; requests that the folder's journal contains are not sent again.
 
@@ -105,6 +112,7 @@ def translate(
         folder: folder of the journal.
         origin: value of the column `origin` for rows of the source.
         say: called with progress messages.
+        check: called before each round of requests and before each reply is stored; raises if this process must stop.
 
     Raises:
         EndpointError: the translator rejects all requests. Finished requests are kept in the journal.
@@ -119,7 +127,14 @@ def translate(
     scores: list[dict[str, Any]] = []
     with Journal(folder / "journal.jsonl") as journal:
         for tag in recipe.languages:
-            work = _Work(recipe=recipe, translator=translator, journal=journal, source=source, target=language(tag))
+            work = _Work(
+                recipe=recipe,
+                translator=translator,
+                journal=journal,
+                source=source,
+                target=language(tag),
+                check=check,
+            )
             done = _one_language(work, items, say)
             for item, (messages, answer, reason) in zip(items, done, strict=True):
                 if reason:
@@ -158,6 +173,8 @@ class _Work:
     journal: Journal
     source: Language
     target: Language
+    check: Callable[[], None]
+    """Raises when this process may not go on."""
     num_requests: int = 0
     num_known: int = 0
     num_prompt_tokens: int = 0
@@ -198,6 +215,7 @@ class _Work:
         self.num_known += len(requests) - len(unknown)
 
         def done(place: int, found: Translation | str) -> None:
+            self.check()
             key = keys[unknown[place]]
             if isinstance(found, str):
                 failed[key] = found
@@ -207,6 +225,7 @@ class _Work:
             self.journal.add(key, text=found.text, is_whole=found.is_complete)
 
         if unknown:
+            self.check()
             self.num_requests += len(unknown)
             self.translator.translate([requests[place] for place in unknown], done)
         answers = []
@@ -279,7 +298,12 @@ def _back(work: _Work, items: list[Item], done: Done) -> dict[str, float]:
 
     measure = CHRF()
     home = _Work(
-        recipe=work.recipe, translator=work.translator, journal=work.journal, source=work.target, target=work.source
+        recipe=work.recipe,
+        translator=work.translator,
+        journal=work.journal,
+        source=work.target,
+        target=work.source,
+        check=work.check,
     )
     pairs = {
         item.item_id: (_first(messages), _first(item.messages))

@@ -41,9 +41,32 @@ def test_time_left_is_what_is_left_at_the_measured_pace_over_the_workers():
         [("a", expected(), half, True), ("b", expected(trained=True, evaluations=2), ended, False)], num_workers=1
     )
     assert found.seconds_left == pytest.approx(50 * 2.0 + 2 * 5.0)
-    assert found.done == 150 + 2 * EVALUATION_STEPS
-    assert found.total == 200 + 4 * EVALUATION_STEPS
+    assert found.done == 150 + 2 * 2.5  # an evaluation takes as long as 2.5 steps
+    assert found.total == 200 + 4 * 2.5
     assert set(found.active) == {"a"}
+
+
+def test_evaluations_are_not_foretold_from_steps():
+    training = Progress(phase="training", step=50, num_steps=100, train_seconds=100.0, num_evaluations=2)
+    found = total_progress([("a", expected(), training, True)], num_workers=1)
+    assert found.seconds_left is None
+    assert found.total == 100 + 2 * EVALUATION_STEPS
+    training.evaluations, training.evaluate_seconds = 1, 60.0  # the other language may take longer
+    assert total_progress([("a", expected(), training, True)], num_workers=1).seconds_left is None
+
+
+def test_runs_that_have_not_begun_take_what_finished_runs_took_beside_training_and_evaluating():
+    ended = Progress(
+        phase="done",
+        step=100,
+        train_seconds=200.0,
+        evaluations=2,
+        num_evaluations=2,
+        evaluate_seconds=10.0,
+        seconds=250,
+    )
+    runs = [("a", expected(trained=True, evaluations=2), ended, False), ("b", expected(), None, False)]
+    assert total_progress(runs, num_workers=1).seconds_left == pytest.approx(200 + 10 + 40)
 
 
 def test_nothing_measured_is_no_promise():

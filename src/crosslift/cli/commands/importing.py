@@ -16,10 +16,12 @@ def import_results(
     ] = None,
 ) -> None:
     """Read results made elsewhere into crosslift's tables, and ask them what the mapping asks."""
+    from crosslift.files import remove_leftovers
     from crosslift.importing.ask import run_analyses
     from crosslift.importing.head import page_header
     from crosslift.importing.mapping import load_import
     from crosslift.importing.results import read_results, write_results
+    from crosslift.leases import waiting_lease
     from crosslift.reporting.questions.page import write_page
 
     asked = load_import(mapping, data=data)
@@ -29,6 +31,8 @@ def import_results(
         + (f", {results.scores.height:,} scores of samples" if results.scores.height else "")
     )
     analysed = run_analyses(asked, results, say=typer.echo)
-    write_results(folder, asked, results)
-    page = write_page(folder, page_header(asked, results), analysed)
+    with waiting_lease(folder):
+        remove_leftovers(folder, below=True)
+        write_results(folder, asked, results)
+        page = write_page(folder, page_header(asked, results), analysed)
     typer.echo(f"{page}")

@@ -34,8 +34,10 @@ def recommend(
 ) -> None:
     """A mixture under a budget, from the runs that are finished: how sure, against what, and what to train next."""
     from crosslift.errors import StudyError
+    from crosslift.files import remove_leftovers
     from crosslift.languages.similarity import known
     from crosslift.languages.tags import resolve_all
+    from crosslift.leases import waiting_lease
     from crosslift.recommendation.advice import RecommendationRequest, advise, summary_lines
     from crosslift.reporting.questions.recommendation import write_recommendation
 
@@ -70,8 +72,12 @@ def recommend(
     tell_damage(graph.store)
     for line in summary_lines(advised):
         typer.echo(line)
-    if page := write_recommendation(graph.store.report_folder / "recommendation", graph.study, advised):
-        typer.echo(str(page))
+    if advised.recommendation is None:
+        return
+    place = graph.store.report_folder / "recommendation"
+    with waiting_lease(place):
+        remove_leftovers(place, below=True)
+        typer.echo(str(write_recommendation(place, graph.study, advised)))
 
 
 def _numbers(option: str, given: list[str] | None, problems: list[str]) -> dict[str, float]:

@@ -49,10 +49,13 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = F
     """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one
     after the other."""
     from crosslift.execution.folder.result_tables import report_step
+    from crosslift.files import remove_leftovers
     from crosslift.leases import waiting_lease
 
     step = report_step(graph.study, graph.store, tables)
     page = graph.store.report_folder / "index.html"
+    remove_leftovers(graph.store.folder)
+    remove_leftovers(graph.store.report_folder, below=True)
     if step.done() and page.is_file() and not anew:
         return page
     with contextlib.suppress(StaleStep):  # of other results: it is written anew in any case

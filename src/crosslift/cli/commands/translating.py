@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from crosslift.corpora.corpus import ParallelCorpus
+    from crosslift.translation.recipe import Recipe
+    from crosslift.translation.translate import Outcome
 
 
 def translate(
@@ -20,6 +25,7 @@ def translate(
     """Translate a corpus, with the gold kept and verified. Start it again to go on where it stopped."""
     from crosslift.corpora.ingest import read_checked
     from crosslift.discover import member
+    from crosslift.leases import waiting_lease
     from crosslift.translation import translate as work
     from crosslift.translation.recipe import load_recipe, load_service
 
@@ -37,16 +43,9 @@ def translate(
     module = member("translator", service.translator)
     translator = module.Translator(service.options, place=f"{site.name}, translation")
     origin = str(corpus.rows["origin"][0])
-    outcome = work.translate(asked, items, translator, folder, origin=origin, say=typer.echo)
-    manifest = {
-        "source": {"reader": asked.source.reader, "revision": corpus.revision, "licence": corpus.licence},
-        "translator": translator.name,
-        "languages": list(asked.languages),
-        "prompt": asked.prompt,
-        "num_items": corpus.num_items,
-        "num_set_aside": len(outcome.set_aside),
-    }
-    work.write(folder, outcome, manifest)
+    with waiting_lease(folder) as lease:
+        outcome = work.translate(asked, items, translator, folder, origin=origin, say=typer.echo, check=lease.check)
+        work.write(folder, outcome, _manifest(asked, corpus, translator.name, outcome))
     typer.echo(
         f"{outcome.num_requests:,} requests now, {outcome.num_known:,} known before; "
         f"{outcome.num_prompt_tokens:,} tokens asked and {outcome.num_completion_tokens:,} answered"
@@ -58,3 +57,14 @@ def translate(
         first = f" ({aside[0]['item_id']}: {aside[0]['reason']})" if aside else ""
         typer.echo(f"{tag}: {corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
     typer.echo(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')
+
+
+def _manifest(asked: Recipe, corpus: ParallelCorpus, translator: str, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "source": {"reader": asked.source.reader, "revision": corpus.revision, "licence": corpus.licence},
+        "translator": translator,
+        "languages": list(asked.languages),
+        "prompt": asked.prompt,
+        "num_items": corpus.num_items,
+        "num_set_aside": len(outcome.set_aside),
+    }

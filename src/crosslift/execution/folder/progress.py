@@ -18,8 +18,9 @@ from crosslift.files import read_json, write_json
 
 INTERVAL_SECONDS = 0.5
 EVALUATION_STEPS = 20
-"""How many training steps one evaluation in one language weighs in the overall bar. A guess; the time left is computed
-from measured times instead."""
+"""How many training steps one evaluation in one language weighs in the overall bar until both have been measured."""
+MIN_STEPS_TIMED = 5
+"""Of fewer training steps nothing is foretold. Of evaluations one run's worth is needed: languages differ in length."""
 
 
 @dataclass(kw_only=True)
@@ -39,6 +40,8 @@ class Progress:
     first_step: int = 0
     evaluate_seconds: float = 0.0
     first_evaluation: int = 0
+    seconds: float = 0.0
+    """Since this worker took the run: with what is neither training nor evaluating, such as loading and writing."""
 
 
 class ProgressWriter:
@@ -47,6 +50,7 @@ class ProgressWriter:
     def __init__(self, folder: Path, *, num_evaluations: int, evaluations: int = 0) -> None:
         self._path = folder / "progress.json"
         self._written = 0.0
+        self._begun = time.monotonic()
         self.now = Progress(num_evaluations=num_evaluations, evaluations=evaluations, first_evaluation=evaluations)
 
     def update(self, **changes: Any) -> None:
@@ -55,6 +59,7 @@ class ProgressWriter:
         for name, value in changes.items():
             setattr(self.now, name, value)
         if self.now.phase != phase or time.monotonic() - self._written >= INTERVAL_SECONDS:
+            self.now.seconds = time.monotonic() - self._begun
             write_json(self._path, asdict(self.now), durable=False)
             self._written = time.monotonic()
 
@@ -86,9 +91,9 @@ class TotalProgress:
 
     done: float = 0.0
     total: float = 0.0
-    """In training steps; an evaluation weighs EVALUATION_STEPS."""
+    """In training steps; an evaluation weighs as many as it takes time, EVALUATION_STEPS until that is known."""
     seconds_left: float | None = None
-    """None until something has been measured."""
+    """None until enough has been measured."""
     active: dict[str, Progress] = field(default_factory=dict)
 
 
@@ -97,36 +102,84 @@ def total_progress(
 ) -> TotalProgress:
     """Sum over runs, given as (name, expected, progress, is a worker on it now?).
 
-    The time left is the remaining steps and evaluations, each at its mean measured time, over the workers. What has not
-    been measured yet is guessed through EVALUATION_STEPS.
+    The time left is the remaining steps and evaluations, each at its mean measured time, and for each run that has not
+    begun what finished runs needed beside both, over the workers. Nothing is foretold from what has not been measured:
+    how long an evaluation takes does not follow from how long a step takes.
     """
     result = TotalProgress()
-    steps_left = evaluations_left = 0
-    step_seconds = evaluation_seconds = 0.0
-    steps_timed = evaluations_timed = 0
+    sums = _Sums()
     for name, expected, progress, active in runs:
+        sums.add(expected, progress)
+        if active and progress is not None:
+            result.active[name] = progress
+    weight: float = EVALUATION_STEPS
+    if sums.per_step and sums.per_evaluation:
+        weight = sums.per_evaluation / sums.per_step
+    result.done = sums.steps + weight * sums.evaluations
+    result.total = result.done + sums.steps_left + weight * sums.evaluations_left
+    seconds = sums.seconds_left()
+    if seconds is not None:
+        result.seconds_left = seconds / max(1, min(num_workers, len(result.active) or num_workers))
+    return result
+
+
+@dataclass(kw_only=True)
+class _Sums:
+    """Over runs: what is done, what is left, and what was timed."""
+
+    steps: int = 0
+    evaluations: int = 0
+    steps_left: int = 0
+    evaluations_left: int = 0
+    runs_to_begin: int = 0
+    steps_timed: int = 0
+    evaluations_timed: int = 0
+    step_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    other_seconds: list[float] = field(default_factory=list)
+    """Of each finished run: beside training and evaluating."""
+    evaluations_of_a_run: int = 0
+
+    def add(self, expected: ExpectedWork, progress: Progress | None) -> None:
         step = expected.num_steps if expected.trained else 0
         evaluations = expected.evaluations
         if progress is not None:
             step = max(step, min(progress.step, expected.num_steps))
             evaluations = max(evaluations, progress.evaluations)
-            step_seconds += progress.train_seconds
-            steps_timed += max(progress.step - progress.first_step, 0)
-            evaluation_seconds += progress.evaluate_seconds
-            evaluations_timed += max(progress.evaluations - progress.first_evaluation, 0)
-            if active:
-                result.active[name] = progress
-        result.done += step + EVALUATION_STEPS * evaluations
-        result.total += expected.num_steps + EVALUATION_STEPS * expected.num_evaluations
-        steps_left += expected.num_steps - step
-        evaluations_left += expected.num_evaluations - evaluations
-    per_step = step_seconds / steps_timed if steps_timed else None
-    per_evaluation = evaluation_seconds / evaluations_timed if evaluations_timed else None
-    if per_step is None and per_evaluation is not None:
-        per_step = per_evaluation / EVALUATION_STEPS
-    if per_evaluation is None and per_step is not None:
-        per_evaluation = per_step * EVALUATION_STEPS
-    if per_step is not None and per_evaluation is not None:
-        workers = max(1, min(num_workers, len(result.active) or num_workers))
-        result.seconds_left = (steps_left * per_step + evaluations_left * per_evaluation) / workers
-    return result
+            self.step_seconds += progress.train_seconds
+            self.steps_timed += max(progress.step - progress.first_step, 0)
+            self.evaluation_seconds += progress.evaluate_seconds
+            self.evaluations_timed += max(progress.evaluations - progress.first_evaluation, 0)
+            if progress.phase == "done" and progress.seconds:
+                others = progress.seconds - progress.train_seconds - progress.evaluate_seconds
+                self.other_seconds.append(max(others, 0.0))
+        self.steps += step
+        self.evaluations += evaluations
+        self.steps_left += expected.num_steps - step
+        self.evaluations_left += expected.num_evaluations - evaluations
+        self.runs_to_begin += progress is None and evaluations < expected.num_evaluations
+        self.evaluations_of_a_run = max(self.evaluations_of_a_run, expected.num_evaluations)
+
+    @property
+    def per_step(self) -> float | None:
+        return self.step_seconds / self.steps_timed if self.steps_timed >= MIN_STEPS_TIMED else None
+
+    @property
+    def per_evaluation(self) -> float | None:
+        if not self.evaluations_timed or self.evaluations_timed < self.evaluations_of_a_run:
+            return None
+        return self.evaluation_seconds / self.evaluations_timed
+
+    def seconds_left(self) -> float | None:
+        """Of one worker; None while a kind of work that is left has not been measured, or nothing has been."""
+        steps, evaluations = self.per_step, self.per_evaluation
+        if (self.steps_left and steps is None) or (self.evaluations_left and evaluations is None):
+            return None
+        if steps is None and evaluations is None:
+            return None
+        others = sum(self.other_seconds) / len(self.other_seconds) if self.other_seconds else 0.0
+        return (
+            self.steps_left * (steps or 0.0)
+            + self.evaluations_left * (evaluations or 0.0)
+            + self.runs_to_begin * others
+        )

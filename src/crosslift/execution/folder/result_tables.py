@@ -11,7 +11,6 @@ from crosslift.execution.folder.checksums import JUDGED, damaged, read_sealed, r
 from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
 from crosslift.execution.folder.steps import Step
 from crosslift.execution.folder.store import Store, write_table
-from crosslift.files import remove_leftovers
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.leases import waiting_lease
 from crosslift.studies.study import Study
@@ -36,7 +35,6 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
             if store.damage != known:  # found in reading: these results are not what `states` says
                 made_of = _made_of(graph.states(thorough=True))
             for file, table in ((store.scores_file, scores), (store.runs_file, runs)):
-                remove_leftovers(file)
                 write_table(file, table)
             files = {file.name: record_of(file) for file in (store.scores_file, store.runs_file)}
             write_sealed(store.folder / REBUILT, {**made_of, "files": files})

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from crosslift.execution.folder.checksums import MARKER, STARTED
 from crosslift.execution.folder.step_graph import EvaluationStep, RunSteps, StepGraph
+from crosslift.files import make_folder
 
 
 def equal_runs(graph: StepGraph) -> dict[str, tuple[str, ...]]:
@@ -76,7 +77,7 @@ def _copy(source: Path, target: Path) -> None:
     """All files but the markers. Links where the file system has them: a checkpoint is never written again."""
     for folder, _, files in os.walk(source):
         here = target / Path(folder).relative_to(source)
-        here.mkdir(parents=True, exist_ok=True)
+        make_folder(here)
         for name in files:
             if name in (MARKER, STARTED) or name.startswith("."):
                 continue

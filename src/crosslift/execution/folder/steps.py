@@ -17,7 +17,7 @@ from typing import Any
 from crosslift.errors import StaleStep, StoreError
 from crosslift.execution.folder import checksums
 from crosslift.execution.folder.checksums import JUDGED, MARKER, STARTED, Damage
-from crosslift.files import read_json, remove, sync_folder, write_json
+from crosslift.files import read_json, remove, remove_leftovers, sync_folder, write_json
 from crosslift.fingerprint import canonical, fingerprint
 
 
@@ -100,6 +100,7 @@ class Step:
         if not isinstance(started, dict) or started.get("fingerprint") != self.fingerprint:
             remove(self.folder)
             write_json(self.folder / STARTED, {"fingerprint": self.fingerprint}, durable=False)
+        remove_leftovers(self.folder, below=True)
         remove(self.folder / MARKER)
 
     def finish(self, **outputs: Any) -> None:

@@ -10,7 +10,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,13 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def evaluate(graph: StepGraph, run: str, one: EvaluationStep, answers: Any) -> int:
+def evaluate(
+    graph: StepGraph, run: str, one: EvaluationStep, answers: Any, *, check: Callable[[], None] = lambda: None
+) -> int:
     """Answer one evaluation in one language, and score it.
+
+    Args:
+        check: called before something is written; raises when this worker may not go on.
 
     Returns:
         How many samples have an error of our own; the step is then done and will be tried again.
@@ -87,9 +92,10 @@ def evaluate(graph: StepGraph, run: str, one: EvaluationStep, answers: Any) -> i
         max_tokens=one.evaluation.max_tokens,
         shots=few_shot_examples(graph, one.evaluation, one.language),
     )
+    check()
     (one.step.folder / JUDGED).unlink(missing_ok=True)  # it judged other answers
     write_table(one.step.folder / "predictions.parquet", predictions)
-    return rescore(run, one, seconds=round(time.monotonic() - begun, 3))
+    return rescore(run, one, seconds=round(time.monotonic() - begun, 3), check=check)
 
 
 def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:
@@ -108,11 +114,12 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
     return found
 
 
-def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
+def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[], None] = lambda: None) -> int:
     """Score the predictions that there are and mark the step as done.
 
     Args:
         seconds: what generating took.
+        check: called before something is written; raises when this worker may not go on.
 
     Raises:
         StoreError: the predictions are damaged.
@@ -130,6 +137,7 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float) -> int:
         task_name=one.evaluation.task,
         require_language=one.evaluation.require_language,
     )
+    check()
     file = one.step.folder / "scores.parquet"
     write_table(file, scores)
     num_errors = scores.filter(pl.col("status") == "error")["sample_id"].n_unique()

@@ -23,13 +23,13 @@ from crosslift.corpora.ingest import read_checked as read_corpus
 from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.quality import summary_lines
 from crosslift.discover import module_names
-from crosslift.errors import MixtureError, StaleStep, StoreError
+from crosslift.errors import LeaseHeld, MixtureError, StaleStep, StoreError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.store import read_step_table, write_table
 from crosslift.execution.phases import tokens
-from crosslift.files import read_json, write_json
+from crosslift.files import read_json, remove_leftovers, write_json
 from crosslift.fingerprint import canonical, fingerprint, fingerprint_array, fingerprint_file
 from crosslift.leases import waiting_lease
 from crosslift.mixtures.draw import CorpusIndex, draw
@@ -49,16 +49,28 @@ def prepare(graph: StepGraph, *, say: Say) -> None:
     """
     if is_prepared(graph):
         return
-    with waiting_lease(graph.store.folder):
-        if is_prepared(graph):  # somebody else did it while this process waited
+    while True:
+        try:
+            with waiting_lease(graph.store.folder) as lease:
+                if not is_prepared(graph):  # else somebody did it while this process waited
+                    _prepare(graph, say, lease.check)
             return
-        _corpora(graph, say)
-        _tokens(graph, say)
-        _mixtures(graph, say)
-        _manifests(graph)
-        graph.states()  # stop here if finished runs disagree, before lock.json says otherwise
-        _write_runs(graph)
-        graph.hashes.save()
+        except LeaseHeld:  # taken over by another process while this one was stopped: see what it made
+            continue
+
+
+def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
+    """`check` raises `LeaseHeld` where another process has taken over; then what it made is looked at anew."""
+    for kind in ("corpora", "tokens", "mixtures"):
+        remove_leftovers(graph.store.folder / kind, below=True)
+    _corpora(graph, say, check)
+    _tokens(graph, say, check)
+    _mixtures(graph, say, check)
+    _manifests(graph)
+    graph.states()  # stop here if finished runs disagree, before lock.json says otherwise
+    check()
+    _write_runs(graph)
+    graph.hashes.save()
 
 
 def is_prepared(graph: StepGraph) -> bool:
@@ -114,17 +126,19 @@ def _begin(step: Step, before: StepState, key: str, now: Any) -> None:
     step.begin()
 
 
-def _corpora(graph: StepGraph, say: Say) -> None:
-    anew = False
+def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     for name in graph.corpora:
         step = graph.corpus_step(name)
         before = _before(graph, step, graph.users_of(name), say)
         if before is None:
             continue
         say(f"Reading corpus {name}")
+        for asked in graph.evaluated_on():  # they are made again below, also after a kill in between
+            _leaks_file(graph, asked).unlink(missing_ok=True)
         source = graph.study.corpora[name]
         checked = read_corpus(source)
         corpus = checked.corpus
+        check()
         _begin(step, before, "fingerprint", corpus.fingerprint())
         write_table(step.folder / "rows.parquet", corpus.rows)
         write_table(step.folder / "findings.parquet", checked.findings)
@@ -137,9 +151,12 @@ def _corpora(graph: StepGraph, say: Say) -> None:
             notes=list(corpus.notes),
         )
         graph.forget()
-        anew = True
-    if anew:
+    if not all(_leaks_file(graph, asked).is_file() for asked in graph.evaluated_on()):
         _leaks(graph, say)
+
+
+def _leaks_file(graph: StepGraph, corpus: str) -> Path:
+    return graph.store.corpus_folder(corpus) / "leaks.parquet"
 
 
 def _leaks(graph: StepGraph, say: Say) -> None:
@@ -171,7 +188,7 @@ def _hash_language(corpus: ParallelCorpus, tag: str) -> str:
     return hashlib.sha256(rows.write_ndjson().encode()).hexdigest()[:16]
 
 
-def _tokens(graph: StepGraph, say: Say) -> None:
+def _tokens(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     for corpus, name in graph.tokenised():
         step = graph.tokens_step(corpus, name)
         before = _before(graph, step, graph.users_of(corpus), say)
@@ -187,13 +204,14 @@ def _tokens(graph: StepGraph, say: Say) -> None:
             prompt=graph.study.prompts[corpus],
             tokenizer=tokenizer,
         )
+        check()
         content = fingerprint_array(found.ids)
         _begin(step, before, "ids", content)
         tokens.write(step.folder, found)
         step.finish(num_tokens=int(found.offsets[-1]), longest=int(found.lengths.max()), ids=content)
 
 
-def _mixtures(graph: StepGraph, say: Say) -> None:
+def _mixtures(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     store = graph.store
     todo: dict[str, StepState] = {}
     for name, mixture in graph.study.mixtures.items():
@@ -217,6 +235,7 @@ def _mixtures(graph: StepGraph, say: Say) -> None:
         except MixtureError as error:
             problems.append(str(error))
             continue
+        check()
         step, content = graph.mixture_step(mixture.name), examples_sha256(examples)
         _begin(step, todo[mixture.name], "examples", content)
         write_table(step.folder / "examples.parquet", examples)

@@ -16,6 +16,7 @@ from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.step_graph import RunSteps, StepGraph
 from crosslift.execution.folder.store import read_step_table
 from crosslift.execution.phases import evaluate, tokens
+from crosslift.leases import HEARTBEAT_SECONDS
 from crosslift.studies.run import Run
 from crosslift.training.trainer import Progress, TokenTable, TrainingRequest
 
@@ -33,7 +34,8 @@ def train(
 
     Args:
         generators: the site's settings of each generator, for checkpoints that are chosen by score.
-        check: called about once per step; raises when this worker may not go on.
+        check: called every few seconds and before the step is marked as finished; raises when this worker may not go
+            on.
 
     Raises:
         TrainingError: and whatever else the trainer raises.
@@ -46,11 +48,12 @@ def train(
     config = graph.study.training
     begun = time.monotonic()
     first: tuple[int, float] | None = None
+    check_now_and_then = _every(HEARTBEAT_SECONDS, check)
 
     def report(progress: Progress) -> None:
         nonlocal first
         first = first or (progress.step, time.monotonic())  # loading the model is not training
-        check()
+        check_now_and_then()
         reporter.update(
             phase="training",
             step=progress.step,
@@ -77,8 +80,22 @@ def train(
             template=model.template,
         )
     )
+    check()
     facts = asdict(trained) if is_dataclass(trained) and not isinstance(trained, type) else {}
     step.finish(**({"seconds": round(time.monotonic() - begun, 3)} | facts))
+
+
+def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+    """The call, at most once in so many seconds."""
+    last = time.monotonic()
+
+    def check() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            call()
+            last = time.monotonic()
+
+    return check
 
 
 def examples_of(graph: StepGraph, run: Run) -> TokenTable:

@@ -6,6 +6,7 @@ and both return when it is finished.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosslift.discover import member
+from crosslift.errors import LeaseHeld, StoreError
+from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_stand
-from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.step_graph import RunState, StepGraph, write_provenance
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
-from crosslift.leases import lease_holder
+from crosslift.leases import Lease, lease_holder
 from crosslift.studies.site import Site
 
 WAIT_SECONDS = 1.0
@@ -60,6 +63,9 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     for line in store.damage_lines():
         say(line)
     missing = [name for name, state in states.items() if not state.done]
+    for state in states.values():
+        if state.done:
+            _tidy(graph, state)
     if missing:
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
         _finish(
@@ -88,6 +94,23 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         failed=failed,
         tables=rebuild_result_tables(graph, states),
     )
+
+
+def _tidy(graph: StepGraph, state: RunState) -> None:
+    """Do for a finished run what a worker that was killed after the last step could not do any more: write down where
+    the run was made, and give the lease back."""
+    name = state.steps.run.name
+    folder = graph.store.run_folder(name)
+    if not any(folder.glob("lease.*.json")) or lease_holder(folder) is not None:
+        return
+    lease = Lease(folder)
+    with contextlib.suppress(LeaseHeld, StoreError):  # somebody else tidies; or the folder may only be read
+        lease.acquire()
+        try:
+            made_in = graph.store.provenance(name).get("environment") or environment()
+            write_provenance(folder, state.steps, made_in)
+        finally:
+            lease.release(finished=True)
 
 
 def _finish(graph: StepGraph, missing: Sequence[str], job: Job, tick: Callable[[], None]) -> None:

@@ -22,17 +22,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosslift.errors import CrossliftError, EvaluationError, LeaseHeld, TrainingError, UnknownName, did_you_mean
+from crosslift.errors import (
+    CrossliftError,
+    EvaluationError,
+    LeaseHeld,
+    StoreError,
+    TrainingError,
+    UnknownName,
+    did_you_mean,
+)
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.reuse import copy_predictions, copy_training, equal_runs
-from crosslift.execution.folder.step_graph import RunState, RunSteps, StepGraph
+from crosslift.execution.folder.step_graph import RunState, RunSteps, StepGraph, write_provenance
 from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
 from crosslift.extras import optional
-from crosslift.leases import HEARTBEAT_SECONDS, Lease, lease_holder
+from crosslift.files import make_folder, missing_root_error
+from crosslift.leases import Lease, lease_holder
+from crosslift.refusals import OF_THE_FILE_SYSTEM, as_store_error
 from crosslift.studies.study import Study
 
 MAX_WORKER_DEATHS = 2
@@ -153,14 +163,19 @@ class _Worker:
         try:
             with optional():
                 self._walk(name, lease)
-        except LeaseHeld:  # another worker owns the run now: nothing failed in it
-            raise
-        except CrossliftError as error:
-            lease.check()  # the new owner may have replaced what this worker was reading
-            log.error("%s", error)
-            store.write_error(name, error=type(error).__name__, message=str(error))
         except Exception as error:
-            lease.check()
+            if (gone := missing_root_error()) is not None:
+                raise gone from error
+            if _is_lost(lease):  # another worker does what is left of the run; what went wrong here came of that
+                log.warning("%s was taken over by another worker: %s", name, error)
+                return True
+            told = error if isinstance(error, CrossliftError) else as_store_error(error, f"{name} cannot go on")
+            if isinstance(told, StoreError) and told.errno in OF_THE_FILE_SYSTEM:
+                raise told from error  # no other run could be written either
+            if told is not None:
+                log.error("%s", told)
+                store.write_error(name, error=type(told).__name__, message=str(told))
+                return False
             log.exception("not foreseen")
             message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
             store.write_error(name, error=type(error).__name__, message=message)
@@ -192,14 +207,13 @@ class _Worker:
             if equal_run is not None:
                 log.info("is the same training as %s", equal_run)
             else:
-                check = _every(HEARTBEAT_SECONDS, lease.check)
                 train(
                     graph,
                     state.steps,
                     device=self.device,
                     generators=self.generators,
                     reporter=reporter,
-                    check=check,
+                    check=lease.check,
                 )
             self._write_provenance(state.steps)
             free_memory()
@@ -231,14 +245,14 @@ class _Worker:
             whole = finished_predictions(one)
             seconds = whole["seconds"] if whole else copy_predictions(graph, one, self.equal_runs.get(run.name, ()))
             if seconds is not None:
-                num_errors = rescore(run.name, one, seconds=seconds)
+                num_errors = rescore(run.name, one, seconds=seconds, check=lease.check)
             else:
                 if loaded != one.evaluation.generator:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
                     options = self.generators.get(loaded)
                     answers = load_generator(loaded, checkpoint, model, graph, device=self.device, options=options)
-                num_errors = evaluate(graph, run.name, one, answers)
+                num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be answered or scored (see log.txt)")
             done = state.num_evaluated + number + 1
@@ -247,15 +261,7 @@ class _Worker:
 
     def _write_provenance(self, steps: RunSteps) -> None:
         """From the done-markers, so that a run made in three sittings tells the time of all three."""
-        trained = steps.train.state().outputs if steps.train is not None else None
-        results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
-        record = {
-            "seed": steps.run.seed,
-            "train": trained,
-            "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
-            "environment": environment(),
-        }
-        self.graph.store.write_provenance(steps.run.name, record)
+        write_provenance(self.graph.store.run_folder(steps.run.name), steps, environment())
 
 
 def _needs_training(state: RunState, checkpoint: Path) -> bool:
@@ -274,24 +280,21 @@ def _follows_an_equal_run(worker: _Worker, name: str) -> bool:
     return any(order.index(equal_run) < order.index(name) for equal_run in worker.equal_runs.get(name, ()))
 
 
-def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
-    """The call, at most once in so many seconds."""
-    last = time.monotonic()
-
-    def check() -> None:
-        nonlocal last
-        if time.monotonic() - last >= seconds:
-            call()
-            last = time.monotonic()
-
-    return check
+def _is_lost(lease: Lease) -> bool:
+    try:
+        lease.check()
+    except LeaseHeld:
+        return True
+    except CrossliftError:  # the folder is gone
+        return False
+    return False
 
 
 @contextlib.contextmanager
 def _log_to(path: Path) -> Iterator[None]:
     """Everything that this process says goes into the run's log: also what libraries in C write, and a crash's last
     words, which no logging handler sees."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)

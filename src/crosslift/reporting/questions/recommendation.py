@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from crosslift.files import write_text
 from crosslift.recommendation.advice import POINTS, Advice, amounts_text, by_decreasing_amount
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.reporting.questions.page import PageHeader, write_page
@@ -85,5 +86,5 @@ def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | N
         f'[mixtures.recommended]\ncomponents = [{{ corpus = "{corpus}", counts = {{ {counts} }} }}]\n'
         'pairing = "shared"\n'
     )
-    (folder / "mixture.toml").write_text(text, encoding="utf-8")
+    write_text(folder / "mixture.toml", text, durable=False)
     return page

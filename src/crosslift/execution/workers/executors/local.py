@@ -18,6 +18,7 @@ from pathlib import Path
 
 from crosslift.errors import CrossliftError
 from crosslift.execution.workers.job import RUN_STARTED, SESSION, Job, graceful_termination, thread_variables
+from crosslift.files import make_folder
 
 OPTIONS: dict[str, type] = {}
 
@@ -77,7 +78,7 @@ class _Pool:
     def start(self, place: int) -> None:
         log = self._log(place)
         self.started[place] = time.monotonic()
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(log.parent)
         with log.open("wb") as file:
             self.workers[place] = subprocess.Popen(  # noqa: S603 - our own command line
                 self.job.command(), env=self._environment(place), stdin=subprocess.DEVNULL, stdout=file, stderr=file
@@ -92,7 +93,11 @@ class _Pool:
                 continue
             del self.workers[place]
             if code == 2:
-                raise CrossliftError(self._said(place))
+                raise CrossliftError(
+                    self._said(place)
+                    or f"a worker gave up and could not even write why to {self._log(place)}. Is the "
+                    "disk full, or read-only?"
+                )
             if code == 1 and "Traceback" in self._said(place):
                 raise RuntimeError(f"a worker ended with a bug of crosslift:\n{self._said(place)}")
             if code not in (0, 1):
@@ -131,7 +136,10 @@ class _Pool:
         self.start(place)
 
     def _said(self, place: int) -> str:
-        return self._log(place).read_text(encoding="utf-8", errors="replace").strip()
+        try:
+            return self._log(place).read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:  # the disk is full, or away
+            return ""
 
     def _log(self, place: int) -> Path:
         return self.job.logs / f"worker-{place}.txt"
