@@ -12,7 +12,7 @@ import pytest
 from endpoints import serving
 from tiny_study import STUDY, write_study
 
-from crosslift.endpoint import Endpoint, Question, ask
+from crosslift.endpoint import CompletionRequest, Endpoint, send_requests
 
 SECRET = "hf_thisIsNoKeyButMustNotBeSeen"
 VARIABLES = ("OPENAI_API_KEY", "HF_TOKEN", "ANTHROPIC_API_KEY", "AWS_SECRET_ACCESS_KEY")
@@ -22,7 +22,8 @@ def test_a_key_stands_in_no_log_of_any_level(monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setenv("TOY_KEY", SECRET)
     with caplog.at_level(logging.DEBUG), serving(str.upper, key=SECRET, fault_every=3) as server:
         place = Endpoint(base_url=server.base_url, model="m", key_variable="TOY_KEY", timeout_seconds=0.5)
-        ask(place, [Question(messages=[{"role": "user", "content": f"q{n}"}], max_tokens=4) for n in range(6)], _ignore)
+        messages = [[{"role": "user", "content": f"q{n}"}] for n in range(6)]
+        send_requests(place, [CompletionRequest(messages=one, max_tokens=4) for one in messages], _ignore)
     assert caplog.text
     assert SECRET not in caplog.text
     assert SECRET not in repr(place)
