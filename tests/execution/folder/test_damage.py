@@ -192,6 +192,42 @@ def test_damage_is_named_or_mended(file, damage, finished, tmp_path, monkeypatch
     assert "Nothing to do" in crosslift("run", study).text
 
 
+@pytest.mark.parametrize("damage", [truncated, flipped, rotted, emptied, removed, swapped])
+def test_a_study_from_before_there_were_checksums_stays_valid(damage, finished, tmp_path, monkeypatch):
+    """Its scores are still held to the checksum that their marker has always had."""
+    quicker(monkeypatch)
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    for marker in study.rglob("done.json"):
+        kept = {key: json.loads(marker.read_text())[key] for key in ("fingerprint", "inputs", "outputs")}
+        marker.write_text(json.dumps(kept, indent=1))
+    for sealed in ("lock.json", ".rebuilt.json"):
+        value = json.loads((study / sealed).read_text())
+        for run in value["runs"].values() if sealed == "lock.json" else ():
+            del run["record"]
+        (study / sealed).write_text(json.dumps({key: value[key] for key in value.keys() - {"checksum", "files"}}))
+    assert "Nothing to do" in crosslift("run", study).text
+    assert "No damage was found" in crosslift("verify", study).text
+    scores = (study / "scores.parquet").read_bytes()
+    (study / "scores.parquet").unlink()
+    damage(study / RUN / "eval/math.es/scores.parquet", study / OTHER / "eval/math.es/scores.parquet")
+    crosslift("run", study)
+    assert (study / "scores.parquet").read_bytes() == scores
+
+
+@pytest.mark.parametrize("folder", ["eval/math.en", "train", "eval"])
+def test_a_file_in_place_of_a_folder_is_named_or_replaced(folder, finished, tmp_path, monkeypatch):
+    quicker(monkeypatch)
+    study = Path(shutil.copytree(finished, tmp_path / "study"))
+    scores = (study / "scores.parquet").read_bytes()
+    shutil.rmtree(study / RUN / folder)
+    (study / RUN / folder).write_text("in the way")
+    for command in ("status", "verify", "report"):
+        crosslift(command, study)
+    ran = crosslift("run", study)
+    assert folder in ran.text if ran.code else "done" in ran.text
+    assert (study / "scores.parquet").read_bytes() == scores or (ran.code == 1 and folder == "eval")
+
+
 def test_a_damaged_checkpoint_answers_nothing_and_is_trained_again(tmp_path):
     """With the real trainer and generator: a byte of the weights, and the chat template that prompts are built with."""
     study = write_study(tmp_path / "study")

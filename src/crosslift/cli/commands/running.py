@@ -112,4 +112,4 @@ def verify(folder: Folder) -> None:
     if found.damage:
         typer.echo(f"{len(found.damage)} damaged; {size} read. Next: crosslift run {folder}")
         raise typer.Exit(1)
-    typer.echo(f"Everything is whole: {size} read.")
+    typer.echo(f"{'No damage was found' if found.unverifiable else 'Everything is whole'}: {size} read.")

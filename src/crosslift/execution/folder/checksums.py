@@ -164,12 +164,29 @@ def step_damage(
     Args:
         names: only these files; None for all that the marker lists.
     """
-    files = marker.get("files", {})
+    if "files" not in marker:
+        return _damage_without_table(folder, marker)
+    files = marker["files"]
     wanted = files if names is None else {name: files[name] for name in names if name in files}
     found = damaged(folder, wanted, thorough=thorough)
     if found and marker.get("step", found[0].step) != found[0].step:
         return [name_damage(folder, MARKER, f"is that of {marker['step']}")]
     return found
+
+
+def _damage_without_table(folder: Path, marker: Mapping[str, Any]) -> list[Damage]:
+    """Of a step that was finished before there were checksums: an evaluation's marker has always told that of its
+    scores. Sizes and times are not known, so those are hashed in any case."""
+    sha256 = marker.get("outputs", {}).get("scores")
+    if sha256 is None:
+        return []
+    for name in ("predictions.parquet", "scores.parquet"):
+        if not (folder / name).is_file():
+            return [name_damage(folder, name, MISSING)]
+    file = folder / "scores.parquet"
+    if not _sha256(str(file), file.stat()).startswith(sha256):
+        return [name_damage(folder, "scores.parquet", "holds other bytes than were written")]
+    return []
 
 
 MISSING = "is missing"

@@ -23,6 +23,9 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
 
     Returns:
         A fingerprint per table: of the results, not of the bytes.
+
+    Raises:
+        StoreError: a table cannot be read, though its checksum is right or was never taken.
     """
     store = graph.store
     made_of = _made_of(states)
@@ -32,8 +35,11 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
         if not _stand_for(store, made_of):
             known = dict(store.damage)
             scores, runs = store.scores(), store.runs()
-            if store.damage != known:  # found in reading: these results are not what `states` says
+            new = {step: found for step, found in store.damage.items() if known.get(step) != found}
+            if new:  # found in reading: these results are not what `states` says
                 made_of = _made_of(graph.states(thorough=True))
+                for step in new.keys() - store.damage.keys():  # no check sees it, so it would be left out for good
+                    raise StoreError(str(new[step][0]))
             for file, table in ((store.scores_file, scores), (store.runs_file, runs)):
                 write_table(file, table)
             files = {file.name: record_of(file) for file in (store.scores_file, store.runs_file)}

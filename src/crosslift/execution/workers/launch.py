@@ -60,7 +60,8 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     states = graph.states()
     if not tables_stand(graph, states):  # every result is going to be read: what is damaged is better made again now
         states = graph.states(thorough=True)
-    for line in store.damage_lines():
+    said = store.damage_lines()
+    for line in said:
         say(line)
     missing = [name for name, state in states.items() if not state.done]
     for state in states.values():
@@ -87,12 +88,16 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         if not state.done:
             error = store.error(name)
             failed[name] = error["message"] if error else "no worker finished it; run again"
+    tables = rebuild_result_tables(graph, states)
+    for line in store.damage_lines():
+        if line not in said:
+            say(line)
     return Outcome(
         num_runs=len(states),
         num_started=len(missing),
         num_evaluated=sum(len(state.results) for state in states.values()),
         failed=failed,
-        tables=rebuild_result_tables(graph, states),
+        tables=tables,
     )
 
 

@@ -56,6 +56,7 @@ def verify(store: Store, *, tick: Tick = lambda read, total, left: None) -> Veri
             result.unfinished.append(name)
         elif "files" not in marker:
             result.unverifiable.append(name)
+            result.damage += checksums.step_damage(folder, marker, thorough=True)
         else:
             foreign = marker.get("step", name) != name
             if foreign:
