@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 from synthetic_study import HOSTILE
 
-from crosslift.reporting.questions.page import Head, write_page
+from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.transfer.answers import Analysis, Answer
 
 
@@ -16,7 +16,7 @@ def test_text_of_foreign_files_is_escaped_in_the_page_of_answers(tmp_path: Path)
     answer = Answer(
         question=HOSTILE, about=HOSTILE, measure=HOSTILE, value=1.0, printed=2.0, runs=(HOSTILE,), note=HOSTILE
     )
-    head = Head(
+    head = PageHeader(
         eyebrow=HOSTILE, title=HOSTILE, question=HOSTILE, facts=[("1", HOSTILE)], files=[], runs_file="runs.parquet"
     )
     page = write_page(
