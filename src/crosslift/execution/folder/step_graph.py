@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StaleStep, StoreError
@@ -21,7 +20,6 @@ from crosslift.execution.folder.checksums import Damage
 from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.store import Store
-from crosslift.files import write_json
 from crosslift.fingerprint import fingerprint
 from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
@@ -300,6 +298,23 @@ class StepGraph:
             raise StaleStep("\n".join([*stale[:MAX_STALE_SHOWN], *more]))
         return states
 
+    def write_provenance(self, steps: RunSteps, environment: Mapping[str, Any]) -> None:
+        """Write provenance.json of a run from its done-markers, so that it lists the time of all its sessions.
+
+        Args:
+            steps: of the run.
+            environment: as `provenance.environment` returns it, of the process that made the last results.
+        """
+        trained = steps.train.state().outputs if steps.train is not None else None
+        results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
+        record = {
+            "seed": steps.run.seed,
+            "train": trained,
+            "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
+            "environment": dict(environment),
+        }
+        self.store.write_provenance(steps.run.name, record)
+
     def _train_step(self, run: Run) -> Step:
         assert run.mixture is not None
         identity = self.study.identity_of(run)
@@ -335,23 +350,6 @@ class StepGraph:
         folder = {"corpora": self.store.corpus_folder, "mixtures": self.store.mixture_folder}[kind](name)
         required = _OF_CORPUS if kind == "corpora" else ()
         return Step(name=f"{kind}/{name}", folder=folder, inputs=inputs, required_outputs=required)
-
-
-def write_provenance(folder: Path, steps: RunSteps, made_in: Mapping[str, Any]) -> None:
-    """provenance.json of a run, from its done-markers: a run made in three sittings tells the time of all three.
-
-    Args:
-        made_in: as `provenance.environment` tells it.
-    """
-    trained = steps.train.result() if steps.train is not None else None
-    results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
-    record = {
-        "seed": steps.run.seed,
-        "train": trained,
-        "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
-        "environment": dict(made_in),
-    }
-    write_json(folder / "provenance.json", record, durable=False)
 
 
 def _read_by(evaluation: Evaluation) -> tuple[str, ...]:

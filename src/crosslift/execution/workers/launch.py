@@ -17,7 +17,7 @@ from crosslift.discover import member
 from crosslift.errors import LeaseHeld, StoreError
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_stand
-from crosslift.execution.folder.step_graph import RunState, StepGraph, write_provenance
+from crosslift.execution.folder.step_graph import RunState, StepGraph
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
 from crosslift.leases import Lease, lease_holder
@@ -113,7 +113,7 @@ def _tidy(graph: StepGraph, state: RunState) -> None:
         lease.acquire()
         try:
             made_in = graph.store.provenance(name).get("environment") or environment()
-            write_provenance(folder, state.steps, made_in)
+            graph.write_provenance(state.steps, made_in)
         finally:
             lease.release(finished=True)
 

@@ -34,7 +34,7 @@ from crosslift.errors import (
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.reuse import copy_predictions, copy_training, equal_runs
-from crosslift.execution.folder.step_graph import RunState, RunSteps, StepGraph, write_provenance
+from crosslift.execution.folder.step_graph import RunState, StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
@@ -215,11 +215,11 @@ class _Worker:
                     reporter=reporter,
                     check=lease.check,
                 )
-            self._write_provenance(state.steps)
+            self.graph.write_provenance(state.steps, environment())
             free_memory()
         faults = self._evaluate(state, checkpoint, lease, reporter)
         free_memory()
-        self._write_provenance(state.steps)
+        self.graph.write_provenance(state.steps, environment())
         reporter.update(phase="done")
         if faults:
             raise EvaluationError("; ".join(faults) + ". They are tried again by: crosslift run")
@@ -258,10 +258,6 @@ class _Worker:
             done = state.num_evaluated + number + 1
             reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - begun)
         return faults
-
-    def _write_provenance(self, steps: RunSteps) -> None:
-        """From the done-markers, so that a run made in three sittings tells the time of all three."""
-        write_provenance(self.graph.store.run_folder(steps.run.name), steps, environment())
 
 
 def _needs_training(state: RunState, checkpoint: Path) -> bool:
