@@ -218,7 +218,7 @@ def test_all_problems_of_a_recipe_are_told_at_once(tmp_path: Path):
 
 def test_a_site_without_a_translator_says_what_to_add(tmp_path: Path):
     (tmp_path / "site.toml").write_text('executor = "local"\n')
-    with pytest.raises(StudyError, match="who translates"):
+    with pytest.raises(StudyError, match="configures the translator"):
         load_service(tmp_path / "site.toml")
 
 

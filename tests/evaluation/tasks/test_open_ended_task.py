@@ -22,5 +22,5 @@ def test_no_word_is_unparsed_and_an_empty_reference_is_our_mistake():
     found = open_ended.score(" ... ", "An answer.", language("en"))
     assert found.status == "unparsed"
     assert set(found.values) == set(open_ended.METRICS)
-    with pytest.raises(ValueError, match="holds no word"):
+    with pytest.raises(ValueError, match="contains no word"):
         open_ended.score("Yes.", "--", language("en"))

@@ -79,5 +79,5 @@ def test_the_request_stands_behind_the_text_in_its_language():
 
 
 def test_a_reference_without_words_is_our_mistake():
-    with pytest.raises(ValueError, match="holds no word"):
+    with pytest.raises(ValueError, match="contains no word"):
         summarization.score("a", "...", language("en"))

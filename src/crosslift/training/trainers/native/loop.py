@@ -162,11 +162,10 @@ class _Run:
         ids, positions, predicting_positions, targets = (
             to_tensor(array, self.device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
         )
-        packed = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], self.device)}
+        packing = self.config.packing
+        packed = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], self.device)} if packing else {}
         self.head.positions = predicting_positions
-        logits = self.model(
-            input_ids=ids, position_ids=positions, use_cache=False, **(packed if self.config.packing else {})
-        ).logits
+        logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **packed).logits
         return token_losses(logits, targets)[: len(one.cells)]
 
     def _read(self, pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]]) -> float:
