@@ -122,10 +122,10 @@ def run_page(page: Page, folder: Path, *, sources: Path = REPOSITORY / "src") ->
     }
     port = _free_port()
     with _programs(folder, environment) as run:
-        for setup, name in page.setups:
+        if page.setups:  # in one process, since importing torch takes longer than each of them
             code = f"import sys; sys.path.insert(0, {str(SUPPORT)!r}); from pathlib import Path; "
-            code += f"folder = Path({name!r}); {SETUPS[setup]}"
-            run(f"{page.name}: setup {setup}", [sys.executable, "-c", code])
+            code += "; ".join(f"folder = Path({name!r}); {SETUPS[setup]}" for setup, name in page.setups)
+            run(f"{page.name}: setup", [sys.executable, "-c", code])
         output = ""
         for block in page.blocks:
             text = block.text.replace(PORT, port)
