@@ -30,6 +30,8 @@ class Bench:
     base_url: str
     references: dict[str, dict[str, bytes]] = field(default_factory=dict)
     """Command -> file -> content, of the files that are equal in two undisturbed starts."""
+    num_files: dict[str, Counter[str]] = field(default_factory=dict)
+    """Command -> name of a file -> how many of that name it makes."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Command -> how long an undisturbed start takes."""
 
@@ -58,6 +60,8 @@ class Bench:
             self.seconds[name] = time.monotonic() - begun
             made.append(commands.results(place))
         first, second = made
+        before = commands.results(self.folder / "fresh" / name)
+        self.num_files[name] = Counter(Path(file).name for file in first if file not in before)
         self.references[name] = {
             file: content for file, content in first.items() if commands.compared(file) and second.get(file) == content
         }

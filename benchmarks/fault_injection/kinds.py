@@ -295,9 +295,11 @@ def _told(case: Case, start: Start, code: int | None) -> None:
 
 def _point(case: Case, signals: list[signal.Signals], target: str | None = None) -> dict[str, Any]:
     running = case.command.name.startswith("run")
+    point = case.chance.choice(case.command.points)
+    often = case.bench.num_files[case.command.name][point] or 3  # progress.json, leases and journals: some times
     return {
-        "point": case.chance.choice(case.command.points),
-        "count": 1 + int(case.chance.expovariate(0.5)),
+        "point": point,
+        "count": 1 + int(case.chance.random() ** 2 * often),
         "when": case.chance.choice(["before", "after"]),
         "signal": int(case.chance.choice(signals)),
         "target": target or case.chance.choice(["self", "group"]),

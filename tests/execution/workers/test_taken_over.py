@@ -75,6 +75,15 @@ def test_a_finished_run_gives_back_the_lease_of_a_worker_that_was_killed_after_i
     assert json.loads((folder / "provenance.json").read_text())["evaluate"] == before["evaluate"]
 
 
+def test_a_worker_that_is_killed_after_a_run_leaves_no_lease_when_the_start_ends(study):
+    (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "die after"}))
+    environment = os.environ | {"PYTHONPATH": str(FAKES)}
+    command = [sys.executable, "-m", "crosslift", "run", str(study), "--workers", "1"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "5 of 5 runs are done" in ended.stdout
+    assert not list(study.glob("runs/*/lease.*"))
+
+
 def test_leaks_that_a_kill_left_unwritten_are_made_when_preparing_goes_on(study, graph_of):
     written = {file: file.read_bytes() for file in study.glob("corpora/*/leaks.parquet")}
     assert written

@@ -64,9 +64,6 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     for line in said:
         say(line)
     missing = [name for name, state in states.items() if not state.done]
-    for state in states.values():
-        if state.done:
-            _tidy(graph, state)
     if missing:
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
         _finish(
@@ -85,7 +82,9 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         states = graph.states()
     failed = {}
     for name, state in states.items():
-        if not state.done:
+        if state.done:
+            _tidy(graph, state)
+        else:
             error = store.error(name)
             failed[name] = error["message"] if error else "no worker finished it; run again"
     tables = rebuild_result_tables(graph, states)

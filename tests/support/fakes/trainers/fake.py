@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import polars as pl
 
@@ -25,6 +26,8 @@ def train(request: TrainingRequest) -> None:
         raise ZeroDivisionError("a bug")
     if fault == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    if fault == "die after":
+        _die_after_the_last_evaluation(request.folder.parent)
     if fault == "slow":
         time.sleep(0.5)
     request.report(Progress(step=1, num_steps=1, loss=1.0, tokens_per_second=1.0))
@@ -32,3 +35,15 @@ def train(request: TrainingRequest) -> None:
     checkpoint.mkdir(exist_ok=True)
     (checkpoint / "seen.txt").write_text(f"{len(request.examples)} {request.examples.ids.sum()} {request.seed}")
     pl.DataFrame(schema=METRICS).write_parquet(request.folder / "metrics.parquet")
+
+
+def _die_after_the_last_evaluation(run: Path) -> None:
+    replace = Path.replace
+
+    def replace_or_die(self: Path, target: Path) -> Path:
+        found = replace(self, target)
+        if target == run / "eval" / "math.sw" / "done.json":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    Path.replace = replace_or_die
