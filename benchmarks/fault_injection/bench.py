@@ -193,7 +193,7 @@ def is_temporary(file: str) -> bool:
 
 def key_of_text(command: str, text: str) -> str:
     """The journal's key of a text that the endpoint was asked."""
-    from crosslift.journal import key_of
+    from crosslift.remote.journal import key_of
 
     if command == "judge":
         return key_of("m", text)

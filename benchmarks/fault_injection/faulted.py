@@ -74,7 +74,7 @@ def quick_pictures() -> None:
 
 
 def _shorten_leases() -> None:
-    from crosslift import leases
+    from crosslift.system import leases
 
     leases.HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
     for function in (leases.Lease.__init__, leases.lease_holder):
@@ -107,7 +107,7 @@ def _die_at(name: str, count: int, when: str, number: int, target: str) -> None:
 
         return called
 
-    from crosslift.journal import Journal
+    from crosslift.remote.journal import Journal
 
     Path.replace = around(Path.replace, lambda source, target: Path(target).name)  # type: ignore[method-assign]
     os.link = around(os.link, lambda source, target, **_: "lease" if Path(target).name.startswith("lease.") else "")
@@ -115,7 +115,7 @@ def _die_at(name: str, count: int, when: str, number: int, target: str) -> None:
 
 
 def _other_host(name: str, skew_seconds: float) -> None:
-    from crosslift import files, leases, processes
+    from crosslift.system import files, leases, processes
 
     for module in (files, leases, processes):
         module.machine_id = lambda: name  # type: ignore[attr-defined]
@@ -125,7 +125,7 @@ def _other_host(name: str, skew_seconds: float) -> None:
 
 def _jumping_clock(file: Path) -> None:
     """The clock of the machine, and so of its file system, is ahead by as many seconds as the file says."""
-    from crosslift import leases
+    from crosslift.system import leases
 
     real_time, real_now, real_create, real_utime = time.time, leases._now, leases._create, os.utime
 

@@ -12,15 +12,16 @@ from endpoints import FaultyServer, serving
 from finished_study import write_finished_study
 from typer.testing import CliRunner
 
-from crosslift import endpoint
 from crosslift.cli import app
 from crosslift.errors import StudyError
 from crosslift.execution.folder.result_tables import rebuild_result_tables
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.folder.store import Store, read_table, write_table
+from crosslift.execution.folder.store import Store
+from crosslift.execution.folder.tables import read_table, write_table
 from crosslift.judging import forms
 from crosslift.judging.judge import load_judge
 from crosslift.judging.study import judge_study
+from crosslift.remote import endpoint
 from crosslift.studies.parsing.load import load
 
 pytest.importorskip("openai")

@@ -12,7 +12,7 @@ import pytest
 from endpoints import serving
 from tiny_study import STUDY, write_study
 
-from crosslift.endpoint import CompletionRequest, Endpoint, send_requests
+from crosslift.remote.endpoint import CompletionRequest, Endpoint, send_requests
 
 SECRET = "hf_thisIsNoKeyButMustNotBeSeen"
 VARIABLES = ("OPENAI_API_KEY", "HF_TOKEN", "ANTHROPIC_API_KEY", "AWS_SECRET_ACCESS_KEY")

@@ -9,7 +9,8 @@ import polars as pl
 from tiny_study import write_model
 
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.folder.store import Store, write_table
+from crosslift.execution.folder.store import Store
+from crosslift.execution.folder.tables import write_table
 from crosslift.execution.phases.prepare import prepare
 from crosslift.fingerprint import fingerprint_file
 from crosslift.scores import PREDICTIONS, SCORES

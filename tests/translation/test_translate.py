@@ -11,13 +11,13 @@ import pytest
 from endpoints import FaultyServer, serving
 from typer.testing import CliRunner
 
-from crosslift import endpoint
 from crosslift.cli import app
 from crosslift.corpora.corpus import Source
 from crosslift.corpora.readers.general import pocket
 from crosslift.discover import member
 from crosslift.errors import EndpointError, StudyError
 from crosslift.evaluation.calls import parse_calls
+from crosslift.remote import endpoint
 from crosslift.translation import translate as work
 from crosslift.translation.recipe import load_recipe, load_service
 from crosslift.translation.rows import value_kind

@@ -26,7 +26,7 @@ from crosslift.cli.commands import (
 )
 from crosslift.errors import CrossliftError, StoreError
 from crosslift.extras import missing
-from crosslift.refusals import as_store_error
+from crosslift.system.refusals import as_store_error
 
 app = typer.Typer(
     name="crosslift",
@@ -88,7 +88,7 @@ def main() -> None:
 def _missing_folder(error: BaseException) -> StoreError | None:
     if not isinstance(error, FileNotFoundError):
         return None
-    from crosslift.files import missing_root_error
+    from crosslift.system.files import missing_root_error
 
     return missing_root_error()
 

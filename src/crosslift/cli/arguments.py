@@ -24,8 +24,8 @@ def open_study(
     """The study in a folder, with its steps; `data` as `studies.load.load` takes it. A site may ask for a rehearsal."""
     from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.execution.folder.store import Store
-    from crosslift.files import expect_folder
     from crosslift.studies.parsing.load import load
+    from crosslift.system.files import expect_folder
 
     study = load(folder, data=data)
     expect_folder(study.folder)

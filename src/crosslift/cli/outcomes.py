@@ -14,7 +14,7 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
     import polars as pl
 
     from crosslift.evaluation.task import task
-    from crosslift.execution.folder.store import read_table
+    from crosslift.execution.folder.tables import read_table
     from crosslift.scores import STATUSES
 
     scores = read_table(graph.store.scores_file)

@@ -165,7 +165,7 @@ def _count(number: int | None) -> str:
 
 def _left_behind(graph: StepGraph, prepared: bool) -> list[str]:
     """What the folder holds that the study does not ask for, and scores that a changed task would give otherwise."""
-    from crosslift.execution.phases.prepare import task_revision
+    from crosslift.execution.phases.run_records import task_revision
 
     if not prepared:
         return []

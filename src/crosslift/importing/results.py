@@ -12,11 +12,11 @@ import polars as pl
 from crosslift import __version__
 from crosslift.discover import member
 from crosslift.errors import TransferError, UnknownName
-from crosslift.files import atomic_write, write_json
 from crosslift.fingerprint import fingerprint_file
 from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, ImportMapping
 from crosslift.languages.tags import standardize
 from crosslift.scores import CELLS, RUNS, SCORES
+from crosslift.system.files import atomic_write, write_json
 
 TEXT_COLUMNS = (
     "run",

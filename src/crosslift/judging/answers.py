@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crosslift.journal import Journal
 from crosslift.judging import forms
 from crosslift.judging.judge import Judge
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import language as find_language
+from crosslift.remote.journal import Journal
 from crosslift.scores import SCORES, Status
 
 RATING_METRIC, WIN_METRIC = "judge", "wins_over_{baseline}"

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from crosslift import endpoint
-from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import StudyError
-from crosslift.journal import Journal, request_key
 from crosslift.judging import forms
+from crosslift.remote import endpoint
+from crosslift.remote.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
+from crosslift.remote.journal import Journal, request_key
 from crosslift.studies.parsing.problems import Problems, read_toml
 
 OPTIONS: dict[str, type] = {**endpoint.OPTIONS, "max_tokens": int}

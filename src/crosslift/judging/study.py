@@ -9,14 +9,15 @@ import polars as pl
 
 from crosslift.errors import StudyError, did_you_mean
 from crosslift.execution.folder.checksums import JUDGED
-from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
-from crosslift.execution.folder.store import read_step_table, write_table
-from crosslift.files import remove_leftovers
-from crosslift.journal import Journal
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import EvaluationStep, RunState
+from crosslift.execution.folder.tables import read_step_table, write_table
 from crosslift.judging.answers import RATING_METRIC, WIN_METRIC, ModelAnswer, compare, rate
 from crosslift.judging.judge import Judge
-from crosslift.leases import waiting_lease
+from crosslift.remote.journal import Journal
 from crosslift.scores import SCORES
+from crosslift.system.files import remove_leftovers
+from crosslift.system.leases import waiting_lease
 
 Say = Callable[[str], None]
 

@@ -17,10 +17,10 @@ import polars as pl
 
 from crosslift.corpora.corpus import ROWS, ParallelCorpus
 from crosslift.errors import EndpointError
-from crosslift.files import write_json, write_text
-from crosslift.journal import Journal, request_key
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
+from crosslift.remote.journal import Journal, request_key
+from crosslift.system.files import write_json, write_text
 from crosslift.translation.protect import MaskedText, mask
 from crosslift.translation.recipe import RETRY_NOTE, Recipe, Service
 from crosslift.translation.rows import Item, assemble_conversation, translatable_texts, translatable_values

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from endpoints import serving
 
-from crosslift import endpoint
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators import endpoint as served
 from crosslift.evaluation.generators import vllm
 from crosslift.evaluation.generators.hf.generator import Generator as HF
+from crosslift.remote import endpoint
 
 TEXTS = ["<|im_start|>user\nhow many?<|im_end|>\n<|im_start|>assistant\n", "short", "ngapi? تفاح"]
 

@@ -10,8 +10,8 @@ from fake_study import open_graph
 from crosslift.execution.folder.reuse import equal_runs
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.worker import work
-from crosslift.leases import Lease
 from crosslift.studies.parsing.load import load
+from crosslift.system.leases import Lease
 
 DOSES = """
 [families.latin]

@@ -16,8 +16,8 @@ from crosslift.errors import StoreError
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers import worker as worker_module
 from crosslift.execution.workers.worker import work
-from crosslift.leases import Lease, lease_holder
 from crosslift.studies.parsing.load import load
+from crosslift.system.leases import Lease, lease_holder
 
 
 def take_over(folder):
@@ -64,9 +64,8 @@ def test_a_finished_run_gives_back_the_lease_of_a_worker_that_was_killed_after_i
     folder = study / "runs" / "tiny.base"
     before = json.loads((folder / "provenance.json").read_text())
     (folder / "provenance.json").unlink()
-    code = (
-        "import sys; from pathlib import Path; from crosslift.leases import Lease; Lease(Path(sys.argv[1])).acquire()"
-    )
+    code = "import sys; from pathlib import Path; from crosslift.system.leases import Lease; "
+    code += "Lease(Path(sys.argv[1])).acquire()"
     subprocess.run([sys.executable, "-c", f"{code}; import os; os._exit(9)", str(folder)], env=environment)
     assert list(folder.glob("lease.*"))
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)

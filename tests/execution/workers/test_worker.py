@@ -14,9 +14,9 @@ from crosslift.execution.folder.result_tables import rebuild_result_tables
 from crosslift.execution.phases.rescore import rescore_all
 from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
-from crosslift.leases import Lease
 from crosslift.scores import RUNS, SCORES
 from crosslift.studies.parsing.load import load
+from crosslift.system.leases import Lease
 
 
 def do(folder, *names, **options):

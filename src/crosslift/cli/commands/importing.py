@@ -16,13 +16,13 @@ def import_results(
     ] = None,
 ) -> None:
     """Read results made elsewhere into crosslift's tables, and ask them what the mapping asks."""
-    from crosslift.files import remove_leftovers
     from crosslift.importing.ask import run_analyses
     from crosslift.importing.head import page_header
     from crosslift.importing.mapping import load_import
     from crosslift.importing.results import read_results, write_results
-    from crosslift.leases import waiting_lease
     from crosslift.reporting.questions.page import write_page
+    from crosslift.system.files import remove_leftovers
+    from crosslift.system.leases import waiting_lease
 
     asked = load_import(mapping, data=data)
     results = read_results(asked)

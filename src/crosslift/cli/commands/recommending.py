@@ -34,12 +34,12 @@ def recommend(
 ) -> None:
     """A mixture under a budget, from the runs that are finished: how sure, against what, and what to train next."""
     from crosslift.errors import StudyError
-    from crosslift.files import remove_leftovers
     from crosslift.languages.similarity import known
     from crosslift.languages.tags import resolve_all
-    from crosslift.leases import waiting_lease
     from crosslift.recommendation.advice import RecommendationRequest, advise, summary_lines
     from crosslift.reporting.questions.recommendation import write_recommendation
+    from crosslift.system.files import remove_leftovers
+    from crosslift.system.leases import waiting_lease
 
     problems = []
     if unit not in ("items", "tokens"):

@@ -49,8 +49,8 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = F
     """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one
     after the other."""
     from crosslift.execution.folder.result_tables import report_step
-    from crosslift.files import remove_leftovers
-    from crosslift.leases import waiting_lease
+    from crosslift.system.files import remove_leftovers
+    from crosslift.system.leases import waiting_lease
 
     step = report_step(graph.study, graph.store, tables)
     page = graph.store.report_folder / "index.html"

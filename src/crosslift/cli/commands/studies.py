@@ -20,8 +20,8 @@ def new(
 ) -> None:
     """Write a study folder to start from."""
     from crosslift.errors import StoreError
-    from crosslift.files import write_text
     from crosslift.studies.presets import preset_text, scales_of
+    from crosslift.system.files import write_text
 
     known = scales_of(preset)
     why = ""
@@ -94,7 +94,7 @@ def _check_corpus(
         typer.echo(line)
     typer.echo(f"{checked.findings.height} findings")
     if output is not None:
-        from crosslift.files import write_text
+        from crosslift.system.files import write_text
 
         write_text(output, checked.findings.write_csv())
 

@@ -25,7 +25,7 @@ def translate(
     """Translate a corpus, with the gold kept and verified. Start it again to go on where it stopped."""
     from crosslift.corpora.ingest import read_checked
     from crosslift.discover import member
-    from crosslift.leases import waiting_lease
+    from crosslift.system.leases import waiting_lease
     from crosslift.translation import translate as work
     from crosslift.translation.recipe import load_recipe, load_service
 

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crosslift.chat import load_tokenizer
-from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
+from crosslift.remote.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 
 OPTIONS: dict[str, type] = {
     "base_url": str,

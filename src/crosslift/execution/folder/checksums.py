@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from crosslift.errors import StoreError
-from crosslift.files import parse_json, read_bytes, write_text
+from crosslift.system.files import parse_json, read_bytes, write_text
 
 MARKER = "done.json"
 STARTED = "started.json"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StoreError
-from crosslift.files import read_json, write_json
+from crosslift.system.files import read_json, write_json
 
 INTERVAL_SECONDS = 0.5
 EVALUATION_STEPS = 20

@@ -8,12 +8,13 @@ from typing import Any
 from crosslift import __version__
 from crosslift.errors import StoreError
 from crosslift.execution.folder.checksums import JUDGED, damaged, read_sealed, record_of, write_sealed
-from crosslift.execution.folder.step_graph import EvaluationStep, RunState, StepGraph
-from crosslift.execution.folder.steps import Step
-from crosslift.execution.folder.store import Store, write_table
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import EvaluationStep, RunState, Step
+from crosslift.execution.folder.store import Store
+from crosslift.execution.folder.tables import write_table
 from crosslift.fingerprint import fingerprint, fingerprint_file
-from crosslift.leases import waiting_lease
 from crosslift.studies.study import Study
+from crosslift.system.leases import waiting_lease
 
 REBUILT = ".rebuilt.json"
 

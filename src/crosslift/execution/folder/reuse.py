@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from crosslift.execution.folder.checksums import MARKER, STARTED
-from crosslift.execution.folder.step_graph import EvaluationStep, RunSteps, StepGraph
-from crosslift.files import make_folder
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import EvaluationStep, RunSteps
+from crosslift.system.files import make_folder
 
 
 def equal_runs(graph: StepGraph) -> dict[str, tuple[str, ...]]:

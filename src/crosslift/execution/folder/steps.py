@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 from crosslift.errors import StaleStep, StoreError
 from crosslift.execution.folder import checksums
 from crosslift.execution.folder.checksums import JUDGED, MARKER, STARTED, Damage
-from crosslift.files import read_json, remove, remove_leftovers, sync_folder, write_json
 from crosslift.fingerprint import canonical, fingerprint
+from crosslift.studies.run import Run
+from crosslift.studies.study import Evaluation
+from crosslift.system.files import read_json, remove, remove_leftovers, sync_folder, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,3 +171,65 @@ def _show(value: Any) -> str:
     else:
         text = "none" if value is None else str(value)
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationStep:
+    evaluation: Evaluation
+    language: str
+    step: Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSteps:
+    """The steps of one run."""
+
+    run: Run
+    train: Step | None
+    """None for a base model."""
+    evaluations: tuple[EvaluationStep, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that decides the run's results."""
+        return fingerprint([step.fingerprint for step in self.steps()])
+
+    def steps(self) -> Iterator[Step]:
+        if self.train is not None:
+            yield self.train
+        for evaluation in self.evaluations:
+            yield evaluation.step
+
+
+@dataclass(kw_only=True)
+class RunState:
+    """What of a run is done."""
+
+    steps: RunSteps
+    trained: bool
+    results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    """(evaluation, language) -> what its done-marker says, for the finished ones; one with errors of our own is
+    finished, so that its scores are seen, and missing, so that it is tried again. Damaged ones are not finished."""
+    damage: list[Damage] = field(default_factory=list)
+    """What is damaged, in the order of the steps."""
+
+    @property
+    def missing(self) -> list[EvaluationStep]:
+        return [one for one in self.steps.evaluations if not self._whole(one)]
+
+    @property
+    def num_evaluated(self) -> int:
+        return len(self.steps.evaluations) - len(self.missing)
+
+    @property
+    def done(self) -> bool:
+        return (self.trained or self.training_is_damaged) and not self.missing
+
+    @property
+    def training_is_damaged(self) -> bool:
+        """Evaluations that were finished on the checkpoint stand: it is needed for further ones only."""
+        return self.steps.train is not None and any(one.step == self.steps.train.name for one in self.damage)
+
+    def _whole(self, one: EvaluationStep) -> bool:
+        result = self.results.get((one.evaluation.name, one.language))
+        return result is not None and not result["num_errors"]

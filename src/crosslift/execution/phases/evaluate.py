@@ -23,12 +23,13 @@ from crosslift.evaluation.scoring import score as score_predictions
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import BaseModel
 from crosslift.execution.folder.checksums import JUDGED
-from crosslift.execution.folder.step_graph import EvaluationStep, StepGraph
-from crosslift.execution.folder.store import read_step_table, read_table, write_table
-from crosslift.files import remove
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import EvaluationStep
+from crosslift.execution.folder.tables import read_step_table, read_table, write_table
 from crosslift.fingerprint import fingerprint_file
 from crosslift.scores import PREDICTIONS
 from crosslift.studies.study import Evaluation
+from crosslift.system.files import remove
 
 log = logging.getLogger(__name__)
 

@@ -6,36 +6,33 @@ and it is prepared anew. As soon as a result exists, prepared data that disagree
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from crosslift import __version__
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.corpus import ParallelCorpus
 from crosslift.corpora.ingest import read_checked as read_corpus
 from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.quality import summary_lines
-from crosslift.discover import module_names
 from crosslift.errors import LeaseHeld, MixtureError, StaleStep, StoreError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
-from crosslift.execution.folder.store import read_step_table, write_table
+from crosslift.execution.folder.tables import read_step_table, write_table
 from crosslift.execution.phases import tokens
-from crosslift.files import read_json, remove_leftovers, write_json
-from crosslift.fingerprint import canonical, fingerprint, fingerprint_array, fingerprint_file
-from crosslift.leases import waiting_lease
+from crosslift.execution.phases.run_records import write_manifests, write_runs
+from crosslift.fingerprint import fingerprint_array
 from crosslift.mixtures.draw import CorpusIndex, draw
-from crosslift.mixtures.manifest import CorpusRecord, examples_sha256, items_of, manifest
+from crosslift.mixtures.manifest import examples_sha256
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.run import Run
+from crosslift.system.files import remove_leftovers
+from crosslift.system.leases import waiting_lease
 
 Say = Callable[[str], None]
 
@@ -66,10 +63,10 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     _corpora(graph, say, check)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
-    _manifests(graph)
+    write_manifests(graph)
     graph.states()  # stop here if finished runs disagree, before lock.json says otherwise
     check()
-    _write_runs(graph)
+    write_runs(graph)
     graph.hashes.save()
 
 
@@ -267,141 +264,3 @@ def corpus_index(name: str, languages: tuple[str, ...], rows: pl.DataFrame, leng
         item_ids=rows["item_id"].gather_every(len(languages)),
         lengths=None if lengths is None else lengths.reshape(-1, len(languages)),
     )
-
-
-def _manifests(graph: StepGraph) -> None:
-    """Describe the mixtures. A manifest tells what a mixture shares with all others and how many tokens it has for
-    every model, so all are written whenever one mixture or model is new."""
-    study = graph.study
-    records = {corpus: _record(graph, corpus) for corpus in graph.corpora}
-    items = {name: items_of(_examples(graph, name), records) for name in study.mixtures}
-    for mixture in study.mixtures.values():
-        described = manifest(
-            mixture,
-            _examples(graph, mixture.name),
-            corpora={corpus: records[corpus] for corpus in mixture.corpora},
-            tokens=_token_counts(graph, mixture),
-            others=items,
-            data_seed=study.data_seed,
-        )
-        step = graph.mixture_step(mixture.name)
-        if step.done() and _json_of(step.folder / "manifest.json") == described:
-            continue
-        with step.rewriting("manifest.json") as file:
-            write_json(file, described, durable=False)
-
-
-def _json_of(path: Path) -> Any:
-    with contextlib.suppress(StoreError):  # written anew in any case
-        return read_json(path)
-    return None
-
-
-def _examples(graph: StepGraph, mixture: str) -> pl.DataFrame:
-    return read_step_table(graph.store.mixture_folder(mixture), "examples.parquet")
-
-
-def _record(graph: StepGraph, corpus: str) -> CorpusRecord:
-    prepared = graph.corpus(corpus)
-    return CorpusRecord(
-        languages=graph.study.corpora[corpus].languages,
-        fingerprint=prepared["fingerprint"],
-        revision=prepared["revision"],
-        licence=prepared["licence"],
-    )
-
-
-def _token_counts(graph: StepGraph, mixture: Mixture) -> dict[str, dict[str, np.ndarray]]:
-    return {
-        model: {corpus: tokens.read(graph.tokens_step(corpus, model).folder).lengths for corpus in mixture.corpora}
-        for model in graph.models
-    }
-
-
-def _write_runs(graph: StepGraph) -> None:
-    """run.json for every run, and lock.json, which names them."""
-    store, study = graph.store, graph.study
-    lock = store.lock_if_whole()
-    before = {} if lock is None else lock["runs"]
-    manifests = {name: read_json(store.mixture_folder(name) / "manifest.json") for name in study.mixtures}
-    records = {}
-    for name, run in graph.runs.items():
-        steps = graph.steps(run)
-        mixture = "base" if run.mixture is None else run.mixture.name
-        tags: dict[str, list[str]] = {}
-        for one in steps.evaluations:
-            tags.setdefault(one.evaluation.name, []).append(one.language)
-        record = {"fingerprint": steps.fingerprint, "mixture": mixture, "evaluations": tags}
-        known = before.get(name, {})
-        if {**record, "record": known.get("record")} == known and store.run_is_recorded(name, known):
-            records[name] = known
-            continue
-        factors = _factors(graph, run, manifests.get(mixture))
-        identity = canonical({step.name: step.inputs for step in steps.steps()})
-        record["record"] = store.write_run(name, fingerprint=steps.fingerprint, factors=factors, identity=identity)
-        records[name] = record
-    corpora = {name: graph.corpus(name) for name in graph.corpora}
-    store.write_lock(
-        {
-            "crosslift": __version__,
-            "corpora": {
-                name: {key: corpus[key] for key in ("revision", "licence", "fingerprint", "num_items")}
-                for name, corpus in corpora.items()
-            },
-            "models": {name: model.record() for name, model in graph.models.items()},
-            "tasks": _tasks(graph),
-            "runs": records,
-        }
-    )
-
-
-def _factors(graph: StepGraph, run: Run, described: dict[str, Any] | None) -> dict[str, Any]:
-    """One value per column of `scores.RUNS`."""
-    mixture = run.mixture
-    factors: dict[str, Any] = {
-        "run": run.name,
-        "model": run.model.name,
-        "mixture": "base",
-        "family": "",
-        "setting": "",
-        "seed": run.seed,
-        "num_parameters": graph.models[run.model.name].num_parameters,
-        "languages": [],
-        "num_items": [],
-        "num_tokens": [],
-        "dose": None,
-    }
-    if mixture is None or described is None:
-        return factors
-
-    def per_language(counts: dict[str, dict[str, int]]) -> list[int]:
-        return [sum(counts[corpus].get(tag, 0) for corpus in counts) for tag in mixture.languages]
-
-    return factors | {
-        "mixture": mixture.name,
-        "family": mixture.family,
-        "setting": "+".join(graph.study.tasks_of(mixture)),
-        "languages": list(mixture.languages),
-        "num_items": per_language(described["counts"]),
-        "num_tokens": per_language(described["tokens"][run.model.name]),
-        "dose": mixture.dose,
-    }
-
-
-def _tasks(graph: StepGraph) -> dict[str, str]:
-    """Task -> hash of its code as it was when the study was prepared; scores may be made anew when it has changed."""
-    lock = graph.store.lock_if_whole()
-    before = {} if lock is None else lock["tasks"]
-    used = sorted({evaluation.task for evaluation in graph.study.evaluations.values()})
-    return {name: before.get(name) or task_revision(name) for name in used}
-
-
-def task_revision(name: str) -> str:
-    """Hash of the task's module, and of what all tasks read numbers, calls and languages with, without importing it."""
-    spec = find_spec(module_names("task")[name])
-    assert spec is not None
-    assert spec.origin is not None
-    module = Path(spec.origin)
-    evaluation = module.parents[1]
-    shared = [*sorted(evaluation.glob("*.py")), *sorted((evaluation.parent / "languages").glob("*.py"))]
-    return fingerprint([fingerprint_file(file) for file in (module, *shared)])

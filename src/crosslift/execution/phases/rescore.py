@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases.evaluate import rescore
-from crosslift.execution.phases.prepare import task_revision
+from crosslift.execution.phases.run_records import task_revision
 
 
 def rescore_all(graph: StepGraph, *, say: Callable[[str], None]) -> tuple[int, int]:

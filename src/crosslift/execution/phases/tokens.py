@@ -19,8 +19,8 @@ from crosslift.chat import encode_examples
 from crosslift.errors import CorpusError, TemplateError
 from crosslift.evaluation.task import Task
 from crosslift.execution.folder import checksums
-from crosslift.files import atomic_write
 from crosslift.languages.language import language
+from crosslift.system.files import atomic_write
 from crosslift.training.trainer import TokenTable
 
 BLOCK = 8192

@@ -13,11 +13,12 @@ import polars as pl
 
 from crosslift.discover import member
 from crosslift.execution.folder.progress import ProgressWriter
-from crosslift.execution.folder.step_graph import RunSteps, StepGraph
-from crosslift.execution.folder.store import read_step_table
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import RunSteps
+from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import evaluate, tokens
-from crosslift.leases import HEARTBEAT_SECONDS
 from crosslift.studies.run import Run
+from crosslift.system.leases import HEARTBEAT_SECONDS
 from crosslift.training.trainer import Progress, TokenTable, TrainingRequest
 
 

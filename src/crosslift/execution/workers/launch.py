@@ -17,11 +17,12 @@ from crosslift.discover import member
 from crosslift.errors import LeaseHeld, StoreError
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_stand
-from crosslift.execution.folder.step_graph import RunState, StepGraph
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
-from crosslift.leases import Lease, lease_holder
 from crosslift.studies.site import Site
+from crosslift.system.leases import Lease, lease_holder
 
 WAIT_SECONDS = 1.0
 

@@ -10,8 +10,8 @@ from crosslift.errors import StaleStep, StoreError
 from crosslift.execution.folder.checksums import damage_of
 from crosslift.execution.folder.progress import ExpectedWork, Progress, TotalProgress, read_progress, total_progress
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.leases import lease_holder
 from crosslift.studies.run import Run
+from crosslift.system.leases import lease_holder
 from crosslift.training.trainer import num_steps
 
 RunStatus = Literal["done", "running", "failed", "missing", "stale", "damaged"]

@@ -34,16 +34,17 @@ from crosslift.errors import (
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.reuse import copy_predictions, copy_training, equal_runs
-from crosslift.execution.folder.step_graph import RunState, StepGraph
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import RunState
 from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
 from crosslift.extras import optional
-from crosslift.files import make_folder, missing_root_error
-from crosslift.leases import Lease, lease_holder
-from crosslift.refusals import OF_THE_FILE_SYSTEM, as_store_error
 from crosslift.studies.study import Study
+from crosslift.system.files import make_folder, missing_root_error
+from crosslift.system.leases import Lease, lease_holder
+from crosslift.system.refusals import OF_THE_FILE_SYSTEM, as_store_error
 
 MAX_WORKER_DEATHS = 2
 """A run whose workers died so often in one session is given up: the memory will not grow by trying."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from crosslift.files import atomic_write, write_text
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
 from crosslift.reporting.questions.figures import figures
+from crosslift.system.files import atomic_write, write_text
 from crosslift.transfer.answers import Analysis, answer_table
 
 

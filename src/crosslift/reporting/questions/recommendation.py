@@ -7,11 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.files import write_text
 from crosslift.recommendation.advice import POINTS, Advice, amounts_text, by_decreasing_amount
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.studies.study import Study
+from crosslift.system.files import write_text
 from crosslift.transfer.answers import Analysis, Answer, Verdict, verdict
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from crosslift import endpoint
-from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import StudyError
+from crosslift.remote import endpoint
+from crosslift.remote.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.translation.translator import Done, Request, Translation
 
 OPTIONS = endpoint.OPTIONS

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from crosslift.errors import CrossliftError
 from crosslift.execution.workers.job import RUN_STARTED, SESSION, Job, graceful_termination, thread_variables
-from crosslift.files import make_folder
+from crosslift.system.files import make_folder
 
 OPTIONS: dict[str, type] = {}
 

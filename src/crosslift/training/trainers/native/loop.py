@@ -24,9 +24,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from crosslift.errors import TrainingError
-from crosslift.files import atomic_write
 from crosslift.fingerprint import fingerprint_file
 from crosslift.streams import seed_of
+from crosslift.system.files import atomic_write
 from crosslift.training.meter import LossMeter, LossSums
 from crosslift.training.order import BatchSampler, micro_batches
 from crosslift.training.packing import MicroBatch, build_micro_batch

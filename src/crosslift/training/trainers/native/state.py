@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from crosslift.files import atomic_write, remove
 from crosslift.fingerprint import fingerprint, fingerprint_array
+from crosslift.system.files import atomic_write, remove
 from crosslift.training.trainer import TrainingRequest
 
 NAME = "state.safetensors"

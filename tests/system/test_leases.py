@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from crosslift.errors import LeaseHeld, StoreError
-from crosslift.files import atomic_write, read_json, remove_leftovers, temporary_of, write_json
-from crosslift.leases import Lease, lease_holder
+from crosslift.system.files import atomic_write, read_json, remove_leftovers, temporary_of, write_json
+from crosslift.system.leases import Lease, lease_holder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from crosslift.leases import Lease
+from crosslift.system.leases import Lease
 Lease(Path(sys.argv[1]), session=sys.argv[2]).acquire()
 print("held", flush=True)
 time.sleep(60)
@@ -48,7 +48,7 @@ def test_a_file_that_fails_halfway_leaves_the_old_one(tmp_path):
 
 def test_what_a_killed_writer_left_is_swept(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from crosslift.files import temporary_of;"
+        "import sys; from pathlib import Path; from crosslift.system.files import temporary_of;"
         "print(temporary_of(Path(sys.argv[1])))"
     )
     left = subprocess.run(

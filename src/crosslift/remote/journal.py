@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from crosslift.files import write_text
 from crosslift.fingerprint import fingerprint
-from crosslift.refusals import as_store_error
+from crosslift.system.files import write_text
+from crosslift.system.refusals import as_store_error
 
 
 def request_key(*asked: str) -> str:

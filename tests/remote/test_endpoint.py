@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from endpoints import FAULTS, serving
 
-from crosslift import endpoint
-from crosslift.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.errors import EndpointError
+from crosslift.remote import endpoint
+from crosslift.remote.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 
 pytest.importorskip("openai")
 

@@ -22,9 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crosslift.errors import LeaseHeld
-from crosslift.files import make_folder, missing_root_error, remove_leftovers, temporary_of, write_json
-from crosslift.processes import is_running, machine_id, process_start_ticks
-from crosslift.refusals import as_store_error
+from crosslift.system.files import make_folder, missing_root_error, remove_leftovers, temporary_of, write_json
+from crosslift.system.processes import is_running, machine_id, process_start_ticks
+from crosslift.system.refusals import as_store_error
 
 HEARTBEAT_SECONDS = 5.0
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StoreError
-from crosslift.processes import is_running, machine_id, process_start_ticks
-from crosslift.refusals import as_store_error
+from crosslift.system.processes import is_running, machine_id, process_start_ticks
+from crosslift.system.refusals import as_store_error
 
 
 @contextlib.contextmanager

@@ -15,11 +15,11 @@ import polars as pl
 import pytest
 from fake_study import FAKES
 
-from crosslift import files
 from crosslift.errors import StoreError
-from crosslift.files import atomic_write, expect_folder, write_json
-from crosslift.journal import Journal
-from crosslift.refusals import as_store_error, refusal
+from crosslift.remote.journal import Journal
+from crosslift.system import files
+from crosslift.system.files import atomic_write, expect_folder, write_json
+from crosslift.system.refusals import as_store_error, refusal
 
 
 class PanicException(BaseException):
