@@ -91,18 +91,23 @@ MAX_SHOWN = 200
 
 
 def visible(text: str, limit: int | None = None) -> str:
-    """A text for a message: control characters and marks of direction as escapes, cut to so many characters.
+    """A text for a message: control characters and marks of direction as escapes.
 
     A terminal obeys control characters, so that a name in a downloaded file could clear the screen or change its title,
-    and a mark of direction could turn a name round. Line feeds and tabs stay.
+    and a mark of direction could turn a name round.
+
+    Args:
+        limit: for a name or value inside a message: it is cut to so many characters and stays in one line. None: for
+            a whole message, whose line feeds and tabs stay.
     """
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}... ({len(text):,} characters)"
     if text.isascii() and text.isprintable():
         return text
+    kept = "\n\t" if limit is None else ""
     return "".join(
         one
-        if one in "\n\t" or unicodedata.category(one) not in _UNPRINTED or one in _JOINERS
+        if one in kept or unicodedata.category(one) not in _UNPRINTED or one in _JOINERS
         else one.encode("unicode_escape").decode("ascii")
         for one in text
     )

@@ -23,6 +23,7 @@ from crosslift.cli.commands import (
     studies,
     translating,
 )
+from crosslift.cli.printing import say
 from crosslift.errors import CrossliftError
 
 app = typer.Typer(
@@ -58,5 +59,5 @@ def main() -> None:
     try:
         app()
     except CrossliftError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         sys.exit(2)

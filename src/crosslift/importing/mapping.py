@@ -38,12 +38,14 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from crosslift.discover import members
 from crosslift.errors import StudyError
-from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import Real, Table, Text
+from crosslift.studies.parsing.toml_file import read_toml
 
 RUN_COLUMNS = ("run", "model", "mixture", "setting", "seed", "num_parameters", "trained", "dose", "amount")
 """Of a run. `trained`: codes of languages in one text. `amount`: items per language, one number for each run."""
 CELL_COLUMNS = ("evaluation", "task", "metric", "language", "value", "num_items", "standard_error", "item", "cluster")
+MIN_UNIT = 1e-12
 NEEDED = ("run", "task", "language", "value")
 
 
@@ -142,6 +144,8 @@ def load_import(path: Path, *, data: Path | None = None) -> Import:
 
 
 def _check(table: ImportTable, problems: Problems) -> None:
+    if not MIN_UNIT <= table.source.unit <= 1 / MIN_UNIT:
+        problems.add("source.unit", f"is {table.source.unit:g}: values are divided by it. Use 1 or 100.")
     problems.reference("source.format", "format", table.source.format, members("format"))
     known = (*RUN_COLUMNS, *CELL_COLUMNS)
     for place, given in (("columns", table.columns), ("constants", table.constants)):
@@ -150,7 +154,7 @@ def _check(table: ImportTable, problems: Problems) -> None:
     if twice := sorted(table.columns.keys() & table.constants.keys()):
         problems.add("constants", f"'{twice[0]}' is a column already. Take it out of one of them.")
     lacking = [name for name in NEEDED if name not in table.columns and name not in table.constants]
-    if lacking and table.source.format == "table":
+    if lacking:
         problems.add("columns", f"lacks {', '.join(lacking)}. Say which columns hold them, or put them into constants.")
     for number, one in enumerate(table.analyses):
         problems.reference(f"analyses[{number}].kind", "analysis", one.kind, members("analysis"))

@@ -11,7 +11,8 @@ from crosslift.endpoint import Endpoint, NoReply, Question, Reply, ask
 from crosslift.errors import StudyError
 from crosslift.journal import Journal, key_of
 from crosslift.judging import forms
-from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.problems import Problems
+from crosslift.studies.parsing.toml_file import read_toml
 
 OPTIONS: dict[str, type] = {**endpoint.OPTIONS, "max_tokens": int}
 MAX_REMINDERS = 2

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli.printing import say
+
 
 def import_results(
     mapping: Annotated[Path, typer.Argument(help="What the columns mean: a TOML file, see docs/importing.md.")],
@@ -24,11 +26,11 @@ def import_results(
 
     asked = load_import(mapping, data=data)
     results = read(asked)
-    typer.echo(
+    say(
         f"{asked.name}: {results.runs.height} runs, {results.cells.height:,} cells"
         + (f", {results.scores.height:,} scores of samples" if results.scores.height else "")
     )
-    analysed = run_analyses(asked, results, say=typer.echo)
+    analysed = run_analyses(asked, results, say=say)
     write(folder, asked, results)
     page = write_page(folder, page_header(asked, results), analysed)
-    typer.echo(f"{page}")
+    say(f"{page}")

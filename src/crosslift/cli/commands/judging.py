@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crosslift.cli.arguments import Folder, open_study
+from crosslift.cli.printing import say
 
 
 def judge(
@@ -23,10 +24,10 @@ def judge(
     from crosslift.judging.study import judge_study
 
     one = load_judge(site)
-    num_missing = judge_study(open_study(folder), evaluation, one, rival=against, say=typer.echo)
-    typer.echo(f"Every reply is kept in {folder}/judgements/{evaluation}.jsonl. Now: crosslift report {folder}")
+    num_missing = judge_study(open_study(folder), evaluation, one, rival=against, say=say)
+    say(f"Every reply is kept in {folder}/judgements/{evaluation}.jsonl. Now: crosslift report {folder}")
     if num_missing:
-        typer.echo(
+        say(
             f"{num_missing} answers have no verdict: no reply came, or none that ends in one. Start this again to ask "
             "for those without a reply.",
             err=True,

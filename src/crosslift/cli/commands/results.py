@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from crosslift.cli.arguments import Folder, open_study
+from crosslift.cli.printing import say
 from crosslift.errors import StoreError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def report(folder: Folder) -> None:
     states = graph.states()
     if not any(state.results for state in states.values()):
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
-    typer.echo(str(update_report(graph, rebuild_result_tables(graph, states), anew=True)))
+    say(str(update_report(graph, rebuild_result_tables(graph, states), anew=True)))
 
 
 def score(folder: Folder) -> None:
@@ -32,10 +33,10 @@ def score(folder: Folder) -> None:
     from crosslift.execution.phases.rescore import rescore_all
 
     graph = open_study(folder)
-    num_steps, num_errors = rescore_all(graph, say=typer.echo)
-    typer.echo(f"{num_steps} evaluations scored anew. Now: crosslift report {folder}")
+    num_steps, num_errors = rescore_all(graph, say=say)
+    say(f"{num_steps} evaluations scored anew. Now: crosslift report {folder}")
     if num_errors:
-        typer.echo(f"{num_errors} samples could not be scored. See the lines above.", err=True)
+        say(f"{num_errors} samples could not be scored. See the lines above.", err=True)
         raise typer.Exit(1)
 
 
@@ -55,8 +56,8 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = F
             from crosslift.reporting.report import write
 
             for line in outcomes(graph):
-                typer.echo(line)
-            typer.echo("Writing the report")
+                say(line)
+            say("Writing the report")
             page = write(graph.store, graph.study)
             step.finish()
     return page

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli.printing import say
+
 
 def translate(
     recipe: Annotated[Path, typer.Argument(help="What: a TOML file, or one of: crosslift list recipes")],
@@ -28,7 +30,7 @@ def translate(
     items = work.items_of(corpus)
     expected = work.estimate(asked, service, items)
     cost = "" if expected.cost is None else f", about {expected.cost:,.2f} at the site's prices"
-    typer.echo(
+    say(
         f"{corpus.num_items} items into {', '.join(asked.languages)}: {expected.num_texts:,} texts, about "
         f"{expected.num_prompt_tokens:,} tokens asked and {expected.num_completion_tokens:,} answered{cost}"
     )
@@ -37,7 +39,7 @@ def translate(
     module = member("translator", service.translator)
     translator = module.Translator(service.options, place=f"{site.name}, translation")
     origin = str(corpus.rows["origin"][0])
-    outcome = work.translate(asked, items, translator, folder, origin=origin, say=typer.echo)
+    outcome = work.translate(asked, items, translator, folder, origin=origin, say=say)
     manifest = {
         "source": {"reader": asked.source.reader, "revision": corpus.revision, "licence": corpus.licence},
         "translator": translator.name,
@@ -47,7 +49,7 @@ def translate(
         "num_set_aside": len(outcome.set_aside),
     }
     work.write(folder, outcome, manifest)
-    typer.echo(
+    say(
         f"{outcome.num_requests:,} requests now, {outcome.num_known:,} known before; "
         f"{outcome.num_prompt_tokens:,} tokens asked and {outcome.num_completion_tokens:,} answered"
     )
@@ -56,5 +58,5 @@ def translate(
         scored = outcome.scores.filter(language=tag)["back_chrf"].mean()
         back = f", chrF of the way back {100 * float(scored):.0f}" if isinstance(scored, float) else ""
         first = f" ({aside[0]['item_id']}: {aside[0]['reason']})" if aside else ""
-        typer.echo(f"{tag}: {corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
-    typer.echo(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')
+        say(f"{tag}: {corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
+    say(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.errors import TransferError
+from crosslift.errors import TransferError, visible
 from crosslift.importing.mapping import Import
 from crosslift.importing.pattern import named_parts
 
@@ -58,8 +58,9 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
                 }
     except TransferError:
         raise
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise TransferError(f"{file.name}: is no log of inspect ({error!r}).") from error
+    except Exception as error:  # damaged archives and odd JSON fail in many ways: zlib.error, RecursionError, EOFError
+        said = visible(repr(error), 200)
+        raise TransferError(f"{file.name}: is no log of inspect ({said}). Copy it again, or leave it out.") from error
 
 
 def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -70,6 +71,8 @@ def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return header, samples
 
 
+MAX_MEMBER = 2**30
+"""Bytes of one part of a log, unpacked."""
 ZSTANDARD = 93
 _HEADER, _LENGTHS = 30, slice(26, 30)
 """Of a member's local header: its size without the name, and where the lengths of name and extra field stand."""
@@ -78,6 +81,8 @@ _HEADER, _LENGTHS = 30, slice(26, 30)
 def _read(log: zipfile.ZipFile, name: str) -> bytes:
     """One member. inspect compresses with Zstandard, which Python's zipfile knows from 3.14 on."""
     info = log.getinfo(name)
+    if info.file_size > MAX_MEMBER:
+        raise TransferError(f"{log.filename}: {name} would have {info.file_size:,} bytes. Leave the log out.")
     if info.compress_type != ZSTANDARD:
         return log.read(name)
     import pyarrow as pa
