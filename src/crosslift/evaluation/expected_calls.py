@@ -13,13 +13,13 @@ expects no call at all.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from crosslift.evaluation.calls import Call, canonical, fold_neutral, is_neutral, parse_calls
+from crosslift.json_text import parse_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def read_expected(answer: str) -> list[Expected]:
 
 def _possible_answers(answer: str) -> list[Expected]:
     try:
-        found = json.loads(answer)
+        found = parse_json(answer)
         return [
             Expected(
                 name=name,

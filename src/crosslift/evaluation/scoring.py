@@ -4,9 +4,11 @@ Two steps, because they fail for different reasons and cost differently: predict
 re-scores a study of a thousand runs in minutes. What a task need not know is handled here once for all tasks:
 
     finish "error"   the generator failed on this prompt: value null, status "error"
-    finish "length"  truncated: counts as wrong, whatever stands in the text so far
+    finish "length"  truncated: counts as wrong, whatever stands in the text so far; so does an answer of more than
+                     MAX_CHARACTERS, which no parser is given
     wrong language   where the evaluation requires the language of the question: counts as wrong
-    an exception     of our own program while scoring: value null, status "error", the exception handed to the caller
+    an exception     of our own program while scoring, or more than SECONDS: value null, status "error", the exception
+                     handed to the caller
 
 The metric `in_language` is measured on all answers that there are, whatever became of their content.
 """
@@ -27,9 +29,15 @@ from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Task
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
+from crosslift.limits import time_limit
 from crosslift.scores import PREDICTIONS, SCORES, Status
 
 log = logging.getLogger(__name__)
+
+MAX_CHARACTERS = 200_000
+"""Of an answer. A model that writes more has lost its way."""
+SECONDS = 20.0
+"""For one answer; usual are 0.001. A pattern of a published constraint may take for ever on a text made for that."""
 
 
 class Generates(Protocol):
@@ -159,7 +167,8 @@ def _score_row(
     if row["finish"] == "error":
         return [(metric, None, "error") for metric in task.METRICS]
     try:
-        return _judge(task, row, find_language(row["language"]), require_language)
+        with time_limit(SECONDS):
+            return _judge(task, row, find_language(row["language"]), require_language)
     except CrossliftError:
         raise
     except Exception as error:  # a bug of ours in one row must neither stop the others nor count as the model's mistake
@@ -168,9 +177,9 @@ def _score_row(
 
 
 def _judge(task: Task, row: dict[str, Any], language: Language, require_language: bool) -> list[_Scored]:
-    text = row["text"]
+    text = row["text"][:MAX_CHARACTERS]
     status: Status
-    if row["finish"] == "length":
+    if row["finish"] == "length" or len(row["text"]) > MAX_CHARACTERS:
         values, status = dict.fromkeys(task.METRICS, 0.0), "truncated"
     else:
         outcome = task.score(text, row["answer"], language)

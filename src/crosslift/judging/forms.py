@@ -26,6 +26,8 @@ COMPARE = (
 )
 AGAIN = "\n\nThe last line of your reply must be the verdict, in exactly that form. (Reminder {number}.)"
 
+MAX_DIGITS = 9
+"""Of a rating. Python refuses to read a number of more than 4,300."""
 _RATING = re.compile(r"rating\W{1,8}(\d+)\b(?![.,]\d)", re.IGNORECASE)
 _BETTER = re.compile(r"better\W{1,8}(A|B|tie)\b", re.IGNORECASE)
 
@@ -33,7 +35,7 @@ _BETTER = re.compile(r"better\W{1,8}(A|B|tie)\b", re.IGNORECASE)
 def read_rating(reply: str) -> float | None:
     """The last rating of a reply as a share of the way from worst to best; None where there is none in bounds."""
     found = _RATING.findall(reply)
-    if not found or not WORST <= int(found[-1]) <= BEST:
+    if not found or len(found[-1]) > MAX_DIGITS or not WORST <= int(found[-1]) <= BEST:
         return None
     return (int(found[-1]) - WORST) / (BEST - WORST)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crosslift.csv_file import write_csv
 from crosslift.files import atomic_write, write_text
 from crosslift.reporting import sentences
 from crosslift.reporting.data import ReportData, collect
@@ -53,8 +54,7 @@ def publish(data: ReportData, folder: Path) -> Path:
         if not table.columns:  # nothing that this study could say
             file.unlink(missing_ok=True)
             continue
-        with atomic_write(file, durable=False) as path:
-            table.write_csv(path)
+        write_csv(file, table)
     drawn = [draw(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
     for one in drawn:
         picture = folder / "figures" / f"{one.figure.name}.svg"

@@ -16,6 +16,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.corpora.corpus import ROWS, ParallelCorpus
+from crosslift.csv_file import write_csv
 from crosslift.errors import EndpointError
 from crosslift.files import write_json, write_text
 from crosslift.journal import Journal, key_of
@@ -304,7 +305,7 @@ def write(folder: Path, outcome: Outcome, manifest: dict[str, Any]) -> None:
         write_text(folder / f"{tag}.jsonl", rows.write_ndjson())
     lines = "".join(pl.DataFrame([row]).write_ndjson() for row in outcome.set_aside)
     write_text(folder / "set_aside.jsonl", lines)
-    write_text(folder / "scores.csv", outcome.scores.write_csv())
+    write_csv(folder / "scores.csv", outcome.scores)
     write_json(folder / "manifest.json", manifest)
 
 

@@ -95,9 +95,9 @@ def _check_corpus(
         say(line)
     say(f"{checked.findings.height} findings")
     if output is not None:
-        from crosslift.files import write_text
+        from crosslift.csv_file import write_csv
 
-        write_text(output, checked.findings.write_csv())
+        write_csv(output, checked.findings)
 
 
 def plan(

@@ -21,7 +21,6 @@ the end. Where they speak it is not.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from typing import Any, Literal
 import regex
 
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
+from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
@@ -128,7 +128,7 @@ CHECKS: Mapping[str, Callable[[WordList, Any], bool]] = {
 
 def _demands(answer: str) -> dict[str, Any]:
     try:
-        demands = json.loads(answer)
+        demands = parse_json(answer)
     except ValueError:
         demands = None
     if not isinstance(demands, dict) or set(demands) - set(CHECKS) or not any(v is not None for v in demands.values()):

@@ -15,7 +15,8 @@ by is known only when it has stopped.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
@@ -73,13 +74,34 @@ def final_number(text: str, language: Language) -> Number | None:
     return (results or found)[-1]
 
 
-_BEFORE_OPERAND = re.compile(r"[\d)%]\s*(?:[-+*/×÷·x]|\\times|\\cdot|\\div)\s*$")
+_OPERATORS = (*"-+*/×÷·x", "\\times", "\\cdot", "\\div")
 
 
 def _is_operand(text: str, number: Number) -> bool:
     """Is something multiplied by the number, added to it ..., and the result left out? "18. Check: 3 x 6" ends so."""
-    before = _BEFORE_OPERAND.search(text[: number.start])
-    return bool(before or (_OPERATOR.match(text, number.end) and not text[number.end :].lstrip().startswith("=")))
+    return _behind_operator(text, number.start) or bool(
+        _OPERATOR.match(text, number.end) and not _EQUALS.match(text, number.end)
+    )
+
+
+def _behind_operator(text: str, place: int) -> bool:
+    """Does an operator with something before it stand before this place? Read backwards: a pattern would begin at the
+    text's beginning for each of its numbers."""
+    place = _before_space(text, place)
+    operator = next((one for one in _OPERATORS if text.endswith(one, 0, place)), None)
+    if operator is None:
+        return False
+    place = _before_space(text, place - len(operator))
+    return place > 0 and (text[place - 1].isdecimal() or text[place - 1] in ")%")
+
+
+def _before_space(text: str, place: int) -> int:
+    while place and text[place - 1].isspace():
+        place -= 1
+    return place
+
+
+_EQUALS = re.compile(r"\s*=")
 
 
 def _bare_numeral(text: str, language: Language) -> Number | None:
@@ -93,13 +115,15 @@ _MAX_COUNTER = 3
 """Characters of a classifier or unit behind a numeral."""
 
 
-def _tails(text: str, language: Language) -> list[str]:
+_MAX_SIGNS = 50
+"""So many signs of an answer are looked behind, from the last one: of a text that is nothing but signs not all."""
+
+
+def _tails(text: str, language: Language) -> Iterator[str]:
     """What stands behind each sign of an answer, the last sign first: an answer may be corrected on the way."""
-    tails = []
-    for match in _signs(language).finditer(text):
+    for match in reversed(deque(_signs(language).finditer(text), maxlen=_MAX_SIGNS)):
         tail = text[match.end() :]
-        tails.append(_inside_braces(tail) if match.group().endswith("{") else tail)
-    return tails[::-1]
+        yield _inside_braces(tail) if match.group().endswith("{") else tail
 
 
 @cache

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from crosslift.files import atomic_write, write_text
+from crosslift.csv_file import write_csv
+from crosslift.files import write_text
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import bundle, draw, for_script
 from crosslift.reporting.questions.figures import figures
@@ -36,8 +37,7 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
     import jinja2
 
     answers = as_table(analysed)
-    with atomic_write(folder / "answers.csv", durable=False) as path:
-        answers.write_csv(path)
+    write_csv(folder / "answers.csv", answers)
     drawn = [draw(figure) for figure in figures(analysed)]
     for picture in drawn:
         if picture.svg is not None:
@@ -76,8 +76,7 @@ def _tables(folder: Path, analysed: list[Analysis]) -> list[dict[str, object]]:
     for number, one in enumerate(analysed):
         for name, table in one.tables.items():
             file = folder / "tables" / f"{one.kind}-{number}-{name}.csv"
-            with atomic_write(file, durable=False) as path:
-                _flat(table).write_csv(path)
+            write_csv(file, _flat(table))
             said.append(
                 {"file": f"tables/{file.name}", "name": f"{one.kind}: {name.replace('_', ' ')}", "rows": table.height}
             )
