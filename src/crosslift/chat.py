@@ -18,7 +18,8 @@ the current date (`strftime_now`, Llama 3.2).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,8 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from crosslift.errors import TemplateError
+from crosslift.errors import CrossliftError, ModelError, TemplateError, visible
 from crosslift.extras import optional
+from crosslift.model_files import check_settings, reading, refuse_custom_code
+from crosslift.system.limits import OutOfTime, memory_limit, time_limit
 
 Message = Mapping[str, str]
 
@@ -46,6 +49,18 @@ _FIXED_DATE = (
     "{% endmacro %}"
 )
 """Overrides the current date with the default date of Llama 3.1's template."""
+
+
+_SAMPLES = ("a", "1", "我")
+"""Texts of which any vocabulary knows one."""
+_PROBE: tuple[Message, ...] = (
+    {"role": "user", "content": "Question"},
+    {"role": "assistant", "content": "Answer"},
+)
+_PROBE_BYTES = 2**30
+"""Memory that a template may take for the first conversation."""
+_RENDER_SECONDS, _CONVERSATION_SECONDS = 10.0, 0.05
+"""A template may take so long, and so long for each conversation. Usual are 0.0001 seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +98,24 @@ def load_tokenizer(path: str | Path, revision: str | None = None, template: str 
             Jinja file.
 
     Raises:
-        TemplateError: the tokenizer has no chat template and none is given, the file is missing, or the tokenizer
-            has no end-of-text token, which "plain" needs.
+        ModelError: the files of the tokenizer are damaged, or the model needs custom code.
+        TemplateError: the tokenizer has no chat template and none is given, the file is missing, the template cannot
+            render a conversation, or the tokenizer has no end-of-text token, which "plain" needs.
     """
     with optional():
         from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+    if Path(path).is_dir():
+        try:
+            check_settings(Path(path))
+            refuse_custom_code(Path(path))
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+    with reading(f"the tokenizer of {path}"):
+        tokenizer = AutoTokenizer.from_pretrained(str(path), revision=revision, trust_remote_code=False)
+        knows = any(tokenizer(text, add_special_tokens=False)["input_ids"] for text in _SAMPLES)
+    if not knows:
+        raise ModelError(f"the tokenizer of {path} has no vocabulary. Download or save the model again.")
     if template == "plain":
         if tokenizer.eos_token is None:
             raise TemplateError(
@@ -103,9 +129,16 @@ def load_tokenizer(path: str | Path, revision: str | None = None, template: str 
         file = Path(template)
         if not file.is_file():
             raise TemplateError(f"{template} is no file. A template is 'plain' or the path of a Jinja file.")
-        tokenizer.chat_template = file.read_text(encoding="utf-8")
+        try:
+            tokenizer.chat_template = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise TemplateError(f"{template} is not UTF-8. Save the file as UTF-8.") from error
     # The fixed date is saved with the checkpoint, so that other programs use the same prompt as training did.
-    tokenizer.chat_template = _template(tokenizer)
+    with reading(f"the chat template of {path}", TemplateError):
+        tokenizer.chat_template = _template(tokenizer)
+    with memory_limit(_PROBE_BYTES):
+        _render(tokenizer, [_PROBE[:1]], add_generation_prompt=True)
+        _render(tokenizer, [_PROBE], add_generation_prompt=False)
     return tokenizer
 
 
@@ -155,9 +188,7 @@ def encode_examples(tokenizer: Any, conversations: Sequence[Sequence[Message]]) 
 
 def stop_ids(tokenizer: Any) -> tuple[int, ...]:
     """Token ids that end the assistant's turn: the template's end-of-turn token and the end-of-text token."""
-    example = encode_example(
-        tokenizer, [{"role": "user", "content": "Question"}, {"role": "assistant", "content": "Answer"}]
-    )
+    example = encode_example(tokenizer, _PROBE)
     ends = [example.completion[-1]]
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ends:
         ends.append(tokenizer.eos_token_id)
@@ -212,14 +243,47 @@ def _render(tokenizer: Any, conversations: Sequence[Sequence[Message]], *, add_g
     if not conversations:
         return []
     plain = [[{"role": m["role"], "content": m["content"]} for m in messages] for messages in conversations]
-    rendered: list[str] = tokenizer.apply_chat_template(
-        plain,
-        chat_template=_template(tokenizer),
-        tokenize=False,
-        add_generation_prompt=add_generation_prompt,
-        enable_thinking=False,
-    )
+    with _rendering(tokenizer, len(plain)):
+        rendered: list[str] = tokenizer.apply_chat_template(
+            plain,
+            chat_template=_template(tokenizer),
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            enable_thinking=False,
+        )
     return rendered
+
+
+@contextmanager
+def _rendering(tokenizer: Any, num_conversations: int) -> Iterator[None]:
+    """The guard around a template, which is a program that came with the model: one message, whatever it does."""
+    from jinja2.exceptions import SecurityError, TemplateSyntaxError
+
+    place = f"the chat template of {tokenizer.name_or_path or 'this model'}"
+    remedy = 'Give the model another (template = a Jinja file, or "plain").'
+    seconds = _RENDER_SECONDS + _CONVERSATION_SECONDS * num_conversations
+    try:
+        with time_limit(seconds):
+            yield
+    except CrossliftError:
+        raise
+    except OutOfTime as error:
+        raise TemplateError(f"{place} did not come to an end within {seconds:.0f} seconds. {remedy}") from error
+    except SecurityError as error:
+        said = visible(str(error), 200)
+        raise TemplateError(
+            f"{place} tried to reach what templates may not touch, and was stopped: {said.rstrip('.')}. Do not use "
+            "this model before somebody has read its template."
+        ) from error
+    except TemplateSyntaxError as error:
+        raise TemplateError(
+            f"{place}, line {error.lineno}: {visible(str(error.message), 200).rstrip('.')}. Correct it. {remedy}"
+        ) from error
+    except MemoryError as error:
+        raise TemplateError(f"{place} took more memory than a prompt can need. {remedy}") from error
+    except Exception as error:
+        said = f"{type(error).__name__}: {visible(str(error), 200)}".rstrip(": .")
+        raise TemplateError(f"{place} cannot write this conversation ({said}). {remedy}") from error
 
 
 def _template(tokenizer: Any) -> str:

@@ -6,6 +6,7 @@
     |-- MixtureError (ValueError)          a mixture cannot be drawn as it is asked for
     |-- UnknownName (LookupError)          no language, task, reader ... of that name
     |-- TemplateError (ValueError)         a chat template does not separate prompt from completion
+    |-- ModelError (ValueError)            the files of a base model are damaged, or in a form that is not read
     |-- TrainingError (RuntimeError)       a run cannot be trained (diverged, unreadable base model)
     |-- EvaluationError (RuntimeError)     predictions or scores cannot be made
     |-- EndpointError (ConnectionError)    an endpoint refuses to answer, whatever is asked
@@ -22,6 +23,7 @@ code 2; any other exception is a bug of crosslift and keeps its traceback.
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -51,6 +53,10 @@ class UnknownName(CrossliftError, LookupError):
 
 class TemplateError(CrossliftError, ValueError):
     """A chat template does not separate prompt from completion."""
+
+
+class ModelError(CrossliftError, ValueError):
+    """The files of a base model are damaged, or in a form that is not read."""
 
 
 class TrainingError(CrossliftError, RuntimeError):
@@ -85,7 +91,41 @@ class StoreError(CrossliftError, OSError):
     """The folder of a study cannot be read or written."""
 
 
+MAX_SHOWN = 200
+"""Characters of a name or value that are shown in a message."""
+
+
+def visible(text: str, limit: int | None = None) -> str:
+    """A text for a message: control characters and marks of direction as escapes.
+
+    A terminal obeys control characters, so that a name in a downloaded file could clear the screen or change its title,
+    and a mark of direction could turn a name round.
+
+    Args:
+        limit: for a name or value inside a message: it is cut to so many characters and stays in one line. None: for
+            a whole message, whose line feeds and tabs stay.
+    """
+    if limit is not None and len(text) > limit:
+        text = f"{text[:limit]}... ({len(text):,} characters)"
+    if text.isascii() and text.isprintable():
+        return text
+    kept = "\n\t" if limit is None else ""
+    return "".join(
+        one
+        if one in kept or unicodedata.category(one) not in _UNPRINTED or one in _JOINERS
+        else one.encode("unicode_escape").decode("ascii")
+        for one in text
+    )
+
+
+_UNPRINTED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"
+"""Formatting characters that Persian and Indic words are spelt with."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`" Did you mean 'sw'?"` for the nearest known word, or an empty string when nothing is near."""
+    if len(word) > MAX_SHOWN:  # the comparison takes time that grows with the square of the length
+        return ""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""

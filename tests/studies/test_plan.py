@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,11 @@ def planned(folder: Path, *changes: tuple[str, str]) -> Plan:
 
 
 def weights(folder: Path, shapes: dict[str, list[int]]) -> None:
+    size = 4 * max(math.prod(shape) for shape in shapes.values())
     header = json.dumps(
-        {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in shapes.items()}
+        {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, size]} for name, shape in shapes.items()}
     )
-    file = len(header).to_bytes(8, "little") + header.encode() + bytes(100)
+    file = len(header).to_bytes(8, "little") + header.encode() + bytes(size)
     (folder / "tiny" / "model.safetensors").write_bytes(file)
 
 

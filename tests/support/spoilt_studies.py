@@ -249,6 +249,61 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "tables_as_a_list": (append("\n[[models_]]\n"), "unknown key 'models_'. Did you mean 'models'?"),
     "contrasts_as_a_table": (text("[[contrasts]]", "[contrasts]"), "must be tables of the form [[contrasts]]"),
+    "number_of_5000_digits": (text("data_seed = 7", "data_seed = " + "9" * 5000), "does not fit into 64 bits"),
+    "number_of_100_bits": (text("data_seed = 7", f"data_seed = {2**100:#x}"), "study.toml, data_seed: holds a whole"),
+    "nested_5000_deep": (text("data_seed = 7", f"data_seed = {'[' * 5000}{']' * 5000}"), "is nested more than 50 deep"),
+    "keys_5000_deep": (append(f"\n[{'.'.join(['a'] * 5000)}]\n"), "study.toml: is nested more than 50 deep."),
+    "name_of_a_million_characters": (
+        text('name = "toy"', f'name = "{"a" * 10**6}"'),
+        "study.toml, name: has 1,000,000 characters and may have 100,000. Shorten it.",
+    ),
+    "name_of_a_thousand_characters": (
+        text('name = "toy"', f'name = "{"a" * 1000}"'),
+        "study.toml, name: has 1,000 characters and may have 120. Shorten the name.",
+    ),
+    "mixture_of_a_thousand_characters": (text("[mixtures.en]", f"[mixtures.{'m' * 1000}]"), "is longer than 500 char"),
+    "unknown_language_of_a_thousand_characters": (
+        text('corpus = "test"', f'corpus = "test"\nlanguages = ["{"x" * 90_000}"]'),
+        "xxx... (90,000 characters)' is not a language tag.",
+    ),
+    "learning_rate_of_1e308": (
+        text("learning_rate = 1e-3", "learning_rate = 1e308"),
+        "training.learning_rate: is 1e+308 and must lie between 1e-12 and 1000. Change it.",
+    ),
+    "learning_rate_of_5e-324": (
+        text("learning_rate = 1e-3", "learning_rate = 5e-324"),
+        "training.learning_rate: is 4.94066e-324 and must lie between 1e-12 and 1000. Change it.",
+    ),
+    "batch_of_a_trillion": (
+        text("batch_examples = 2", "batch_examples = 1_000_000_000_000"),
+        "training.batch_examples: is 1e+12 and must lie between 1 and 1e+07.",
+    ),
+    "answers_of_a_trillion_tokens": (
+        text('corpus = "test"', 'corpus = "test"\nmax_tokens = 1_000_000_000_000'),
+        "evaluations.math.max_tokens: is 1e+12 and must lie between 1 and 1e+07.",
+    ),
+    "a_trillion_examples": (
+        text(
+            'budget = { amount = 6 }\npairing = "shared"',
+            'budget = { amount = 1000000000000 }\npairing = "shared"\nrepeat = true',
+        ),
+        "mixtures.en: asks for more than 100,000,000 examples. Ask for fewer.",
+    ),
+    "400_000_runs": (
+        text("[0, 1]", str(list(range(200_000)))),
+        "study.toml, grid: asks for 1,000,000 runs and may ask for 20,000.",
+    ),
+    "path_in_a_name": (text('name = "toy"', 'name = "../../etc/toy"'), "'../../etc/toy' is not a usable name"),
+    "absolute_path_as_a_mixture": (text("[mixtures.en]", '[mixtures."/etc/passwd"]'), "'/etc/passwd' is not a usable"),
+    "path_as_a_corpus": (text("[corpora.dev]", '[corpora."../dev"]'), "'../dev' is not a usable name"),
+    "path_as_a_model": (text("[models.tiny]", '[models."../tiny"]'), "'../tiny' is not a usable name"),
+    "path_as_an_evaluation": (text("[evaluations.math]", '[evaluations."a/../../b"]'), "is not a usable name"),
+    "dots_as_a_model": (text("[models.tiny]", '[models.".."]'), "'..' is not a usable name"),
+    "nul_in_a_name": (text('name = "toy"', 'name = "toy\\u0000"'), r"'toy\x00' is not a usable name"),
+    "escape_in_a_name": (text('name = "toy"', 'name = "\\u001b[31mtoy"'), r"'\x1b[31mtoy' is not a usable name"),
+    "right_to_left_in_a_name": (text('name = "toy"', 'name = "toy\\u202eyot"'), r"'toy\u202eyot' is not a usable"),
+    "reserved_name": (text("[mixtures.en]", "[mixtures.NUL]"), "'NUL' is a name that Windows keeps for a device."),
+    "brackets_in_a_name": (text('name = "toy"', 'name = "toy [sw]"'), "'toy [sw]' is not a usable name"),
     "several_at_once": (
         both(
             text("learning_rate = 1e-3", "learning_rate = 0"),

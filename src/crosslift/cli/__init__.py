@@ -24,6 +24,7 @@ from crosslift.cli.commands import (
     studies,
     translating,
 )
+from crosslift.cli.printing import say
 from crosslift.errors import CrossliftError, StoreError
 from crosslift.extras import missing
 from crosslift.system.refusals import as_store_error
@@ -95,7 +96,7 @@ def _missing_folder(error: BaseException) -> StoreError | None:
 
 def _end(message: str) -> None:
     with contextlib.suppress(OSError):  # the disk that is full may be the one that holds the log
-        typer.echo(message, err=True)
+        say(message, err=True)
     sys.exit(2)
 
 

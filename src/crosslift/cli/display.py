@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.progress import Progress, TotalProgress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.workers.status import Status, StatusPoller, overall_progress, status
@@ -38,7 +38,7 @@ class Watcher:
     def __init__(self, graph: StepGraph, *, num_workers: int) -> None:
         self._ledger = graph
         self._num_workers = num_workers
-        self._console = Console(stderr=True)
+        self._console = console(err=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
         self._last_line = time.monotonic()
 
@@ -58,7 +58,7 @@ class Watcher:
                 self._live.update(_overall(found, overall_progress(found, num_workers=self._num_workers)), refresh=True)
             elif time.monotonic() - self._last_line >= LINE_SECONDS:
                 self._last_line = time.monotonic()
-                typer.echo(_line(found, overall_progress(found, num_workers=self._num_workers)))
+                say(_line(found, overall_progress(found, num_workers=self._num_workers)))
 
         return tick
 
@@ -71,14 +71,14 @@ class Watcher:
 
 def print_status(graph: StepGraph) -> None:
     """A table of all runs."""
-    Console().print(_table(status(graph)))
+    console().print(_table(status(graph)))
     for line in graph.store.damage_lines():
-        typer.echo(line)
+        say(line)
 
 
 def watch_status(graph: StepGraph) -> None:
     """The table, anew every two seconds, until interrupted."""
-    with Live(_table(status(graph)), auto_refresh=False) as live:
+    with Live(_table(status(graph)), console=console(), auto_refresh=False) as live:
         while True:
             time.sleep(2)
             live.update(_table(status(graph)), refresh=True)
@@ -128,7 +128,7 @@ def _table(found: Sequence[Status]) -> RenderableType:
             f"{step}/{one.expected.num_steps}" if one.expected.num_steps else "",
             f"{evaluations}/{one.expected.num_evaluations}" if one.expected.num_evaluations else "",
             f"{progress.loss:.3f}" if progress and progress.loss is not None else "",
-            one.message or (progress.phase if progress else ""),
+            cell(one.message) or (progress.phase if progress else ""),
         )
     counts = [f"{count} {what}" for what in COLOURS if (count := _count(found, what))]
     return Group(table, Text(", ".join(counts), style="bold"))

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-import typer
-from rich.console import Console
 from rich.table import Table
 
+from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.workers.status import Status, status
 from crosslift.studies.parsing.problems import some
@@ -29,19 +28,19 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         num_items=_num_items(graph) if prepared else None,
     )
     found = {one.run: one for one in status(graph)}
-    console = Console()
+    screen = console()
     if runs or len(planned.runs) <= FEW_RUNS:
-        console.print(_every_run(planned, found))
-        typer.echo()
+        screen.print(_every_run(planned, found))
+        say()
     states = Counter(one.what for one in found.values())
     base = sum(not run.tasks for run in planned.runs)
     number = f"{len(planned.runs) - base} runs" + (f" and {base} base models" if base else "")
-    typer.echo(f"{number}: " + ", ".join(f"{count} {what}" for what, count in states.items()))
-    typer.echo(_evaluations(planned))
-    typer.echo(_cost(planned))
-    typer.echo(_shared(graph, planned))
+    say(f"{number}: " + ", ".join(f"{count} {what}" for what, count in states.items()))
+    say(_evaluations(planned))
+    say(_cost(planned))
+    say(_shared(graph, planned))
     if not prepared:
-        typer.echo(f"Exact tokens, and items of corpora without max_items, are known after: crosslift prepare {folder}")
+        say(f"Exact tokens, and items of corpora without max_items, are known after: crosslift prepare {folder}")
     for title, table in (
         ("Steps of a run by number of trained languages", _steps(planned)),
         (
@@ -53,18 +52,18 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         ("Arms", _arms(planned)),
     ):
         if table.row_count:
-            typer.echo(f"\n{title}")
-            console.print(table)
-    typer.echo()
+            say(f"\n{title}")
+            screen.print(table)
+    say()
     for one in found.values():
         if one.what == "stale":
-            typer.echo(f"stale: {one.message}")
+            say(f"stale: {one.message}")
     for line in graph.store.damage_lines():
-        typer.echo(line)
+        say(line)
     for absent in graph.study.absent:
-        typer.echo(f"missing: {absent}")
+        say(f"missing: {absent}")
     for warning in [*planned.warnings, *_left_behind(graph, prepared)]:
-        typer.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
 
 
 def _num_items(graph: StepGraph) -> dict[str, int]:
@@ -147,7 +146,7 @@ def _differences(planned: Plan) -> Table:
 def _arms(planned: Plan) -> Table:
     table = _table("arm", "adds runs", "", "separates")
     for arm in planned.arms:
-        table.add_row(arm.name, str(arm.num_runs), "on" if arm.enabled else "off", arm.separates)
+        table.add_row(arm.name, str(arm.num_runs), "on" if arm.enabled else "off", cell(arm.separates))
     return table
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.errors import CorpusError
+from crosslift.errors import CorpusError, visible
 
 MESSAGE = pl.Struct({"role": pl.String(), "content": pl.String()})
 ROWS = pl.Schema(
@@ -183,6 +183,10 @@ class ParallelCorpus:
         return digest.hexdigest()[:16]
 
 
+MAX_MESSAGE = 4_000_000
+"""Bytes. A million tokens; longer ones take minutes and gigabytes to tokenise."""
+MAX_ID = 1_000
+"""Bytes of an item's id, which stands in every table."""
 ROLES = r"^(system )?user( assistant user)*( assistant)?$"
 ROLES_TRAINED = r"^(system )?user( assistant user)* assistant$"
 
@@ -193,7 +197,11 @@ def _text_problems(place: str, rows: pl.DataFrame, *, trained_on: bool) -> list[
     shortest = pl.col("messages").list.eval(
         pl.element().struct.field("content").fill_null("").str.strip_chars().str.len_bytes()
     )
+    longest = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes()).list.max()
     checks = {
+        f"a message of more than {MAX_MESSAGE:,} bytes, which no model reads": longest > MAX_MESSAGE,
+        f"an answer of more than {MAX_MESSAGE:,} bytes": pl.col("answer").str.len_bytes() > MAX_MESSAGE,
+        f"an item_id of more than {MAX_ID:,} bytes": pl.col("item_id").str.len_bytes() > MAX_ID,
         "no item_id": pl.col("item_id").fill_null("") == "",
         "roles out of order (a system message may open; then user and assistant take turns"
         + (", and the assistant has the last word)" if trained_on else ")"): ~roles.fill_null("").str.contains(
@@ -223,14 +231,18 @@ def _position(values: pl.Series, known: Sequence[str] | pl.Series) -> pl.Series:
 
 
 def _names(rows: pl.DataFrame) -> list[str]:
-    return [f"'{item}' in '{tag}'" for item, tag in rows.head(4).select("item_id", "language").iter_rows()]
+    found = rows.head(4).select("item_id", "language").iter_rows()
+    return [f"'{visible(item or '', 80)}' in '{tag}'" for item, tag in found]
 
 
 def _holes(rows: pl.DataFrame, items: pl.Series, languages: Sequence[str]) -> list[str]:
     """`"'item-7' (sw, te)"` for the first few items."""
     have = rows.filter(pl.col("item_id").is_in(items.head(4).implode()))
     sets = have.group_by("item_id", maintain_order=True).agg("language")
-    return [f"'{item}' ({', '.join(t for t in languages if t not in tags)})" for item, tags in sets.iter_rows()]
+    return [
+        f"'{visible(item or '', 80)}' ({', '.join(t for t in languages if t not in tags)})"
+        for item, tags in sets.iter_rows()
+    ]
 
 
 def _some(names: Iterable[str]) -> str:

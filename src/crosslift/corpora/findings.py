@@ -30,6 +30,9 @@ POLICIES: tuple[Policy, ...] = ("report", "drop", "stop", "off")
 FOUND = pl.Schema({"item_id": pl.String(), "language": pl.String(), "reason": pl.String()})
 FINDINGS = pl.Schema({"check": pl.String(), "severity": pl.String(), **FOUND})
 
+MAX_CHECKED = 50_000
+"""Characters of a text that checks look at: a row of 50 MB would otherwise take minutes. The check of lengths names
+rows that are longer."""
 ITEMS_PER_SLICE = 20_000
 SAMPLE = 5_000
 
@@ -47,6 +50,10 @@ class Texts:
     completions: dict[str, pl.Series]
     """The assistant's last message; "" where there is none."""
     answers: dict[str, pl.Series]
+    sizes: dict[str, pl.Series]
+    """Bytes of the prompts, also of what was cut off."""
+    long: pl.DataFrame
+    """item_id, language, characters: rows with a text of which the checks look at the beginning only."""
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -108,11 +115,13 @@ def texts_of(corpus: ParallelCorpus, start: int, items: int, frame: Sequence[str
     last = pl.col("messages").list.last()
     part = part.select(
         "item_id",
+        "language",
         prompt=pl.col("messages").list.eval(user).list.last().fill_null(""),
         completion=pl.when(last.struct.field("role") == "assistant").then(last.struct.field("content")).fill_null(""),
         answer=pl.col("answer"),
     )
 
+    part, long = _bounded(part)
     if frame:
         part = part.with_columns(pl.col("prompt").str.replace_many(list(frame), [""] * len(frame)).str.strip_chars())
 
@@ -121,7 +130,11 @@ def texts_of(corpus: ParallelCorpus, start: int, items: int, frame: Sequence[str
             tag: part[column].gather_every(num_languages, offset=place) for place, tag in enumerate(corpus.languages)
         }
 
+    part = part.with_columns(size=pl.col("prompt").str.len_bytes() + pl.col("cut"))
+
     return Texts(
+        sizes=wide("size"),
+        long=long,
         languages=corpus.languages,
         reference="en" if "en" in corpus.languages else corpus.languages[0],
         item_ids=part["item_id"].gather_every(num_languages),
@@ -131,6 +144,20 @@ def texts_of(corpus: ParallelCorpus, start: int, items: int, frame: Sequence[str
     )
 
 
+def _bounded(part: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Texts cut to MAX_CHECKED characters with `cut`, the bytes that a prompt lost; and the rows with such texts."""
+    whole = pl.col(*_TEXTS).str.len_bytes()  # of characters there are fewer, and counting bytes costs nothing
+    if not any(size is not None and size > MAX_CHECKED for size in part.select(whole.max()).row(0)):
+        return part.with_columns(cut=pl.lit(0, pl.UInt32)), pl.DataFrame(schema=_LONG)
+    characters = pl.max_horizontal(pl.col(*_TEXTS).str.len_chars())
+    long = part.select("item_id", "language", characters=characters).filter(pl.col("characters") > MAX_CHECKED)
+    before = pl.col("prompt").str.len_bytes()
+    cut = part.with_columns(pl.col(*_TEXTS).str.head(MAX_CHECKED), before=before)
+    return cut.with_columns(cut=pl.col("before") - pl.col("prompt").str.len_bytes()), long.cast(_LONG)
+
+
+_TEXTS = ("prompt", "completion", "answer")
+_LONG = pl.Schema({"item_id": pl.String(), "language": pl.String(), "characters": pl.Int64()})
 _NOT_PROSE = r"(?m)^\s*[\[{].*$|`[^`]*`|https?://\S+|\w+\([^)]*\)"
 
 

@@ -6,7 +6,6 @@ have: a download that stopped half-way is otherwise a smaller corpus and a wrong
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import polars as pl
 
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
 from crosslift.fingerprint import fingerprint, fingerprint_file
+from crosslift.json_text import parse_json
 from crosslift.languages.notation import parse, write
 
 MAX_SHOWN = 10
@@ -102,7 +102,7 @@ def read_objects(source: Source, file: Path, lines: Sequence[str], keys: Sequenc
     objects: list[dict[str, str]] = []
     for number, line in enumerate(lines, start=1):
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError as error:
             problems.add(number, f"is not JSON ({error}). Download the file again.")
             continue

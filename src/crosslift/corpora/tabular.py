@@ -19,7 +19,7 @@ from pathlib import Path
 import polars as pl
 
 from crosslift.corpora.corpus import MESSAGE, ROWS, CorpusError, ParallelCorpus, Source
-from crosslift.errors import did_you_mean
+from crosslift.errors import did_you_mean, visible
 from crosslift.fingerprint import fingerprint, fingerprint_file
 
 OPTIONS: dict[str, type] = {"licence": str}
@@ -54,7 +54,8 @@ def files_of(source: Source, suffix: str) -> list[tuple[Path, str | None]]:
 
 def unknown_column(name: str) -> str:
     """The message for a column that nobody reads."""
-    return f"unknown column '{name}'.{did_you_mean(name, COLUMNS)} Known: {', '.join(COLUMNS)}. Rename or remove it."
+    shown = visible(name, 80)
+    return f"unknown column '{shown}'.{did_you_mean(name, COLUMNS)} Known: {', '.join(COLUMNS)}. Rename or remove it."
 
 
 def to_rows(frame: pl.DataFrame, language: str | None) -> pl.DataFrame:

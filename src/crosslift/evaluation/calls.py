@@ -21,10 +21,34 @@ PREFIX = "API-Request:"
 
 _CALL = re.compile(r"([^\W\d][\w.]*)\s*\(")
 _KEY = re.compile(r"\s*([^\W\d]\w*)\s*=(?!=)\s*")
-_BEHIND_VALUE = re.compile(r"\s*(?:,\s*(?=[^\W\d]\w*\s*=)|,?\s*(?=\)))")
+_BEHIND_VALUE = re.compile(r"\s*+(?:,\s*+(?=[^\W\d]\w*+\s*+=)|,?\s*+(?=\)))")
+_SPACE = re.compile(r"\s*+")
 _END = re.compile(r"\s*\)")
 _OPENING, _CLOSING = "([{", ")]}"
+_BRACKET = re.compile(r"\[\s*+(?=[^\W\d][\w.]*+\s*+\()")
 _LINE_START = re.compile(r"(?:^|\n)[ \t]*(?=[^\W\d][\w.]*\()")
+
+
+MAX_WORK = 2_000_000
+"""Characters that are looked at for one answer, over all places where a call may begin: in half a second. An answer of
+5,000 characters takes 10,000."""
+
+
+class _Reading:
+    """A text, and how much may still be looked at of it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.left = MAX_WORK
+
+    def spend(self, characters: int) -> None:
+        self.left -= characters
+        if self.left < 0:
+            raise _TooMuch
+
+
+class _TooMuch(Exception):
+    """The text begins calls over and over and ends none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,21 +76,30 @@ def parse_calls(text: str) -> list[Call]:
 
     Calls are searched after the last `API-Request:`, else in JSON at the beginning of the text, else at the first
     `[Name(`, else at the first line that begins with `Name(`. Text after the closing bracket is ignored, because models
-    continue with an invented result. Calls with positional arguments or repeated keys are invalid.
+    continue with an invented result. Calls with positional arguments or repeated keys are invalid, and so
+    is a text that is nested too deep or takes more than MAX_WORK.
 
     Returns:
         The calls in their written order; empty if there is none.
     """
+    try:
+        return _parsed(_Reading(text))
+    except (_TooMuch, RecursionError):
+        return []
+
+
+def _parsed(reading: _Reading) -> list[Call]:
+    text = reading.text
     if PREFIX in text:
         place = text.rindex(PREFIX) + len(PREFIX)
-        return _calls_at(text, place) or _from_json(text[place:])
+        return _calls_at(reading, place) or _from_json(text[place:])
     if calls := _from_json(text):
         return calls
-    for match in re.finditer(r"\[\s*(?=[^\W\d][\w.]*\s*\()", text):
-        if calls := _calls_at(text, match.start()):
+    for match in _BRACKET.finditer(text):
+        if calls := _calls_at(reading, match.start()):
             return calls
     for match in _LINE_START.finditer(text):
-        if calls := _calls_at(text, match.end()):
+        if calls := _calls_at(reading, match.end()):
             return calls
     return []
 
@@ -82,14 +115,15 @@ def _from_json(text: str) -> list[Call]:
     ]
 
 
-def _calls_at(text: str, place: int) -> list[Call]:
+def _calls_at(reading: _Reading, place: int) -> list[Call]:
     """Parse `[call, call]` or a single call at this position; empty if it is invalid or incomplete."""
+    text = reading.text
     place = _skip(text, place)
     bracketed = text[place : place + 1] == "["
     place = _skip(text, place + bracketed)
     calls: list[Call] = []
     while True:
-        read = _call_at(text, place)
+        read = _call_at(reading, place)
         if read is None:
             return []
         call, place = read
@@ -110,7 +144,8 @@ def _skip(text: str, place: int) -> int:
     return place
 
 
-def _call_at(text: str, place: int) -> tuple[Call, int] | None:
+def _call_at(reading: _Reading, place: int) -> tuple[Call, int] | None:
+    text = reading.text
     opening = _CALL.match(text, place)
     if opening is None:
         return None
@@ -118,7 +153,7 @@ def _call_at(text: str, place: int) -> tuple[Call, int] | None:
     arguments: dict[str, _Written] = {}
     while not (closing := _END.match(text, place)):
         key = _KEY.match(text, place)
-        value = _value_at(text, key.end()) if key else None
+        value = _value_at(reading, key.end()) if key else None
         if key is None or value is None or key.group(1) in arguments:
             return None
         arguments[key.group(1)], place = value
@@ -150,22 +185,24 @@ def _literal(value: _Written) -> Any:
 _WORDS = {"true": True, "false": False, "null": None}
 
 
-def _value_at(text: str, place: int) -> tuple[_Written, int] | None:
+def _value_at(reading: _Reading, place: int) -> tuple[_Written, int] | None:
     """The value that begins here, and the position after it and its comma."""
-    quote = text[place : place + 1]
-    return _quoted(text, place, quote) if quote in ("'", '"') else _bare(text, place)
+    quote = reading.text[place : place + 1]
+    return _quoted(reading, place, quote) if quote in ("'", '"') else _bare(reading, place)
 
 
-def _quoted(text: str, place: int, quote: str) -> tuple[_Written, int] | None:
+def _quoted(reading: _Reading, place: int, quote: str) -> tuple[_Written, int] | None:
     """A quoted value. If it contains a list with balanced brackets, it ends after the closing bracket."""
-    if text[place + 1 : place + 2] in tuple(_OPENING) and (found := _closing_quote(text, place, quote, balanced=True)):
+    opens = reading.text[place + 1 : place + 2] in tuple(_OPENING)
+    if opens and (found := _closing_quote(reading, place, quote, balanced=True)):
         return found
-    return _closing_quote(text, place, quote, balanced=False)
+    return _closing_quote(reading, place, quote, balanced=False)
 
 
-def _closing_quote(text: str, place: int, quote: str, *, balanced: bool) -> tuple[_Written, int] | None:
-    end, depth = place + 1, 0
+def _closing_quote(reading: _Reading, place: int, quote: str, *, balanced: bool) -> tuple[_Written, int] | None:
+    text, end, depth = reading.text, place + 1, 0
     while end < len(text):
+        reading.spend(1)
         if text[end] == "\\":
             end += 2
             continue
@@ -177,11 +214,12 @@ def _closing_quote(text: str, place: int, quote: str, *, balanced: bool) -> tupl
     return None
 
 
-def _bare(text: str, place: int) -> tuple[_Written, int] | None:
+def _bare(reading: _Reading, place: int) -> tuple[_Written, int] | None:
     """An unquoted value, up to `, key=` or `)` outside its own brackets and quotes."""
-    depth, quote = 0, ""
+    text, depth, quote, behind_space = reading.text, 0, "", 0
     for end in range(place, len(text)):
         character = text[end]
+        reading.spend(1)
         if quote:
             quote = "" if character == quote else quote
         elif depth and character in "'\"":
@@ -190,9 +228,12 @@ def _bare(text: str, place: int) -> tuple[_Written, int] | None:
             depth += 1
         elif depth and character in _CLOSING:
             depth -= 1
-        elif not depth and (behind := _BEHIND_VALUE.match(text, end)):
-            written = text[place:end].strip()
-            return (_Written(text=written, quoted=False), behind.end()) if written else None
+        elif not depth and end >= behind_space:
+            if behind := _BEHIND_VALUE.match(text, end):
+                written = text[place:end].strip()
+                return (_Written(text=written, quoted=False), behind.end()) if written else None
+            # What does not end a value behind white space does not from inside it either.
+            behind_space = _SPACE.match(text, end).end()  # type: ignore[union-attr]
     return None
 
 

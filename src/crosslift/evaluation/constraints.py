@@ -9,7 +9,6 @@ langdetect. `benchmarks/instructions.py` compares both implementations. An instr
 
 from __future__ import annotations
 
-import json
 import re
 import string
 import unicodedata
@@ -17,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from crosslift.evaluation.segments import num_sentences, num_words, words
+from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language, in_script, likely_language
 from crosslift.languages.language import language, tags
 
@@ -125,7 +125,7 @@ def _postscript(text: str, given: Arguments, tag: str) -> bool:
 def _json(text: str, given: Arguments, tag: str) -> bool:
     text = re.sub(r"^```(?:json)?", "", text.strip(), flags=re.IGNORECASE).removesuffix("```").strip()
     try:
-        json.loads(text)
+        parse_json(text)
     except ValueError:
         return False
     return True
@@ -153,19 +153,39 @@ def _quoted(text: str, given: Arguments, tag: str) -> bool:
     return len(text) > 1 and any(text[0] == pair[0] and text[-1] == pair[-1] for pair in _QUOTES[tag])
 
 
-def _with_mark(pattern: str) -> Checker:
-    return lambda text, given, tag: any(found.strip("¿?¡! \n") for found in re.findall(pattern, text))
+def _with_mark(opening: str, closing: str) -> Checker:
+    return lambda text, given, tag: any(found.strip("¿?¡! \n") for found in _spans(text, opening, closing))
 
 
 def _title(text: str, given: Arguments, tag: str) -> bool:
-    return any(found.strip("<>").strip() for found in re.findall(r"<<[^\n]+>>", text))
+    for line in text.split("\n"):  # <<[^\n]+>> takes a time that grows with the square of the line's length
+        first, last = line.find("<<"), line.rfind(">>")
+        if 0 <= first < last - 2 and line[first : last + 2].strip("<>").strip():
+            return True
+    return False
 
 
 def _placeholders(text: str, given: Arguments, tag: str) -> bool:
-    return len(re.findall(r"\[.*?\]", text)) >= int(given["num_placeholders"])
+    found = sum(len(_spans(line, "[", "]")) for line in text.split("\n"))
+    return found >= int(given["num_placeholders"])
+
+
+def _spans(text: str, opening: str, closing: str) -> list[str]:
+    """What the pattern `opening.*?closing` finds, in a time that grows with the length alone."""
+    spans, place = [], 0
+    while (start := text.find(opening, place)) >= 0 and (end := text.find(closing, start + 1)) >= 0:
+        place = end + 1
+        spans.append(text[start:place])
+    return spans
+
+
+_SPACE = 200
+_LONG_SPACE = re.compile(rf"\s{{{_SPACE},}}")
+"""Runs of white space are cut to this: the pattern of a bullet begins again at each of its lines."""
 
 
 def _bullets(text: str, given: Arguments, tag: str) -> bool:
+    text = _LONG_SPACE.sub(lambda match: match.group()[:_SPACE], text)
     stars = re.findall(r"^\s*\*[^*].*$", text, re.MULTILINE)
     dashes = [] if tag == "es" else re.findall(r"^\s*-.*$", text, re.MULTILINE)
     return len(stars) + len(dashes) == int(given["num_bullets"])
@@ -240,9 +260,9 @@ CHECKERS: Mapping[tuple[str, str], Checker] = {
     ("length_constraints", "number_words"): lambda text, given, tag: _compared(
         num_words(text, tag), given["num_words"], given["relation"]
     ),
-    ("punctuation", "exclamation_marks"): _with_mark(r"¡[^!]*!"),
+    ("punctuation", "exclamation_marks"): _with_mark("¡", "!"),
     ("punctuation", "no_comma"): lambda text, given, tag: "," not in text,
-    ("punctuation", "question_marks"): _with_mark(r"¿[^?]*\?"),
+    ("punctuation", "question_marks"): _with_mark("¿", "?"),
     ("special_character", "accents"): _accents,
     ("special_character", "dieresis"): _counted("ü"),
     ("special_character", "enie"): _counted("ñ"),

@@ -13,13 +13,13 @@ values for each key. `[]` expects no call.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
 from crosslift.evaluation.calls import Call, canonical, fold_neutral, is_neutral, parse_calls
+from crosslift.json_text import parse_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def parse_expected_calls(answer: str) -> list[ExpectedCall]:
 
 def _possible_answers(answer: str) -> list[ExpectedCall]:
     try:
-        found = json.loads(answer)
+        found = parse_json(answer)
         return [
             ExpectedCall(
                 name=name,

@@ -17,8 +17,9 @@ from typing import Any
 
 Found = tuple[str, dict[str, Any]]
 
-_OPENING = re.compile(r"\s*(?:<tool_call>|```(?:json)?|<\|tool_call\|>|\[TOOL_CALLS\])?\s*(?=[\[{])")
-_BETWEEN = re.compile(r"\s*(?:</tool_call>|```|[,;])?\s*(?:<tool_call>|```(?:json)?)?\s*(?=[\[{])")
+# Possessive (*+): white space is not given back, or a long run of it would be tried in all ways.
+_OPENING = re.compile(r"\s*+(?:<tool_call>|```(?:json)?|<\|tool_call\|>|\[TOOL_CALLS\])?\s*+(?=[\[{])")
+_BETWEEN = re.compile(r"\s*+(?:</tool_call>|```|[,;])?\s*+(?:<tool_call>|```(?:json)?)?\s*+(?=[\[{])")
 _NAME = re.compile(r"[^\W\d][\w.]*")
 _RESERVED = ("name", "arguments", "parameters", "function", "tool_calls", "type", "id")
 

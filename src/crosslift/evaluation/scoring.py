@@ -5,9 +5,11 @@ an improved parser can score a study of a thousand runs again in minutes. This m
 tasks:
 
     finish "error"   the generator failed on this prompt: value null, status "error"
-    finish "length"  truncated: counts as wrong, whatever the text contains
+    finish "length"  truncated: counts as wrong, whatever the text contains; so does an answer of more than
+                     MAX_CHARACTERS, which is not parsed
     wrong language   counts as wrong if the evaluation requires the language of the question
-    an exception     raised by this program while scoring: value null, status "error", passed on to the caller
+    an exception     raised by this program while scoring, or more than SECONDS: value null, status "error", passed on
+                     to the caller
 
 The metric `in_language` is measured on all generated answers, independently of their content.
 """
@@ -29,8 +31,14 @@ from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
 from crosslift.scores import PREDICTIONS, SCORES, Status
+from crosslift.system.limits import time_limit
 
 log = logging.getLogger(__name__)
+
+MAX_CHARACTERS = 200_000
+"""Of an answer. A model that writes more has lost its way."""
+SECONDS = 20.0
+"""For one answer; usual are 0.001. A pattern of a published constraint may take for ever on a text made for that."""
 
 
 class SupportsGenerate(Protocol):
@@ -169,7 +177,8 @@ def _score_row(
     if row["finish"] == "error":
         return [(metric, None, "error") for metric in task.METRICS]
     try:
-        return _judge(task, row, find_language(row["language"]), require_language)
+        with time_limit(SECONDS):
+            return _judge(task, row, find_language(row["language"]), require_language)
     except CrossliftError:
         raise
     except Exception as error:  # a bug in one row must neither stop the others nor count as the model's mistake
@@ -178,9 +187,9 @@ def _score_row(
 
 
 def _judge(task: Task, row: dict[str, Any], language: Language, require_language: bool) -> list[_Scored]:
-    text = row["text"]
+    text = row["text"][:MAX_CHARACTERS]
     status: Status
-    if row["finish"] == "length":
+    if row["finish"] == "length" or len(row["text"]) > MAX_CHARACTERS:
         values, status = dict.fromkeys(task.METRICS, 0.0), "truncated"
     else:
         outcome = task.score(text, row["answer"], language)

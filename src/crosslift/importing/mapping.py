@@ -39,8 +39,9 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from crosslift.discover import members
 from crosslift.errors import StudyError
-from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import Real, Table, Text
+from crosslift.studies.parsing.toml_file import read_toml
 
 RUN_COLUMNS = ("run", "model", "mixture", "setting", "seed", "num_parameters", "trained", "dose", "amount")
 """Columns of a run. `trained`: codes of its training languages in one text; `amount`: items per training language."""
@@ -48,6 +49,8 @@ CELL_COLUMNS = ("evaluation", "task", "metric", "language", "value", "num_items"
 """Columns of a cell: a score with its evaluation, language and, optionally, item."""
 REQUIRED_COLUMNS = ("run", "task", "language", "value")
 """Columns that a mapping must define for the format "table"."""
+MIN_UNIT = 1e-12
+"""Smallest unit by which values may be divided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +172,8 @@ def load_import(path: Path, *, data: Path | None = None) -> ImportMapping:
 
 
 def _check(table: ImportTable, problems: Problems) -> None:
+    if not MIN_UNIT <= table.source.unit <= 1 / MIN_UNIT:
+        problems.add("source.unit", f"is {table.source.unit:g}: values are divided by it. Use 1 or 100.")
     problems.reference("source.format", "format", table.source.format, members("format"))
     known = (*RUN_COLUMNS, *CELL_COLUMNS)
     for place, given in (("columns", table.columns), ("constants", table.constants)):
@@ -177,7 +182,7 @@ def _check(table: ImportTable, problems: Problems) -> None:
     if twice := sorted(table.columns.keys() & table.constants.keys()):
         problems.add("constants", f"'{twice[0]}' is also in columns. Remove one of them.")
     lacking = [name for name in REQUIRED_COLUMNS if name not in table.columns and name not in table.constants]
-    if lacking and table.source.format == "table":
+    if lacking:
         problems.add(
             "columns", f"lacks {', '.join(lacking)}. Map them to columns of the source, or add them to constants."
         )

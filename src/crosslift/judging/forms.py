@@ -29,6 +29,8 @@ COMPARISON_PROMPT = (
 REMINDER = "\n\nThe last line of your reply must be the verdict, in exactly that form. (Reminder {number}.)"
 """Appended to the prompt after a reply without a verdict."""
 
+MAX_DIGITS = 9
+"""Of a rating. Python refuses to read a number of more than 4,300."""
 _RATING = re.compile(r"rating\W{1,8}(\d+)\b(?![.,]\d)", re.IGNORECASE)
 _BETTER = re.compile(r"better\W{1,8}(A|B|tie)\b", re.IGNORECASE)
 
@@ -40,7 +42,7 @@ def read_rating(reply: str) -> float | None:
         The rating rescaled to 0 ... 1; None if there is no rating within the scale.
     """
     found = _RATING.findall(reply)
-    if not found or not WORST <= int(found[-1]) <= BEST:
+    if not found or len(found[-1]) > MAX_DIGITS or not WORST <= int(found[-1]) <= BEST:
         return None
     return (int(found[-1]) - WORST) / (BEST - WORST)
 

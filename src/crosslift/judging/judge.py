@@ -11,7 +11,8 @@ from crosslift.judging import forms
 from crosslift.remote import endpoint
 from crosslift.remote.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 from crosslift.remote.journal import Journal, request_key
-from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.problems import Problems
+from crosslift.studies.parsing.toml_file import read_toml
 
 OPTIONS: dict[str, type] = {**endpoint.OPTIONS, "max_tokens": int}
 """Keys of the table [judge] of a site file, with their types."""

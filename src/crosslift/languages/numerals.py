@@ -34,6 +34,8 @@ from crosslift.languages.notation import (
 )
 
 MAX_EXPONENT = 300
+MAX_FACTOR = 10**60
+"""Of words of scale in a row, where more of them are a model repeating itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,11 +124,13 @@ def _signed(text: str, readings: tuple[Fraction, ...], start: int, end: int) -> 
 
 def _subtracts(text: str, place: int) -> bool:
     """Whether the minus is a subtraction or a hyphen: True for "COVID-19", "10 -3", "(2)-1"; False for "答案是-3"."""
-    before = text[:place]
-    if before and (before[-1].lower() != before[-1].upper() or "א" <= before[-1] <= "ת"):  # scripts with hyphens
+    before = text[place - 1 : place] if place else ""
+    if before and (before.lower() != before.upper() or "א" <= before <= "ת"):  # scripts with hyphens
         return True
-    before = before.rstrip(SPACES)
-    return bool(before) and (before[-1].isdigit() or before[-1] in ")]%")
+    while place and text[place - 1] in SPACES:
+        place -= 1
+    before = text[place - 1 : place] if place else ""
+    return bool(before) and (before.isdigit() or before in ")]%")
 
 
 def _with_fractions(text: str, found: list[Number]) -> list[Number]:
@@ -240,7 +244,7 @@ def _with_scales(text: str, found: list[Number], language: Language) -> list[Num
 def _scaled(text: str, number: Number, scales: _Scales) -> tuple[Number, int]:
     """The number multiplied by its scale words, and their product (1 without any)."""
     factor = 1
-    while match := scales.after.match(text, number.end):
+    while factor < MAX_FACTOR and (match := scales.after.match(text, number.end)):
         part = scales.factors[match.group().strip(SPACES + "-").casefold()]
         number, factor = _times(number, Fraction(part), match.end()), factor * part
     if factor == 1 and (match := scales.before.search(text[max(0, number.start - 20) : number.start])):

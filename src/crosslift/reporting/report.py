@@ -24,6 +24,7 @@ from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
 from crosslift.studies.study import Study
+from crosslift.system.csv_file import write_csv
 from crosslift.system.files import atomic_write, write_text
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ def publish(data: ReportData, folder: Path) -> Path:
         if not table.columns:  # does not apply to this study
             file.unlink(missing_ok=True)
             continue
-        with atomic_write(file, durable=False) as path:
-            table.write_csv(path)
+        write_csv(file, table)
     drawn = [render_figure(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
     for one in drawn:
         picture = folder / "figures" / f"{one.figure.name}.svg"

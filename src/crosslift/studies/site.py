@@ -27,8 +27,9 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from crosslift.discover import member, members
 from crosslift.errors import StudyError
-from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import Positive, Table, Text
+from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.planning.rehearsal import Rehearsal
 
 

@@ -39,8 +39,9 @@ from crosslift.corpora.corpus import Source
 from crosslift.discover import members
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.load import source_of
-from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import CorpusTable, Positive, Table, Tags, Text
+from crosslift.studies.parsing.toml_file import read_toml
 
 PROMPT = (
     "Translate into {language}. Keep marks such as <1> where they belong and numbers in digits. Answer with the "

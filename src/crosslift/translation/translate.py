@@ -20,6 +20,7 @@ from crosslift.errors import EndpointError
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
 from crosslift.remote.journal import Journal, request_key
+from crosslift.system.csv_file import write_csv
 from crosslift.system.files import write_json, write_text
 from crosslift.translation.protect import MaskedText, mask
 from crosslift.translation.recipe import RETRY_NOTE, Recipe, Service
@@ -338,7 +339,7 @@ def write(folder: Path, outcome: Outcome, manifest: dict[str, Any]) -> None:
         write_text(folder / f"{tag}.jsonl", rows.write_ndjson())
     lines = "".join(pl.DataFrame([row]).write_ndjson() for row in outcome.set_aside)
     write_text(folder / "set_aside.jsonl", lines)
-    write_text(folder / "scores.csv", outcome.scores.write_csv())
+    write_csv(folder / "scores.csv", outcome.scores)
     write_json(folder / "manifest.json", manifest)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli.printing import say
+
 
 def import_results(
     mapping: Annotated[Path, typer.Argument(help="What the columns mean: a TOML file, see docs/importing.md.")],
@@ -26,13 +28,13 @@ def import_results(
 
     asked = load_import(mapping, data=data)
     results = read_results(asked)
-    typer.echo(
+    say(
         f"{asked.name}: {results.runs.height} runs, {results.cells.height:,} cells"
         + (f", {results.scores.height:,} scores of samples" if results.scores.height else "")
     )
-    analysed = run_analyses(asked, results, say=typer.echo)
+    analysed = run_analyses(asked, results, say=say)
     with waiting_lease(folder):
         remove_leftovers(folder, below=True)
         write_results(folder, asked, results)
         page = write_page(folder, page_header(asked, results), analysed)
-    typer.echo(f"{page}")
+    say(f"{page}")

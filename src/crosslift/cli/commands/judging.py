@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crosslift.cli.arguments import Folder, open_study, tell_damage
+from crosslift.cli.printing import say
 
 
 def judge(
@@ -24,11 +25,11 @@ def judge(
 
     one = load_judge(site)
     graph = open_study(folder)
-    num_missing = judge_study(graph, evaluation, one, baseline=against, say=typer.echo)
+    num_missing = judge_study(graph, evaluation, one, baseline=against, say=say)
     tell_damage(graph.store)
-    typer.echo(f"Every reply is kept in {folder}/judgements/{evaluation}.jsonl. Now: crosslift report {folder}")
+    say(f"Every reply is kept in {folder}/judgements/{evaluation}.jsonl. Now: crosslift report {folder}")
     if num_missing:
-        typer.echo(
+        say(
             f"{num_missing} answers have no verdict: no reply came, or none that ends in one. Start this again to ask "
             "for those without a reply.",
             err=True,

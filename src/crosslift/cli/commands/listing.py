@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli.printing import console, say
+
 
 class Kind(StrEnum):
     """What `crosslift list` knows."""
@@ -24,18 +26,34 @@ class Kind(StrEnum):
     MODELS = "models"
 
 
-def list_members(kind: Annotated[Kind, typer.Argument(help="What to list.", case_sensitive=False)]) -> None:
+def list_members(kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(Kind)}.")]) -> None:
     """Names that a study or site file may use."""
-    from rich.console import Console
     from rich.table import Table
 
-    columns, rows = _listed(kind)
+    columns, rows = _listed(_kind(kind))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
+
+
+def _kind(word: str) -> Kind:
+    """The kind that a word means; the singular and capitals do too.
+
+    Raises:
+        UnknownName: there is no such kind.
+    """
+    from crosslift.errors import UnknownName, did_you_mean, visible
+
+    for kind in Kind:
+        if word.lower() in (kind.value, kind.value.removesuffix("s")):
+            return kind
+    shown = visible(word, 60)
+    raise UnknownName(
+        f"'{shown}' is no kind that can be listed.{did_you_mean(word.lower(), Kind)} Known: {', '.join(Kind)}."
+    )
 
 
 def schema() -> None:
@@ -44,7 +62,7 @@ def schema() -> None:
 
     from crosslift.studies.parsing.load import json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    say(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def _listed(kind: Kind) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli.printing import say
+
 app = typer.Typer(help="The pocket laboratory: generated parallel corpora and small base models.", no_args_is_help=True)
 
 
@@ -26,8 +28,8 @@ def show(
     for row in pocket.read(source).rows.iter_rows(named=True):
         typer.secho(f"{row['item_id']}  {row['language']}", fg="cyan")
         for message in row["messages"]:
-            typer.echo(message["content"])
-        typer.echo()
+            say(message["content"])
+        say()
 
 
 @app.command()
@@ -51,4 +53,4 @@ def pretrain(
             progress.update(bar, completed=step, total=num_steps, description=f"loss {loss:.3f}  {rate:,.0f} tokens/s")
 
         made = run(name, folder, num_tokens=num_tokens, num_workers=num_workers, compile=compile, report=report)
-    typer.echo(f"Written: {made}")
+    say(f"Written: {made}")

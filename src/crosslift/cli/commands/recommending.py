@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
 
 from crosslift.cli.arguments import Folder, open_study, tell_damage
+from crosslift.cli.printing import say
 
 
 def recommend(
@@ -46,7 +48,14 @@ def recommend(
         problems.append(f"--unit {unit}: is neither items nor tokens.")
     if objective not in ("mean", "worst", "weighted"):
         problems.append(f"--objective {objective}: is none of mean, worst, weighted.")
-    numbers = {"cost": _numbers("cost", cost, problems), "weight": _numbers("weight", weight, problems)}
+    if budget is not None and not math.isfinite(budget):
+        problems.append(f"--budget {budget}: must be a finite number.")
+    numbers = {
+        "cost": _numbers("cost", cost, problems, positive=True),
+        "weight": _numbers("weight", weight, problems, positive=False),
+    }
+    if weight and not any(numbers["weight"].values()) and not problems:
+        problems.append("--weight: one language at least needs a weight above 0.")
     if problems:
         raise StudyError(problems)
     weights = numbers["weight"]
@@ -71,16 +80,17 @@ def recommend(
     )
     tell_damage(graph.store)
     for line in summary_lines(advised):
-        typer.echo(line)
+        say(line)
     if advised.recommendation is None:
         return
     place = graph.store.report_folder / "recommendation"
     with waiting_lease(place):
         remove_leftovers(place, below=True)
-        typer.echo(str(write_recommendation(place, graph.study, advised)))
+        say(str(write_recommendation(place, graph.study, advised)))
 
 
-def _numbers(option: str, given: list[str] | None, problems: list[str]) -> dict[str, float]:
+def _numbers(option: str, given: list[str] | None, problems: list[str], *, positive: bool) -> dict[str, float]:
+    """Tag -> number; what is none, infinite, negative, or 0 where it divides, is noted."""
     from crosslift.errors import UnknownName
     from crosslift.languages.tags import resolve
 
@@ -88,7 +98,10 @@ def _numbers(option: str, given: list[str] | None, problems: list[str]) -> dict[
     for one in given or []:
         tag, _, number = one.partition("=")
         try:
-            found[resolve(tag)] = float(number)
+            value = float(number)
+            if not math.isfinite(value) or value < 0 or (positive and value == 0):
+                raise ValueError("a finite number " + ("above 0" if positive else "of at least 0"))
+            found[resolve(tag)] = value
         except (ValueError, UnknownName) as error:
             problems.append(f"--{option} {one}: must be a language and a number, as sw=2.5 ({error}).")
     return found

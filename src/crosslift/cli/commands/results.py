@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from crosslift.cli.arguments import Folder, open_study, tell_damage
+from crosslift.cli.printing import say
 from crosslift.errors import StaleStep, StoreError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def report(folder: Folder) -> None:
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
     page = update_report(graph, rebuild_result_tables(graph, states), anew=True)
     tell_damage(graph.store)
-    typer.echo(str(page))
+    say(str(page))
 
 
 def score(folder: Folder) -> None:
@@ -37,11 +38,11 @@ def score(folder: Folder) -> None:
     from crosslift.execution.phases.rescore import rescore_all
 
     graph = open_study(folder)
-    num_steps, num_errors = rescore_all(graph, say=typer.echo)
+    num_steps, num_errors = rescore_all(graph, say=say)
     tell_damage(graph.store)
-    typer.echo(f"{num_steps} evaluations scored anew. Now: crosslift report {folder}")
+    say(f"{num_steps} evaluations scored anew. Now: crosslift report {folder}")
     if num_errors:
-        typer.echo(f"{num_errors} samples could not be scored. See the lines above.", err=True)
+        say(f"{num_errors} samples could not be scored. See the lines above.", err=True)
         raise typer.Exit(1)
 
 
@@ -67,8 +68,8 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = F
             from crosslift.reporting.report import write
 
             for line in outcomes(graph):
-                typer.echo(line)
-            typer.echo("Writing the report")
+                say(line)
+            say("Writing the report")
             page = write(graph.store, graph.study)
             step.finish()
     return page

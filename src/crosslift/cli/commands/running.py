@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, site_file
+from crosslift.cli.printing import log_to_terminal, say
 
 
 def run(
@@ -30,17 +31,17 @@ def run(
     if workers is not None:
         place = replace(place, num_workers=workers)
     with Watcher(graph, num_workers=place.num_workers or available_cores()) as watcher:
-        outcome = launch.run(graph, place, site_file=site_file(folder, site), say=typer.echo, watch=watcher.watch)
+        outcome = launch.run(graph, place, site_file=site_file(folder, site), say=say, watch=watcher.watch)
     for name, message in outcome.failed.items():
-        typer.echo(f"{name} failed: {message}", err=True)
+        say(f"{name} failed: {message}", err=True)
     if not outcome.num_evaluated:
-        typer.echo("Nothing has been evaluated, so there is no report.", err=True)
+        say("Nothing has been evaluated, so there is no report.", err=True)
         raise typer.Exit(1)
     page = update_report(graph, outcome.tables)
     if not outcome.num_started:
-        typer.echo(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {page}")
+        say(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {page}")
         return
-    typer.echo(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {page}")
+    say(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {page}")
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -51,13 +52,12 @@ def work(
     site: SiteFile = None,
 ) -> None:
     """Take missing runs, one after another, until none is left. Executors start this; so may you, anywhere."""
-    import logging
     import os
 
     from crosslift.execution.workers.job import SESSION
     from crosslift.execution.workers.worker import work as work_on
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_terminal()
     place = open_site(folder, site)
     good = work_on(
         open_study(folder, site=place).study,
@@ -66,7 +66,7 @@ def work(
         keep_checkpoints=place.keep_checkpoints,
         generators=place.generators,
         session=os.environ.get(SESSION, ""),
-        say=typer.echo,
+        say=say,
     )
     if not good:
         raise typer.Exit(1)

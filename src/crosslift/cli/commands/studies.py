@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crosslift.cli.arguments import Folder, open_study
+from crosslift.cli.printing import say
 
 
 def new(
@@ -35,8 +36,8 @@ def new(
     write_text(folder / "study.toml", text)
     if why:
         other = next(one for one in known if one != scale)
-        typer.echo(f"Scale {scale}, because {why}; the other is --scale {other}.")
-    typer.echo(f"Wrote {folder / 'study.toml'}. Next: crosslift check {folder}")
+        say(f"Scale {scale}, because {why}; the other is --scale {other}.")
+    say(f"Wrote {folder / 'study.toml'}. Next: crosslift check {folder}")
 
 
 def check(
@@ -56,8 +57,8 @@ def check(
     from crosslift.execution.phases.preflight import preflight as check_data
 
     graph = open_study(folder)
-    check_data(graph, say=typer.echo)
-    typer.echo(f"{len(graph.runs)} runs. Nothing is wrong. Next: crosslift plan {folder}")
+    check_data(graph, say=say)
+    say(f"{len(graph.runs)} runs. Nothing is wrong. Next: crosslift plan {folder}")
 
 
 def _check_corpus(
@@ -89,14 +90,14 @@ def _check_corpus(
     )
     checked = read_checked(source)
     corpus = checked.corpus
-    typer.echo(f"{corpus.num_items} items in {', '.join(corpus.languages)}; {corpus.licence}; {corpus.revision}")
+    say(f"{corpus.num_items} items in {', '.join(corpus.languages)}; {corpus.licence}; {corpus.revision}")
     for line in (*corpus.notes, *summary_lines(checked.findings)):
-        typer.echo(line)
-    typer.echo(f"{checked.findings.height} findings")
+        say(line)
+    say(f"{checked.findings.height} findings")
     if output is not None:
-        from crosslift.system.files import write_text
+        from crosslift.system.csv_file import write_csv
 
-        write_text(output, checked.findings.write_csv())
+        write_csv(output, checked.findings)
 
 
 def plan(
@@ -114,5 +115,5 @@ def prepare(folder: Folder) -> None:
     from crosslift.execution.phases.prepare import prepare as prepare_all
 
     graph = open_study(folder)
-    prepare_all(graph, say=typer.echo)
-    typer.echo(f"{len(graph.runs)} runs are ready. Next: crosslift run {folder}")
+    prepare_all(graph, say=say)
+    say(f"{len(graph.runs)} runs are ready. Next: crosslift run {folder}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crosslift.cli.printing import say
+
 if TYPE_CHECKING:
     from crosslift.corpora.corpus import ParallelCorpus
     from crosslift.translation.recipe import Recipe
@@ -34,7 +36,7 @@ def translate(
     items = work.items_of(corpus)
     expected = work.estimate(asked, service, items)
     cost = "" if expected.cost is None else f", about {expected.cost:,.2f} at the site's prices"
-    typer.echo(
+    say(
         f"{corpus.num_items} items into {', '.join(asked.languages)}: {expected.num_texts:,} texts, about "
         f"{expected.num_prompt_tokens:,} tokens asked and {expected.num_completion_tokens:,} answered{cost}"
     )
@@ -44,9 +46,9 @@ def translate(
     translator = module.Translator(service.options, place=f"{site.name}, translation")
     origin = str(corpus.rows["origin"][0])
     with waiting_lease(folder) as lease:
-        outcome = work.translate(asked, items, translator, folder, origin=origin, say=typer.echo, check=lease.check)
+        outcome = work.translate(asked, items, translator, folder, origin=origin, say=say, check=lease.check)
         work.write(folder, outcome, _manifest(asked, corpus, translator.name, outcome))
-    typer.echo(
+    say(
         f"{outcome.num_requests:,} requests now, {outcome.num_known:,} known before; "
         f"{outcome.num_prompt_tokens:,} tokens asked and {outcome.num_completion_tokens:,} answered"
     )
@@ -55,8 +57,8 @@ def translate(
         scored = outcome.scores.filter(language=tag)["back_chrf"].mean()
         back = f", chrF of the way back {100 * float(scored):.0f}" if isinstance(scored, float) else ""
         first = f" ({aside[0]['item_id']}: {aside[0]['reason']})" if aside else ""
-        typer.echo(f"{tag}: {corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
-    typer.echo(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')
+        say(f"{tag}: {corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
+    say(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')
 
 
 def _manifest(asked: Recipe, corpus: ParallelCorpus, translator: str, outcome: Outcome) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 The ratio of bytes to the reference's is learnt on the first items, as median and median absolute deviation of its
 logarithm; bytes, since they grow with a tokenizer's tokens in every script. Found is what lies six deviations out and
 is at least twice too long or too short.
+
+Named is also every row with a text of more than 50,000 characters (`findings.MAX_CHECKED`): all checks look at the
+beginning of such texts only.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings
+from crosslift.corpora.findings import MAX_CHECKED, Texts, as_findings, found_in, no_findings
 
 SEVERITY = "warning"
 TITLE = "much longer or shorter than usual"
@@ -30,7 +33,8 @@ class Check:
             self._usual[tag] = (middle, max(NUM_DEVIATIONS * spread, np.log(MIN_FACTOR)))
 
     def look(self, texts: Texts) -> pl.DataFrame:
-        parts = []
+        said = f"row of {{}} characters: checks look at the first {MAX_CHECKED:,} of each text"
+        parts = [texts.long.select("item_id", "language", reason=pl.format(said, "characters"))]
         for tag, (middle, limit) in self._usual.items():
             off = _log_ratio(texts, tag) - middle
             rows = texts.frame(factor=off.exp().round(1)).filter(off.abs() > limit)
@@ -44,5 +48,5 @@ class Check:
 
 
 def _log_ratio(texts: Texts, tag: str) -> pl.Series:
-    own, reference = (texts.prompts[name].str.len_bytes().cast(pl.Float64) for name in (tag, texts.reference))
+    own, reference = (texts.sizes[name].cast(pl.Float64) for name in (tag, texts.reference))
     return ((own + 1) / (reference + 1)).log()

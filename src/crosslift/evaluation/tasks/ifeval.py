@@ -13,12 +13,12 @@ The gold answer is a JSON object with `instruction_id_list` and `kwargs` as publ
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from crosslift.evaluation.constraints import is_followed
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
+from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
@@ -61,7 +61,7 @@ def score(text: str, answer: str, language: Language) -> Outcome:
 
 def _instructions(answer: str) -> tuple[list[str], list[dict[str, Any]]]:
     try:
-        found = json.loads(answer)
+        found = parse_json(answer)
         names, arguments = list(found["instruction_id_list"]), list(found["kwargs"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{answer!r:.200} is not an object with instruction_id_list and kwargs.") from error

@@ -22,7 +22,6 @@ without a constraint are free: spaces, full-width and Arabic commas, "1." or "1)
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from typing import Any, Literal
 import regex
 
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
+from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
@@ -129,7 +129,7 @@ CHECKS: Mapping[str, Callable[[WordList, Any], bool]] = {
 
 def _demands(answer: str) -> dict[str, Any]:
     try:
-        demands = json.loads(answer)
+        demands = parse_json(answer)
     except ValueError:
         demands = None
     if not isinstance(demands, dict) or set(demands) - set(CHECKS) or not any(v is not None for v in demands.values()):

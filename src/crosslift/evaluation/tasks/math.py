@@ -15,7 +15,8 @@ still have changed its answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
@@ -73,13 +74,34 @@ def final_number(text: str, language: Language) -> Number | None:
     return (results or found)[-1]
 
 
-_BEFORE_OPERAND = re.compile(r"[\d)%]\s*(?:[-+*/×÷·x]|\\times|\\cdot|\\div)\s*$")
+_OPERATORS = (*"-+*/×÷·x", "\\times", "\\cdot", "\\div")
 
 
 def _is_operand(text: str, number: Number) -> bool:
     """Whether the number is an operand of an expression without a result, as in "18. Check: 3 x 6"."""
-    before = _BEFORE_OPERAND.search(text[: number.start])
-    return bool(before or (_OPERATOR.match(text, number.end) and not text[number.end :].lstrip().startswith("=")))
+    return _behind_operator(text, number.start) or bool(
+        _OPERATOR.match(text, number.end) and not _EQUALS.match(text, number.end)
+    )
+
+
+def _behind_operator(text: str, place: int) -> bool:
+    """Whether an operator with an operand precedes this position. The text is read backwards, because a pattern would
+    search from its beginning for each number."""
+    place = _before_space(text, place)
+    operator = next((one for one in _OPERATORS if text.endswith(one, 0, place)), None)
+    if operator is None:
+        return False
+    place = _before_space(text, place - len(operator))
+    return place > 0 and (text[place - 1].isdecimal() or text[place - 1] in ")%")
+
+
+def _before_space(text: str, place: int) -> int:
+    while place and text[place - 1].isspace():
+        place -= 1
+    return place
+
+
+_EQUALS = re.compile(r"\s*=")
 
 
 def _bare_numeral(text: str, language: Language) -> Number | None:
@@ -93,13 +115,15 @@ _MAX_COUNTER = 3
 """Maximum length in characters of a classifier or unit after a numeral."""
 
 
-def _tails(text: str, language: Language) -> list[str]:
+_MAX_SIGNS = 50
+"""Maximum number of answer markers that are considered, from the last one backwards."""
+
+
+def _tails(text: str, language: Language) -> Iterator[str]:
     """The text after each answer marker, the last one first, because a model may correct its answer."""
-    tails = []
-    for match in _signs(language).finditer(text):
+    for match in reversed(deque(_signs(language).finditer(text), maxlen=_MAX_SIGNS)):
         tail = text[match.end() :]
-        tails.append(_inside_braces(tail) if match.group().endswith("{") else tail)
-    return tails[::-1]
+        yield _inside_braces(tail) if match.group().endswith("{") else tail
 
 
 @cache

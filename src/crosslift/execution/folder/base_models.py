@@ -8,18 +8,18 @@ settings; for a model of the hub the commit says it, and `lock.json` keeps the c
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosslift.errors import StudyError
+from crosslift.errors import ModelError, StudyError
 from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.fingerprint import fingerprint
+from crosslift.model_files import check_settings, pickled_weights, tensor_shapes
+from crosslift.studies.parsing.problems import some
 from crosslift.studies.run import Model
 
 _SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
@@ -111,22 +111,21 @@ def count_parameters(name: str, folder: Path) -> int:
     """Number of weights, from the headers of the safetensors files: nothing is loaded.
 
     Raises:
-        StudyError: there are none.
+        StudyError: there are none, or files are damaged.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
+        pickles = pickled_weights(folder)
         raise StudyError(
-            f"models.{name}: no weights in the safetensors format were found. Save the model anew with "
-            "save_pretrained, or name another one."
+            f"models.{name}: no weights in the safetensors format were found. "
+            + (f"{some(pickles)} may run any program when it is read and is not read. " if pickles else "")
+            + "Save the model anew with save_pretrained, or name another one."
         )
-    return sum(_count(file) for file in files)
-
-
-def _count(file: Path) -> int:
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = json.loads(stream.read(length))
-    return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    try:
+        check_settings(folder)
+        return sum(math.prod(shape) for file in files for shape in tensor_shapes(file).values())
+    except ModelError as error:
+        raise StudyError(f"models.{name}: {error}") from error
 
 
 def local_folder(name: str, path: str, study_folder: Path) -> Path | None:

@@ -88,11 +88,13 @@ def _tokenizers(graph: StepGraph, problems: list[str], say: Say) -> dict[str, An
                 say(f"models.{name}: {model.path} is a model of the hub; crosslift prepare looks at it")
                 continue
             say(f"models.{name}: {count_parameters(name, folder):,} weights")
-            found[name] = load_tokenizer(folder, template=template_file(model, graph.study.folder))
         except CrossliftError as error:
             problems.append(str(error))
-        except (OSError, ValueError) as error:  # what transformers raises for a folder that holds no tokenizer
-            problems.append(f"models.{name}: its tokenizer cannot be read: {error}")
+            continue
+        try:
+            found[name] = load_tokenizer(folder, template=template_file(model, graph.study.folder))
+        except CrossliftError as error:
+            problems.append(str(error) if str(error).startswith("models.") else f"models.{name}: {error}")
     return found
 
 

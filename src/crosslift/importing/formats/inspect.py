@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.errors import TransferError
+from crosslift.errors import TransferError, visible
 from crosslift.extras import optional
 from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
@@ -61,8 +61,11 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
                 }
     except TransferError:
         raise
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise TransferError(f"{file.name}: is not a log of inspect ({error!r}).") from error
+    except Exception as error:  # damaged archives and odd JSON fail in many ways: zlib.error, RecursionError, EOFError
+        said = visible(repr(error), 200)
+        raise TransferError(
+            f"{file.name}: is not a log of inspect ({said}). Copy it again, or leave it out."
+        ) from error
 
 
 def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -73,6 +76,8 @@ def _zipped(file: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return header, samples
 
 
+MAX_MEMBER = 2**30
+"""Bytes of one part of a log, unpacked."""
 ZSTANDARD = 93
 """Compression method of a ZIP member compressed with Zstandard."""
 _HEADER, _LENGTHS = 30, slice(26, 30)
@@ -82,6 +87,8 @@ _HEADER, _LENGTHS = 30, slice(26, 30)
 def _read(log: zipfile.ZipFile, name: str) -> bytes:
     """Read one member. inspect compresses with Zstandard, which Python's zipfile supports only from 3.14 on."""
     info = log.getinfo(name)
+    if info.file_size > MAX_MEMBER:
+        raise TransferError(f"{log.filename}: {name} would have {info.file_size:,} bytes. Leave the log out.")
     if info.compress_type != ZSTANDARD or sys.version_info >= (3, 14):
         return log.read(name)
     with optional():

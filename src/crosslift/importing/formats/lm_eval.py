@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.errors import TransferError
+from crosslift.errors import TransferError, visible
 from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
 
@@ -35,13 +35,19 @@ def read(mapping: ImportMapping) -> pl.DataFrame:
             f"{mapping.path}: contains neither samples_*.jsonl nor results_*.json. Use the --output_path of lm_eval."
         )
     rows = [row for file in samples for row in _samples(file)] or [row for file in results for row in _means(file)]
+    if not rows:
+        raise TransferError(
+            f"{mapping.path}: none of its logs holds a number. Run lm_eval with --log_samples, or again."
+        )
     return parse_task_names(mapping, pl.DataFrame(rows, infer_schema_length=None))
 
 
 def _samples(file: Path) -> Iterator[dict[str, Any]]:
     found = _SAMPLES.search(file.name)
     task = found["task"] if found else file.stem.removeprefix("samples_")
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(file).split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             sample = json.loads(line)
             for metric in sample["metrics"]:
@@ -54,13 +60,16 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
                         "item": str(sample["doc_id"]),
                         "value": float(sample[metric]),
                     }
-        except (ValueError, KeyError, TypeError) as error:
-            raise TransferError(f"{file.name}, line {number}: is not a sample of lm_eval ({error!r}).") from error
+        except Exception as error:  # what others wrote fails in many ways: AttributeError, RecursionError
+            said = visible(repr(error), 200)
+            raise TransferError(
+                f"{file.name}, line {number}: is not a sample of lm_eval ({said}). Correct it."
+            ) from error
 
 
 def _means(file: Path) -> Iterator[dict[str, Any]]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(_text(file))
         for task, metrics in found["results"].items():
             for key, value in metrics.items():
                 metric, _, chosen = key.partition(",")
@@ -76,5 +85,17 @@ def _means(file: Path) -> Iterator[dict[str, Any]]:
                     "num_items": found.get("n-samples", {}).get(task, {}).get("effective"),
                     "standard_error": error if isinstance(error, (int, float)) else None,
                 }
-    except (ValueError, KeyError, AttributeError) as error:
-        raise TransferError(f"{file.name}: is not a result file of lm_eval ({error!r}).") from error
+    except TransferError:
+        raise
+    except Exception as error:
+        said = visible(repr(error), 200)
+        raise TransferError(f"{file.name}: is not a result file of lm_eval ({said}). Correct it.") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except OSError as error:
+        raise TransferError(f"{file.name}: cannot be read: {error.strerror}. Give read permission.") from error
+    except UnicodeDecodeError as error:
+        raise TransferError(f"{file.name}: is not UTF-8. Copy it again.") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from crosslift.errors import TransferError
+from crosslift.errors import TransferError, visible
 from crosslift.importing.mapping import ImportMapping
 
 
@@ -37,5 +37,6 @@ def _read(path: Path) -> pl.DataFrame:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
         return pl.read_csv(path, separator="\t" if path.suffix == ".tsv" else ",", infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        raise TransferError(f"{path.name} is not a table: {error}") from error
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError, ValueError) as error:
+        said = visible(str(error).split("\n")[0], 200)
+        raise TransferError(f"{path.name} is not a table: {said.rstrip('.')}. Copy or write it again.") from error

@@ -12,7 +12,8 @@ import polars as pl
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
 from crosslift.reporting.questions.figures import figures
-from crosslift.system.files import atomic_write, write_text
+from crosslift.system.csv_file import write_csv
+from crosslift.system.files import write_text
 from crosslift.transfer.answers import Analysis, answer_table
 
 
@@ -47,8 +48,7 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
     import jinja2
 
     answers = answer_table(analysed)
-    with atomic_write(folder / "answers.csv", durable=False) as path:
-        answers.write_csv(path)
+    write_csv(folder / "answers.csv", answers)
     drawn = [render_figure(figure) for figure in figures(analysed)]
     for picture in drawn:
         if picture.svg is not None:
@@ -87,8 +87,7 @@ def _tables(folder: Path, analysed: list[Analysis]) -> list[dict[str, object]]:
     for number, one in enumerate(analysed):
         for name, table in one.tables.items():
             file = folder / "tables" / f"{one.kind}-{number}-{name}.csv"
-            with atomic_write(file, durable=False) as path:
-                _flat(table).write_csv(path)
+            write_csv(file, _flat(table))
             said.append(
                 {"file": f"tables/{file.name}", "name": f"{one.kind}: {name.replace('_', ' ')}", "rows": table.height}
             )

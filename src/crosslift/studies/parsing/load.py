@@ -13,9 +13,10 @@ from crosslift.corpora.corpus import Source
 from crosslift.discover import member
 from crosslift.errors import StudyError
 from crosslift.studies.parsing import schema
-from crosslift.studies.parsing.problems import Problems, read_toml
+from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.rules import check
 from crosslift.studies.parsing.tables import Tables, read, treatments
+from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.run import Model
 from crosslift.studies.study import Block, Contrast, Evaluation, Shots, Study, Validation
 from crosslift.training.trainer import LoRAConfig, SFTConfig
@@ -33,8 +34,8 @@ def load(path: Path, *, data: Literal["required", "optional"] = "required") -> S
     Raises:
         StudyError: with every problem found; nothing has been written.
     """
-    file = path / FILE if path.is_dir() else path
-    raw = read_toml(file, remedy=f"Write one with: crosslift new demo {file.parent}")
+    file = path if path.suffix == ".toml" or (path.exists() and not path.is_dir()) else path / FILE
+    raw = read_toml(file, remedy=f"Write one with: crosslift new demo {_empty(file.parent)}")
     problems = Problems(file.name)
     tables = read(raw, file.parent, problems)
     check(tables, problems)
@@ -43,6 +44,15 @@ def load(path: Path, *, data: Literal["required", "optional"] = "required") -> S
     if problems:
         raise StudyError(problems)
     return replace(_study(tables), absent=tuple(problems.absent))
+
+
+def _empty(folder: Path) -> Path:
+    """The folder, or one inside it where `crosslift new` would find it in use."""
+    try:
+        used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError:
+        used = False
+    return folder / "demo" if used else folder
 
 
 def json_schema() -> dict[str, Any]:

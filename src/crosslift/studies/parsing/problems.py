@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from crosslift.errors import StudyError, did_you_mean
+from crosslift.errors import MAX_SHOWN, did_you_mean, visible
 from crosslift.languages.language import language, tags
 
 KINDS = {
@@ -105,7 +103,8 @@ class Problems(list[str]):
         if name in known:
             return True
         there = f"There are: {some(known, 8)}." if known else "There is none."
-        self.add(place, f"there is no {kind} '{name}'.{did_you_mean(name, known)} {there}")
+        shown = visible(name, MAX_SHOWN)
+        self.add(place, f"there is no {kind} '{shown}'.{did_you_mean(name, known)} {there}")
         return False
 
     def options(self, place: str, given: Mapping[str, Any], options: Mapping[str, Any], fields: Iterable[str]) -> None:
@@ -141,7 +140,8 @@ class Problems(list[str]):
         said: set[str] = set()
         for where, tag in places:
             if tag not in tags():
-                self.add(where, f"'{tag}' is not a language tag.{_near_language(tag)} See: crosslift list languages")
+                shown = visible(tag, 60)
+                self.add(where, f"'{shown}' is not a language tag.{_near_language(tag)} See: crosslift list languages")
             elif tag in said:
                 self.add(where, f"'{tag}' stands twice. Remove one.")
             elif among is not None and tag not in among:
@@ -156,35 +156,6 @@ def _fits(value: Any, kind: type) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def read_toml(file: Path, *, remedy: str) -> dict[str, Any]:
-    """The tables of a TOML file.
-
-    Args:
-        remedy: what to do when there is no such file.
-
-    Raises:
-        StudyError: it is not there, not readable, not UTF-8 or not TOML; the latter two with the line.
-    """
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError as error:
-        raise StudyError(f"{file} does not exist. {remedy}") from error
-    except OSError as error:
-        raise StudyError(f"{file} cannot be read: {error.strerror}. Give read permission, or name another.") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise StudyError(f"{file.name}, line {line}: is not UTF-8. Save the file as UTF-8.") from error
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.match(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", str(error))
-        what = found[1] if found else str(error)
-        where = f"line {found[2]}, column {found[3]}" if found and found[2] else "at the end of the file"
-        raise StudyError(f"{file.name}, {where}: is not TOML: {what}. Correct the line.") from error
-
-
 def some(names: Sequence[str], count: int = 3) -> str:
     """`a, b, c and 4 more`."""
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
@@ -193,7 +164,7 @@ def some(names: Sequence[str], count: int = 3) -> str:
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """The message for a key that nothing reads; the known ones are listed where none is near."""
     near = did_you_mean(key, known)
-    return f"unknown key '{key}'.{near or ' Known: ' + ', '.join(known) + '.'}"
+    return f"unknown key '{visible(key, 60)}'.{near or ' Known: ' + ', '.join(known) + '.'}"
 
 
 def _walk(kind: Any, loc: Sequence[str | int]) -> tuple[list[str | int], dict[str, Any]]:
@@ -243,6 +214,8 @@ def _near_language(tag: str) -> str:
     words = {known: known for known in tags()}
     for known in tags():
         words |= {language(known).iso639_3: known, language(known).name.lower(): known}
+    if len(tag) > MAX_SHOWN:
+        return ""
     for length in range(len(tag), 1, -1):
         if tag[:length].lower() in words:
             return f" Did you mean '{words[tag[:length].lower()]}'?"

@@ -9,14 +9,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosslift.discover import member, members
+from crosslift.errors import visible
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.limits import check_limits
 from crosslift.studies.parsing.mixture_rules import check_mixtures, no_duplicate_mixtures
 from crosslift.studies.parsing.problems import Problems, some
 from crosslift.studies.parsing.tables import Tables, treatments
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
+RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 MAX_NAME = 120
 """Characters of a run's name: file systems allow 255 bytes, and suffixes need some of them."""
 
@@ -24,6 +27,7 @@ MAX_NAME = 120
 def check(tables: Tables, problems: Problems) -> None:
     """Note every problem; look only into tables that could be read."""
     _names(tables, problems)
+    check_limits(tables, problems)
     for name, model in tables.models.items():
         if model is not None:
             _model(f"models.{name}", model, tables.folder, problems)
@@ -53,12 +57,18 @@ def _names(tables: Tables, problems: Problems) -> None:
         places += [(f"{kind}.{name}", name) for name in getattr(tables, kind)]
     for place, name in places:
         if not NAME.fullmatch(name):
-            problems.add(place, f"'{name}' is not a usable name: letters, digits, '_', '+' and '-' only. Rename it.")
+            shown = visible(name, MAX_NAME)
+            problems.add(place, f"'{shown}' is not a usable name: letters, digits, '_', '+' and '-' only. Rename it.")
+        elif RESERVED.fullmatch(name):
+            problems.add(place, f"'{name}' is a name that Windows keeps for a device. Rename it.")
+        elif len(name) > MAX_NAME:
+            problems.add(place, f"has {len(name):,} characters and may have {MAX_NAME}. Shorten the name.")
     for name in tables.models:
         if not MODEL_NAME.fullmatch(name):
             problems.add(
                 f"models.{name}",
-                f"'{name}' is not a usable name: letters, digits, '_', '.', '+' and '-' only. Rename it.",
+                f"'{visible(name, MAX_NAME)}' is not a usable name: letters, digits, '_', '.', '+' and '-' only. "
+                "Rename it.",
             )
     for name in tables.families:
         if name in tables.mixtures:
@@ -70,10 +80,12 @@ def _names(tables: Tables, problems: Problems) -> None:
     _unique("models", tables.models, problems)
     _unique("corpora", tables.corpora, problems)
     _unique("evaluations", tables.evaluations, problems)
-    longest = max((f"{model}.{mixture}" for model in tables.models for mixture in mixtures), key=len, default="")
+    longest = f"{max(tables.models, key=len, default='')}.{max(mixtures, key=len, default='')}"
     if len(longest) > MAX_NAME:
         problems.add(
-            "", f"the run name '{longest}' is longer than {MAX_NAME} characters. Shorten names of models or families."
+            "",
+            f"the run name '{visible(longest, 2 * MAX_NAME)}' is longer than {MAX_NAME} characters. Shorten names of "
+            "models or families.",
         )
 
 

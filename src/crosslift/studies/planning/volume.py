@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from pathlib import Path
 
+from crosslift.errors import ModelError
+from crosslift.model_files import tensor_shapes
 from crosslift.studies.run import Model
 from crosslift.studies.study import Study
 
@@ -49,8 +50,8 @@ def num_parameters(study: Study, model: Model) -> float | None:
     """From the files of a local model; of a hub model what its name says ("Qwen3-0.6B-Base"), or None."""
     folder = _folder(study, model)
     if folder is not None:
-        shapes = [shape for file in folder.glob("*.safetensors") for shape in _shapes(file).values()]
-        return float(sum(map(math.prod, shapes))) or None
+        shapes = _shapes(model, folder)
+        return float(sum(map(math.prod, shapes.values()))) or None
     said = _BILLIONS.findall(model.path)
     return float(said[-1]) * 1e9 if said else None
 
@@ -62,10 +63,9 @@ def checkpoint_bytes(study: Study, model: Model) -> int | None:
     if folder is None:
         parameters = num_parameters(study, model)
         return None if parameters is None or lora is not None else int(2 * parameters)
-    files = sorted(folder.glob("*.safetensors"))
     if lora is None:
-        return sum(file.stat().st_size for file in files) or None
-    shapes = [shape for file in files for name, shape in _shapes(file).items() if "embed" not in name]
+        return sum(file.stat().st_size for file in folder.glob("*.safetensors")) or None
+    shapes = [shape for name, shape in _shapes(model, folder).items() if "embed" not in name]
     return sum(ADAPTER_BYTES * lora.rank * sum(shape) for shape in shapes if len(shape) == 2) or None
 
 
@@ -78,8 +78,11 @@ def _folder(study: Study, model: Model) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _shapes(file: Path) -> dict[str, list[int]]:
-    """Tensor -> shape, from the header of a safetensors file."""
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+def _shapes(model: Model, folder: Path) -> dict[str, tuple[int, ...]]:
+    """Tensor -> shape, over all files of a model."""
+    try:
+        return {
+            name: shape for file in sorted(folder.glob("*.safetensors")) for name, shape in tensor_shapes(file).items()
+        }
+    except ModelError as error:
+        raise ModelError(f"models.{model.name}: {error}") from error

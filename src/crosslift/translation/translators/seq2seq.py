@@ -12,6 +12,7 @@ from typing import Any
 
 from crosslift.errors import StudyError
 from crosslift.languages.language import Language
+from crosslift.model_files import reading
 from crosslift.translation.translator import Done, Request, Translation
 
 OPTIONS: dict[str, type] = {"model": str, "revision": str, "batch_size": int, "num_beams": int, "max_tokens": int}
@@ -32,13 +33,11 @@ class Translator:
 
         self.name = str(options["model"])
         revision = options.get("revision")
-        try:
+        with reading(f"{place}.model: {self.name}", StudyError):
             self._tokenizer = AutoTokenizer.from_pretrained(self.name, revision=revision, trust_remote_code=False)
             model = AutoModelForSeq2SeqLM.from_pretrained(
                 self.name, revision=revision, trust_remote_code=False, use_safetensors=True
             )
-        except (OSError, ValueError) as error:
-            raise StudyError(f"{place}.model: {self.name} cannot be loaded: {error}") from error
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = model.to(self._device).eval()
         self._vocabulary = self._tokenizer.get_vocab()

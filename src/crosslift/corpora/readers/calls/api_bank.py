@@ -13,13 +13,13 @@ request). Some gold calls hold quotes inside quotes, many training calls bare va
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines, unknown_keys
+from crosslift.json_text import parse_json
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = True
@@ -54,7 +54,7 @@ def read(source: Source) -> ParallelCorpus:
 
 def _read(source: Source, file: Path, split: str, output: str) -> list[dict[str, Any]]:
     try:
-        items = json.loads("\n".join(read_lines(source, file)))
+        items = parse_json("\n".join(read_lines(source, file)))
     except ValueError as error:
         raise CorpusError(f"{source.place}, {file.name}: is not JSON ({error}). Download the file again.") from error
     if not isinstance(items, list):

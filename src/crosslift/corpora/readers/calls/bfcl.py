@@ -15,6 +15,7 @@ from typing import Any
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 from crosslift.errors import did_you_mean
+from crosslift.json_text import parse_json
 
 OPTIONS: dict[str, type] = {"category": str, "functions": str, "parameters": str}
 """category: "simple_python" (default), "multiple", "parallel", "parallel_multiple", "live_simple" or "irrelevance".
@@ -81,7 +82,7 @@ def _objects(source: Source, file: Any, keys: tuple[str, ...]) -> list[dict[str,
     found = []
     for number, line in enumerate(read_lines(source, file), start=1):
         try:
-            item = json.loads(line)
+            item = parse_json(line)
             found.append({key: item[key] for key in keys})
         except (ValueError, KeyError, TypeError) as error:
             problems.add(number, f"is not an object with {', '.join(keys)} ({error}). Download the file again.")

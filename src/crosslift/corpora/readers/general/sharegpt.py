@@ -18,6 +18,7 @@ from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines
+from crosslift.json_text import is_writable, parse_json
 
 OPTIONS: dict[str, type] = {"turns": int, "origin": str, "licence": str}
 """turns: keep the first n exchanges of each conversation (default: all). origin: who wrote the completions."""
@@ -37,6 +38,9 @@ def read(source: Source) -> ParallelCorpus:
     for tag, file in zip(source.languages, files, strict=True):
         problems = Problems(source, file)
         for number, item in enumerate(_items(source, file), start=1):
+            if not is_writable(item):
+                problems.add(number, "holds a lone surrogate, half of a character. Correct it.", unit="item")
+                continue
             messages = _messages(item, int(source.options.get("turns", 0)))
             if messages is None:
                 problems.add(
@@ -62,10 +66,18 @@ def _items(source: Source, file: Path) -> Iterator[Any]:
     try:
         if lines and lines[0].lstrip().startswith("["):
             yield from json.loads("\n".join(lines))
-        else:
-            yield from (json.loads(line) for line in lines if line.strip())
-    except ValueError as error:
-        raise CorpusError(f"{source.place}, {file.name}: is not JSON ({error}). Correct the file.") from error
+            return
+    except (ValueError, RecursionError) as error:
+        said = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise CorpusError(f"{source.place}, {file.name}: is not JSON ({said}). Correct the file.") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            if line.strip():
+                yield parse_json(line)
+        except ValueError as error:
+            raise CorpusError(
+                f"{source.place}, {file.name}, line {number}: is not JSON ({error}). Correct the line."
+            ) from error
 
 
 def _messages(item: Any, turns: int) -> list[dict[str, str]] | None:
@@ -74,7 +86,12 @@ def _messages(item: Any, turns: int) -> list[dict[str, str]] | None:
         return None
     messages: list[dict[str, str]] = []
     for said in item["conversations"]:
-        if not isinstance(said, dict) or said.get("from") not in ROLES or not isinstance(said.get("value"), str):
+        if (
+            not isinstance(said, dict)
+            or not isinstance(said.get("from"), str)
+            or said["from"] not in ROLES
+            or not isinstance(said.get("value"), str)
+        ):
             return None
         messages.append({"role": ROLES[said["from"]], "content": said["value"].strip()})
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
+from crosslift.json_text import parse_json
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = True
@@ -35,7 +36,7 @@ def read(source: Source) -> ParallelCorpus:
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(read_lines(source, file), start=1):
         try:
-            found = json.loads(line)
+            found = parse_json(line)
             gold = {key: found[key] for key in ("instruction_id_list", "kwargs")}
             prompt = found["prompt"].strip()
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -11,12 +11,12 @@ the English prompt, for a judge to see what was asked; there is nothing to train
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
+from crosslift.json_text import parse_json
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = True
@@ -56,7 +56,7 @@ def _read(source: Source, file: Path, notes: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, line in enumerate(read_lines(source, file), start=1):
         try:
-            item = json.loads(line)
+            item = parse_json(line)
             text = item.get("query") or item["prompt"]
             found[str(item["id"])] = text.strip()
         except (ValueError, KeyError, TypeError, AttributeError) as error:

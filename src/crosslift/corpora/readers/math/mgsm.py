@@ -13,7 +13,6 @@ are written with a thousands comma in every language; `answer` has them without.
 from __future__ import annotations
 
 import ast
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from crosslift.corpora import hub
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, plain_number, read_lines
+from crosslift.json_text import parse_json
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = None
@@ -108,7 +108,7 @@ def _exemplars(source: Source, file: Path) -> list[dict[str, Any]]:
 
 def _literals(text: str, file: Path) -> dict[str, Any]:
     if file.suffix == ".json":
-        return dict(json.loads(text))
+        return dict(parse_json(text))
     return {
         statement.targets[0].id: ast.literal_eval(statement.value)
         for statement in ast.parse(text).body

@@ -7,12 +7,12 @@ English sources line by line, and `human/ja/`, other papers. The first of severa
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
+from crosslift.json_text import parse_json
 
 OPTIONS: dict[str, type] = {"abstracts": str}
 """abstracts: "english" (default) or "translated"."""
@@ -68,7 +68,7 @@ def _read(source: Source, file: Path, num_items: int) -> list[tuple[str, list[st
     found: list[tuple[str, list[str]]] = []
     for number, line in enumerate(read_lines(source, file), start=1):
         try:
-            item = json.loads(line)
+            item = parse_json(line)
             text, targets = item["source"], item["target"]
         except (ValueError, KeyError, TypeError) as error:
             problems.add(number, f"is not an object with source and target ({error}). Download the file again.")

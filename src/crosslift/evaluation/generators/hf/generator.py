@@ -26,6 +26,7 @@ from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.hf.cache import preallocated_cache
+from crosslift.model_files import reading
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +75,10 @@ class Generator:
             checkpoint if own_tokenizer else source, None if adapter.is_file() and own_tokenizer else revision, template
         )
         self.stop_ids = stop_ids(self.tokenizer)
-        try:
+        with reading(f"the model {source}", EvaluationError):
             model = AutoModelForCausalLM.from_pretrained(
                 source, revision=revision, dtype=dtype, trust_remote_code=False, use_safetensors=True
             )
-        except (OSError, ValueError) as error:
-            raise EvaluationError(f"The model {source} cannot be loaded: {error}") from error
         if adapter.is_file():
             model = _with_adapter(model, Path(checkpoint), merge=dtype == torch.float32)
         self.model = model.to(self.device).eval()

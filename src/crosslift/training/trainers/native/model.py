@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from crosslift.chat import load_tokenizer, stop_ids
-from crosslift.errors import CrossliftError, TrainingError
+from crosslift.errors import TrainingError
+from crosslift.model_files import reading
 from crosslift.streams import seed_of
 from crosslift.training.trainer import LoRAConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
@@ -30,7 +31,7 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
     disable_progress_bar()  # it would fill the log of the run
     config = request.config
     frozen = config.method == "lora" and device.type == "cuda"
-    try:
+    with reading(f"the base model {request.model}", TrainingError):
         model = AutoModelForCausalLM.from_pretrained(
             request.model,
             revision=request.revision,
@@ -38,8 +39,6 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
             trust_remote_code=False,
             use_safetensors=True,
         )
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"the base model {request.model} cannot be loaded: {error}") from error
     if config.packing:
         _pack(model)
     elif getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
@@ -60,21 +59,17 @@ def read_tokenizer(request: TrainingRequest) -> Any:
 
     Raises:
         TemplateError: as `chat.load_tokenizer`.
-        TrainingError: the tokenizer cannot be loaded.
+        ModelError: the tokenizer cannot be loaded.
     """
-    try:
-        return load_tokenizer(request.model, request.revision, request.template)
-    except (OSError, ValueError) as error:
-        if isinstance(error, CrossliftError):
-            raise
-        raise TrainingError(f"the tokenizer of {request.model} cannot be loaded: {error}") from error
+    return load_tokenizer(request.model, request.revision, request.template)
 
 
 def stored_dtype(request: TrainingRequest) -> torch.dtype:
     """The dtype in which the base model is stored, and in which its checkpoints are written."""
     from transformers import AutoConfig
 
-    dtype = AutoConfig.from_pretrained(request.model, revision=request.revision, trust_remote_code=False).dtype
+    with reading(f"the configuration of {request.model}", TrainingError):
+        dtype = AutoConfig.from_pretrained(request.model, revision=request.revision, trust_remote_code=False).dtype
     return dtype if isinstance(dtype, torch.dtype) else torch.float32
 
 
