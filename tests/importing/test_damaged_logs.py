@@ -12,7 +12,7 @@ import pytest
 
 from crosslift.errors import CrossliftError, StudyError, TransferError
 from crosslift.importing.mapping import load_import
-from crosslift.importing.results import read
+from crosslift.importing.results import read_results
 
 MAPPING = """
 name = "x"
@@ -73,7 +73,7 @@ INSPECT = {
 def test_damaged_logs_of_inspect(tmp_path: Path, name: str):
     (tmp_path / name).write_bytes(INSPECT[name])
     with pytest.raises(TransferError) as caught:
-        read(load_import(mapping(tmp_path, "inspect", name)))
+        read_results(load_import(mapping(tmp_path, "inspect", name)))
     assert name in str(caught.value)
 
 
@@ -92,7 +92,7 @@ RESULTS = {
 def test_damaged_results_of_lm_eval(tmp_path: Path, name: str):
     (tmp_path / "results_1.json").write_bytes(RESULTS[name])
     with pytest.raises(TransferError):
-        read(load_import(mapping(tmp_path, "lm_eval", ".")))
+        read_results(load_import(mapping(tmp_path, "lm_eval", ".")))
 
 
 LINES = (b"[]", b"1", NESTED, b'{"metrics": 1}', b'{"metrics": ["acc"]}', b'{"metrics": []}', b"\xff", b"{")
@@ -102,7 +102,7 @@ LINES = (b"[]", b"1", NESTED, b'{"metrics": 1}', b'{"metrics": ["acc"]}', b'{"me
 def test_damaged_samples_of_lm_eval(tmp_path: Path, line: bytes):
     (tmp_path / "samples_t_2026-11-21T12-30-00.1.jsonl").write_bytes(line + b"\n")
     with pytest.raises(TransferError):
-        read(load_import(mapping(tmp_path, "lm_eval", ".")))
+        read_results(load_import(mapping(tmp_path, "lm_eval", ".")))
 
 
 def test_a_mapping_without_a_value_is_refused_for_every_format(tmp_path: Path):
@@ -118,11 +118,11 @@ def test_a_mapping_without_a_value_is_refused_for_every_format(tmp_path: Path):
 def test_tables_that_are_none(tmp_path: Path, name: str, content: bytes):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CrossliftError):
-        read(load_import(mapping(tmp_path, "table", name)))
+        read_results(load_import(mapping(tmp_path, "table", name)))
 
 
 def test_a_parquet_file_that_is_cut_off(tmp_path: Path):
     pl.DataFrame({"model": ["a"] * 100}).write_parquet(tmp_path / "x.parquet")
     (tmp_path / "x.parquet").write_bytes((tmp_path / "x.parquet").read_bytes()[:-30])
     with pytest.raises(TransferError, match=r"x\.parquet is no table"):
-        read(load_import(mapping(tmp_path, "table", "x.parquet")))
+        read_results(load_import(mapping(tmp_path, "table", "x.parquet")))

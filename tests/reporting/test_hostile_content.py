@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosslift.reporting.html.embed import draw, for_script
+from crosslift.reporting.html.embed import render_figure, script_json
 from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.reporting.report import publish, render
 from crosslift.system.csv_file import harmless, write_csv
@@ -94,7 +94,7 @@ def _figures(data):
 
 
 def draw_nothing(figure):
-    return draw(replace(figure, chart=None))
+    return render_figure(replace(figure, chart=None))
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -130,7 +130,7 @@ def test_a_page_of_answers_escapes_its_texts(tmp_path):
 
 @given(st.text(max_size=40))
 def test_json_in_a_page_cannot_end_its_element(text):
-    assert "<" not in for_script({"x": text + "</script>"})
+    assert "<" not in script_json({"x": text + "</script>"})
 
 
 @pytest.mark.parametrize("text", FORMULAS)
