@@ -169,7 +169,7 @@ def step_damage(
     files = marker["files"]
     wanted = files if names is None else {name: files[name] for name in names if name in files}
     found = damaged(folder, wanted, thorough=thorough)
-    if found and marker.get("step", found[0].step) != found[0].step:
+    if found and "step" in marker and not f"/{folder.as_posix()}".endswith(f"/{marker['step']}"):
         return [name_damage(folder, MARKER, f"is that of {marker['step']}")]
     return found
 
@@ -259,17 +259,17 @@ def damage_of(folder: Path, error: StoreError) -> Damage:
 
 def name_damage(folder: Path, file: str, what: str) -> Damage:
     """With the step's name and what is to be done, both told from where the folder lies."""
-    if folder.name == "train":
+    if folder.parent.name in ("corpora", "tokens", "mixtures"):  # first, for a corpus may be called train
+        step, then = "/".join(folder.parts[-2:]), "crosslift run prepares it again"
+    elif folder.name == "train" and folder.parent.parent.name == "runs":
         step = "/".join(folder.parts[-3:])
         then = f"Finished evaluations stand; where one is missing, or {step} is removed, crosslift run trains it again"
-    elif folder.parent.name == "eval":
+    elif folder.parent.name == "eval" and folder.parent.parent.parent.name == "runs":
         step = "/".join(folder.parts[-4:])
         then = {
             "scores.parquet": "crosslift run scores the predictions again",
             JUDGED: "Remove it and call crosslift judge, which pays for no reply twice",
         }.get(file, "crosslift run evaluates it again")
-    elif folder.parent.name in ("corpora", "tokens", "mixtures"):
-        step, then = "/".join(folder.parts[-2:]), "crosslift run prepares it again"
     elif folder.parent.name == "runs":
         step, then = "/".join(folder.parts[-2:]), "Remove it; no result stands on it"
         if file == "run.json":
