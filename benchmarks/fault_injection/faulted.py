@@ -32,9 +32,9 @@ def install(role: str) -> None:
         _know_fakes()
     if fault.get("short_leases"):
         _shorten_leases()
-    if "point" in fault and fault["role"] in (role, "any"):
-        if not Path(fault["struck"]).exists():  # it strikes once, and not again every worker that replaces this one
-            _die_at(fault)
+    strikes = "point" in fault and fault["role"] in (role, "any")
+    if strikes and not Path(fault["struck"]).exists():  # once, and not every worker that replaces this one
+        _die_at(fault)
     if "host" in fault:
         _other_host(fault["host"], fault["skew"])
     if "clock" in fault:
