@@ -32,8 +32,9 @@ def install(role: str) -> None:
         _know_fakes()
     if fault.get("short_leases"):
         _shorten_leases()
-    if "point" in fault and fault["role"] in (role, "any"):
-        _die_at(fault["point"], fault["count"], fault["when"], fault["signal"], fault["target"])
+    strikes = "point" in fault and fault["role"] in (role, "any")
+    if strikes and not Path(fault["struck"]).exists():  # once, and not every worker that replaces this one
+        _die_at(fault)
     if "host" in fault:
         _other_host(fault["host"], fault["skew"])
     if "clock" in fault:
@@ -81,11 +82,13 @@ def _shorten_leases() -> None:
         function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), "stale_seconds": EXPIRY_SECONDS}
 
 
-def _die_at(name: str, count: int, when: str, number: int, target: str) -> None:
+def _die_at(fault: dict[str, Any]) -> None:
     """Send this process (or its group) a signal before or after the count-th time that a file of this name appears."""
-    left = count
+    name, when, number, target = fault["point"], fault["when"], fault["signal"], fault["target"]
+    left = fault["count"]
 
     def now() -> None:
+        Path(fault["struck"]).touch()
         if target == "group":
             os.killpg(os.getpgid(0), number)
         else:

@@ -30,7 +30,7 @@ def killed_at_points(bench: Bench, name: str, number: int) -> dict[str, Any]:
         point = _point(case, [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
         start = case.start(fault=point)
         code = start.wait(ENDING_SECONDS + 10 * bench.seconds[name])
-        if code != 0:
+        if Path(point["struck"]).exists():
             case.happened(f"{signal.Signals(point['signal']).name} {point['target']} {point['when']} {point['point']}")
         _must_have_ended(case, start)
         if code == 0:
@@ -297,8 +297,11 @@ def _point(case: Case, signals: list[signal.Signals], target: str | None = None)
     running = case.command.name.startswith("run")
     point = case.chance.choice(case.command.points)
     often = case.bench.num_files[case.command.name][point] or 3  # progress.json, leases and journals: some times
+    struck = case.bench.folder / "struck"
+    struck.unlink(missing_ok=True)
     return {
         "point": point,
+        "struck": str(struck),
         "count": 1 + int(case.chance.random() ** 2 * often),
         "when": case.chance.choice(["before", "after"]),
         "signal": int(case.chance.choice(signals)),

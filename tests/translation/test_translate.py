@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import places
@@ -241,3 +244,17 @@ def test_the_shipped_recipes_read_api_bank_and_tell_what_it_would_cost(tmp_path:
         assert said.exit_code == 0, said.output
         assert f"{items} items into ar, bn, de, es, fr, ja, ru, sw, te, th, zh" in said.output
         assert "at the site's prices" in said.output
+
+
+def test_two_starts_at_once_take_turns_and_pay_once(tmp_path: Path, references):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    with serving(knowing(references)) as server:
+        site = f'[translation]\ntranslator = "endpoint"\nbase_url = "{server.base_url}"\nmodel = "toy"\n'
+        (tmp_path / "site.toml").write_text(site)
+        arguments = ["translate", "recipe.toml", "out", "--site", "site.toml"]
+        command = [sys.executable, "-m", "crosslift", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(places.REPOSITORY / "src")}
+        starts = [subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
+        assert [start.wait() for start in starts] == [0, 0]
+        assert set(server.asked.values()) == {1}
+    assert not list((tmp_path / "out").glob("lease.*"))

@@ -9,7 +9,9 @@ Each command imports what it needs when it is called: `crosslift --help` must no
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
+from pathlib import Path
 
 import typer
 
@@ -62,6 +64,10 @@ MIN_DESCRIPTORS = 64
 """Fewer files than these open at once, and libraries fail in the middle of a start."""
 
 
+_IN_MESSAGE = re.compile(r"\(os error 2\)(?:: |.*?['\"])(/[^'\"]*)")
+"""Where libraries in Rust name the file that was not found."""
+
+
 def main() -> None:
     """Entry point of `crosslift` and `python -m crosslift`.
 
@@ -87,11 +93,14 @@ def main() -> None:
 
 
 def _missing_folder(error: BaseException) -> StoreError | None:
-    if not isinstance(error, FileNotFoundError):
+    """A file that was not found, because the whole study has been moved away meanwhile."""
+    found = _IN_MESSAGE.search(str(error)) if isinstance(error, FileNotFoundError) else None
+    name = getattr(error, "filename", None) or (found and found[1])
+    if not isinstance(name, str):
         return None
     from crosslift.system.files import missing_root_error
 
-    return missing_root_error()
+    return missing_root_error(Path(name))
 
 
 def _end(message: str) -> None:

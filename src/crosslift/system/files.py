@@ -45,7 +45,7 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     except Exception as error:
         found = as_store_error(error, f"{path} cannot be written")
         if found is None and isinstance(error, FileNotFoundError):
-            found = missing_root_error()
+            found = missing_root_error(path)
         if found is None:
             raise
         raise found from error
@@ -74,14 +74,10 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def missing_root_error(below: Path | None = None) -> StoreError | None:
-    """The error that an expected folder is gone, if one is.
-
-    Args:
-        below: only where this path lies in it.
-    """
+def missing_root_error(path: Path) -> StoreError | None:
+    """The error that the expected folder in which a path lies is gone; None where it is there, or none is expected."""
     for root in _roots:
-        if (below is None or below.absolute().is_relative_to(root)) and not root.is_dir():
+        if path.absolute().is_relative_to(root) and not root.is_dir():
             return StoreError(f"{root} has been moved, removed or unmounted. Bring it back and start again.")
     return None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fake_study import FAKES
 
+from crosslift.errors import CrossliftError
 from crosslift.execution.workers import launch
 from crosslift.execution.workers.executors import local
 from crosslift.execution.workers.job import Job
@@ -68,6 +69,14 @@ def test_workers_that_die_before_any_run_are_not_started_for_ever(study, graph_o
     graph = graph_of(study)
     monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", "import os; os.abort()"])
     with pytest.raises(Exception, match="3 workers in a row ended"):
+        run(graph, num_workers=1)
+
+
+def test_workers_that_are_interrupted_while_they_start_are_no_bug(study, graph_of, monkeypatch):
+    graph = graph_of(study)
+    code = "import sys; sys.exit('Traceback (most recent call last):\\nKeyboardInterrupt')"
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", code])
+    with pytest.raises(CrossliftError, match="3 workers in a row ended"):
         run(graph, num_workers=1)
 
 

@@ -165,7 +165,7 @@ class _Worker:
             with optional():
                 self._walk(name, lease)
         except Exception as error:
-            if (gone := missing_root_error()) is not None:
+            if (gone := missing_root_error(store.run_folder(name))) is not None:
                 raise gone from error
             if _is_lost(lease):  # another worker does what is left of the run; what went wrong here came of that
                 log.warning("%s was taken over by another worker: %s", name, error)

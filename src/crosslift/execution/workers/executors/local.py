@@ -98,9 +98,10 @@ class _Pool:
                     or f"a worker gave up and could not even write why to {self._log(place)}. Is the "
                     "disk full, or read-only?"
                 )
-            if code == 1 and "Traceback" in self._said(place):
+            interrupted = self._said(place).endswith("KeyboardInterrupt")  # before it could answer a signal
+            if code == 1 and "Traceback" in self._said(place) and not interrupted:
                 raise RuntimeError(f"a worker ended with a bug of crosslift:\n{self._said(place)}")
-            if code not in (0, 1):
+            if code not in (0, 1) or interrupted:
                 self._replace(place, code)
         return bool(self.workers)
 
