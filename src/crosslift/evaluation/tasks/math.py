@@ -67,6 +67,7 @@ def final_number(text: str, language: Language) -> Number | None:
         number = _committed(tail, language)
         if number is not None:
             return number
+    text = text[-_LONGEST:]
     found = numbers(text, language)
     if not found:
         return _bare_numeral(text, language)
@@ -115,6 +116,8 @@ _MAX_COUNTER = 3
 """Characters of a classifier or unit behind a numeral."""
 
 
+_LONGEST = 50_000
+"""Characters behind a sign, or at the end of a text without one, in which a number is looked for."""
 _MAX_SIGNS = 50
 """So many signs of an answer are looked behind, from the last one: of a text that is nothing but signs not all."""
 
@@ -122,7 +125,7 @@ _MAX_SIGNS = 50
 def _tails(text: str, language: Language) -> Iterator[str]:
     """What stands behind each sign of an answer, the last sign first: an answer may be corrected on the way."""
     for match in reversed(deque(_signs(language).finditer(text), maxlen=_MAX_SIGNS)):
-        tail = text[match.end() :]
+        tail = text[match.end() : match.end() + _LONGEST]
         yield _inside_braces(tail) if match.group().endswith("{") else tail
 
 
