@@ -21,6 +21,10 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         text("max_items = 6", "max_item = 6"),
         "study.toml, corpora.train: unknown key 'max_item'. Did you mean 'max_items'?",
     ),
+    "unknown_key_with_a_bracket": (
+        text("epochs = 2", 'epochs = 2\n"lo[r" = 3'),
+        "study.toml, training: unknown key 'lo[r'.",
+    ),
     "unknown_table": (append("\n[trainng]\nepochs = 3\n"), "unknown key 'trainng'. Did you mean 'training'?"),
     "unknown_training_key": (
         text("learning_rate = 1e-3", "learnin_rate = 1e-3"),

@@ -67,6 +67,7 @@ def final_number(text: str, language: Language) -> Number | None:
         number = _committed(tail, language)
         if number is not None:
             return number
+    text = text[-_LONGEST:]
     found = numbers(text, language)
     if not found:
         return _bare_numeral(text, language)
@@ -115,6 +116,8 @@ _MAX_COUNTER = 3
 """Maximum length in characters of a classifier or unit after a numeral."""
 
 
+_LONGEST = 50_000
+"""Characters behind a sign, or at the end of a text without one, in which a number is looked for."""
 _MAX_SIGNS = 50
 """Maximum number of answer markers that are considered, from the last one backwards."""
 
@@ -122,7 +125,7 @@ _MAX_SIGNS = 50
 def _tails(text: str, language: Language) -> Iterator[str]:
     """The text after each answer marker, the last one first, because a model may correct its answer."""
     for match in reversed(deque(_signs(language).finditer(text), maxlen=_MAX_SIGNS)):
-        tail = text[match.end() :]
+        tail = text[match.end() : match.end() + _LONGEST]
         yield _inside_braces(tail) if match.group().endswith("{") else tail
 
 

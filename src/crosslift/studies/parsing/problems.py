@@ -71,13 +71,16 @@ class Problems(list[str]):
             return None
 
     def _note(self, mistake: Any, path: list[str | int], fields: dict[str, Any], place: str) -> None:
-        where, inside = _join(place, path), _join(place, path[:-1])
+        where = _join(place, path)
+        key = str(mistake["loc"][-1]) if mistake["loc"] else ""
+        # A key with a bracket in it looks like a branch of a union and is not in the path.
+        inside = _join(place, path[:-1] if path and str(path[-1]) == key else path)
         what, given, context = mistake["type"], mistake["input"], mistake.get("ctx", {})
         if what == "extra_forbidden":
-            self.add(inside, unknown_key(str(path[-1]), fields))
+            self.add(inside, unknown_key(key, fields))
         elif what == "missing":
-            hint = getattr(fields.get(str(path[-1])), "description", None)
-            self.add(inside, f"'{path[-1]}' is missing. Add it" + (f": {hint}." if hint else "."))
+            hint = getattr(fields.get(key), "description", None)
+            self.add(inside, f"'{key}' is missing. Add it" + (f": {hint}." if hint else "."))
         elif what == "literal_error":
             self.add(where, f"{_show(given)} is not one of {context['expected']}.{_near(given, context['expected'])}")
         elif what in ("union_tag_invalid", "union_tag_not_found"):
