@@ -318,7 +318,7 @@ def _num_inodes(disk: Path) -> int:
 def damaged(bench: Bench, name: str, number: int) -> dict[str, Any]:
     """Files of a finished study damaged by `tests/support/damage.py`, where it is: damage(folder, chance)."""
     try:
-        from damage import damage  # type: ignore[import-not-found]
+        from damage import damage
     except ImportError:
         return {"skipped": "tests/support/damage.py is not there"}
     case = bench.case(name, number, "damaged")

@@ -4,13 +4,25 @@ the damage is named or mended, and `crosslift run` ends in the scores of the und
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 import pytest
+from damage import (
+    ANY,
+    FILES,
+    NEVER_MENDED,
+    OF_JSON,
+    emptied,
+    flipped,
+    folder_instead,
+    removed,
+    rotted,
+    swapped,
+    truncated,
+)
 from fake_study import open_graph
 from tiny_study import write_study
 from typer.testing import CliRunner
@@ -25,87 +37,6 @@ from crosslift.execution.workers.worker import work
 from crosslift.reporting import report
 from crosslift.studies.parsing.load import load
 
-RUN, OTHER = "runs/tiny.en.s0", "runs/tiny.en-sw.s1"
-FILES = {  # file -> what another run, corpus or mixture has in its place
-    "corpora/train/rows.parquet": "corpora/test/rows.parquet",
-    "corpora/train/done.json": "corpora/test/done.json",
-    "corpora/test/findings.parquet": "corpora/test/rows.parquet",
-    "corpora/test/leaks.parquet": "corpora/test/rows.parquet",
-    "tokens/*/ids.npy": "tokens/*/offsets.npy",
-    "tokens/*/done.json": "corpora/test/done.json",
-    "mixtures/en/examples.parquet": "mixtures/en-sw/examples.parquet",
-    "mixtures/en/manifest.json": "mixtures/en-sw/manifest.json",
-    "mixtures/en/done.json": "mixtures/en-sw/done.json",
-    f"{RUN}/run.json": f"{OTHER}/run.json",
-    f"{RUN}/provenance.json": f"{OTHER}/provenance.json",
-    f"{RUN}/progress.json": f"{OTHER}/run.json",
-    f"{RUN}/train/metrics.parquet": f"{OTHER}/eval/math.en/scores.parquet",
-    f"{RUN}/train/checkpoint/seen.txt": f"{OTHER}/train/checkpoint/seen.txt",
-    f"{RUN}/train/done.json": f"{OTHER}/train/done.json",
-    f"{RUN}/eval/math.es/predictions.parquet": f"{OTHER}/eval/math.es/predictions.parquet",
-    f"{RUN}/eval/math.es/scores.parquet": f"{OTHER}/eval/math.es/scores.parquet",
-    f"{RUN}/eval/math.sw/judged.parquet": f"{RUN}/eval/math.sw/scores.parquet",
-    f"{RUN}/eval/math.es/done.json": f"{OTHER}/eval/math.es/done.json",
-    "lock.json": f"{RUN}/run.json",
-    "scores.parquet": "runs.parquet",
-    "runs.parquet": "scores.parquet",
-    ".rebuilt.json": "lock.json",
-    ".hashes.json": "lock.json",
-    "report/index.html": "study.toml",
-}
-NEVER_MENDED = ("provenance.json", "judged.parquet", "train/metrics.parquet", "seen.txt", "train/done.json")
-"""Named only: no number of the study stands on it, or making it again costs more than it gives."""
-
-
-def truncated(file: Path, other: Path) -> None:
-    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-
-
-def flipped(file: Path, other: Path) -> None:
-    text = bytearray(file.read_bytes())
-    text[len(text) // 2] ^= 4
-    file.write_bytes(text)
-
-
-def rotted(file: Path, other: Path) -> None:
-    """As a failing disk does it: the time of change stays."""
-    stat = file.stat()
-    flipped(file, other)
-    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-
-
-def emptied(file: Path, other: Path) -> None:
-    file.write_bytes(b"")
-
-
-def removed(file: Path, other: Path) -> None:
-    file.unlink()
-
-
-def swapped(file: Path, other: Path) -> None:
-    shutil.copyfile(other, file)
-
-
-def folder_instead(file: Path, other: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def list_instead(file: Path, other: Path) -> None:
-    file.write_text("[1]\n")
-
-
-def empty_object(file: Path, other: Path) -> None:
-    file.write_text("{}\n")
-
-
-def numbers_instead(file: Path, other: Path) -> None:
-    """Of the right keys, and without a checksum of itself."""
-    file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), 1)).replace('"checksum"', '"other"'))
-
-
-ANY = (truncated, flipped, rotted, emptied, removed, swapped, folder_instead)
-OF_JSON = (list_instead, empty_object, numbers_instead)
 CASES = [(file, damage) for file in FILES for damage in (*ANY, *(OF_JSON if file.endswith("json") else ()))]
 
 
