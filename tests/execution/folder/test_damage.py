@@ -15,6 +15,8 @@ from damage import (
     FILES,
     NEVER_MENDED,
     OF_JSON,
+    OTHER,
+    RUN,
     emptied,
     flipped,
     folder_instead,
