@@ -19,7 +19,7 @@ demo: $(VENV)/.train
 	@test -d $(DEMO) || $(BIN)/crosslift new demo $(DEMO)
 	$(BIN)/crosslift run $(DEMO)
 
-test: $(VENV)/.dev
+test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 docs: $(VENV)/.dev
@@ -72,9 +72,13 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[train]"
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[train,dev]"
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test]"
 	@touch $@ $(VENV)/.train
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	@touch $@ $(VENV)/.test $(VENV)/.train
 
 clean:
 	rm -rf $(VENV) $(DEMO) site build dist sbom.cdx.json .tox
