@@ -68,10 +68,10 @@ def test_all_files_are_there_and_the_page_is_small(page):
 
 def test_the_papers_readings_stand_beside_ours_where_the_study_has_their_form(page):
     text = page.read_text(encoding="utf-8")
-    assert "As the papers read it" in text
-    for words in ("Bilingual against English-only (P1, Table 2)", "The papers&#39; findings, asked of this study"):
+    assert "Statistics of the papers" in text
+    for words in ("Bilingual against English-only (P1, Table 2)", "The papers&#39; findings, tested on this study"):
         assert words in text
-    assert "Replicates: how much a run differs from itself" not in text  # one seed
+    assert "Replicates: standard deviation between training seeds" not in text  # one seed
 
 
 def test_report_made_twice_has_the_same_bytes(data, page, tmp_path):
