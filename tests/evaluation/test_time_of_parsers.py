@@ -16,8 +16,8 @@ from crosslift.evaluation.task import task
 from crosslift.judging import forms
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import language
-from crosslift.limits import OutOfTime, time_limit
 from crosslift.scores import PREDICTIONS
+from crosslift.untrusted.limits import OutOfTime, time_limit
 
 LENGTH = 100_000
 UNITS = (

@@ -29,8 +29,8 @@ from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Task
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
-from crosslift.limits import time_limit
 from crosslift.scores import PREDICTIONS, SCORES, Status
+from crosslift.untrusted.limits import time_limit
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosslift.csv_file import write_csv
 from crosslift.files import atomic_write, write_text
 from crosslift.reporting import sentences
 from crosslift.reporting.data import ReportData, collect
@@ -25,6 +24,7 @@ from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
 from crosslift.studies.study import Study
+from crosslift.untrusted.csv_file import write_csv
 
 if TYPE_CHECKING:
     import polars as pl

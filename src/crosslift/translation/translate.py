@@ -16,7 +16,6 @@ from typing import Any
 import polars as pl
 
 from crosslift.corpora.corpus import ROWS, ParallelCorpus
-from crosslift.csv_file import write_csv
 from crosslift.errors import EndpointError
 from crosslift.files import write_json, write_text
 from crosslift.journal import Journal, key_of
@@ -27,6 +26,7 @@ from crosslift.translation.recipe import COMPLAINT, Recipe, Service
 from crosslift.translation.rows import Item, assembled, texts_of, values_of
 from crosslift.translation.translator import Request, Translated, Translator
 from crosslift.translation.verify import verified
+from crosslift.untrusted.csv_file import write_csv
 
 BYTES_PER_TOKEN = 3.5
 """Of English, roughly; for the estimate before anything is spent."""

@@ -29,9 +29,9 @@ from typing import Any, Literal
 import regex
 
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, as_written
-from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
+from crosslift.untrusted.json_text import parse_json
 
 METRICS = ("constraints", "all_constraints", LANGUAGE_METRIC)
 PROMPTS = ("bare",)

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from crosslift.csv_file import write_csv
 from crosslift.files import write_text
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import bundle, draw, for_script
 from crosslift.reporting.questions.figures import figures
 from crosslift.transfer.answers import Analysis, as_table
+from crosslift.untrusted.csv_file import write_csv
 
 
 @dataclass(frozen=True, kw_only=True)
