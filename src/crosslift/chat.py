@@ -29,8 +29,8 @@ import numpy as np
 
 from crosslift.errors import CrossliftError, ModelError, TemplateError, visible
 from crosslift.extras import optional
-from crosslift.model_files import check_settings, reading, refuse_custom_code
-from crosslift.system.limits import OutOfTime, memory_limit, time_limit
+from crosslift.untrusted.limits import OutOfTime, memory_limit, time_limit
+from crosslift.untrusted.model_files import check_settings, reading, refuse_custom_code
 
 Message = Mapping[str, str]
 

@@ -17,7 +17,7 @@ from crosslift.judging import forms
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import language
 from crosslift.scores import PREDICTIONS
-from crosslift.system.limits import OutOfTime, time_limit
+from crosslift.untrusted.limits import OutOfTime, time_limit
 
 LENGTH = 100_000
 UNITS = (

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from crosslift.reporting.html.embed import render_figure, script_json
 from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.reporting.report import publish, render
-from crosslift.system.csv_file import harmless, write_csv
 from crosslift.transfer.answers import Analysis, Answer
+from crosslift.untrusted.csv_file import harmless, write_csv
 
 HOSTILE = "</td></script><script>alert(1)</script><img src=x onerror=alert(2)> \" ' & \u202egnp"
 FORMULAS = ("=cmd|' /C calc'!A0", "+1+cmd", "-2+3+cmd", "@SUM(1)", "\t=1", "\r=1", " =1", "＝1", '=HYPERLINK("x")')

@@ -14,8 +14,8 @@ import polars as pl
 
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
 from crosslift.fingerprint import fingerprint, fingerprint_file
-from crosslift.json_text import parse_json
 from crosslift.languages.notation import parse, write
+from crosslift.untrusted.json_text import parse_json
 
 MAX_SHOWN = 10
 """Problems that are shown per file; their number is always told."""

@@ -14,8 +14,11 @@ import polars as pl
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus
 from crosslift.corpora.findings import FINDINGS, SAMPLE, Policy, frame_of, slices, texts_of
 from crosslift.discover import member, members
+from crosslift.errors import visible
 
 MAX_SHOWN = 3
+MAX_REASON = 1000
+"""Characters of a reason that are printed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +88,9 @@ def summary_lines(findings: pl.DataFrame) -> list[str]:
         counts = group.group_by("language", maintain_order=True).len().rows()
         where = ", ".join(f"{tag} {count}" for tag, count in counts)
         first = group.row(0, named=True)
-        item = f"'{first['item_id']}' in {first['language']}: " if first["item_id"] else ""
-        lines.append(f"{name} ({severity}), rows by language: {where}; for example {item}{first['reason']}")
+        item = f"'{visible(first['item_id'], 80)}' in {first['language']}: " if first["item_id"] else ""
+        said = visible(first["reason"], MAX_REASON)
+        lines.append(f"{name} ({severity}), rows by language: {where}; for example {item}{said}")
     return lines
 
 
@@ -105,7 +109,8 @@ def _without(corpus: ParallelCorpus, dropped: pl.DataFrame) -> ParallelCorpus:
 
 def _shown(findings: pl.DataFrame) -> str:
     first = [
-        f"'{row['item_id']}' in '{row['language']}': {row['reason']}" for row in findings.head(MAX_SHOWN).to_dicts()
+        f"'{visible(row['item_id'], 80)}' in '{row['language']}': {visible(row['reason'], MAX_REASON)}"
+        for row in findings.head(MAX_SHOWN).to_dicts()
     ]
     more = f" and {findings.height - MAX_SHOWN} more" if findings.height > MAX_SHOWN else ""
     checks = ", ".join(findings["check"].unique(maintain_order=True))

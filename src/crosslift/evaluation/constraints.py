@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from crosslift.evaluation.segments import num_sentences, num_words, words
-from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language, in_script, likely_language
 from crosslift.languages.language import language, tags
+from crosslift.untrusted.json_text import parse_json
 
 Arguments = Mapping[str, Any]
 Checker = Callable[[str, Arguments, str], bool]

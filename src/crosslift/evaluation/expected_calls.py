@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosslift.evaluation.calls import Call, canonical, fold_neutral, is_neutral, parse_calls
-from crosslift.json_text import parse_json
+from crosslift.untrusted.json_text import parse_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
 from crosslift.scores import PREDICTIONS, SCORES, Status
-from crosslift.system.limits import time_limit
+from crosslift.untrusted.limits import time_limit
 
 log = logging.getLogger(__name__)
 

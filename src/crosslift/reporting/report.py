@@ -24,8 +24,8 @@ from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
 from crosslift.studies.study import Study
-from crosslift.system.csv_file import write_csv
 from crosslift.system.files import atomic_write, write_text
+from crosslift.untrusted.csv_file import write_csv
 
 if TYPE_CHECKING:
     import polars as pl

@@ -20,13 +20,13 @@ from crosslift.errors import EndpointError
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
 from crosslift.remote.journal import Journal, request_key
-from crosslift.system.csv_file import write_csv
 from crosslift.system.files import write_json, write_text
 from crosslift.translation.protect import MaskedText, mask
 from crosslift.translation.recipe import RETRY_NOTE, Recipe, Service
 from crosslift.translation.rows import Item, assemble_conversation, translatable_texts, translatable_values
 from crosslift.translation.translator import Request, Translation, Translator
 from crosslift.translation.verify import verify_translation
+from crosslift.untrusted.csv_file import write_csv
 
 BYTES_PER_TOKEN = 3.5
 """Approximate UTF-8 bytes per token of English, for the cost estimate."""

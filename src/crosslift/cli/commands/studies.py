@@ -95,7 +95,7 @@ def _check_corpus(
         say(line)
     say(f"{checked.findings.height} findings")
     if output is not None:
-        from crosslift.system.csv_file import write_csv
+        from crosslift.untrusted.csv_file import write_csv
 
         write_csv(output, checked.findings)
 

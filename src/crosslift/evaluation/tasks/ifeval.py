@@ -18,9 +18,9 @@ from typing import Any
 
 from crosslift.evaluation.constraints import is_followed
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
-from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
+from crosslift.untrusted.json_text import parse_json
 
 METRICS = ("instruction_strict", "prompt_strict", "instruction_loose", "prompt_loose", LANGUAGE_METRIC)
 PROMPTS = ("bare",)

@@ -30,9 +30,9 @@ from typing import Any, Literal
 import regex
 
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
-from crosslift.json_text import parse_json
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
+from crosslift.untrusted.json_text import parse_json
 
 METRICS = ("constraints", "all_constraints", LANGUAGE_METRIC)
 PROMPTS = ("bare",)

@@ -18,9 +18,9 @@ from typing import Any
 from crosslift.errors import ModelError, StudyError
 from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.fingerprint import fingerprint
-from crosslift.model_files import check_settings, pickled_weights, tensor_shapes
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.run import Model
+from crosslift.untrusted.model_files import check_settings, pickled_weights, tensor_shapes
 
 _SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt", ".tiktoken")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

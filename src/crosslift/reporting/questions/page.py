@@ -12,9 +12,9 @@ import polars as pl
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
 from crosslift.reporting.questions.figures import figures
-from crosslift.system.csv_file import write_csv
 from crosslift.system.files import write_text
 from crosslift.transfer.answers import Analysis, answer_table
+from crosslift.untrusted.csv_file import write_csv
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from crosslift.errors import ModelError
-from crosslift.model_files import tensor_shapes
 from crosslift.studies.run import Model
 from crosslift.studies.study import Study
+from crosslift.untrusted.model_files import tensor_shapes
 
 ADAPTER_BYTES = 4
 """Of one number in a LoRA adapter, which is kept in float32."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from crosslift.errors import StudyError
 from crosslift.languages.language import Language
-from crosslift.model_files import reading
 from crosslift.translation.translator import Done, Request, Translation
+from crosslift.untrusted.model_files import reading
 
 OPTIONS: dict[str, type] = {"model": str, "revision": str, "batch_size": int, "num_beams": int, "max_tokens": int}
 

@@ -15,7 +15,7 @@ from typing import Any
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 from crosslift.errors import did_you_mean
-from crosslift.json_text import parse_json
+from crosslift.untrusted.json_text import parse_json
 
 OPTIONS: dict[str, type] = {"category": str, "functions": str, "parameters": str}
 """category: "simple_python" (default), "multiple", "parallel", "parallel_multiple", "live_simple" or "irrelevance".

@@ -18,7 +18,7 @@ from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines
-from crosslift.json_text import is_writable, parse_json
+from crosslift.untrusted.json_text import is_writable, parse_json
 
 OPTIONS: dict[str, type] = {"turns": int, "origin": str, "licence": str}
 """turns: keep the first n exchanges of each conversation (default: all). origin: who wrote the completions."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
-from crosslift.json_text import parse_json
+from crosslift.untrusted.json_text import parse_json
 
 OPTIONS: dict[str, type] = {}
 NEEDS_PATH = True

@@ -26,7 +26,7 @@ from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.hf.cache import preallocated_cache
-from crosslift.model_files import reading
+from crosslift.untrusted.model_files import reading
 
 log = logging.getLogger(__name__)
 

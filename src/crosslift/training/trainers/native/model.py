@@ -11,10 +11,10 @@ import torch
 
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import TrainingError
-from crosslift.model_files import reading
 from crosslift.streams import seed_of
 from crosslift.training.trainer import LoRAConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
+from crosslift.untrusted.model_files import reading
 
 
 def load_model(request: TrainingRequest, device: torch.device) -> Any:
