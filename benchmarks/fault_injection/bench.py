@@ -57,7 +57,7 @@ class Bench:
             begun = time.monotonic()
             start = starts.start(COMMANDS[name].arguments(place), fault={"fakes": COMMANDS[name].fakes})
             assert start.wait(START_SECONDS) == 0, start.said.read_text()
-            self.seconds[name] = time.monotonic() - begun
+            self.seconds[name] = min(self.seconds.get(name, START_SECONDS), time.monotonic() - begun)
             made.append(commands.results(place))
         first, second = made
         before = commands.results(self.folder / "fresh" / name)

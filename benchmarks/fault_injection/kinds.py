@@ -146,7 +146,7 @@ def few_descriptors(bench: Bench, name: str, number: int) -> dict[str, Any]:
 def little_memory(bench: Bench, name: str, number: int) -> dict[str, Any]:
     """RLIMIT_AS: what the process has already, and little more."""
     case = bench.case(name, number, "memory")
-    more = int(case.chance.uniform(0, 200)) * MIB
+    more = int(case.chance.uniform(0, 80)) * MIB
 
     def limit() -> None:
         has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
