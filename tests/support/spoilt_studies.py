@@ -163,6 +163,14 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         text('nested = ["en", "sw", "es"]\n', ""),
         "needs languages (one list per mixture) or nested",
     ),
+    "sizes_of_nothing": (
+        text('nested = ["en", "sw", "es"]\n', "sizes = [1]\n"),
+        "needs languages (one list per mixture) or nested",
+    ),
+    "leave_one_out_of_one_twice": (
+        append(FAMILY + 'kind = "leave_one_out"\nlanguages = ["en", "en"]\nbudget = { amount = 2 }\n'),
+        "families.f.languages[1]: 'en' stands twice. Remove one.",
+    ),
     "nested_too_small": (
         text('nested = ["en", "sw", "es"]', 'nested = ["en"]\nsizes = [2]'),
         "2 is more than the 1 languages",

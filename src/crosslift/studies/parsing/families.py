@@ -93,8 +93,9 @@ def _members(family: Family) -> Iterator[Member]:
 
 
 def _equal(tags: list[str], table: BudgetTable) -> dict[str, float]:
-    """Equal shares of a total; of a budget per language each language has all."""
-    return dict.fromkeys(tags, 1.0 if table.per == "language" else 1 / len(tags))
+    """Equal shares of a total; of a budget per language each language has all. Of no language, which rules refuse,
+    none."""
+    return dict.fromkeys(tags, 1.0 if table.per == "language" else 1 / max(len(tags), 1))
 
 
 def language_sets(family: CoverageTable) -> list[list[str]]:
