@@ -82,7 +82,7 @@ WEIGHTS: dict[str, tuple[Spoil, str]] = {
     "header_of_huge_shape": (header({"w": TENSOR | {"shape": [10**30]}}), "the data of tensor 'w' is incomplete."),
     "header_of_5000_digits": (header(b'{"w": {"shape": [' + b"9" * 5000 + b"]}}"), "is not JSON"),
     "weights_cut_off": (truncated, "is incomplete. Download or save the model again."),
-    "pickle_only": (pickle_only, "pytorch_model.bin may run any program when it is read and is not read."),
+    "pickle_only": (pickle_only, "pytorch_model.bin can execute arbitrary code when loaded"),
     "config_a_list": (content("config.json", b"[1]"), "config.json is not a JSON object."),
     "config_no_json": (content("config.json", b"{"), "config.json is not JSON"),
     "config_nested": (content("config.json", NESTED), "config.json is nested too deeply."),

@@ -153,7 +153,7 @@ def test_a_changed_study_stops_and_names_the_field(study):
         do(study)
     lines = str(error.value).splitlines()
     assert lines[0] == (
-        "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001, the study says 1e-04. "
+        "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001 and is now 1e-04. "
         "Move the folder or rename the study."
     )
     assert len(lines) == 4  # the base model is not trained
