@@ -36,7 +36,7 @@ def change(folder, old, new):
 def test_a_worker_takes_all_runs_and_then_none(study, graph_of):
     taken = []
     assert do(study, say=taken.append)
-    assert taken == [f"begins {name}" for name in graph_of(study).runs]
+    assert taken == [f"started run {name}" for name in graph_of(study).runs]
     assert set(states(graph_of(study)).values()) == {"done"}
     taken.clear()
     assert do(study, say=taken.append)
@@ -138,7 +138,7 @@ def test_two_workers_do_every_run_once(study, graph_of, monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(taken) == sorted(f"begins {name}" for name in graph_of(study).runs)
+    assert sorted(taken) == sorted(f"started run {name}" for name in graph_of(study).runs)
 
 
 def test_unknown_runs_are_named(study):

@@ -213,7 +213,7 @@ def step_damage(
     wanted = files if names is None else {name: files[name] for name in names if name in files}
     found = damaged(folder, wanted, thorough=thorough)
     if found and "step" in marker and not f"/{folder.as_posix()}".endswith(f"/{marker['step']}"):
-        return [name_damage(folder, MARKER, f"is that of {marker['step']}")]
+        return [name_damage(folder, MARKER, f"belongs to {marker['step']}")]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Rescoring of a finished study from its predictions after a task's code has changed, without training or generation."""
+"""Rescoring of a finished study from its predictions after the code of a task has changed."""
 
 from __future__ import annotations
 
