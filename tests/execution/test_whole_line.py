@@ -27,7 +27,7 @@ def crosslift(*arguments, code=0):
 
 def test_check_plan_run_report(tmp_path):
     study = write_study(tmp_path / "study")
-    assert "3 runs. Nothing is wrong." in crosslift("check", study)
+    assert "3 runs. No problems were found." in crosslift("check", study)
     assert "3 missing" in crosslift("plan", study)
     assert "3 of 3 runs are done." in crosslift("run", study)
     assert "3 done" in crosslift("status", study)
