@@ -1,23 +1,23 @@
-"""Every error that crosslift raises on purpose.
+"""Exception hierarchy of crosslift.
 
     CrossliftError
-    |-- StudyError (ValueError)            the study or site file asks for something impossible
+    |-- StudyError (ValueError)            the study or site file is invalid
     |-- CorpusError (ValueError)           a parallel corpus cannot be read, or is not parallel
-    |-- MixtureError (ValueError)          a mixture cannot be drawn as it is asked for
-    |-- UnknownName (LookupError)          no language, task, reader ... of that name
+    |-- MixtureError (ValueError)          a mixture cannot be drawn as specified
+    |-- UnknownName (LookupError)          no language, task, reader ... has that name
     |-- TemplateError (ValueError)         a chat template does not separate prompt from completion
-    |-- ModelError (ValueError)            the files of a base model are damaged, or in a form that is not read
+    |-- ModelError (ValueError)            the files of a base model are damaged or in an unsupported format
     |-- TrainingError (RuntimeError)       a run cannot be trained (diverged, unreadable base model)
-    |-- EvaluationError (RuntimeError)     predictions or scores cannot be made
-    |-- EndpointError (ConnectionError)    an endpoint refuses to answer, whatever is asked
-    |-- TransferError (ValueError)         a contrast is not estimable from the scores at hand
+    |-- EvaluationError (RuntimeError)     predictions or scores cannot be computed
+    |-- EndpointError (ConnectionError)    an endpoint rejects every request
+    |-- TransferError (ValueError)         a contrast is not estimable from the available scores
     |-- MissingPackage (ImportError)       a package of an extra is not installed
-    |-- StaleStep (RuntimeError)           a finished step disagrees with what the study says now
-    |-- LeaseHeld (RuntimeError)           somebody else is working on this step
+    |-- StaleStep (RuntimeError)           a finished step does not match the current study
+    |-- LeaseHeld (RuntimeError)           another process holds the lease
     `-- StoreError (OSError)               the folder of a study cannot be read or written
 
-A message says what is wrong, where, and what to do. The command line prints these without a traceback and exits with
-code 2; any other exception is a bug of crosslift and keeps its traceback.
+Each message names the problem, its location and the remedy. The command line prints these errors without a traceback
+and exits with code 2; any other exception is a bug in crosslift and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from collections.abc import Iterable, Sequence
 
 
 class CrossliftError(Exception):
-    """Root of the errors that a user can act on."""
+    """Base class of the errors that a user can act on."""
 
 
 class StudyError(CrossliftError, ValueError):
-    """The study or site file asks for something impossible. Holds every problem found, one per line."""
+    """The study or site file is invalid. `problems` holds every problem found; the message has one per line."""
 
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
@@ -44,7 +44,7 @@ class CorpusError(CrossliftError, ValueError):
 
 
 class MixtureError(CrossliftError, ValueError):
-    """A mixture cannot be drawn as it is asked for."""
+    """A mixture cannot be drawn as specified."""
 
 
 class UnknownName(CrossliftError, LookupError):
@@ -56,7 +56,7 @@ class TemplateError(CrossliftError, ValueError):
 
 
 class ModelError(CrossliftError, ValueError):
-    """The files of a base model are damaged, or in a form that is not read."""
+    """The files of a base model are damaged or in an unsupported format."""
 
 
 class TrainingError(CrossliftError, RuntimeError):
@@ -64,15 +64,15 @@ class TrainingError(CrossliftError, RuntimeError):
 
 
 class EvaluationError(CrossliftError, RuntimeError):
-    """Predictions or scores cannot be made."""
+    """Predictions or scores cannot be computed."""
 
 
 class EndpointError(CrossliftError, ConnectionError):
-    """An endpoint refuses to answer, whatever is asked."""
+    """An endpoint rejects every request."""
 
 
 class TransferError(CrossliftError, ValueError):
-    """A contrast is not estimable from the scores at hand."""
+    """A contrast is not estimable from the available scores."""
 
 
 class MissingPackage(CrossliftError, ImportError):
@@ -80,11 +80,11 @@ class MissingPackage(CrossliftError, ImportError):
 
 
 class StaleStep(CrossliftError, RuntimeError):
-    """A finished step disagrees with what the study says now."""
+    """A finished step does not match the current study."""
 
 
 class LeaseHeld(CrossliftError, RuntimeError):
-    """Somebody else is working on this step."""
+    """Another process holds the lease."""
 
 
 class StoreError(CrossliftError, OSError):
@@ -92,18 +92,22 @@ class StoreError(CrossliftError, OSError):
 
 
 MAX_SHOWN = 200
-"""Characters of a name or value that are shown in a message."""
+"""Maximum number of characters of a name or value in a message."""
 
 
 def visible(text: str, limit: int | None = None) -> str:
-    """A text for a message: control characters and marks of direction as escapes.
+    """Escape the control and bidirectional formatting characters of a text for display.
 
-    A terminal obeys control characters, so that a name in a downloaded file could clear the screen or change its title,
-    and a mark of direction could turn a name round.
+    A terminal interprets control characters, so a name in a downloaded file could clear the screen or change the
+    window title; bidirectional formatting characters could reverse the displayed text.
 
     Args:
-        limit: for a name or value inside a message: it is cut to so many characters and stays in one line. None: for
-            a whole message, whose line feeds and tabs stay.
+        text: the text to display.
+        limit: maximum length in characters of a name or value inside a message; longer text is truncated and line
+            feeds are escaped. None: the text is a complete message, whose line feeds and tabs are kept.
+
+    Returns:
+        The escaped text.
     """
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}... ({len(text):,} characters)"
@@ -120,12 +124,20 @@ def visible(text: str, limit: int | None = None) -> str:
 
 _UNPRINTED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS = "\u200c\u200d"
-"""Formatting characters that Persian and Indic words are spelt with."""
+"""Zero-width joiners, which the orthographies of Persian and Indic languages require."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`" Did you mean 'sw'?"` for the nearest known word, or an empty string when nothing is near."""
-    if len(word) > MAX_SHOWN:  # the comparison takes time that grows with the square of the length
+    """Suggest the closest known word.
+
+    Args:
+        word: the unknown word.
+        known: the valid words.
+
+    Returns:
+        A sentence such as `" Did you mean 'sw'?"`; an empty string if no known word is similar.
+    """
+    if len(word) > MAX_SHOWN:  # the comparison is quadratic in the length
         return ""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{near[0]}'?" if near else ""

@@ -1,8 +1,8 @@
-"""Packages that not every installation has: which extra brings each, and the error that says so.
+"""Optional dependencies: the extra that installs each package, and the error for a missing one.
 
-Whoever writes study files and checks corpora needs neither torch nor the packages that draw figures. An import that
-fails because its extra is not installed is no bug: the command line and the workers turn it into one line, and imports
-at places where any other exception is counted or collected stand in `optional`.
+Writing study files and checking corpora requires neither torch nor the plotting packages. An import that fails because
+its extra is not installed is not a bug: the command line and the workers report it in one line. Code that counts or
+collects all other exceptions wraps such imports in `optional`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,14 @@ EXTRA_OF: Mapping[str, str] = MappingProxyType(
 
 
 def missing(error: ImportError) -> MissingPackage | None:
-    """The error for a package of an extra that is not installed; None where the import failed for another reason."""
+    """Convert a failed import into an error that names the extra to install.
+
+    Args:
+        error: the exception of the import statement.
+
+    Returns:
+        The error to raise; None if the import failed for any reason other than an extra that is not installed.
+    """
     package = (error.name or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or package not in EXTRA_OF:
         return None
@@ -52,10 +59,10 @@ def missing(error: ImportError) -> MissingPackage | None:
 
 @contextmanager
 def optional() -> Iterator[None]:
-    """Imports of packages of an extra.
+    """Context manager for imports of optional dependencies.
 
     Raises:
-        MissingPackage: one is not installed.
+        MissingPackage: a package is not installed.
     """
     try:
         yield
@@ -67,10 +74,15 @@ def optional() -> Iterator[None]:
 
 
 def require(*packages: str) -> None:
-    """Look whether packages are there, without importing them, before work begins that would need them at its end.
+    """Check that packages are installed, without importing them.
+
+    Long-running commands call this before they start, so that they do not fail at the end for want of a package.
+
+    Args:
+        *packages: import names.
 
     Raises:
-        MissingPackage: one is not installed.
+        MissingPackage: a package is not installed.
     """
     for package in packages:
         with optional():

@@ -101,7 +101,7 @@ def test_logs_hold_escapes():
 def test_an_unknown_kind_of_list_is_told_with_the_nearest():
     said = CliRunner().invoke(app, ["list", "modles"])
     assert isinstance(said.exception, UnknownName)
-    assert str(said.exception).startswith("'modles' is no kind that can be listed. Did you mean 'models'? Known:")
+    assert str(said.exception).startswith("'modles' is not a kind that can be listed. Did you mean 'models'? Known:")
     assert "pocket:" in CliRunner().invoke(app, ["list", "model"]).output
     assert "pocket:" in CliRunner().invoke(app, ["list", "MODELS"]).output
 
@@ -113,7 +113,7 @@ def test_an_unknown_kind_of_list_is_told_with_the_nearest():
         (("--cost", "en=nan"), "--cost en=nan"),
         (("--cost", "en=-1"), "--cost en=-1"),
         (("--weight", "en=inf"), "--weight en=inf"),
-        (("--weight", "en=0"), "--weight: one language at least needs a weight above 0."),
+        (("--weight", "en=0"), "--weight: at least one language needs a weight above 0."),
         (("--budget", "inf"), "--budget inf: must be a finite number."),
     ],
 )

@@ -27,7 +27,7 @@ def crosslift(*arguments, code=0):
 
 def test_check_plan_run_report(tmp_path):
     study = write_study(tmp_path / "study")
-    assert "3 runs. Nothing is wrong." in crosslift("check", study)
+    assert "3 runs. No problems were found." in crosslift("check", study)
     assert "3 missing" in crosslift("plan", study)
     assert "3 of 3 runs are done." in crosslift("run", study)
     assert "3 done" in crosslift("status", study)
@@ -45,7 +45,7 @@ def test_check_plan_run_report(tmp_path):
     text = (study / "study.toml").read_text()
     (study / "study.toml").write_text(text.replace("1e-3", "1e-4"))
     said = crosslift("run", study, code=2)
-    assert "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001, the study says 1e-04." in said
+    assert "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001 and is now 1e-04." in said
     assert "Traceback" not in said
 
 
@@ -59,7 +59,7 @@ def test_worked_examples_are_shown_and_belong_to_the_evaluation_alone(tmp_path):
     assert not any(first["prompt"] in prompt for prompt in prompts if first["language"] != "sw")
     text = (study / "study.toml").read_text()
     (study / "study.toml").write_text(text.replace("number = 2", "number = 3"))
-    assert "math.en is stale: evaluation.shots.number was 2, the study says 3" in crosslift("run", study, code=2)
+    assert "math.en is stale: evaluation.shots.number was 2 and is now 3" in crosslift("run", study, code=2)
 
 
 def test_a_restart_of_200_finished_runs_finds_nothing_to_do_in_three_seconds(tmp_path):

@@ -104,7 +104,7 @@ def test_the_program_runs_from_the_wheel_outside_the_repository(target: Path, tm
     )
     assert Path(found.stdout.strip()).is_relative_to(target)
     run(target, tmp_path, "new", "demo", "mine")
-    assert "Nothing is wrong" in run(target, tmp_path, "check", "mine")
+    assert "No problems were found" in run(target, tmp_path, "check", "mine")
     assert "10 missing" in run(target, tmp_path, "plan", "mine")
     for kind, member in {
         "languages": "sw",

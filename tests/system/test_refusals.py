@@ -80,14 +80,14 @@ def test_a_journal_without_room_keeps_what_it_has_and_goes_on_later(tmp_path, mo
             patch.setattr(os, "fsync", full)
             with pytest.raises(StoreError, match="disk is full"):
                 journal.add("b", text="2")
-        assert set(journal.known) == {"a"}
+        assert set(journal.entries) == {"a"}
     with (tmp_path / "journal.jsonl").open("a") as file:
         file.write('{"key": "c", "te')
     with Journal(tmp_path / "journal.jsonl") as journal:
-        assert set(journal.known) == {"a", "b"}
+        assert set(journal.entries) == {"a", "b"}
         journal.add("c", text="3")
     with Journal(tmp_path / "journal.jsonl") as journal:
-        assert set(journal.known) == {"a", "b", "c"}
+        assert set(journal.entries) == {"a", "b", "c"}
 
 
 def test_a_folder_that_was_moved_away_is_not_begun_anew(tmp_path, monkeypatch):

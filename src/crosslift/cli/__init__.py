@@ -1,9 +1,9 @@
-"""The command line. It reads arguments, calls the rooms and prints; it decides nothing about a study.
+"""Command-line interface. It parses arguments, calls the other packages and prints results; it contains no study logic.
 
-Exit codes: 0 done, 1 some runs failed, 2 the user must change something. Errors that crosslift raises on purpose are
-printed without a traceback; anything else is a bug and keeps it.
+Exit codes: 0 done, 1 some runs failed, 2 the user must change something. Errors of crosslift are printed without a
+traceback; any other exception is a bug and keeps its traceback.
 
-Each command imports what it needs when it is called: `crosslift --help` must not wait for polars, let alone for torch.
+Each command imports its dependencies when it is called, so that `crosslift --help` does not load polars or torch.
 """
 
 from __future__ import annotations
@@ -61,17 +61,17 @@ app.add_typer(pocket.app, name="pocket")
 
 
 MIN_DESCRIPTORS = 64
-"""Fewer files than these open at once, and libraries fail in the middle of a start."""
+"""Minimum number of file descriptors; with fewer, libraries fail during startup."""
 
 
 _IN_MESSAGE = re.compile(r"\(os error 2\)(?:: |.*?['\"])(/[^'\"]*)")
-"""Where libraries in Rust name the file that was not found."""
+"""Path of the missing file in error messages of Rust libraries."""
 
 
 def main() -> None:
     """Entry point of `crosslift` and `python -m crosslift`.
 
-    What the operating system refuses is no bug: it is told without a traceback too, wherever it was met.
+    Errors of the operating system are not bugs and are also printed without a traceback.
     """
     try:
         _raise_descriptor_limit()
@@ -85,7 +85,7 @@ def main() -> None:
         if absent is None:
             raise
         _end(str(absent))
-    except BaseException as error:  # a panic of a library in Rust is no Exception
+    except BaseException as error:  # Rust panics are not subclasses of Exception
         found = _missing_folder(error) or as_store_error(error, _refused_what(error))
         if found is None:
             raise
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _missing_folder(error: BaseException) -> StoreError | None:
-    """A file that was not found, because the whole study has been moved away meanwhile."""
+    """Return the error for a file that was not found because the folder of the study was moved; None otherwise."""
     found = _IN_MESSAGE.search(str(error)) if isinstance(error, FileNotFoundError) else None
     name = getattr(error, "filename", None) or (found and found[1])
     if not isinstance(name, str):
@@ -104,21 +104,21 @@ def _missing_folder(error: BaseException) -> StoreError | None:
 
 
 def _end(message: str) -> None:
-    with contextlib.suppress(OSError):  # the disk that is full may be the one that holds the log
+    with contextlib.suppress(OSError):  # standard error may be redirected to a full disk
         say(message, err=True)
     sys.exit(2)
 
 
 def _refused_what(error: BaseException) -> str:
     name = getattr(error, "filename", None)
-    return f"{name} cannot be read or written" if name else "The system refuses to go on"
+    return f"{name} cannot be read or written" if name else "The operating system reported an error"
 
 
 def _raise_descriptor_limit() -> None:
-    """Use what descriptors there may be.
+    """Raise the soft limit of file descriptors if it is too low.
 
     Raises:
-        StoreError: there are too few to begin with.
+        StoreError: the hard limit is too low.
     """
     try:
         import resource
@@ -129,7 +129,7 @@ def _raise_descriptor_limit() -> None:
         enough = hard == resource.RLIM_INFINITY or hard >= MIN_DESCRIPTORS
         if not enough:
             raise StoreError(
-                f"This process may have {soft} files open at once; {MIN_DESCRIPTORS} are needed. Raise the limit "
+                f"The limit of open files is {soft}, but crosslift needs at least {MIN_DESCRIPTORS}. Raise the limit "
                 "(ulimit -n 1024) and start again."
             )
         resource.setrlimit(resource.RLIMIT_NOFILE, (1024 if hard == resource.RLIM_INFINITY else min(hard, 1024), hard))

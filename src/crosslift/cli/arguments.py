@@ -1,4 +1,4 @@
-"""Arguments that several commands share."""
+"""Arguments shared by several commands."""
 
 from __future__ import annotations
 
@@ -12,16 +12,28 @@ if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
     from crosslift.studies.site import Site
 
-Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study, with study.toml in it.")]
+Folder = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of the study, which contains study.toml.")]
 SiteFile = Annotated[
-    Path | None, typer.Option("--site", metavar="FILE", help="Where it runs. Default: site.toml in the study's folder.")
+    Path | None, typer.Option("--site", metavar="FILE", help="Site file. Default: site.toml in the study's folder.")
 ]
 
 
 def open_study(
     folder: Path, *, data: Literal["required", "optional"] = "required", site: Site | None = None
 ) -> StepGraph:
-    """The study in a folder, with its steps; `data` as `studies.load.load` takes it. A site may ask for a rehearsal."""
+    """Load a study and build its step graph.
+
+    Args:
+        folder: folder of the study.
+        data: as for `studies.parsing.load.load`.
+        site: the site, which may specify a rehearsal.
+
+    Returns:
+        The step graph.
+
+    Raises:
+        StudyError: the study file is invalid.
+    """
     from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.execution.folder.store import Store
     from crosslift.studies.parsing.load import load
@@ -36,16 +48,25 @@ def open_study(
     return StepGraph(study, Store(study.results_folder))
 
 
-def tell_damage(store: Store) -> None:
-    """Say what was left out of what was read, because it is damaged."""
+def report_damage(store: Store) -> None:
+    """Print the damaged files that were skipped when the study was read."""
     for line in store.damage_lines():
         typer.echo(line, err=True)
     if store.damage:
-        typer.echo("What is damaged was left out. crosslift run makes it again where it can.", err=True)
+        typer.echo("Damaged results were skipped. crosslift run creates them again where possible.", err=True)
 
 
 def open_site(folder: Path, file: Path | None, *, executor: str | None = None) -> Site:
-    """Where it runs: the file that is named, else site.toml beside study.toml, else this machine."""
+    """Load the site: the given file, else site.toml in the study's folder, else this machine.
+
+    Args:
+        folder: folder of the study, or its study.toml.
+        file: the site file, if given.
+        executor: overrides the executor of the site file.
+
+    Returns:
+        The site.
+    """
     from crosslift.studies.site import Site, load_site
 
     found = site_file(folder, file)
@@ -53,6 +74,6 @@ def open_site(folder: Path, file: Path | None, *, executor: str | None = None) -
 
 
 def site_file(folder: Path, file: Path | None) -> Path | None:
-    """The site file in force."""
+    """Return the site file that applies: the given one, else site.toml in the study's folder; None if there is none."""
     beside = (folder if folder.is_dir() else folder.parent) / "site.toml"
     return file if file is not None else beside if beside.is_file() else None

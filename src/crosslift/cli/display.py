@@ -1,7 +1,7 @@
-"""What people see while a study runs: one bar for all, one line per worker, the time that is left.
+"""Progress display of a study: an overall bar, one line per active run, and the estimated remaining time.
 
-Everything shown is read from the study's folder, so it is the same for workers of this process, of another terminal and
-of a cluster. Where the output is no terminal (a log file, CI) plain lines come instead, one a minute.
+All information is read from the study's folder, so it covers workers of this process, another terminal or a cluster. If
+the output is not a terminal (a log file, CI), one plain line per minute is printed instead.
 """
 
 from __future__ import annotations
@@ -33,18 +33,27 @@ COLOURS = {
 
 
 class Watcher:
-    """Shows the missing runs of a study while it is entered."""
+    """Context manager that displays the progress of a study's missing runs.
+
+    Args:
+        graph: the steps of the study.
+        num_workers: number of workers, for the estimate of the remaining time.
+    """
 
     def __init__(self, graph: StepGraph, *, num_workers: int) -> None:
-        self._ledger = graph
+        self._graph = graph
         self._num_workers = num_workers
         self._console = console(err=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
         self._last_line = time.monotonic()
 
     def watch(self, missing: Sequence[str]) -> Callable[[], None]:
-        """What to call about twice a second."""
-        survey = StatusPoller(self._ledger, [self._ledger.runs[name] for name in missing])
+        """Return a callback that updates the display; to be called about twice a second.
+
+        Args:
+            missing: names of the missing runs.
+        """
+        poller = StatusPoller(self._graph, [self._graph.runs[name] for name in missing])
         last = 0.0
 
         def tick() -> None:
@@ -52,7 +61,7 @@ class Watcher:
             if time.monotonic() - last < LOOK_SECONDS:
                 return
             last = time.monotonic()
-            found = survey.look()
+            found = poller.look()
             if self._console.is_terminal:
                 self._live.start()
                 self._live.update(_overall(found, overall_progress(found, num_workers=self._num_workers)), refresh=True)
@@ -70,14 +79,14 @@ class Watcher:
 
 
 def print_status(graph: StepGraph) -> None:
-    """A table of all runs."""
+    """Print a table of all runs and the damaged files."""
     console().print(_table(status(graph)))
     for line in graph.store.damage_lines():
         say(line)
 
 
 def watch_status(graph: StepGraph) -> None:
-    """The table, anew every two seconds, until interrupted."""
+    """Display the table of all runs and refresh it every two seconds until interrupted."""
     with Live(_table(status(graph)), console=console(), auto_refresh=False) as live:
         while True:
             time.sleep(2)
@@ -139,7 +148,7 @@ def _count(found: Sequence[Status], what: str) -> int:
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Format a duration in seconds: `40 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

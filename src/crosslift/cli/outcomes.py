@@ -1,4 +1,4 @@
-"""What came of the answers, said when a report is written: how many were scored, and how the others failed."""
+"""Summary of evaluation outcomes, printed when a report is written: scored answers, and failures by status."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 
 
 def outcomes(graph: StepGraph) -> Iterator[str]:
-    """One line per evaluation: items x languages, answers by status, the range of the primary score over runs."""
+    """Summarise each evaluation: items, languages, answers by status, and range of the primary metric over runs.
+
+    Args:
+        graph: the steps of the study.
+
+    Yields:
+        One line per evaluation.
+    """
     import polars as pl
 
     from crosslift.evaluation.task import task

@@ -1,4 +1,4 @@
-"""What `crosslift plan` prints: one screen for a study of any size, and every run on request."""
+"""Output of `crosslift plan`: one screen for a study of any size, and every run on request."""
 
 from __future__ import annotations
 
@@ -17,10 +17,17 @@ from crosslift.studies.planning.plan import plan as make_plan
 from crosslift.transfer.design.power import DISCORDANCE, RUN_NOISE
 
 FEW_RUNS = 30
-"""So many runs are shown without being asked for."""
+"""Maximum number of runs that are listed without `--runs`."""
 
 
 def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
+    """Print the plan of a study.
+
+    Args:
+        graph: the steps of the study.
+        folder: the folder as given by the user, for messages.
+        runs: list every run.
+    """
     prepared = graph.store.lock_file.is_file()
     planned = make_plan(
         graph.study,
@@ -40,11 +47,11 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
     say(_cost(planned))
     say(_shared(graph, planned))
     if not prepared:
-        say(f"Exact tokens, and items of corpora without max_items, are known after: crosslift prepare {folder}")
+        say(f"For exact numbers of tokens and of items without max_items, run: crosslift prepare {folder}")
     for title, table in (
         ("Steps of a run by number of trained languages", _steps(planned)),
         (
-            "Smallest difference in points that can be shown (80 % power, 5 % level, "
+            "Smallest detectable difference in points (80 % power, 5 % level, "
             f"{DISCORDANCE:.0%} of the items discordant): two runs in one language; two mixtures of one "
             f"model over all languages, where runs differ by {100 * RUN_NOISE:.0f} points",
             _differences(planned),
@@ -62,7 +69,7 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         say(line)
     for absent in graph.study.absent:
         say(f"missing: {absent}")
-    for warning in [*planned.warnings, *_left_behind(graph, prepared)]:
+    for warning in [*planned.warnings, *_outdated(graph, prepared)]:
         say(f"warning: {warning}")
 
 
@@ -98,15 +105,15 @@ def _cost(planned: Plan) -> str:
     if planned.flops is None:
         return f"{steps}; checkpoints {disk}"
     tokens = any(run.num_tokens is None for run in planned.runs)
-    believed = f", {TOKENS_PER_EXAMPLE} tokens an example believed" if tokens else ""
+    assumed = f", assuming {TOKENS_PER_EXAMPLE} tokens per example" if tokens else ""
     return (
         f"{steps}; checkpoints {disk}; training {planned.flops:.2g} FLOPs: {_rounded(gpu_hours(planned.flops))} GPU-"
-        f"hours ({PEAK_FLOPS / 1e12:.0f} TFLOP/s at {UTILISATION:.0%}{believed})"
+        f"hours ({PEAK_FLOPS / 1e12:.0f} TFLOP/s at {UTILISATION:.0%}{assumed})"
     )
 
 
 def _rounded(number: float) -> str:
-    """Three figures, without an exponent where it is large: 1,350; 0.334; 0.0016."""
+    """Format a number with three significant digits, and large numbers without an exponent: 1,350; 0.334; 0.0016."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
@@ -116,7 +123,7 @@ def _shared(graph: StepGraph, planned: Plan) -> str:
     if not planned.same:
         return shared
     pairs = [f"{name} = {other}" for name, other in planned.same.items()]
-    return f"{shared}; {len(pairs)} runs that are the same training as another: {some(pairs)}"
+    return f"{shared}; {len(pairs)} runs with the same training as another: {some(pairs)}"
 
 
 def _steps(planned: Plan) -> Table:
@@ -129,7 +136,7 @@ def _steps(planned: Plan) -> Table:
 
 
 def _range(steps: tuple[int, ...]) -> str:
-    """`120`, `36, 72`, or `16 to 94`."""
+    """Format sorted numbers of steps: `120`, `36, 72`, or `16 to 94`."""
     return ", ".join(map(str, steps)) if len(steps) < 3 else f"{steps[0]} to {steps[-1]}"
 
 
@@ -162,14 +169,14 @@ def _count(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
 
-def _left_behind(graph: StepGraph, prepared: bool) -> list[str]:
-    """What the folder holds that the study does not ask for, and scores that a changed task would give otherwise."""
+def _outdated(graph: StepGraph, prepared: bool) -> list[str]:
+    """Return warnings about runs that no longer belong to the study, and about scores of tasks that have changed."""
     from crosslift.execution.phases.run_records import task_revision
 
     if not prepared:
         return []
     warnings = [
-        f"runs/{name} is in no study any more; its results are not used. Move the folder, or bring the run back."
+        f"runs/{name} no longer belongs to the study; its results are not used. Move the folder, or restore the run."
         for name in graph.store.unknown_runs()
     ]
     for task, revision in graph.store.lock()["tasks"].items():

@@ -1,7 +1,7 @@
-"""How the command line prints: what stands in files of others is shown and never obeyed.
+"""Output of the command line, with control characters and markup in untrusted text escaped.
 
-Names, ids and answers come from corpora and models. In rich's markup `[sw]` is a style and would vanish; a terminal
-takes ESC for the beginning of a command.
+Names, ids and answers come from corpora and models. Rich would interpret `[sw]` as a style and hide it, and a terminal
+interprets ESC as the start of a control sequence.
 """
 
 from __future__ import annotations
@@ -20,24 +20,33 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def say(text: object = "", *, err: bool = False) -> None:
-    """Print a line, its control characters as escapes."""
+    """Print a line with control characters escaped.
+
+    Args:
+        text: the line.
+        err: print to standard error.
+    """
     typer.echo(visible(str(text)), err=err)
 
 
 def cell(text: str) -> str:
-    """A text for one cell of a table."""
+    """Escape a text for a table cell and truncate it to 1,000 characters."""
     return visible(text, 1000)
 
 
 def console(*, err: bool = False) -> Console:
-    """For tables and bars: square brackets and colons are text."""
+    """Create a console for tables and progress bars, with markup and emoji codes disabled.
+
+    Args:
+        err: write to standard error.
+    """
     from rich.console import Console
 
     return Console(stderr=err, markup=False, emoji=False)
 
 
 class LogFormatter(logging.Formatter):
-    """Lines of a log, their control characters as escapes."""
+    """Log formatter that escapes control characters."""
 
     def __init__(self) -> None:
         super().__init__(LOG_FORMAT)
@@ -47,7 +56,7 @@ class LogFormatter(logging.Formatter):
 
 
 def log_to_terminal() -> None:
-    """Send the log of this process to its standard error."""
+    """Send the log of this process to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])

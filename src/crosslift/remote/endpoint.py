@@ -147,7 +147,7 @@ async def _ask_one(client: Any, endpoint: Endpoint, question: CompletionRequest,
         try:
             return _read(await _send(client, endpoint, question))
         except _NotACompletionError as error:
-            reason = f"the reply is no completion: {error}"
+            reason = f"the reply is not a completion: {error}"
         except openai.APIStatusError as error:
             if error.status_code not in (408, 409, 429) and error.status_code < 500:
                 raise EndpointError(_refused(endpoint, error)) from error
@@ -183,7 +183,7 @@ def _read(found: Any) -> Reply:
     except (AttributeError, IndexError, TypeError) as error:
         raise _NotACompletionError(str(error)) from error
     if not isinstance(text, str):
-        raise _NotACompletionError("it holds no text")
+        raise _NotACompletionError("the message has no text")
     return Reply(
         text=text,
         finish="length" if finish == "length" else "stop",
@@ -206,4 +206,4 @@ def _refused(endpoint: Endpoint, error: Any) -> str:
         403: f"The key in {endpoint.key_variable} has no permission for this request.",
         404: f"Check that the address serves a model '{endpoint.model}'.",
     }.get(error.status_code, "Correct the request's settings.")
-    return f"{endpoint.base_url} refuses the request with HTTP {error.status_code}: {str(error)[:200]}. {remedy}"
+    return f"{endpoint.base_url} rejected the request with HTTP {error.status_code}: {str(error)[:200]}. {remedy}"

@@ -1,7 +1,7 @@
 """Append-only journal of finished requests, so that an interrupted process loses only the requests in flight.
 
-Each reply is written and synced to disk before it is used. An incomplete last line, as a power failure leaves it, is
-dropped when the file is opened again. Requests are identified by content, so that identical requests (a greeting, the
+Each reply is written and synced to disk before it is used. An incomplete last line, such as after a power failure, is
+dropped when the file is opened again. Requests are identified by content, so identical requests (a greeting, the
 description of a tool) are sent and paid for once.
 """
 
@@ -19,7 +19,14 @@ from crosslift.system.refusals import as_store_error
 
 
 def request_key(*asked: str) -> str:
-    """Fingerprint of a request: of the model and the texts that determine the reply."""
+    """Compute the key of a request.
+
+    Args:
+        *asked: the model and the texts that determine the reply.
+
+    Returns:
+        The fingerprint of the arguments.
+    """
     return fingerprint(list(asked))
 
 
@@ -62,7 +69,7 @@ class Journal:
         """
         line = (json.dumps({"key": key, **entry}, ensure_ascii=False) + "\n").encode()
         try:
-            while line:  # a disk that is nearly full takes a part
+            while line:  # a write to an almost full disk may be partial
                 line = line[self._file.write(line) :]
             os.fsync(self._file.fileno())
         except OSError as error:

@@ -1,7 +1,7 @@
-"""Atomic files: a file is complete or absent, whenever the program is killed.
+"""Atomic file writes: a file is complete or absent, even if the process is killed.
 
-Everything is written to a temporary file beside its place and renamed into it, because a program that may be killed at
-any moment must not leave a file that looks finished and is not.
+Every file is written to a temporary file in the same folder and then renamed, so that a killed process never leaves an
+incomplete file under the final name.
 """
 
 from __future__ import annotations
@@ -25,15 +25,22 @@ from crosslift.system.refusals import as_store_error
 
 @contextlib.contextmanager
 def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a path to write to; afterwards it takes the place of `path` in one step, or vanishes on an exception.
+    """Context manager that yields a temporary path and renames it to `path` on success.
 
-    `durable` waits until the content is on the disk before it takes its place: after a power cut there is the old file
-    or the new one. That costs milliseconds; what stands behind a done-marker (see `sync_folder`) or may be lost does
-    without.
+    If the block raises an exception, the temporary file is removed and `path` is not changed.
+
+    Args:
+        path: the file to write; missing parent folders are created.
+        durable: sync the content to disk before the rename, so that either the old or the new file exists after a power
+            failure. This takes milliseconds and is unnecessary for files that a done-marker covers (see `sync_folder`)
+            and for files that may be lost.
+
+    Yields:
+        The temporary path.
 
     Raises:
-        StoreError: the place cannot be written: no right to, no room, a file where a folder should be, and whatever
-            else the system refuses, also where a library in Rust or C was the one to meet it.
+        StoreError: the file cannot be written, for example for lack of permission or disk space. Errors of the
+            operating system that a library in Rust or C reports are included.
     """
     temporary = temporary_of(path)
     try:
@@ -50,7 +57,7 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
             raise
         raise found from error
     finally:
-        with contextlib.suppress(OSError):  # what kept it from being written may keep it from being removed
+        with contextlib.suppress(OSError):  # the cause of a failed write may also prevent the removal
             temporary.unlink(missing_ok=True)
 
 
@@ -58,16 +65,24 @@ _roots: set[Path] = set()
 
 
 def expect_folder(folder: Path) -> None:
-    """From now on this folder is never made anew: where it is missing it has been moved, and writing must stop rather
-    than begin a second folder in its place."""
+    """Never create this folder again in this process.
+
+    If the folder is missing later, it was moved; writes then fail instead of creating a second folder at the old path.
+
+    Args:
+        folder: an existing folder.
+    """
     _roots.add(folder.absolute())
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder with its parents, unless it belongs to one that `expect_folder` names and that is gone.
+    """Create a folder and its parents.
+
+    Args:
+        folder: the folder to create.
 
     Raises:
-        StoreError: it is gone.
+        StoreError: the folder is inside one that was registered with `expect_folder` and no longer exists.
     """
     if (gone := missing_root_error(folder)) is not None:
         raise gone
@@ -75,65 +90,104 @@ def make_folder(folder: Path) -> None:
 
 
 def missing_root_error(path: Path) -> StoreError | None:
-    """The error that the expected folder in which a path lies is gone; None where it is there, or none is expected."""
+    """Check whether the registered folder that contains a path still exists (see `expect_folder`).
+
+    Args:
+        path: any path.
+
+    Returns:
+        The error to raise if the folder no longer exists; None if it exists or none is registered.
+    """
     for root in _roots:
         if path.absolute().is_relative_to(root) and not root.is_dir():
-            return StoreError(f"{root} has been moved, removed or unmounted. Bring it back and start again.")
+            return StoreError(f"{root} has been moved, removed or unmounted. Restore it and start again.")
     return None
 
 
 def temporary_of(path: Path) -> Path:
-    """A name for a temporary file beside `path`, which says whose it is (see `remove_leftovers`)."""
+    """Create a unique temporary path in the folder of `path`.
+
+    Args:
+        path: the final path.
+
+    Returns:
+        A path whose name identifies the owning process (see `remove_leftovers`).
+    """
     pid = os.getpid()
     owner = f"{machine_id()}-{pid}-{process_start_ticks(pid)}"
     return path.with_name(f".{path.name}.{owner}.{secrets.token_hex(4)}.tmp")
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write a UTF-8 text file atomically; arguments and errors as for `atomic_write`."""
     with atomic_write(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
-    """Indented, keys in the order given: for people to read, and the same bytes for the same value."""
+    """Write a JSON file atomically, indented and with keys in the given order; equal values give equal bytes."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n", durable=durable)
 
 
 def read_json(path: Path) -> Any:
-    """The value, or None when there is no such file.
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The parsed value; None if the file does not exist.
 
     Raises:
-        StoreError: the file is not JSON or cannot be read. Nothing here writes such a file: somebody edited it, or the
-            disk is damaged.
+        StoreError: the file cannot be read or is not JSON, because it was edited or the disk is damaged.
     """
     text = read_bytes(path)
     return None if text is None else parse_json(path, text)
 
 
 def read_bytes(path: Path) -> bytes | None:
-    """The content, or None when there is no such file.
+    """Read a file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The content; None if the file does not exist.
 
     Raises:
-        StoreError: it cannot be read.
+        StoreError: the file cannot be read.
     """
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}. Move it away, and it is made again.") from error
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Move it away; it will be created again.") from error
 
 
 def parse_json(path: Path, text: bytes) -> Any:
-    """Raises `StoreError` naming `path` where the text is not JSON."""
+    """Parse the content of a JSON file.
+
+    Args:
+        path: the file, for the error message.
+        text: the content.
+
+    Returns:
+        The parsed value.
+
+    Raises:
+        StoreError: the content is not JSON.
+    """
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # nested a thousand deep
-        raise StoreError(f"{path} is not JSON ({error}). Remove it, and what depends on it is made again.") from error
+    except (ValueError, RecursionError) as error:  # RecursionError: about a thousand nesting levels
+        raise StoreError(
+            f"{path} is not JSON ({error}). Remove it; the results that depend on it will be created again."
+        ) from error
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if there is one."""
+    """Remove a file or a folder with its contents, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -141,7 +195,7 @@ def remove(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until every file below the folder is on the disk: before a done-marker says so."""
+    """Sync every file below a folder to disk; required before a done-marker is written."""
     for file in sorted(folder.rglob("*")):
         if file.is_file() and not file.is_symlink():
             _sync(file)
@@ -149,18 +203,21 @@ def sync_folder(folder: Path) -> None:
 
 
 LEFTOVER_SECONDS = 3600.0
-"""A temporary file of another machine that nobody has written for so long was left there by a process that is gone."""
+"""Age in seconds after which a temporary file of another machine is considered abandoned."""
 
 _TEMPORARY = re.compile(r"\..+\.tmp")
 _OWNER = re.compile(r"\.([0-9a-f]{12})-(\d+)-(\d*)\.[0-9a-f]{8}\.tmp$")
 
 
 def remove_leftovers(folder: Path, *, below: bool = False) -> None:
-    """Remove the temporary files that killed processes left in a folder. Files of processes that live are left alone,
-    so others may be writing meanwhile. What cannot be removed stays: this is tidying.
+    """Remove temporary files of killed processes from a folder.
+
+    Files of running processes are kept, so other processes may write at the same time. Files that cannot be removed
+    are ignored.
 
     Args:
-        below: also in all folders below it.
+        folder: the folder; it may be missing.
+        below: include all subfolders.
     """
     with contextlib.suppress(OSError):
         with os.scandir(folder) as entries:
@@ -187,7 +244,7 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError as error:  # folders cannot be synchronised on every file system
+    except OSError as error:  # some file systems do not support fsync on folders
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES):
             raise
     finally:

@@ -1,10 +1,10 @@
-"""Leases: at most one process works in a folder, and a lease ends with its owner.
+"""Leases: at most one process works in a folder, and a lease expires when its owner dies.
 
-Two programs that were started by mistake must not do the same work. A lease is a small file that its owner touches
-while it lives. Why not one lock file that a newcomer deletes when it is old? Between reading an old lock and deleting
-it, another process may have taken it over, and the newcomer would delete the fresh one. Here a lease is never deleted
-to be taken: leases are numbered, the highest number is valid, and taking over number n is the creation of number n + 1,
-which the file system grants to exactly one process.
+A lease prevents two processes from doing the same work. It is a small file whose modification time the owner updates
+regularly (heartbeat). A single lock file that is deleted once it is old would have a race: between reading the old lock
+and deleting it, another process may have acquired it, and the deletion would remove the new lock. Therefore a lease is
+never deleted in order to acquire it: leases are numbered, the highest number is valid, and a process takes over lease n
+by creating lease n + 1, which the file system allows exactly one process to do.
 """
 
 from __future__ import annotations
@@ -29,38 +29,40 @@ from crosslift.system.refusals import as_store_error
 HEARTBEAT_SECONDS = 5.0
 
 WATCHED_HEARTBEATS = 2.5
-"""For so long an owner that seems to be dead is watched before its lease is taken."""
+"""Number of heartbeat intervals for which an apparently expired lease is observed before it is taken over."""
 
 EXPIRY_SECONDS = 60.0
-"""A lease untouched for so long belongs to nobody. Twelve heartbeats: a loaded machine or a slow network disk must not
-look dead. An owner that died on this machine is noticed at once, whatever this number."""
+"""Time in seconds without a heartbeat after which a lease expires. Twelve heartbeat intervals, so that a loaded machine
+or a slow network disk does not cause a false expiry. The death of an owner on the same machine is detected at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeaseOwner:
-    """What a lease file says."""
+    """Content of a lease file."""
 
     token: str
     machine_id: str
-    """A hash, so that no host name is written."""
+    """Hash that identifies the machine without revealing the host name."""
     pid: int
     started: str
-    """When the process started, in the system's own ticks: a process id alone may be used again."""
+    """Start time of the process in clock ticks, because process ids are reused."""
     session: str
-    """Who launched the owner; deaths are counted within one session. Empty: nobody, and none are counted."""
+    """Session that launched the owner; deaths are counted per session. Empty: no session, deaths are not counted."""
     deaths: int
-    """Owners before this one that died in the same session without releasing the lease."""
+    """Number of previous owners of the same session that died without releasing the lease."""
     released: bool = False
 
 
 class Lease:
-    """A right to work in a folder, held by at most one process.
+    """Exclusive lease on a folder; a context manager.
 
         with Lease(folder, session="...") as lease:
             ...
 
-    Raises:
-        LeaseHeld: on entering, when somebody else holds it; on `check`, when it was lost.
+    Args:
+        folder: the folder; created if missing.
+        session: session that launched this process; deaths of owners are counted per session.
+        stale_seconds: time in seconds without a heartbeat after which the lease expires.
     """
 
     def __init__(self, folder: Path, *, session: str = "", stale_seconds: float = EXPIRY_SECONDS) -> None:
@@ -74,10 +76,10 @@ class Lease:
         self._heart: threading.Thread | None = None
 
     def acquire(self) -> None:
-        """Take the lease, and remove what killed processes left in the folder.
+        """Acquire the lease and remove the temporary files of killed processes from the folder.
 
         Raises:
-            LeaseHeld: somebody else holds it.
+            LeaseHeld: another process holds it.
             StoreError: the folder cannot be written.
         """
         try:
@@ -85,7 +87,7 @@ class Lease:
         except OSError as error:
             if isinstance(error, FileNotFoundError) and (gone := missing_root_error(self.folder)) is not None:
                 raise gone from error
-            if (found := as_store_error(error, f"{self.folder} cannot be worked in")) is None:
+            if (found := as_store_error(error, f"{self.folder} cannot be leased")) is None:
                 raise
             raise found from error
 
@@ -93,7 +95,7 @@ class Lease:
         make_folder(self.folder)
         number, previous = _highest(self.folder)
         if previous is not None and not previous.released and self._is_held(number, previous):
-            raise LeaseHeld(f"{self.folder.name} is being worked on by another process. Let it finish, or end it.")
+            raise LeaseHeld(f"{self.folder.name} is leased by another process. Wait until it finishes, or stop it.")
         same = previous is not None and self.session != "" and previous.session == self.session
         self.deaths = previous.deaths + int(not previous.released) if same and previous is not None else 0
         self._owner = LeaseOwner(
@@ -107,7 +109,7 @@ class Lease:
         self._number = number + 1
         if not _create(self._path, self._owner):
             raise LeaseHeld(f"{self.folder.name} has just been leased by another process.")
-        # Who read the folder before an older lease was tidied away may have created a number below the highest.
+        # If this process listed the folder before an older lease was removed, its number may not be the highest.
         if _highest(self.folder)[0] != self._number:
             self._path.unlink(missing_ok=True)
             raise LeaseHeld(f"{self.folder.name} has just been leased by another process.")
@@ -120,11 +122,11 @@ class Lease:
         self._heart.start()
 
     def check(self) -> None:
-        """Is the lease still ours?
+        """Verify that this process still holds the lease.
 
         Raises:
-            LeaseHeld: it was lost, e.g. because the machine slept for longer than leases live.
-            StoreError: the whole folder is gone.
+            LeaseHeld: the lease was lost, for example because the machine was suspended for longer than its lifetime.
+            StoreError: the folder of the study no longer exists.
         """
         if (gone := missing_root_error(self.folder)) is not None:
             raise gone
@@ -132,8 +134,12 @@ class Lease:
             raise LeaseHeld(f"{self.folder.name} was taken over by another process while this one did not respond.")
 
     def release(self, *, finished: bool = False) -> None:
-        """Give the lease back. `finished`: the work is done, so the file goes as well. Numbers then begin anew, so
-        whoever acquires a lease looks whether there is still something to do."""
+        """Release the lease; does nothing if it was lost.
+
+        Args:
+            finished: remove the lease file, because the work is done. Numbering then restarts at 0, so a process must
+                check after acquiring a lease whether there is work to do.
+        """
         self._stop.set()
         if self._heart is not None:
             self._heart.join()
@@ -153,7 +159,8 @@ class Lease:
         self.release()
 
     def _is_held(self, number: int, owner: LeaseOwner) -> bool:
-        """A lease may look old only because a clock was set: its owner is watched for some heartbeats."""
+        """Return whether the owner is alive. An apparently expired lease is observed for some heartbeat intervals,
+        because a clock change may make a valid lease look old."""
         if _alive(self.folder, number, owner, self.stale_seconds):
             return True
         if owner.machine_id == machine_id() and not is_running(owner.pid, owner.started):
@@ -172,12 +179,20 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._stop.wait(self._heartbeat):
-            with contextlib.suppress(OSError):  # lost, or the disk is away; `check` tells the owner
+            with contextlib.suppress(OSError):  # lease lost or disk unavailable; `check` raises the error
                 os.utime(self._path)
 
 
 def lease_holder(folder: Path, *, stale_seconds: float = EXPIRY_SECONDS) -> LeaseOwner | None:
-    """Who works in the folder now; None when nobody does."""
+    """Return the current owner of the lease on a folder.
+
+    Args:
+        folder: the folder.
+        stale_seconds: time in seconds without a heartbeat after which a lease expires.
+
+    Returns:
+        The owner; None if the folder is not leased.
+    """
     number, owner = _highest(folder)
     if owner is None or owner.released or not _alive(folder, number, owner, stale_seconds):
         return None
@@ -186,7 +201,15 @@ def lease_holder(folder: Path, *, stale_seconds: float = EXPIRY_SECONDS) -> Leas
 
 @contextlib.contextmanager
 def waiting_lease(folder: Path, *, poll_seconds: float = 0.2) -> Iterator[Lease]:
-    """Hold the lease, after waiting for whoever holds it now. For short work that every starter needs done."""
+    """Context manager that waits until the lease is available and holds it; for short work that each process needs.
+
+    Args:
+        folder: the folder.
+        poll_seconds: interval in seconds between attempts.
+
+    Yields:
+        The lease.
+    """
     lease = Lease(folder)
     while True:
         try:
@@ -222,17 +245,17 @@ def _highest(folder: Path) -> tuple[int, LeaseOwner | None]:
             try:
                 return number, _owner(_path(folder, number).read_bytes())
             except (ValueError, TypeError, IsADirectoryError):
-                # Half-written, on a file system without hard links, or damaged: alive until it is old.
+                # Damaged, or incomplete on a file system without hard links: valid until it expires.
                 return number, LeaseOwner(token="", machine_id="", pid=0, started="", session="", deaths=0)
     return -1, None
 
 
 def _owner(text: bytes) -> LeaseOwner:
-    """Raises `ValueError` or `TypeError` where the text is no lease."""
+    """Parse a lease file; raises `ValueError` or `TypeError` if it is invalid."""
     owner = LeaseOwner(**json.loads(text))
     numbers, words = (owner.pid, owner.deaths), (owner.token, owner.machine_id, owner.started, owner.session)
     if not all(isinstance(one, int) for one in numbers) or not all(isinstance(one, str) for one in words):
-        raise TypeError("no lease")
+        raise TypeError("not a lease")
     return owner
 
 
@@ -240,7 +263,7 @@ def _alive(folder: Path, number: int, owner: LeaseOwner, stale_seconds: float) -
     if owner.machine_id == machine_id() and not is_running(owner.pid, owner.started):
         return False
     touched = _touched(folder, number)
-    # A time in the future is as strange as one long past: then a clock was set.
+    # A time in the future is as implausible as one long past: it results from a clock change.
     return touched is not None and abs(_now(folder) - touched) < stale_seconds
 
 
@@ -260,7 +283,7 @@ def _now(folder: Path) -> float:
             return os.fstat(descriptor).st_mtime
         finally:
             os.close(descriptor)
-    except OSError:  # a folder that may only be read
+    except OSError:  # read-only folder
         return time.time()
     finally:
         with contextlib.suppress(OSError):
@@ -268,7 +291,7 @@ def _now(folder: Path) -> float:
 
 
 def _create(path: Path, owner: LeaseOwner) -> bool:
-    """Create the file with its content, unless it exists. A link appears with its content or not at all."""
+    """Create a lease file atomically with a hard link. Returns False if the file exists."""
     text = json.dumps(asdict(owner)) + "\n"
     temporary = temporary_of(path)
     try:

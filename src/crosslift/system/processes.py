@@ -1,5 +1,4 @@
-"""Which process is which: on one machine and over several that share a disk, after a crash and after process ids have
-been used again."""
+"""Identification of processes across crashes, reused process ids, and machines that share a disk."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from pathlib import Path
 
 @cache
 def machine_id() -> str:
-    """A hash that is equal exactly where process ids may be compared: same host, same boot, same process namespace."""
+    """Return a hash of host, boot and process namespace; process ids are comparable only if it is equal."""
     parts = [socket.gethostname()]
     with contextlib.suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
@@ -23,20 +22,28 @@ def machine_id() -> str:
 
 
 def process_start_ticks(pid: int) -> str:
-    """Start of a process in clock ticks since boot; "" where the system does not tell or there is no such process."""
+    """Return the start time of a process.
+
+    Args:
+        pid: the process id.
+
+    Returns:
+        Clock ticks since boot; "" if the system does not provide it, or the process does not exist.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    fields = stat.rpartition(")")[2].split()  # the command's name, in brackets, may hold anything
+    fields = stat.rpartition(")")[2].split()  # the command name, in parentheses, may contain any character
     return "" if fields[0] == "Z" else fields[19]
 
 
 def is_running(pid: int, started: str) -> bool:
-    """Is the process alive on this machine?
+    """Return whether a process is alive on this machine.
 
     Args:
-        started: its `process_start_ticks`; "" where the system did not tell.
+        pid: the process id.
+        started: `process_start_ticks` of the process; "" if unknown.
     """
     if started:
         return process_start_ticks(pid) == started

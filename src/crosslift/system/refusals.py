@@ -1,8 +1,8 @@
-"""What the operating system refuses (room, rights, descriptors, memory), as a message to a person.
+"""Conversion of operating-system errors (disk space, permissions, file descriptors, memory) into messages for users.
 
-Python's own errors carry a number. Libraries in Rust put it into their text ("os error 28"), numpy tells how many
-elements it could write, and a library that cannot start a thread panics. All of them mean the same few things, and none
-of them is a bug of this program.
+Python's own exceptions carry an errno. Rust libraries put it into the message ("os error 28"), numpy reports the number
+of elements written, and a library that cannot start a thread panics. This module maps all of them to the same errors,
+none of which is a bug in crosslift.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from collections.abc import Iterator
 from crosslift.errors import CrossliftError, StoreError
 
 _ELSEWHERE = "Choose another folder, or change its permissions."
-_NOTHING_LOST = "Make room and start again; nothing that is finished is lost."
-_AGAIN = "Then start again; nothing that is finished is lost."
+_NOTHING_LOST = "Free disk space and start again; finished work is kept."
+_AGAIN = "Then start again; finished work is kept."
 
 REMEDIES = {
     errno.EACCES: _ELSEWHERE,
     errno.EPERM: _ELSEWHERE,
     errno.EROFS: _ELSEWHERE,
     errno.ENOTDIR: "One of its parents is a file; choose another folder.",
-    errno.EEXIST: "A file stands where a folder should be; choose another folder.",
-    errno.EISDIR: "A folder stands where the file should be; move it away.",
+    errno.EEXIST: "A file exists at the path of a folder; choose another folder.",
+    errno.EISDIR: "A folder exists at the path of the file; move it away.",
     errno.ENAMETOOLONG: "Choose shorter names.",
     errno.ENOSPC: f"The disk is full. {_NOTHING_LOST}",
-    errno.EDQUOT: f"The quota is used up. {_NOTHING_LOST}",
-    errno.EFBIG: f"Files may not become so large here. Raise the limit (ulimit -f). {_AGAIN}",
-    errno.EMFILE: f"Too few files may be open at once. Raise the limit (ulimit -n 1024). {_AGAIN}",
-    errno.ENFILE: f"Too few files may be open at once on this machine; end other programs. {_AGAIN}",
-    errno.ENOMEM: f"The memory is used up. Give the process more. {_AGAIN}",
-    errno.EAGAIN: f"No further thread or process can be started: raise the limit of memory or of processes. {_AGAIN}",
-    errno.EIO: f"The disk does not answer as it should. Look after it. {_AGAIN}",
-    errno.ESTALE: f"The folder has been moved or unmounted. Bring it back. {_AGAIN}",
+    errno.EDQUOT: f"The disk quota is exceeded. {_NOTHING_LOST}",
+    errno.EFBIG: f"The file exceeds the size limit. Raise the limit (ulimit -f). {_AGAIN}",
+    errno.EMFILE: f"The process has too many open files. Raise the limit (ulimit -n 1024). {_AGAIN}",
+    errno.ENFILE: f"This machine has too many open files; stop other programs. {_AGAIN}",
+    errno.ENOMEM: f"The process ran out of memory. Give it more memory. {_AGAIN}",
+    errno.EAGAIN: f"No further thread or process can be started: raise the limit on memory or processes. {_AGAIN}",
+    errno.EIO: f"The disk reported an I/O error. Check the disk. {_AGAIN}",
+    errno.ESTALE: f"The folder has been moved or unmounted. Restore it. {_AGAIN}",
 }
-"""errno -> what to do."""
+"""errno -> remedy."""
 
 OF_THE_FILE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Where one file cannot be written for such a reason, no other can: there is no use in going on."""
+"""Errors that affect every file of a file system: after one of them, no other run can be written either."""
 
 _IN_RUST = re.compile(r"os error (\d+)|code: (\d+), kind:")
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
@@ -47,7 +47,14 @@ _NO_MEMORY = re.compile(r"cannot allocate memory|failed to map segment|out of me
 
 
 def refusal(error: BaseException) -> int | None:
-    """The number (errno) of what the system refused, where an exception or its cause says so; None for all others."""
+    """Determine the errno of an exception or one of its causes.
+
+    Args:
+        error: any exception.
+
+    Returns:
+        The errno, one of `REMEDIES`; None if the exception is not an operating-system error.
+    """
     for one in _causes(error):
         if isinstance(one, MemoryError):
             return errno.ENOMEM
@@ -56,7 +63,7 @@ def refusal(error: BaseException) -> int | None:
         if number is None and (found := _IN_RUST.search(text)):
             number = int(found[1] or found[2])
         if number is None and isinstance(one, OSError) and _SHORT_WRITE.search(text):
-            number = errno.ENOSPC  # numpy keeps no number; a limit of the file's size looks the same
+            number = errno.ENOSPC  # numpy does not keep the errno; a file size limit gives the same message
         if number is None and isinstance(one, (ImportError, OSError, RuntimeError)) and _NO_MEMORY.search(text):
             number = errno.ENOMEM
         if number in REMEDIES:
@@ -65,10 +72,14 @@ def refusal(error: BaseException) -> int | None:
 
 
 def as_store_error(error: BaseException, what: str) -> StoreError | None:
-    """The refusal as an error with a message; None where the exception means something else.
+    """Convert an operating-system error into a `StoreError` with a remedy.
 
     Args:
-        what: begins the message, such as `/data/study/lock.json cannot be written`.
+        error: any exception.
+        what: start of the message, such as `/data/study/lock.json cannot be written`.
+
+    Returns:
+        The error to raise; None if the exception is not an operating-system error.
     """
     number = refusal(error)
     if number is None or isinstance(error, CrossliftError):
@@ -80,7 +91,7 @@ def as_store_error(error: BaseException, what: str) -> StoreError | None:
 
 
 def errno_text(number: int) -> str:
-    """`No space left on device`."""
+    """Return the system's text for an errno, such as `No space left on device`."""
     return os.strerror(number)
 
 
@@ -89,4 +100,4 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = error.__cause__  # not the context: what was handled meanwhile is not why
+        error = error.__cause__  # not __context__: an exception that was being handled is not the cause

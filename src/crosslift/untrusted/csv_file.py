@@ -1,8 +1,8 @@
-"""Tables as CSV that a spreadsheet shows and does not compute.
+"""CSV output that is safe against formula injection.
 
-A cell that begins with = + - @, a tab or a carriage return is a formula to a spreadsheet, which may read other files or
-call addresses. Such texts get an apostrophe in front, as OWASP recommends (CSV injection); numbers stay as they are,
-since a column of numbers holds no text.
+A spreadsheet interprets a cell that begins with = + - @, a tab or a carriage return as a formula, which may read other
+files or open network addresses. Such strings are prefixed with an apostrophe, as OWASP recommends (CSV injection).
+Numeric columns are not changed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,28 @@ NUMBER = r"^[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?\s?%?$"
 
 
 def write_csv(path: Path, table: pl.DataFrame) -> None:
-    """Write a table in one step, the texts that a spreadsheet would compute with an apostrophe in front.
+    """Write a table atomically as CSV, with formulas escaped.
+
+    Args:
+        path: the file to write.
+        table: the table.
 
     Raises:
-        StoreError: the place cannot be written.
+        StoreError: the file cannot be written.
     """
     with atomic_write(path, durable=False) as temporary:
         harmless(table).write_csv(temporary)
 
 
 def harmless(table: pl.DataFrame) -> pl.DataFrame:
-    """The table with an apostrophe before every text, name of a column included, that begins a formula."""
+    """Prefix every string and column name that a spreadsheet would interpret as a formula with an apostrophe.
+
+    Args:
+        table: any table.
+
+    Returns:
+        The escaped table.
+    """
     texts = [name for name, kind in table.schema.items() if kind == pl.String]
     quoted = table.with_columns(
         pl.when(pl.col(name).str.contains(FORMULA) & ~pl.col(name).str.contains(NUMBER))

@@ -1,7 +1,7 @@
-"""A bound on time and memory around code that somebody else wrote, such as the chat template of a model.
+"""Time and memory limits for untrusted code, such as the chat template of a model.
 
-A template that loops for ever raises nothing, and a sandbox stops what it may touch but not how long it takes. The
-clock is a signal, so it works in the main thread only and not on Windows; elsewhere the block runs without it.
+An endless loop in a template raises no exception, and a sandbox restricts access but not execution time. The time limit
+uses a signal, so it applies in the main thread only and not on Windows; elsewhere the block runs without a limit.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ except ImportError:  # Windows
 
 
 class OutOfTime(Exception):
-    """The block took longer than its limit."""
+    """The block exceeded its time limit."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Stop the block after so many seconds.
+    """Context manager that interrupts its block after a time limit.
+
+    Args:
+        seconds: the limit.
 
     Raises:
-        OutOfTime: it was stopped.
+        OutOfTime: the block was interrupted.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
@@ -44,16 +47,19 @@ def time_limit(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
-        if left:  # somebody else's clock goes on
+        if left:  # restart the caller's timer
             signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
 @contextlib.contextmanager
 def memory_limit(num_bytes: int) -> Iterator[None]:
-    """Let the block take so many bytes of address space more than the process has; Linux only, elsewhere no limit.
+    """Context manager that limits the additional address space of its block; Linux only, elsewhere no limit applies.
+
+    Args:
+        num_bytes: limit in bytes beyond the current address space of the process.
 
     Raises:
-        MemoryError: it asked for more.
+        MemoryError: the block tried to allocate more.
     """
     statm = Path("/proc/self/statm")
     if resource is None or not statm.is_file():

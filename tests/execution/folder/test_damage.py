@@ -174,7 +174,7 @@ def test_a_damaged_checkpoint_answers_nothing_and_is_trained_again(tmp_path):
         marker = (run / "train" / "done.json").read_bytes()
         assert work(load(study), ["tiny.en.s0"])  # all evaluations are done: it is named and nothing is trained
         assert (run / "train" / "done.json").read_bytes() == marker
-        assert f"train/checkpoint/{name} holds other bytes" in crosslift("verify", study).text
+        assert f"train/checkpoint/{name} does not match its checksum" in crosslift("verify", study).text
         shutil.rmtree(run / "eval" / "math.en")
         assert work(load(study), ["tiny.en.s0"])
         assert {file: file.read_bytes() for file in before} == before

@@ -87,12 +87,12 @@ def test_models_that_are_nowhere_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     (tmp_path / "empty").mkdir()
     for path, error, message in (
-        ("./none", StudyError, r"models\.m: there is no folder \./none"),
+        ("./none", StudyError, r"models\.m: the folder \./none does not exist"),
         ("./empty", StudyError, "no weights in the safetensors format"),
         ("owner/none", StudyError, "cannot be downloaded"),
         ("pocket:none", UnknownName, "'none' is not a pocket model"),
     ):
         with pytest.raises(error, match=message):
             identified(tmp_path, path)
-    with pytest.raises(StudyError, match=r"is no file\. A template is 'plain'"):
+    with pytest.raises(StudyError, match=r"is not a file\. A template is 'plain'"):
         identified(tmp_path, "./empty", template="none.jinja")

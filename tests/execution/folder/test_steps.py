@@ -29,7 +29,7 @@ def test_a_stale_step_names_the_field_and_both_values(tmp_path):
     with pytest.raises(StaleStep) as error:
         changed.result()
     assert str(error.value) == (
-        "runs/m.en.s3/train is stale: training.learning_rate was 1e-05, the study says 1e-04. "
+        "runs/m.en.s3/train is stale: training.learning_rate was 1e-05 and is now 1e-04. "
         "Move the folder or rename the study."
     )
 
@@ -38,17 +38,17 @@ def test_all_changes_are_named(tmp_path):
     was = {"a": True, "b": [1, 2], "c": {"d": None}}
     now = {"a": False, "b": [1, 3], "e": "x"}
     assert differences(was, now) == [
-        "a was true, the study says false",
-        "b was [1, 2], the study says [1, 3]",
-        "c was {d = none}, the study does not give it",
-        "e was not given, the study says x",
+        "a was true and is now false",
+        "b was [1, 2] and is now [1, 3]",
+        "c was {d = none} and is now not set",
+        "e was not set and is now x",
     ]
 
 
 def test_what_lies_at_a_path_counts_and_not_the_path(tmp_path):
     step(tmp_path, corpus={"path": "a.jsonl", "content": "1"}).finish()
     assert step(tmp_path, corpus={"path": "b.jsonl", "content": "1"}).done()
-    with pytest.raises(StaleStep, match=r"content was 1, the study says 2; corpus.path was a.jsonl, the"):
+    with pytest.raises(StaleStep, match=r"content was 1 and is now 2; corpus.path was a.jsonl and"):
         step(tmp_path, corpus={"path": "b.jsonl", "content": "2"}).result()
 
 

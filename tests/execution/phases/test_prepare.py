@@ -54,7 +54,7 @@ def test_without_results_the_prepared_follows_the_study(study, graph_of):
 def test_with_results_the_prepared_stops_the_program(study, graph_of):
     work(graph_of(study).study, ["tiny.en.s0"])
     change(study, 'path = "train.jsonl"', 'path = "train.jsonl"\nmax_items = 35')
-    with pytest.raises(StaleStep, match=r"corpora/train is stale: max_items was none, the study says 35\. Move"):
+    with pytest.raises(StaleStep, match=r"corpora/train is stale: max_items was none and is now 35\. Move"):
         prepare(graph_of(study), say=quiet)
 
 

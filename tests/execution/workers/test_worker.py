@@ -36,7 +36,7 @@ def change(folder, old, new):
 def test_a_worker_takes_all_runs_and_then_none(study, graph_of):
     taken = []
     assert do(study, say=taken.append)
-    assert taken == [f"begins {name}" for name in graph_of(study).runs]
+    assert taken == [f"started run {name}" for name in graph_of(study).runs]
     assert set(states(graph_of(study)).values()) == {"done"}
     taken.clear()
     assert do(study, say=taken.append)
@@ -138,7 +138,7 @@ def test_two_workers_do_every_run_once(study, graph_of, monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(taken) == sorted(f"begins {name}" for name in graph_of(study).runs)
+    assert sorted(taken) == sorted(f"started run {name}" for name in graph_of(study).runs)
 
 
 def test_unknown_runs_are_named(study):
@@ -153,7 +153,7 @@ def test_a_changed_study_stops_and_names_the_field(study):
         do(study)
     lines = str(error.value).splitlines()
     assert lines[0] == (
-        "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001, the study says 1e-04. "
+        "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001 and is now 1e-04. "
         "Move the folder or rename the study."
     )
     assert len(lines) == 4  # the base model is not trained

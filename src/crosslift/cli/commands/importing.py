@@ -1,4 +1,4 @@
-"""import: results that were made elsewhere, and what they can tell."""
+"""Command import: reads and analyses external results."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from crosslift.cli.printing import say
 
 
 def import_results(
-    mapping: Annotated[Path, typer.Argument(help="What the columns mean: a TOML file, see docs/importing.md.")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where tables, answers and the page go.")],
+    mapping: Annotated[Path, typer.Argument(help="TOML file that maps the columns; see docs/importing.md.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder for tables, analyses and the page.")],
     data: Annotated[
-        Path | None, typer.Option(help="Where the mapping's paths begin. Default: the mapping's folder.")
+        Path | None, typer.Option(help="Base folder of the mapping's paths. Default: the mapping's folder.")
     ] = None,
 ) -> None:
-    """Read results made elsewhere into crosslift's tables, and ask them what the mapping asks."""
+    """Import external results into crosslift's tables, and run the analyses of the mapping."""
     from crosslift.importing.ask import run_analyses
     from crosslift.importing.head import page_header
     from crosslift.importing.mapping import load_import

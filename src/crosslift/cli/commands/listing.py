@@ -1,4 +1,4 @@
-"""list, schema: what there is to choose from."""
+"""Commands that list the available names: list, schema."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crosslift.cli.printing import console, say
 
 
 class Kind(StrEnum):
-    """What `crosslift list` knows."""
+    """Kinds of names that `crosslift list` can list."""
 
     LANGUAGES = "languages"
     TASKS = "tasks"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 def list_members(kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(Kind)}.")]) -> None:
-    """Names that a study or site file may use."""
+    """List the names that a study or site file may use."""
     from rich.table import Table
 
     columns, rows = _listed(_kind(kind))
@@ -40,10 +40,10 @@ def list_members(kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One 
 
 
 def _kind(word: str) -> Kind:
-    """The kind that a word means; the singular and capitals do too.
+    """Parse a kind; the singular form and capital letters are accepted.
 
     Raises:
-        UnknownName: there is no such kind.
+        UnknownName: no kind has that name.
     """
     from crosslift.errors import UnknownName, did_you_mean, visible
 
@@ -52,12 +52,12 @@ def _kind(word: str) -> Kind:
             return kind
     shown = visible(word, 60)
     raise UnknownName(
-        f"'{shown}' is no kind that can be listed.{did_you_mean(word.lower(), Kind)} Known: {', '.join(Kind)}."
+        f"'{shown}' is not a kind that can be listed.{did_you_mean(word.lower(), Kind)} Known: {', '.join(Kind)}."
     )
 
 
 def schema() -> None:
-    """JSON Schema of the study file, for editors."""
+    """Print the JSON Schema of the study file, for editors."""
     import json
 
     from crosslift.studies.parsing.load import json_schema

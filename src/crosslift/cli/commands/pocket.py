@@ -1,4 +1,4 @@
-"""`crosslift pocket`: look at the pocket laboratory, and make its base models anew."""
+"""`crosslift pocket`: commands that print items of the pocket laboratory and pretrain its base models."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ app = typer.Typer(help="The pocket laboratory: generated parallel corpora and sm
 @app.command()
 def show(
     task: Annotated[str, typer.Argument(help="math or api_calling")],
-    languages: Annotated[str, typer.Option(help="Tags, separated by commas.")] = "en,sw",
-    num_items: Annotated[int, typer.Option("--items", min=1, help="How many items.")] = 3,
+    languages: Annotated[str, typer.Option(help="Language tags, separated by commas.")] = "en,sw",
+    num_items: Annotated[int, typer.Option("--items", min=1, help="Number of items.")] = 3,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "train",
 ) -> None:
-    """Print items of a pocket corpus, one language under the other."""
+    """Print items of a pocket corpus in the given languages."""
     from crosslift.corpora.corpus import Source
     from crosslift.corpora.readers.general import pocket
 
@@ -34,13 +34,13 @@ def show(
 
 @app.command()
 def pretrain(
-    name: Annotated[str, typer.Argument(help="Such as qwen3-m; an unknown name lists all.")],
-    folder: Annotated[Path, typer.Argument(help="Working folder; text, state and the finished model go there.")],
-    num_workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that write the text.")] = 2,
-    num_tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="Instead of the recipe's length.")] = None,
-    compile: Annotated[bool, typer.Option(help="torch.compile: faster, needs a C++ compiler.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of the model, such as qwen3-m; an unknown name lists all.")],
+    folder: Annotated[Path, typer.Argument(help="Working folder for the text, the state and the finished model.")],
+    num_workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that generate the text.")] = 2,
+    num_tokens: Annotated[int | None, typer.Option("--tokens", min=1, help="Overrides the recipe's length.")] = None,
+    compile: Annotated[bool, typer.Option(help="Use torch.compile, which needs a C++ compiler.")] = False,
 ) -> None:
-    """Pretrain a pocket model; a restart continues where it was. On a GPU if there is one."""
+    """Pretrain a pocket model, on a GPU if available. A restart resumes from the last state."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from crosslift.pocket.pretrain import pretrain as run

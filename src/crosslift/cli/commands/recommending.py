@@ -1,4 +1,4 @@
-"""recommend: which mixture to train next."""
+"""Command recommend: recommends a mixture and the next runs to train."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Annotated
 
 import typer
 
-from crosslift.cli.arguments import Folder, open_study, tell_damage
+from crosslift.cli.arguments import Folder, open_study, report_damage
 from crosslift.cli.printing import say
 
 
 def recommend(
     folder: Folder,
     *,
-    evaluation: Annotated[str | None, typer.Option(help="Judged by which evaluation.")] = None,
-    model: Annotated[str | None, typer.Option(help="For which model of the study.")] = None,
+    evaluation: Annotated[str | None, typer.Option(help="Evaluation to optimise.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model of the study.")] = None,
     budget: Annotated[
-        float | None, typer.Option(min=1, help="How much may be spent. Default: the largest mixture.")
+        float | None, typer.Option(min=1, help="Maximum cost. Default: the cost of the largest mixture.")
     ] = None,
-    unit: Annotated[str, typer.Option(help="items or tokens.")] = "items",
-    languages: Annotated[str, typer.Option(help="Allowed to train on, as en,sw. Default: those of the study.")] = "",
+    unit: Annotated[str, typer.Option(help="Unit of the budget: items or tokens.")] = "items",
+    languages: Annotated[str, typer.Option(help="Training languages, as en,sw. Default: those of the study.")] = "",
     cost: Annotated[
-        list[str] | None, typer.Option(metavar="TAG=COST", help="Of one unit in a language. Default: 1.")
+        list[str] | None, typer.Option(metavar="TAG=COST", help="Cost of one unit in a language. Default: 1.")
     ] = None,
     objective: Annotated[str, typer.Option(help="mean, worst or weighted (by speakers, or --weight).")] = "mean",
     weight: Annotated[
-        list[str] | None, typer.Option(metavar="TAG=USERS", help="Of a language in the objective.")
+        list[str] | None, typer.Option(metavar="TAG=USERS", help="Weight of a language in the objective.")
     ] = None,
-    english_at_least: Annotated[float | None, typer.Option(min=0, max=1, help="English may not fall below.")] = None,
+    english_at_least: Annotated[float | None, typer.Option(min=0, max=1, help="Minimum score in English.")] = None,
     next_runs: Annotated[
         int,
-        typer.Option("--next", min=0, help="Name so many runs that would teach most, of those that wait or of any."),
+        typer.Option("--next", min=0, help="Number of most informative further runs to name, missing or new."),
     ] = 3,
 ) -> None:
-    """A mixture under a budget, from the runs that are finished: how sure, against what, and what to train next."""
+    """Recommend a mixture under a budget from the finished runs, with its uncertainty, and the next runs to train."""
     from crosslift.errors import StudyError
     from crosslift.languages.similarity import known
     from crosslift.languages.tags import resolve_all
@@ -45,9 +45,9 @@ def recommend(
 
     problems = []
     if unit not in ("items", "tokens"):
-        problems.append(f"--unit {unit}: is neither items nor tokens.")
+        problems.append(f"--unit {unit}: must be items or tokens.")
     if objective not in ("mean", "worst", "weighted"):
-        problems.append(f"--objective {objective}: is none of mean, worst, weighted.")
+        problems.append(f"--objective {objective}: must be mean, worst or weighted.")
     if budget is not None and not math.isfinite(budget):
         problems.append(f"--budget {budget}: must be a finite number.")
     numbers = {
@@ -55,7 +55,7 @@ def recommend(
         "weight": _numbers("weight", weight, problems, positive=False),
     }
     if weight and not any(numbers["weight"].values()) and not problems:
-        problems.append("--weight: one language at least needs a weight above 0.")
+        problems.append("--weight: at least one language needs a weight above 0.")
     if problems:
         raise StudyError(problems)
     weights = numbers["weight"]
@@ -78,7 +78,7 @@ def recommend(
             num_next_runs=next_runs,
         ),
     )
-    tell_damage(graph.store)
+    report_damage(graph.store)
     for line in summary_lines(advised):
         say(line)
     if advised.recommendation is None:
@@ -90,7 +90,7 @@ def recommend(
 
 
 def _numbers(option: str, given: list[str] | None, problems: list[str], *, positive: bool) -> dict[str, float]:
-    """Tag -> number; what is none, infinite, negative, or 0 where it divides, is noted."""
+    """Parse `TAG=NUMBER` options; invalid, infinite, negative and disallowed zero values are added to `problems`."""
     from crosslift.errors import UnknownName
     from crosslift.languages.tags import resolve
 

@@ -1,4 +1,4 @@
-"""report, score: what is made from results that are there."""
+"""Commands that process existing results: report, score."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from crosslift.cli.arguments import Folder, open_study, tell_damage
+from crosslift.cli.arguments import Folder, open_study, report_damage
 from crosslift.cli.printing import say
 from crosslift.errors import StaleStep, StoreError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def report(folder: Folder) -> None:
-    """Estimates, tables, figures and the HTML page, from the scores that there are."""
+    """Write estimates, tables, figures and the HTML page from the available scores."""
     from crosslift.execution.folder.result_tables import rebuild_result_tables
 
     graph = open_study(folder)
@@ -28,27 +28,35 @@ def report(folder: Folder) -> None:
         for line in graph.store.damage_lines():
             typer.echo(line, err=True)
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
-    page = update_report(graph, rebuild_result_tables(graph, states), anew=True)
-    tell_damage(graph.store)
+    page = update_report(graph, rebuild_result_tables(graph, states), force=True)
+    report_damage(graph.store)
     say(str(page))
 
 
 def score(folder: Folder) -> None:
-    """Score all predictions anew, after a task's code has changed. Nothing is trained or generated."""
+    """Score all predictions again after the code of a task has changed, without training or generation."""
     from crosslift.execution.phases.rescore import rescore_all
 
     graph = open_study(folder)
     num_steps, num_errors = rescore_all(graph, say=say)
-    tell_damage(graph.store)
-    say(f"{num_steps} evaluations scored anew. Now: crosslift report {folder}")
+    report_damage(graph.store)
+    say(f"{num_steps} evaluations were scored again. Next: crosslift report {folder}")
     if num_errors:
         say(f"{num_errors} samples could not be scored. See the lines above.", err=True)
         raise typer.Exit(1)
 
 
-def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = False) -> Path:
-    """Write the report unless it already tells of these tables (`anew`: in any case). Two starts at once write it one
-    after the other."""
+def update_report(graph: StepGraph, tables: Mapping[str, str], *, force: bool = False) -> Path:
+    """Write the report if it is out of date. Concurrent processes write it one after the other.
+
+    Args:
+        graph: the steps of the study.
+        tables: table -> fingerprint, from `rebuild_result_tables`.
+        force: write the report even if it is up to date.
+
+    Returns:
+        Path of the HTML page.
+    """
     from crosslift.execution.folder.result_tables import report_step
     from crosslift.system.files import remove_leftovers
     from crosslift.system.leases import waiting_lease
@@ -57,13 +65,13 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, anew: bool = F
     page = graph.store.report_folder / "index.html"
     remove_leftovers(graph.store.folder)
     remove_leftovers(graph.store.report_folder, below=True)
-    if step.done() and page.is_file() and not anew:
+    if step.done() and page.is_file() and not force:
         return page
-    with contextlib.suppress(StaleStep):  # of other results: it is written anew in any case
+    with contextlib.suppress(StaleStep):  # a report on other results is rewritten
         for damage in step.state().damage:
             typer.echo(f"damaged: {damage}")
     with waiting_lease(graph.store.folder):
-        if anew or not step.done():
+        if force or not step.done():
             from crosslift.cli.outcomes import outcomes
             from crosslift.reporting.report import write
 

@@ -1,4 +1,4 @@
-"""run, work, status, verify: what makes results, how far it is, and whether it is whole."""
+"""Commands that execute and monitor a study: run, work, status, verify."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from crosslift.cli.printing import log_to_terminal, say
 
 def run(
     folder: Folder,
-    executor: Annotated[str | None, typer.Option(help="Who starts workers. See: crosslift list executors")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Executor that starts workers. See: crosslift list executors")
+    ] = None,
     site: SiteFile = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="How many at once. Default: one per GPU or core.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Number of workers. Default: one per GPU or core.")] = None,
 ) -> None:
-    """Start what is missing: prepare, train, evaluate, report. Safe to call again at any time."""
+    """Execute the missing work of a study: prepare, train, evaluate, report. Safe to call again at any time."""
     from dataclasses import replace
 
     from crosslift.cli.commands.results import update_report
@@ -27,7 +29,7 @@ def run(
 
     place = open_site(folder, site, executor=executor)
     graph = open_study(folder, site=place)
-    require("transformers", "scipy", "altair", "vl_convert")  # the last three only draw the report, hours later
+    require("transformers", "scipy", "altair", "vl_convert")  # the last three are first used by the report
     if workers is not None:
         place = replace(place, num_workers=workers)
     with Watcher(graph, num_workers=place.num_workers or available_cores()) as watcher:
@@ -48,10 +50,12 @@ def run(
 
 def work(
     folder: Folder,
-    runs: Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Default: all that are missing.")] = None,
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs to execute. Default: all missing runs.")
+    ] = None,
     site: SiteFile = None,
 ) -> None:
-    """Take missing runs, one after another, until none is left. Executors start this; so may you, anywhere."""
+    """Execute missing runs, one after another, until none remain. Started by executors, or manually on any machine."""
     import os
 
     from crosslift.execution.workers.job import SESSION
@@ -74,9 +78,9 @@ def work(
 
 def status(
     folder: Folder,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every two seconds.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh the table every two seconds.")] = False,
 ) -> None:
-    """A table of all runs, read from disk."""
+    """Print a table of all runs, read from disk."""
     from crosslift.cli import display
 
     graph = open_study(folder)
@@ -87,7 +91,7 @@ def status(
 
 
 def verify(folder: Folder) -> None:
-    """Read every file of a study and compare it with its checksum. Exit code 1: something is damaged."""
+    """Read every file of a study and compare it with its checksum. Exit code 1: a file is damaged."""
     import sys
     import time
 
@@ -105,11 +109,11 @@ def verify(folder: Folder) -> None:
     found = verify_store(open_study(folder, data="optional").store, tick=tick)
     for damage in found.damage:
         typer.echo(f"damaged: {damage}")
-    for what, steps in (("not finished", found.unfinished), ("made before there were checksums", found.unverifiable)):
+    for what, steps in (("not finished", found.unfinished), ("without checksums", found.unverifiable)):
         if steps:
             typer.echo(f"{what}: {len(steps)} steps ({', '.join(steps[:3])}{', ...' if len(steps) > 3 else ''})")
     size = f"{found.num_files:,} files, {found.num_bytes / 1e9:.2f} GB"
     if found.damage:
         typer.echo(f"{len(found.damage)} damaged; {size} read. Next: crosslift run {folder}")
         raise typer.Exit(1)
-    typer.echo(f"{'No damage was found' if found.unverifiable else 'Everything is whole'}: {size} read.")
+    typer.echo(f"{'No damage was found' if found.unverifiable else 'All files are intact'}: {size} read.")

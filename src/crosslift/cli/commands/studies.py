@@ -1,4 +1,4 @@
-"""new, check, plan, prepare: what comes before any run."""
+"""Commands before a run: new, check, plan, prepare."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def new(
         typer.Option(help="full (as published) or pocket (two CPU cores). Default: full where there is a GPU."),
     ] = None,
 ) -> None:
-    """Write a study folder to start from."""
+    """Create a study folder from a preset."""
     from crosslift.errors import StoreError
     from crosslift.studies.presets import preset_text, scales_of
     from crosslift.system.files import write_text
@@ -32,25 +32,29 @@ def new(
         scale, why = ("full", "there is a GPU") if visible_gpus() else ("pocket", "no GPU was found")
     text = preset_text(preset, scale or known[0])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StoreError(f"{folder} exists and is not an empty folder. Name another, or remove it.")
+        raise StoreError(f"{folder} exists and is not an empty folder. Choose another folder, or remove it.")
     write_text(folder / "study.toml", text)
     if why:
         other = next(one for one in known if one != scale)
-        say(f"Scale {scale}, because {why}; the other is --scale {other}.")
+        say(f"Scale {scale}, because {why}; the alternative is --scale {other}.")
     say(f"Wrote {folder / 'study.toml'}. Next: crosslift check {folder}")
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of a study; with --reader, a corpus's path.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="Folder of a study; with --reader, path of a corpus.")
+    ],
     *,
-    reader: Annotated[str | None, typer.Option(help="Check one corpus: see crosslift list readers.")] = None,
-    task: Annotated[str, typer.Option(help="Of the corpus.")] = "math",
-    languages: Annotated[str, typer.Option(help="Of the corpus, in any flavour of codes: en,sw,zh-CN.")] = "en",
-    split: Annotated[str, typer.Option(help="Of the corpus.")] = "train",
-    option: Annotated[list[str] | None, typer.Option(help="Of the reader: key=value.")] = None,
-    output: Annotated[Path | None, typer.Option(help="Write every finding there, as CSV.")] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="Check one corpus with this reader. See: crosslift list readers")
+    ] = None,
+    task: Annotated[str, typer.Option(help="Task of the corpus.")] = "math",
+    languages: Annotated[str, typer.Option(help="Languages of the corpus, such as en,sw,zh-CN.")] = "en",
+    split: Annotated[str, typer.Option(help="Split of the corpus.")] = "train",
+    option: Annotated[list[str] | None, typer.Option(help="Option of the reader: key=value.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write all findings to this CSV file.")] = None,
 ) -> None:
-    """Load everything, report every problem at once, touch nothing; with --reader, look for faults of one corpus."""
+    """Check a study (with --reader, a corpus), and report all problems at once, without writing anything."""
     if reader is not None:
         _check_corpus(folder, reader, task=task, languages=languages, split=split, options=option or [], output=output)
         return
@@ -58,7 +62,7 @@ def check(
 
     graph = open_study(folder)
     check_data(graph, say=say)
-    say(f"{len(graph.runs)} runs. Nothing is wrong. Next: crosslift plan {folder}")
+    say(f"{len(graph.runs)} runs. No problems were found. Next: crosslift plan {folder}")
 
 
 def _check_corpus(
@@ -76,7 +80,7 @@ def _check_corpus(
     wrong = [one for one in options if one.partition("=")[0] not in kinds or "=" not in one]
     if wrong:
         known = ", ".join(f"{key}=..." for key in kinds) or "none"
-        raise StudyError([f"--option {one}: is no option of reader '{reader}'. Known: {known}." for one in wrong])
+        raise StudyError([f"--option {one}: is not an option of reader '{reader}'. Known: {known}." for one in wrong])
     given = dict(one.split("=", 1) for one in options)
     source = Source(
         name=path.name or reader,
@@ -102,16 +106,16 @@ def _check_corpus(
 
 def plan(
     folder: Folder,
-    runs: Annotated[bool, typer.Option("--runs", help="Every run in a line.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,
 ) -> None:
-    """What will run and cost, what is done, which differences it can show and which it cannot tell. Touches nothing."""
+    """Print the runs, cost, state and detectable differences of a study, without writing anything."""
     from crosslift.cli.planning import show_plan
 
     show_plan(open_study(folder, data="optional"), folder=folder, runs=runs)
 
 
 def prepare(folder: Folder) -> None:
-    """Corpora, tokens and mixtures, with all downloads. Later steps work offline."""
+    """Prepare corpora, tokens and mixtures, including all downloads. Later steps work offline."""
     from crosslift.execution.phases.prepare import prepare as prepare_all
 
     graph = open_study(folder)

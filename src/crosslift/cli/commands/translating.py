@@ -1,4 +1,4 @@
-"""translate: from an English corpus to a parallel one."""
+"""Command translate: creates a parallel corpus from an English one."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def translate(
-    recipe: Annotated[Path, typer.Argument(help="What: a TOML file, or one of: crosslift list recipes")],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the corpus goes, one file per language.")],
-    site: Annotated[Path, typer.Option(help="Who translates: the site's [translation].")] = Path("site.toml"),
+    recipe: Annotated[Path, typer.Argument(help="Recipe: a TOML file, or a name from: crosslift list recipes")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder, with one file per language.")],
+    site: Annotated[Path, typer.Option(help="Site file with the table [translation].")] = Path("site.toml"),
     data: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Where the source is, in place of the recipe's path.")
+        Path | None, typer.Option(metavar="PATH", help="Path of the source; overrides the path in the recipe.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it would cost, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the estimated cost, and stop.")] = False,
 ) -> None:
-    """Translate a corpus, with the gold kept and verified. Start it again to go on where it stopped."""
+    """Translate a corpus, preserving and verifying gold answers. A restart resumes an interrupted command."""
     from crosslift.corpora.ingest import read_checked
     from crosslift.discover import member
     from crosslift.system.leases import waiting_lease
@@ -38,7 +38,7 @@ def translate(
     cost = "" if expected.cost is None else f", about {expected.cost:,.2f} at the site's prices"
     say(
         f"{corpus.num_items} items into {', '.join(asked.languages)}: {expected.num_texts:,} texts, about "
-        f"{expected.num_prompt_tokens:,} tokens asked and {expected.num_completion_tokens:,} answered{cost}"
+        f"{expected.num_prompt_tokens:,} prompt tokens and {expected.num_completion_tokens:,} completion tokens{cost}"
     )
     if dry_run:
         return
@@ -49,13 +49,13 @@ def translate(
         outcome = work.translate(asked, items, translator, folder, origin=origin, say=say, check=lease.check)
         work.write(folder, outcome, _manifest(asked, corpus, translator.name, outcome))
     say(
-        f"{outcome.num_requests:,} requests now, {outcome.num_known:,} known before; "
-        f"{outcome.num_prompt_tokens:,} tokens asked and {outcome.num_completion_tokens:,} answered"
+        f"{outcome.num_requests:,} new requests, {outcome.num_known:,} reused replies; "
+        f"{outcome.num_prompt_tokens:,} prompt tokens and {outcome.num_completion_tokens:,} completion tokens"
     )
     for tag in asked.languages:
         aside = [row for row in outcome.set_aside if row["language"] == tag]
         scored = outcome.scores.filter(language=tag)["back_chrf"].mean()
-        back = f", chrF of the way back {100 * float(scored):.0f}" if isinstance(scored, float) else ""
+        back = f", back-translation chrF {100 * float(scored):.0f}" if isinstance(scored, float) else ""
         first = f" ({aside[0]['item_id']}: {aside[0]['reason']})" if aside else ""
         say(f"{tag}: {corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
     say(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')

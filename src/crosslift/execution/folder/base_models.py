@@ -1,8 +1,8 @@
-"""Base models: where their files lie, and what identifies them.
+"""Location and identity of base models.
 
-A model is identified by what is in its files. For a local folder and a pocket model that is a hash of the weights and
-settings; for a model of the hub the commit says it, and `lock.json` keeps the commit, so that a study that began on one
-`main` does not end on another.
+A model is identified by the content of its files: a hash of the weights and settings for a local folder or a pocket
+model, the commit for a model of the hub. `lock.json` stores the commit, so that a study continues with the same commit
+when the branch `main` of the model changes.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ _TOKENIZER = ("tokenizer", "special_tokens_map", "added_tokens", "vocab", "merge
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """A model of the study, identified."""
+    """An identified model of the study."""
 
     name: str
     path: str
-    """As the study says it."""
+    """Path or hub name in the study file."""
     asked: str | None
-    """The revision that the study asks for; None for the newest."""
+    """Revision in the study file; None for the newest."""
     commit: str | None
-    """Of a hub model; None for folders."""
+    """Commit of a hub model; None for folders."""
     content: str
     """Fingerprint of weights and settings."""
     tokenizer_files: str
     """Fingerprint of the tokenizer's files."""
     tokenizer: str
-    """Fingerprint of those and of the chat template: equal for models that tokenise alike."""
+    """Fingerprint of the tokenizer's files and the chat template: equal for models that tokenise identically."""
     template: str | None
-    """As `chat.load_tokenizer` takes it: None, "plain", or the path of a Jinja file."""
+    """Argument of `chat.load_tokenizer`: None, "plain", or the path of a Jinja file."""
     num_parameters: int
 
     def record(self) -> dict[str, Any]:
-        """What `lock.json` says of the model. A hub model needs no more than this at the next start."""
+        """Return the model's entry in `lock.json`, from which a hub model is identified at the next start."""
         hub = {} if self.commit is None else {"path": self.path, "asked": self.asked, "commit": self.commit}
         return hub | {
             "content": self.content,
@@ -58,27 +58,39 @@ class BaseModel:
         }
 
     def identity(self) -> dict[str, Any]:
-        """What decides a result: the weights and how conversations are written."""
+        """Return the properties that determine results: the weights and the rendering of conversations."""
         return {"content": self.content, "tokenizer": self.tokenizer}
 
     def folder(self, study_folder: Path) -> Path:
-        """Where the files are now; a hub model is downloaded if it is not here.
+        """Locate the files; a hub model that is not in the cache is downloaded.
+
+        Args:
+            study_folder: base of relative paths.
+
+        Returns:
+            The folder that holds the files.
 
         Raises:
-            StudyError: it is nowhere.
+            StudyError: the model was not found.
         """
         local = local_folder(self.name, self.path, study_folder)
         return local if local is not None else _download(self.name, self.path, self.commit or self.asked)
 
 
 def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked: Mapping[str, Any] | None) -> BaseModel:
-    """Look at a model's files, downloading them if it is one of the hub that the study has not used yet.
+    """Identify a model by its files; a hub model that the study has not used before is downloaded.
 
     Args:
-        locked: what `lock.json` says of the model, if the study has been prepared before.
+        model: the model as declared in the study.
+        study_folder: base of relative paths.
+        hashes: cache of file hashes.
+        locked: the model's entry in `lock.json`, if the study has been prepared before.
+
+    Returns:
+        The identified model.
 
     Raises:
-        StudyError: no such folder or hub model, or it has no weights in the safetensors format.
+        StudyError: the folder or hub model does not exist, or has no weights in the safetensors format.
     """
     template = template_file(model, study_folder)
     text = Path(template).read_text(encoding="utf-8") if template not in (None, "plain") else template
@@ -108,18 +120,25 @@ def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked:
 
 
 def count_parameters(name: str, folder: Path) -> int:
-    """Number of weights, from the headers of the safetensors files: nothing is loaded.
+    """Count the parameters of a model from the headers of its safetensors files, without loading the weights.
+
+    Args:
+        name: name of the model in the study, for messages.
+        folder: the model's folder.
+
+    Returns:
+        The number of parameters.
 
     Raises:
-        StudyError: there are none, or files are damaged.
+        StudyError: there are no safetensors files, or files are damaged.
     """
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         pickles = pickled_weights(folder)
         raise StudyError(
             f"models.{name}: no weights in the safetensors format were found. "
-            + (f"{some(pickles)} may run any program when it is read and is not read. " if pickles else "")
-            + "Save the model anew with save_pretrained, or name another one."
+            + (f"{some(pickles)} can execute arbitrary code when loaded and is not supported. " if pickles else "")
+            + "Save the model again with save_pretrained, or choose another one."
         )
     try:
         check_settings(folder)
@@ -129,11 +148,19 @@ def count_parameters(name: str, folder: Path) -> int:
 
 
 def local_folder(name: str, path: str, study_folder: Path) -> Path | None:
-    """The folder of a pocket model or a local one; None for a name of the hub.
+    """Resolve the path of a model that is not on the hub.
+
+    Args:
+        name: name of the model in the study, for messages.
+        path: `pocket:<name>`, a folder, or a hub name.
+        study_folder: base of relative paths.
+
+    Returns:
+        The folder of a pocket model or local model; None for a hub name.
 
     Raises:
-        StudyError: the path is neither.
-        UnknownName: no such pocket model.
+        StudyError: the folder does not exist.
+        UnknownName: no pocket model has that name.
     """
     if path.startswith("pocket:"):
         from crosslift.pocket import checkpoints
@@ -143,12 +170,14 @@ def local_folder(name: str, path: str, study_folder: Path) -> Path | None:
     if folder.is_dir():
         return folder
     if path.startswith((".", "/", "~")) or path.count("/") > 1:
-        raise StudyError(f"models.{name}: there is no folder {path}, seen from the study's folder. Correct the path.")
+        raise StudyError(
+            f"models.{name}: the folder {path} does not exist (relative to the study's folder). Correct the path."
+        )
     return None
 
 
 def _download(name: str, path: str, revision: str | None) -> Path:
-    """The snapshot folder of a hub model, named after its commit. Looks on the disk where there is no network."""
+    """Return the snapshot folder of a hub model, which is named after its commit; works offline if it is cached."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -156,12 +185,12 @@ def _download(name: str, path: str, revision: str | None) -> Path:
             f"models.{name}: models of the hub need the training packages. Run: pip install 'crosslift[train]'"
         ) from error
     wanted = [f"*{suffix}" for suffix in _SUFFIXES]
-    if revision is not None and _COMMIT.fullmatch(revision):  # on this disk already? Then no network is needed
+    if revision is not None and _COMMIT.fullmatch(revision):  # a cached commit needs no network
         with contextlib.suppress(OSError):
             return Path(snapshot_download(path, revision=revision, allow_patterns=wanted, local_files_only=True))
     try:
         return Path(snapshot_download(path, revision=revision, allow_patterns=wanted))
-    except OSError as error:  # unknown name, unknown revision, gated, no network: all are OSErrors
+    except OSError as error:  # unknown name, unknown revision, gated model and no network are all OSErrors
         at = f" at revision {revision}" if revision else ""
         raise StudyError(
             f"models.{name}: {path}{at} is not on this disk and cannot be downloaded ({type(error).__name__}). Check "
@@ -170,17 +199,24 @@ def _download(name: str, path: str, revision: str | None) -> Path:
 
 
 def template_file(model: Model, study_folder: Path) -> str | None:
-    """The template as `chat.load_tokenizer` takes it.
+    """Resolve the chat template of a model.
+
+    Args:
+        model: the model as declared in the study.
+        study_folder: base of relative paths.
+
+    Returns:
+        Argument of `chat.load_tokenizer`: None, "plain", or the path of a Jinja file.
 
     Raises:
-        StudyError: there is no such file.
+        StudyError: the file does not exist.
     """
     if model.template is None or model.template == "plain":
         return model.template
     file = study_folder / Path(model.template).expanduser()
     if not file.is_file():
         raise StudyError(
-            f"models.{model.name}.template: {model.template} is no file. A template is 'plain' or the path of a Jinja "
-            "file, from the study's folder."
+            f"models.{model.name}.template: {model.template} is not a file. A template is 'plain' or the path of a "
+            "Jinja file relative to the study's folder."
         )
     return str(file)

@@ -1,14 +1,14 @@
-"""Is a finished step still what was written? Its done-marker lists size and SHA-256 of every file.
+"""Integrity of finished steps: the done-marker of a step lists the size and SHA-256 of every file.
 
-Two checks, because a status of 200 runs may not read their checkpoints:
+There are two checks, because the status of 200 runs must not read their checkpoints:
 
-    quick       one stat per file. Another size is damage; with another time of change, a small file is hashed.
-    thorough    every file is hashed: where it is read anyway, and by `crosslift verify`.
+    quick       one stat per file. A different size is damage; a small file with a different mtime is hashed.
+    thorough    every file is hashed; used where the file is read anyway, and by `crosslift verify`.
 
-A thorough check that finds other bytes under an unchanged size and time of change (a failing disk) sets the file's time
-of change, so that quick checks see the damage from then on. A JSON file that decides something holds a checksum of
-itself in its last line ("sealed"). Markers written before there were checksums list no files: they cannot be verified
-and count as whole.
+If a thorough check finds different content under an unchanged size and mtime (a failing disk), it updates the file's
+mtime, so that subsequent quick checks detect the damage. JSON files on which decisions depend contain a checksum of
+themselves in their last line ("sealed"). Markers written by versions without checksums list no files; they cannot be
+verified and are considered intact.
 """
 
 from __future__ import annotations
@@ -28,34 +28,34 @@ from crosslift.system.files import parse_json, read_bytes, write_text
 MARKER = "done.json"
 STARTED = "started.json"
 CHECKPOINT = "checkpoint"
-"""A training step's folder that may be removed as a whole: a site may say so, to save disk."""
+"""Folder of a training step that may be removed entirely; a site can request this to save disk space."""
 JUDGED = "judged.parquet"
-"""Verdicts of judges on the predictions beside it, where any were asked."""
+"""Optional verdicts of a judge on the predictions in the same folder."""
 
 _ADDED_LATER = "recommendation/"
-"""In the report's folder; written whenever somebody asks."""
+"""Part of the report's folder that is written on request, after the step is finished."""
 
 HASHED_BYTES = 16 << 20
-"""Larger files are not hashed by a quick check, whatever their time of change: the checkpoints of a study that was
-copied elsewhere would take minutes."""
+"""Maximum size in bytes of files that a quick check hashes. Hashing the checkpoints of a study that was copied, and
+therefore has new mtimes, would take minutes."""
 
 _SEAL = b',\n "checksum": "'
 _hashed: dict[tuple[str, int, int], str] = {}
-"""(path, size, time of change) -> SHA-256: a process hashes a file once."""
+"""(path, size, mtime) -> SHA-256: each process hashes a file once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """A file that is not what was written."""
+    """A file whose content differs from what was written."""
 
     step: str
-    """The step that it belongs to, relative to the study: `runs/pocket-m.en.s3/train`. Empty: to the study itself."""
+    """Step of the file, relative to the study: `runs/pocket-m.en.s3/train`. Empty: a file of the study itself."""
     file: str
-    """Relative to the step."""
+    """Path relative to the step."""
     what: str
-    """A phrase: "is missing", "is 3 bytes and was 1,234"."""
+    """Predicate of the message: "is missing", "is 3 bytes and was 1,234"."""
     next: str
-    """A sentence: what mends it."""
+    """Remedy, as a sentence."""
 
     def __str__(self) -> str:
         return f"{self.step}/{self.file} {self.what}. {self.next}".removeprefix("/")
@@ -65,7 +65,16 @@ class Damage:
 
 
 def write_sealed(path: Path, value: Mapping[str, Any], *, durable: bool = True) -> str:
-    """Write a JSON object with a checksum of itself as last key; returns the first 16 digits of its SHA-256."""
+    """Write a JSON object atomically, with a checksum of itself as the last key.
+
+    Args:
+        path: the file.
+        value: the object; must not have the key `checksum`.
+        durable: sync the file to disk (see `atomic_write`).
+
+    Returns:
+        The first 16 hexadecimal digits of the file's SHA-256.
+    """
     head = json.dumps(value, ensure_ascii=False, indent=1).removesuffix("\n}")
     text = f'{head},\n "checksum": "{hashlib.sha256(head.encode()).hexdigest()}"\n}}\n'
     write_text(path, text, durable=durable)
@@ -73,48 +82,65 @@ def write_sealed(path: Path, value: Mapping[str, Any], *, durable: bool = True) 
 
 
 def checksum_of(text: bytes) -> str:
-    """The first 16 digits of the SHA-256."""
+    """Return the first 16 hexadecimal digits of the SHA-256."""
     return hashlib.sha256(text).hexdigest()[:16]
 
 
 def read_sealed(path: Path) -> dict[str, Any] | None:
-    """The object without its checksum; None where there is no such file. An object that has none is taken as it is.
+    """Read a sealed JSON object and verify its checksum. An object without a checksum is accepted.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The object without its checksum; None if the file does not exist.
 
     Raises:
-        StoreError: the file was changed after it was written, or holds something else.
+        StoreError: the file was changed after it was written, or does not hold a JSON object.
     """
     text = read_bytes(path)
     if text is None:
         return None
     value = parse_json(path, text)
     if not isinstance(value, dict):
-        raise StoreError(f"{path} holds no JSON object. Remove it, and what depends on it is made again.")
+        raise StoreError(
+            f"{path} is not a JSON object. Remove it; the results that depend on it will be created again."
+        )
     if "checksum" in value:
         head = text.rpartition(_SEAL)[0]
         if hashlib.sha256(head).hexdigest() != value.pop("checksum"):
-            raise StoreError(f"{path} was edited or damaged. Remove it, and what depends on it is made again.")
+            raise StoreError(
+                f"{path} was edited or damaged. Remove it; the results that depend on it will be created again."
+            )
     return value
 
 
 def read_marker(folder: Path) -> dict[str, Any] | None:
-    """A step's done-marker: "fingerprint", "inputs", "outputs", and of newer ones "step" and "files"; None where the
-    step is not finished.
+    """Read the done-marker of a step.
+
+    Args:
+        folder: the step's folder.
+
+    Returns:
+        The keys "fingerprint", "inputs" and "outputs", and "step" and "files" in markers with checksums; None if the
+        step is not finished.
 
     Raises:
-        StoreError: it is damaged.
+        StoreError: the marker is damaged.
     """
     marker = read_sealed(folder / MARKER)
     if marker is None:
         return None
     kinds = {"fingerprint": str, "inputs": dict, "outputs": dict}
     if not all(isinstance(marker.get(key), kind) for key, kind in kinds.items()):
-        raise StoreError(f"{folder / MARKER} is no done-marker. Remove it, and the step is made again.")
+        raise StoreError(f"{folder / MARKER} is not a done-marker. Remove it; the step will be run again.")
     if "files" in marker and not is_table(marker["files"]):
-        raise StoreError(f"{folder / MARKER} lists no files. Remove it, and the step is made again.")
+        raise StoreError(f"{folder / MARKER} has an invalid list of files. Remove it; the step will be run again.")
     return marker
 
 
 def is_table(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
+    """Return whether a value has the form of `records_of`."""
     return isinstance(value, dict) and all(
         isinstance(record, dict) and {"size", "sha256", "mtime_ns"} <= record.keys() for record in value.values()
     )
@@ -124,14 +150,21 @@ def is_table(value: Any) -> TypeGuard[dict[str, dict[str, Any]]]:
 
 
 def record_of(path: Path) -> dict[str, Any]:
-    """{"size", "sha256", "mtime_ns"} of a file."""
+    """Return {"size", "sha256", "mtime_ns"} of a file: size in bytes, hash, and modification time in nanoseconds."""
     stat = path.stat()
-    # Hashed anew in any case: a file rewritten at once may have the size and time of change that it had before.
-    return {"size": stat.st_size, "sha256": _sha256(str(path), stat, anew=True), "mtime_ns": stat.st_mtime_ns}
+    # Always hashed again: a file that is rewritten quickly may keep its size and mtime.
+    return {"size": stat.st_size, "sha256": _sha256(str(path), stat, refresh=True), "mtime_ns": stat.st_mtime_ns}
 
 
 def records_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Relative name -> record of every file below a step's folder; markers and hidden files are none of its result."""
+    """Record every file below a step's folder, except markers and hidden files.
+
+    Args:
+        folder: the step's folder.
+
+    Returns:
+        Relative name -> record as in `record_of`.
+    """
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -142,11 +175,15 @@ def records_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], *, thorough: bool = False) -> list[Damage]:
-    """The files that are not what the table says.
+    """Find the files that differ from their records. A removed checkpoint folder is not damage.
 
     Args:
-        files: as `records_of` gives them.
-        thorough: hash every file, not only small ones whose time of change is another.
+        folder: the step's folder.
+        files: the result of `records_of`.
+        thorough: hash every file, not only small files whose mtime differs.
+
+    Returns:
+        One entry per damaged file.
     """
     found = []
     for name, record in files.items():
@@ -159,10 +196,16 @@ def damaged(folder: Path, files: Mapping[str, Mapping[str, Any]], *, thorough: b
 def step_damage(
     folder: Path, marker: Mapping[str, Any], *, names: Iterable[str] | None = None, thorough: bool = False
 ) -> list[Damage]:
-    """What is damaged of a finished step, by its own marker: that itself, where it is another step's.
+    """Find the damaged files of a finished step. If the marker belongs to another step, the marker is the damage.
 
     Args:
-        names: only these files; None for all that the marker lists.
+        folder: the step's folder.
+        marker: the step's done-marker.
+        names: files to check, relative to the folder; None for all files of the marker.
+        thorough: hash every file, not only small files whose mtime differs.
+
+    Returns:
+        One entry per damaged file.
     """
     if "files" not in marker:
         return _damage_without_table(folder, marker)
@@ -170,13 +213,13 @@ def step_damage(
     wanted = files if names is None else {name: files[name] for name in names if name in files}
     found = damaged(folder, wanted, thorough=thorough)
     if found and "step" in marker and not f"/{folder.as_posix()}".endswith(f"/{marker['step']}"):
-        return [name_damage(folder, MARKER, f"is that of {marker['step']}")]
+        return [name_damage(folder, MARKER, f"belongs to {marker['step']}")]
     return found
 
 
 def _damage_without_table(folder: Path, marker: Mapping[str, Any]) -> list[Damage]:
-    """Of a step that was finished before there were checksums: an evaluation's marker has always told that of its
-    scores. Sizes and times are not known, so those are hashed in any case."""
+    """Check a step whose marker lists no files. Markers of evaluations have always stored the hash of the scores;
+    sizes and mtimes are unknown, so the scores are always hashed."""
     sha256 = marker.get("outputs", {}).get("scores")
     if sha256 is None:
         return []
@@ -185,15 +228,16 @@ def _damage_without_table(folder: Path, marker: Mapping[str, Any]) -> list[Damag
             return [name_damage(folder, name, MISSING)]
     file = folder / "scores.parquet"
     if not _sha256(str(file), file.stat()).startswith(sha256):
-        return [name_damage(folder, "scores.parquet", "holds other bytes than were written")]
+        return [name_damage(folder, "scores.parquet", DIFFERENT)]
     return []
 
 
 MISSING = "is missing"
+DIFFERENT = "does not match its checksum"
 
 
 def _what_is_wrong(path: str, record: Mapping[str, Any], *, thorough: bool) -> str:
-    """A phrase; empty when the file is whole."""
+    """Return a predicate such as `is missing`; empty if the file is intact."""
     try:
         return _compare(path, record, thorough=thorough)
     except (FileNotFoundError, NotADirectoryError):
@@ -203,7 +247,7 @@ def _what_is_wrong(path: str, record: Mapping[str, Any], *, thorough: bool) -> s
 
 
 def _compare(path: str, record: Mapping[str, Any], *, thorough: bool) -> str:
-    stat = os.stat(path)  # noqa: PTH116 - half of the time of Path.stat, thousands of times
+    stat = os.stat(path)  # noqa: PTH116 - takes half the time of Path.stat and is called thousands of times
     if stat.st_size != record["size"]:
         return f"is {stat.st_size:,} bytes and was {record['size']:,}"
     unchanged = stat.st_mtime_ns == record["mtime_ns"]
@@ -215,30 +259,31 @@ def _compare(path: str, record: Mapping[str, Any], *, thorough: bool) -> str:
     if unchanged:
         with contextlib.suppress(OSError):
             os.utime(path)
-    return "holds other bytes than were written"
+    return DIFFERENT
 
 
-def _sha256(path: str, stat: os.stat_result, *, anew: bool = False) -> str:
+def _sha256(path: str, stat: os.stat_result, *, refresh: bool = False) -> str:
     key = (path, stat.st_size, stat.st_mtime_ns)
-    if anew or key not in _hashed:
+    if refresh or key not in _hashed:
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             _hashed[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return _hashed[key]
 
 
 def forget_hashes() -> None:
-    """Let everything be read again, for a check that must not trust this process's memory."""
+    """Clear this process's hash cache, so that a subsequent check reads every file again."""
     _hashed.clear()
 
 
 def verify_files(folder: Path, names: Iterable[str] | None = None) -> None:
-    """Hash files of a finished step before they are used. What its marker does not list cannot be verified.
+    """Verify files of a finished step by their hashes before they are used. Unlisted files cannot be verified.
 
     Args:
-        names: relative to the folder; None for all that the marker lists.
+        folder: the step's folder.
+        names: files to check, relative to the folder; None for all files of the marker.
 
     Raises:
-        StoreError: one is damaged; the message names it and says what mends it.
+        StoreError: a file is damaged; the message contains the remedy.
     """
     try:
         marker = read_marker(folder)
@@ -248,30 +293,47 @@ def verify_files(folder: Path, names: Iterable[str] | None = None) -> None:
         raise StoreError(str(damage))
 
 
-# ------------------------------------------------------------------------------------------------------------- words
+# ----------------------------------------------------------------------------------------------------------- messages
 
 
 def damage_of(folder: Path, error: StoreError) -> Damage:
-    """What an error says of a file of a folder. Such messages are `<path> <what is wrong>. <what to do>`."""
+    """Convert the error of a damaged file into a `Damage`.
+
+    Args:
+        folder: the step's folder.
+        error: an error with a message of the form `<path> <predicate>. <remedy>`.
+
+    Returns:
+        The damage.
+    """
     file, _, rest = str(error).removeprefix(f"{folder}/").partition(" ")
     return name_damage(folder, file, rest.partition(". ")[0].removesuffix("."))
 
 
 def name_damage(folder: Path, file: str, what: str) -> Damage:
-    """With the step's name and what is to be done, both told from where the folder lies."""
-    if folder.parent.name in ("corpora", "tokens", "mixtures"):  # first, for a corpus may be called train
+    """Describe a damaged file; the step's name and the remedy follow from the location of the folder.
+
+    Args:
+        folder: the step's folder.
+        file: the file, relative to the folder.
+        what: predicate of the message, such as `is missing`.
+
+    Returns:
+        The damage.
+    """
+    if folder.parent.name in ("corpora", "tokens", "mixtures"):  # first, because a corpus may be called train
         step, then = "/".join(folder.parts[-2:]), "crosslift run prepares it again"
     elif folder.name == "train" and folder.parent.parent.name == "runs":
         step = "/".join(folder.parts[-3:])
-        then = f"Finished evaluations stand; where one is missing, or {step} is removed, crosslift run trains it again"
+        then = f"Finished evaluations remain valid; crosslift run trains again if one is missing or {step} is removed"
     elif folder.parent.name == "eval" and folder.parent.parent.parent.name == "runs":
         step = "/".join(folder.parts[-4:])
         then = {
             "scores.parquet": "crosslift run scores the predictions again",
-            JUDGED: "Remove it and call crosslift judge, which pays for no reply twice",
+            JUDGED: "Remove it and run crosslift judge, which reuses the replies",
         }.get(file, "crosslift run evaluates it again")
     elif folder.parent.name == "runs":
-        step, then = "/".join(folder.parts[-2:]), "Remove it; no result stands on it"
+        step, then = "/".join(folder.parts[-2:]), "Remove it; no result depends on it"
         if file == "run.json":
             then = "crosslift run writes it again"
     else:

@@ -1,8 +1,8 @@
-"""What input files contain, without reading gigabytes at every start.
+"""Cached content hashes of input files, so that a restart does not read gigabytes.
 
-A corpus file or a base model is part of a run's identity by its content, never by its path or its date. Hashing it at
-each start would make a restart as slow as its largest model, so hashes are remembered together with size and time of
-change: a file that has neither changed is taken as unchanged.
+Corpus files and base models enter the identity of a run by content, never by path or date. Hashing them at each start
+would take as long as reading the largest model, so each hash is cached with the file's size and mtime; a file whose
+size and mtime have not changed is considered unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from crosslift.fingerprint import fingerprint, fingerprint_file
 
 
 class ContentHashes:
-    """Content hashes of files, remembered in one file of the study's folder. It may be deleted at any time."""
+    """Cache of content hashes in one file of the study's folder, which may be deleted at any time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -31,12 +31,16 @@ class ContentHashes:
         self._changed = False
 
     def of(self, key: str, root: Path, files: Iterable[Path]) -> dict[str, str]:
-        """Relative name -> hash of each file.
+        """Hash files, using cached hashes where size and mtime have not changed.
 
         Args:
-            key: what the files are to the study ("corpora/math-train"); no path is remembered, so that a study whose
-                inputs moved together with it still knows them.
-            root: what the names are relative to.
+            key: role of the files in the study, such as "corpora/math-train". Paths are not stored, so the cache
+                remains valid when the study and its inputs are moved.
+            root: base of the relative names.
+            files: the files.
+
+        Returns:
+            Relative name -> hash.
         """
         known = self._known.get(key, {})
         found: dict[str, list[Any]] = {}
@@ -54,31 +58,37 @@ class ContentHashes:
         return {name: entry[2] for name, entry in found.items()}
 
     def of_path(self, key: str, path: Path) -> str:
-        """One fingerprint of a file, whatever its name, or of all files below a folder that are not hidden."""
+        """Fingerprint a file (independent of its name), or all files below a folder that are not hidden."""
         found = self.of(key, path, files_below(path))
         return found[path.name] if path.is_file() else fingerprint(found)
 
     def save(self) -> None:
+        """Write the cache if it has changed."""
         if self._changed:
             write_sealed(self._path, {"files": self._known}, durable=False)
             self._changed = False
 
 
 def files_below(path: Path) -> list[Path]:
-    """The file itself, or every file below the folder that is not hidden, sorted. Links to folders are followed: data
-    and models often lie on another disk.
+    """List the files at a path. Symbolic links to folders are followed, because data are often on another disk.
+
+    Args:
+        path: a file or folder.
+
+    Returns:
+        The file itself, or all files below the folder that are not hidden, sorted.
 
     Raises:
-        StoreError: there is no such file or folder, or nothing is in it.
+        StoreError: the path does not exist, or the folder is empty.
     """
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise StoreError(f"{path} does not exist. Correct the path in study.toml, or bring the file there.")
+        raise StoreError(f"{path} does not exist. Correct the path in study.toml, or restore the file.")
     found: list[Path] = []
     for folder, names, files in os.walk(path, followlinks=True):
         names[:] = [name for name in names if not name.startswith(".")]
         found += [Path(folder, name) for name in files if not name.startswith(".")]
     if not found:
-        raise StoreError(f"{path} holds no file. Correct the path in study.toml, or bring the files there.")
+        raise StoreError(f"{path} contains no files. Correct the path in study.toml, or restore the files.")
     return sorted(found)

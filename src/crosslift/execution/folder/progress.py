@@ -1,8 +1,8 @@
-"""How far each run is, told through the disk.
+"""Progress of each run, exchanged through files.
 
-Workers may be processes here, jobs on a cluster or somebody else's; all of them write one small file per run, and
-whoever watches reads the folder. So `crosslift run` and `crosslift status --watch` show the same, and a watcher that
-dies takes nothing with it.
+Workers may be local processes or jobs on a cluster. Each writes one small progress file per run, and observers read
+those files. `crosslift run` and `crosslift status --watch` therefore show the same information, and the death of an
+observer does not affect the workers.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from crosslift.system.files import read_json, write_json
 
 INTERVAL_SECONDS = 0.5
 EVALUATION_STEPS = 20
-"""How many training steps one evaluation in one language weighs in the overall bar until both have been measured."""
+"""Weight of one evaluation in one language, in training steps, until the durations of both have been measured."""
 MIN_STEPS_TIMED = 5
-"""Of fewer training steps nothing is foretold. Of evaluations one run's worth is needed: languages differ in length."""
+"""Minimum number of timed training steps for an estimate. Evaluations need one per evaluation of a run, because their
+duration differs between languages."""
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """One run, as its worker last saw it."""
+    """Progress of one run, as last reported by its worker."""
 
     phase: str = ""
     """"loading" | "training" | "evaluating math.en" | "done"."""
@@ -36,16 +37,22 @@ class Progress:
     loss: float | None = None
     tokens_per_second: float | None = None
     train_seconds: float = 0.0
-    """Spent by this worker on the steps since `first_step`."""
+    """Time in seconds that this worker spent on the steps since `first_step`."""
     first_step: int = 0
     evaluate_seconds: float = 0.0
     first_evaluation: int = 0
     seconds: float = 0.0
-    """Since this worker took the run: with what is neither training nor evaluating, such as loading and writing."""
+    """Time in seconds since this worker leased the run, including loading and writing."""
 
 
 class ProgressWriter:
-    """Writes one run's progress, at most every half second, and always when the phase changes."""
+    """Writes the progress of one run, at most every half second and at every change of phase.
+
+    Args:
+        folder: the run's folder.
+        num_evaluations: evaluations of the run.
+        evaluations: evaluations that are already finished.
+    """
 
     def __init__(self, folder: Path, *, num_evaluations: int, evaluations: int = 0) -> None:
         self._path = folder / "progress.json"
@@ -54,7 +61,7 @@ class ProgressWriter:
         self.now = Progress(num_evaluations=num_evaluations, evaluations=evaluations, first_evaluation=evaluations)
 
     def update(self, **changes: Any) -> None:
-        """Set fields of `Progress`."""
+        """Set fields of `Progress` and write the file if it is due."""
         phase = self.now.phase
         for name, value in changes.items():
             setattr(self.now, name, value)
@@ -65,19 +72,26 @@ class ProgressWriter:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """What the run's worker last wrote; None when no worker has begun, or the file is damaged."""
+    """Read the progress of a run.
+
+    Args:
+        folder: the run's folder.
+
+    Returns:
+        The last reported progress; None if no worker has started the run, or the file is damaged.
+    """
     try:
         found = Progress(**read_json(folder / "progress.json"))
-    except (StoreError, TypeError):  # none, or damaged: it informs and decides nothing
+    except (StoreError, TypeError):  # missing or damaged; the file is only informative
         return None
     numbers = [value for name, value in asdict(found).items() if name != "phase" and value is not None]
-    whole = isinstance(found.phase, str) and all(isinstance(number, (int, float)) for number in numbers)
-    return found if whole and found.step is not None and found.evaluations is not None else None
+    valid = isinstance(found.phase, str) and all(isinstance(number, (int, float)) for number in numbers)
+    return found if valid and found.step is not None and found.evaluations is not None else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedWork:
-    """What a run asks for, and how much of it was done before this watcher began."""
+    """Work of a run, and the part that was finished before the observer started."""
 
     num_steps: int
     num_evaluations: int
@@ -91,20 +105,27 @@ class TotalProgress:
 
     done: float = 0.0
     total: float = 0.0
-    """In training steps; an evaluation weighs as many as it takes time, EVALUATION_STEPS until that is known."""
+    """In training steps; an evaluation has the weight of its measured duration, initially EVALUATION_STEPS."""
     seconds_left: float | None = None
-    """None until enough has been measured."""
+    """Estimated remaining time in seconds; None until enough has been measured."""
     active: dict[str, Progress] = field(default_factory=dict)
 
 
 def total_progress(
     runs: Iterable[tuple[str, ExpectedWork, Progress | None, bool]], *, num_workers: int
 ) -> TotalProgress:
-    """Sum over runs, given as (name, expected, progress, is a worker on it now?).
+    """Sum the progress of runs and estimate the remaining time.
 
-    The time left is the remaining steps and evaluations, each at its mean measured time, and for each run that has not
-    begun what finished runs needed beside both, over the workers. Nothing is foretold from what has not been measured:
-    how long an evaluation takes does not follow from how long a step takes.
+    The estimate is the sum of the remaining steps and evaluations at their mean measured durations, plus the mean
+    overhead of finished runs for each run that has not started, divided by the number of workers. There is no estimate
+    for a kind of work that has not been measured: the duration of an evaluation does not follow from that of a step.
+
+    Args:
+        runs: (name, expected work, progress, whether a worker holds the run) per run.
+        num_workers: number of workers.
+
+    Returns:
+        Progress of all runs together.
     """
     result = TotalProgress()
     sums = _Sums()
@@ -125,7 +146,7 @@ def total_progress(
 
 @dataclass(kw_only=True)
 class _Sums:
-    """Over runs: what is done, what is left, and what was timed."""
+    """Sums over runs: finished work, remaining work and measured times."""
 
     steps: int = 0
     evaluations: int = 0
@@ -137,7 +158,7 @@ class _Sums:
     step_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     other_seconds: list[float] = field(default_factory=list)
-    """Of each finished run: beside training and evaluating."""
+    """Overhead in seconds of each finished run, outside training and evaluation."""
     evaluations_of_a_run: int = 0
 
     def add(self, expected: ExpectedWork, progress: Progress | None) -> None:
@@ -171,7 +192,7 @@ class _Sums:
         return self.evaluation_seconds / self.evaluations_timed
 
     def seconds_left(self) -> float | None:
-        """Of one worker; None while a kind of work that is left has not been measured, or nothing has been."""
+        """Return the remaining time of a single worker in seconds; None if a kind of remaining work is unmeasured."""
         steps, evaluations = self.per_step, self.per_evaluation
         if (self.steps_left and steps is None) or (self.evaluations_left and evaluations is None):
             return None

@@ -1,7 +1,7 @@
-"""Where a run was made: for people who compare two runs that should agree and do not.
+"""Provenance of a run, for comparing two runs that should agree but do not.
 
-It tells versions, processor and precision, and never a path, a host, a user or anything of the environment: a study's
-folder is there to be shared.
+The record contains versions, processor and precision. It never contains paths, host names, user names or environment
+variables, because the folder of a study is meant to be shared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,11 @@ PACKAGES = ("crosslift", "torch", "transformers", "tokenizers", "peft", "safeten
 
 
 def environment() -> dict[str, Any]:
-    """Versions and hardware of this process. Imports nothing that is not imported already."""
+    """Return the versions and hardware of this process, without importing further packages.
+
+    Returns:
+        "packages", "python", "system", "processor", "accelerator" (None without a GPU) and "threads".
+    """
     return {
         "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
         "python": platform.python_version(),
@@ -39,15 +43,15 @@ def _version(package: str) -> str | None:
 
 @cache
 def _processor() -> str:
-    """Name, family and model: processors of one name add up in different orders."""
+    """Return name, family and model of the processor: those of equal name may differ in their order of summation."""
     cpuinfo = Path("/proc/cpuinfo")
-    said: dict[str, str] = {}
+    fields: dict[str, str] = {}
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")
-            said.setdefault(key.strip(), value.strip())
-    name = said.get("model name") or said.get("Model") or platform.processor() or "unknown"
-    kind = [f"{key} {said[key]}" for key in ("cpu family", "model") if key in said]
+            fields.setdefault(key.strip(), value.strip())
+    name = fields.get("model name") or fields.get("Model") or platform.processor() or "unknown"
+    kind = [f"{key} {fields[key]}" for key in ("cpu family", "model") if key in fields]
     return f"{name} ({', '.join(kind)})" if kind else name
 
 

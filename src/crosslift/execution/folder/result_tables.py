@@ -1,4 +1,4 @@
-"""The tables of the whole study, made from its runs. They may be deleted at any time."""
+"""Tables of the entire study, built from its runs. They may be deleted at any time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ REBUILT = ".rebuilt.json"
 
 
 def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> dict[str, str]:
-    """Write scores.parquet and runs.parquet, unless they stand for these results already and are whole.
+    """Write scores.parquet and runs.parquet, unless they are intact and up to date.
+
+    Args:
+        graph: the steps of the study.
+        states: run -> state, for all runs.
 
     Returns:
-        A fingerprint per table: of the results, not of the bytes.
+        Table -> fingerprint of the results that it contains, not of its bytes.
 
     Raises:
-        StoreError: a table cannot be read, though its checksum is right or was never taken.
+        StoreError: a table cannot be read although its checksum is correct or missing.
     """
     store = graph.store
     made_of = _made_of(states)
@@ -37,9 +41,9 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
             known = dict(store.damage)
             scores, runs = store.scores(), store.runs()
             new = {step: found for step, found in store.damage.items() if known.get(step) != found}
-            if new:  # found in reading: these results are not what `states` says
+            if new:  # damage found while reading: `states` is out of date
                 made_of = _made_of(graph.states(thorough=True))
-                for step in new.keys() - store.damage.keys():  # no check sees it, so it would be left out for good
+                for step in new.keys() - store.damage.keys():  # undetected by checks: it would be omitted permanently
                     raise StoreError(str(new[step][0]))
             for file, table in ((store.scores_file, scores), (store.runs_file, runs)):
                 write_table(file, table)
@@ -49,7 +53,7 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
 
 
 def tables_stand(graph: StepGraph, states: Mapping[str, RunState]) -> bool:
-    """Are the tables there, whole, and made of these results?"""
+    """Return whether the tables exist, are intact, and contain the results of `states` (run -> state)."""
     return _stand_for(graph.store, _made_of(states))
 
 
@@ -68,7 +72,7 @@ def _made_of(states: Mapping[str, RunState]) -> dict[str, str]:
 
 
 def _judged(one: EvaluationStep, state: RunState) -> list[str]:
-    """What judges said of the answers, where any were asked and it is whole."""
+    """Return the fingerprint of the verdicts in a list; an empty list if there are none or they are damaged."""
     file = one.step.folder / JUDGED
     if any(damage.step == one.step.name and damage.file == JUDGED for damage in state.damage):
         return []
@@ -88,7 +92,16 @@ def _stand_for(store: Store, made_of: Mapping[str, str]) -> bool:
 
 
 def report_step(study: Study, store: Store, made_of: Mapping[str, str]) -> Step:
-    """The report as a step: made again whenever a table, the study's words or the program changes."""
+    """Create the step of the report, which is stale when a table, study.toml or the version of crosslift changes.
+
+    Args:
+        study: the study.
+        store: the study's folder.
+        made_of: table -> fingerprint, from `rebuild_result_tables`.
+
+    Returns:
+        The step.
+    """
     inputs: dict[str, Any] = {
         "tables": dict(made_of),
         "study": fingerprint_file(study.folder / "study.toml"),

@@ -1,11 +1,11 @@
-"""Runs that are the same computation under two names are computed once.
+"""Reuse of equal runs: a computation that occurs under several run names is executed once.
 
-Families meet in a cell: a dose of 0 is the same training whatever the languages are that get nothing, and the second
-study has three such columns. Steps are known by what decides their result, and a run's name is not in it: where another
-run has finished a step of the same fingerprint, its files are taken. The copy is a step like any other, written and
-marked in its own folder, so that nothing depends on the other run's folder afterwards.
+Families of mixtures overlap: a dose of 0 is the same training for all sets of languages. A step is identified by the
+inputs that determine its result, which do not include the run's name. If another run has finished a step with the same
+fingerprint, its files are copied. The copy has its own folder and done-marker, so it does not depend on the other run's
+folder afterwards.
 
-Such runs are no replicates: they are one draw of the noise between runs. Those come of different seeds.
+Equal runs are not replicates: they share one draw of the between-run noise. Replicates differ in their seeds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from crosslift.system.files import make_folder
 
 
 def equal_runs(graph: StepGraph) -> dict[str, tuple[str, ...]]:
-    """Run -> the other runs that are the same training, in the study's order; only of runs that have any."""
+    """Find the runs with identical training.
+
+    Args:
+        graph: the steps of the study.
+
+    Returns:
+        Run -> the other runs with the same training, in the study's order; runs without an equal run are omitted.
+    """
     groups: dict[str, list[str]] = {}
     for name, run in graph.runs.items():
         step = graph.steps(run).train
@@ -37,15 +44,20 @@ def equal_runs(graph: StepGraph) -> dict[str, tuple[str, ...]]:
 
 
 def copy_training(graph: StepGraph, steps: RunSteps, others: Sequence[str]) -> str | None:
-    """Take the checkpoint and losses of a finished twin.
+    """Copy the checkpoint and losses of a finished equal run.
+
+    Args:
+        graph: the steps of the study.
+        steps: steps of the run to complete.
+        others: the equal runs.
 
     Returns:
-        Its name; None where no twin has finished, or none has kept its checkpoint.
+        Name of the equal run; None if none has finished and kept its checkpoint.
     """
     for other in others:
         theirs, ours = graph.steps(graph.runs[other]).train, steps.train
         assert theirs is not None and ours is not None
-        found = theirs.state(thorough=graph.store.checkpoint_folder(other).is_dir())  # a copy is marked as whole
+        found = theirs.state(thorough=graph.store.checkpoint_folder(other).is_dir())  # only intact files are copied
         result = found.outputs if found.whole else None
         if result is not None and graph.store.checkpoint_folder(other).is_dir():
             ours.begin()
@@ -56,10 +68,15 @@ def copy_training(graph: StepGraph, steps: RunSteps, others: Sequence[str]) -> s
 
 
 def copy_predictions(graph: StepGraph, one: EvaluationStep, others: Sequence[str]) -> float | None:
-    """Take the predictions of a twin for the same question, if they are whole.
+    """Copy the predictions of an equal run for the same evaluation and language, if they are intact.
+
+    Args:
+        graph: the steps of the study.
+        one: the evaluation step to complete.
+        others: the equal runs.
 
     Returns:
-        The seconds that generating them took; None where there are none.
+        The duration of generation in seconds; None if there are no such predictions.
     """
     for other in others:
         for theirs in graph.steps(graph.runs[other]).evaluations:
@@ -75,7 +92,7 @@ def copy_predictions(graph: StepGraph, one: EvaluationStep, others: Sequence[str
 
 
 def _copy(source: Path, target: Path) -> None:
-    """All files but the markers. Links where the file system has them: a checkpoint is never written again."""
+    """Copy all files except markers, as hard links where supported: checkpoints are never modified in place."""
     for folder, _, files in os.walk(source):
         here = target / Path(folder).relative_to(source)
         make_folder(here)

@@ -1,10 +1,10 @@
-"""The steps of a study: what each is made of, and which are done.
+"""Step graph of a study: the inputs of each step, and which steps are done.
 
-Every decision of "is this still right?" is made here, from the study, the content of its inputs and the done-markers;
-no step is remembered anywhere else. A restart of a finished study reads one small marker per step and nothing more.
+This module alone decides whether a step is up to date, from the study, the content of its inputs and the done-markers.
+A restart of a finished study reads only one small marker per step.
 
-A step's inputs hold what decides its own result only. A training step does not name other languages of its corpora, an
-evaluation step not the evaluation's other languages: adding one leaves finished work as it is.
+The inputs of a step contain only what determines its own result. A training step does not list the other languages of
+its corpora, nor an evaluation step the other languages of the evaluation, so adding a language keeps finished work.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class StepGraph:
 
     @cached_property
     def runs(self) -> dict[str, Run]:
+        """Name -> run, in the study's order."""
         return {run.name: run for run in self.study.runs()}
 
     @cached_property
@@ -49,13 +50,13 @@ class StepGraph:
         return tuple(name for name in self.study.corpora if name in used)
 
     def wanted_models(self) -> dict[str, Model]:
-        """All models of the grid, and those that only count the tokens of a budget."""
+        """Return the models of the grid, and those whose tokenizer counts the tokens of a budget."""
         budgets = [mixture.budget for mixture in self.study.mixtures.values()]
         counting = [budget.tokenizer for budget in budgets if budget and budget.tokenizer]
         return dict(self.study.models) | {name: self.study.tokenizers[name] for name in counting}
 
     def users_of(self, corpus: str) -> list[Run]:
-        """The runs that train, validate or are evaluated on a corpus."""
+        """Return the runs that use a corpus for training, validation or evaluation."""
         return [
             run
             for run in self.runs.values()
@@ -66,7 +67,7 @@ class StepGraph:
 
     @cached_property
     def models(self) -> dict[str, BaseModel]:
-        """The models of `wanted_models`, identified.
+        """The identified models of `wanted_models`.
 
         Raises:
             StudyError: a model cannot be found.
@@ -83,19 +84,25 @@ class StepGraph:
     # ------------------------------------------------------------------------------------------------ prepared steps
 
     def corpus_step(self, name: str) -> Step:
+        """Return the step that reads a corpus."""
         source = self.study.corpora[name]
         inputs = self.study.identity_of_corpus(name)
-        del inputs["prompt"]  # shown to the model, not read from the source
+        del inputs["prompt"]  # affects tokenisation and evaluation, not reading
         content = None if source.path is None else self.hashes.of_path(f"corpora/{name}", source.path)
         return self._step("corpora", name, {**inputs, "content": content})
 
     def corpus(self, name: str) -> dict[str, Any]:
-        """What was read: revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes. The
-        marker says it, also where its files are damaged.
+        """Return the metadata of a prepared corpus from its done-marker, even if its files are damaged.
+
+        Args:
+            name: the corpus.
+
+        Returns:
+            revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes.
 
         Raises:
-            StaleStep: the corpus was prepared from something else, or is not prepared.
-            StoreError: its marker is damaged.
+            StaleStep: the corpus was prepared from other inputs, or is not prepared.
+            StoreError: the marker is damaged.
         """
         if name not in self._corpora:
             state = self.corpus_step(name).state()
@@ -107,13 +114,13 @@ class StepGraph:
         return self._corpora[name]
 
     def forget(self) -> None:
-        """After something has been prepared anew."""
+        """Clear the cache after a corpus has been prepared again."""
         self._corpora.clear()
         self._evaluations.clear()
         self._steps.clear()
 
     def tokens_step(self, corpus: str, model: str) -> Step:
-        """Shared by all models that tokenise alike."""
+        """Return the step that tokenises a corpus, shared by all models that tokenise identically."""
         tokenizer = self.models[model].tokenizer
         inputs = {
             "corpus": self.corpus(corpus)["fingerprint"],
@@ -125,6 +132,7 @@ class StepGraph:
         return Step(name=self.store.name_of(folder), folder=folder, inputs=inputs)
 
     def mixture_step(self, name: str) -> Step:
+        """Return the step that draws a mixture."""
         mixture = self.study.mixtures[name]
         inputs = {
             "data_seed": self.study.data_seed,
@@ -136,7 +144,7 @@ class StepGraph:
         return self._step("mixtures", name, inputs)
 
     def prepared_steps(self) -> Iterator[Step]:
-        """All steps of `prepare`, in the order in which they need each other."""
+        """Yield all steps of `prepare` in the order of their dependencies."""
         for corpus in self.corpora:
             yield self.corpus_step(corpus)
         for corpus, model in self.tokenised():
@@ -145,7 +153,7 @@ class StepGraph:
             yield self.mixture_step(mixture)
 
     def tokenised(self) -> list[tuple[str, str]]:
-        """(corpus, model) whose tokens are needed, once per corpus and tokenizer."""
+        """Return the pairs (corpus, model) to tokenise, one per corpus and tokenizer."""
         pairs: dict[tuple[str, str], tuple[str, str]] = {}
         for corpus in self.trained_on():
             for name, model in self.models.items():
@@ -153,20 +161,20 @@ class StepGraph:
         return list(pairs.values())
 
     def trained_on(self) -> list[str]:
-        """The corpora that mixtures or the validation use, which need tokens."""
+        """Return the corpora of mixtures and validation, which must be tokenised."""
         corpora = dict.fromkeys(corpus for mixture in self.study.mixtures.values() for corpus in mixture.corpora)
         if corpora and self.study.validation is not None:
             corpora |= dict.fromkeys(self.study.validation.corpora)
         return list(corpora)
 
     def evaluated_on(self) -> list[str]:
-        """The corpora that evaluations ask."""
+        """Return the corpora of evaluations."""
         return list(dict.fromkeys(evaluation.corpus for evaluation in self.study.evaluations.values()))
 
     # ---------------------------------------------------------------------------------------------------- steps of runs
 
     def steps(self, run: Run) -> RunSteps:
-        """The steps of a run.
+        """Return the steps of a run.
 
         Raises:
             StaleStep: its corpora are not prepared.
@@ -190,13 +198,17 @@ class StepGraph:
         return RunSteps(run=run, train=train, evaluations=evaluations)
 
     def state(self, run: Run, *, thorough: bool = False) -> RunState:
-        """What of a run is done; what is damaged is noted in the store.
+        """Determine which steps of a run are done, and record damage in the store.
 
         Args:
-            thorough: hash what evaluations left, so that also damage that leaves size and time of change is seen.
+            run: the run.
+            thorough: hash the files of evaluations, which also detects damage under an unchanged size and mtime.
+
+        Returns:
+            The state of the run.
 
         Raises:
-            StaleStep: a finished step was made from something else.
+            StaleStep: a finished step has other inputs.
         """
         steps = self.steps(run)
         state = RunState(steps=steps, trained=True)
@@ -215,10 +227,17 @@ class StepGraph:
         return found
 
     def states(self, runs: Iterable[Run] | None = None, *, thorough: bool = False) -> dict[str, RunState]:
-        """What of each run is done; `thorough` as `state` takes it.
+        """Determine the state of several runs.
+
+        Args:
+            runs: the runs; None for all runs of the study.
+            thorough: as for `state`.
+
+        Returns:
+            Run -> state.
 
         Raises:
-            StaleStep: finished steps were made from something else; the message names the first few.
+            StaleStep: finished steps have other inputs; the message lists the first MAX_STALE_SHOWN.
         """
         states: dict[str, RunState] = {}
         stale: list[str] = []
@@ -227,18 +246,18 @@ class StepGraph:
                 states[run.name] = self.state(run, thorough=thorough)
             except StaleStep as error:
                 stale.append(str(error))
-        stale = list(dict.fromkeys(stale))  # all runs of a stale corpus say the same
+        stale = list(dict.fromkeys(stale))  # all runs of a stale corpus have the same message
         if stale:
             more = [f"... and {len(stale) - MAX_STALE_SHOWN} more."] if len(stale) > MAX_STALE_SHOWN else []
             raise StaleStep("\n".join([*stale[:MAX_STALE_SHOWN], *more]))
         return states
 
     def write_provenance(self, steps: RunSteps, environment: Mapping[str, Any]) -> None:
-        """Write provenance.json of a run from its done-markers, so that it lists the time of all its sessions.
+        """Write provenance.json of a run from its done-markers, so that it includes the times of all sessions.
 
         Args:
-            steps: of the run.
-            environment: as `provenance.environment` returns it, of the process that made the last results.
+            steps: the steps of the run.
+            environment: result of `provenance.environment` in the process that computed the last results.
         """
         trained = steps.train.state().outputs if steps.train is not None else None
         results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
@@ -258,7 +277,7 @@ class StepGraph:
         for name, inputs in identity["corpora"].items():
             hashes = self.corpus(name)["languages"]
             inputs["content"] = {tag: hashes[tag] for tag in used[name] if tag in hashes}
-            if run.mixture.pairing != "disjoint":  # there every language of the corpus owns a block of the items
+            if run.mixture.pairing != "disjoint":  # with disjoint pairing, each language owns a block of the items
                 del inputs["languages"]
         folder = self.store.train_folder(run.name)
         return Step(name=self.store.name_of(folder), folder=folder, inputs=identity)
@@ -288,5 +307,5 @@ class StepGraph:
 
 
 def _read_by(evaluation: Evaluation) -> tuple[str, ...]:
-    """The corpora that an evaluation needs."""
+    """Return the corpora that an evaluation needs."""
     return (evaluation.corpus,) if evaluation.shots is None else (evaluation.corpus, evaluation.shots.corpus)

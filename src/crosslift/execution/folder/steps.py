@@ -1,8 +1,8 @@
-"""A step of a study: a folder, what goes into it, and a marker that is written last.
+"""Steps of a study: each step has a folder, inputs, and a done-marker that is written last.
 
-The marker `done.json` carries the inputs themselves beside their fingerprint. A fingerprint alone could only say that
-something changed; with the inputs a stale step names the field and both values. It also lists size and SHA-256 of the
-step's files, so that a damaged step counts as not finished and is made again (see `checksums`).
+The marker `done.json` contains the inputs in addition to their fingerprint, so that the message about a stale step
+names the changed field with both values. It also lists the size and SHA-256 of the step's files, so that a damaged step
+is considered unfinished and is run again (see `checksums`).
 """
 
 from __future__ import annotations
@@ -25,40 +25,48 @@ from crosslift.system.files import read_json, remove, remove_leftovers, sync_fol
 
 @dataclass(frozen=True, kw_only=True)
 class StepState:
-    """What is in a step's folder."""
+    """State of a step's folder."""
 
     outputs: dict[str, Any] | None = None
-    """What `finish` was given; None where the step is not finished or its marker is damaged."""
+    """Arguments of `finish`; None if the step is not finished or its marker is damaged."""
     damage: tuple[Damage, ...] = ()
 
     @property
     def whole(self) -> bool:
-        """Finished, and nothing that the result stands on is damaged. Verdicts of judges stand beside it."""
+        """Whether the step is finished and intact. Damaged verdicts of a judge do not affect the step's result."""
         return self.outputs is not None and all(one.file == JUDGED for one in self.damage)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """Work that ends in one folder."""
+    """Unit of work whose results are in one folder."""
 
     name: str
-    """As messages call it: the folder relative to the study, `runs/pocket-m.en.s3/train`."""
+    """Name in messages: the folder relative to the study, `runs/pocket-m.en.s3/train`."""
     folder: Path
     inputs: Mapping[str, Any]
-    """All that decides the result. A key `path` is shown in messages and not fingerprinted: what lies there is."""
+    """Everything that determines the result. Keys `path` are shown in messages but not fingerprinted, because the
+    content of the file is part of the inputs."""
 
     @cached_property
     def fingerprint(self) -> str:
+        """Fingerprint of the inputs without paths."""
         return fingerprint(_without_paths(self.inputs))
 
     required_outputs: tuple[str, ...] = ()
-    """What others read of the outputs: a marker without one is damaged."""
+    """Outputs that other steps read; a marker that lacks one of them is damaged."""
 
     def state(self, *, thorough: bool = False) -> StepState:
-        """Is it finished with these inputs, and whole? `thorough`: by hashing every file.
+        """Determine whether the step is finished with these inputs, and which files are damaged.
+
+        Args:
+            thorough: hash every file.
+
+        Returns:
+            The state of the step's folder.
 
         Raises:
-            StaleStep: it is finished with other inputs.
+            StaleStep: the step is finished with other inputs.
         """
         try:
             marker = checksums.read_marker(self.folder)
@@ -70,7 +78,7 @@ class Step:
         except StoreError as error:
             return StepState(damage=(checksums.damage_of(self.folder, error),))
         damage = tuple(checksums.step_damage(self.folder, marker, thorough=thorough))
-        if any(one.file == MARKER for one in damage):  # another step's; a whole folder that was moved here is stale
+        if any(one.file == MARKER for one in damage):  # another step's marker; an intact folder moved here is stale
             return StepState(damage=damage)
         if marker["fingerprint"] != self.fingerprint:
             changes = "; ".join(differences(marker["inputs"], canonical(self.inputs)))
@@ -78,23 +86,23 @@ class Step:
         return StepState(outputs=marker["outputs"], damage=damage)
 
     def result(self) -> dict[str, Any] | None:
-        """What `finish` was given; None when the step is not finished, or damaged.
+        """Return the arguments of `finish`; None if the step is not finished or is damaged.
 
         Raises:
-            StaleStep: it is finished with other inputs.
+            StaleStep: the step is finished with other inputs.
         """
         state = self.state()
         return state.outputs if state.whole else None
 
     def done(self) -> bool:
-        """Is the step finished with these inputs, and whole? Finished with other inputs is not."""
+        """Return whether the step is finished with these inputs and intact; False if it has other inputs."""
         try:
             return self.state().whole
         except StaleStep:
             return False
 
     def begin(self) -> None:
-        """Make the folder ready. What an earlier, killed start left is kept only if it had the same inputs."""
+        """Prepare the folder. Files of an interrupted attempt are kept only if it had the same inputs."""
         try:
             started = read_json(self.folder / STARTED)
         except StoreError:
@@ -106,7 +114,11 @@ class Step:
         remove(self.folder / MARKER)
 
     def finish(self, **outputs: Any) -> None:
-        """Write the marker, after all files of the folder are on the disk. `outputs`: facts about the result."""
+        """Sync all files of the folder to disk, then write the done-marker.
+
+        Args:
+            **outputs: properties of the result, in JSON types.
+        """
         remove(self.folder / STARTED)
         sync_folder(self.folder)
         marker = {"fingerprint": self.fingerprint, "inputs": canonical(self.inputs), "outputs": outputs}
@@ -115,8 +127,17 @@ class Step:
 
     @contextlib.contextmanager
     def rewriting(self, file: str) -> Iterator[Path]:
-        """Write a file that is made after the step was finished, and list it in the marker. Killed within, the marker
-        does not list it. Nobody else may be writing the step."""
+        """Context manager for writing a file after the step is finished; the marker lists it afterwards.
+
+        If the process is killed in the block, the marker does not list the file. No other process may write to the step
+        at the same time.
+
+        Args:
+            file: name relative to the step's folder.
+
+        Yields:
+            The path to write.
+        """
         self._list(file, present=False)
         yield self.folder / file
         self._list(file, present=True)
@@ -139,7 +160,15 @@ def _without_paths(value: Any) -> Any:
 
 
 def differences(was: Any, now: Any) -> list[str]:
-    """One phrase per changed field: `training.learning_rate was 1e-05, the study says 1e-04`."""
+    """Describe the changes between two values of a step's inputs.
+
+    Args:
+        was: recorded inputs.
+        now: current inputs.
+
+    Returns:
+        One phrase per changed field: `training.learning_rate was 1e-05 and is now 1e-04`.
+    """
     return list(_differences(was, now, ""))
 
 
@@ -148,17 +177,17 @@ def _differences(was: Any, now: Any, path: str) -> Iterator[str]:
         for key in sorted({*was, *now}):
             inner = f"{path}.{key}" if path else key
             if key not in was:
-                yield f"{inner} was not given, the study says {_show(now[key])}"
+                yield f"{inner} was not set and is now {_show(now[key])}"
             elif key not in now:
-                yield f"{inner} was {_show(was[key])}, the study does not give it"
+                yield f"{inner} was {_show(was[key])} and is now not set"
             else:
                 yield from _differences(was[key], now[key], inner)
     elif was != now or type(was) is not type(now):
-        yield f"{path} was {_show(was)}, the study says {_show(now)}"
+        yield f"{path} was {_show(was)} and is now {_show(now)}"
 
 
 def _show(value: Any) -> str:
-    """Short, as a study file would have it."""
+    """Format a value as in a study file, truncated to 200 characters."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value != 0 and not 1e-3 <= abs(value) < 1e6:
@@ -175,6 +204,8 @@ def _show(value: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationStep:
+    """Step of one evaluation in one language."""
+
     evaluation: Evaluation
     language: str
     step: Step
@@ -191,10 +222,11 @@ class RunSteps:
 
     @property
     def fingerprint(self) -> str:
-        """Of everything that decides the run's results."""
+        """Fingerprint of everything that determines the run's results."""
         return fingerprint([step.fingerprint for step in self.steps()])
 
     def steps(self) -> Iterator[Step]:
+        """Yield the training step, if any, and the evaluation steps."""
         if self.train is not None:
             yield self.train
         for evaluation in self.evaluations:
@@ -203,33 +235,36 @@ class RunSteps:
 
 @dataclass(kw_only=True)
 class RunState:
-    """What of a run is done."""
+    """State of a run's steps."""
 
     steps: RunSteps
     trained: bool
     results: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    """(evaluation, language) -> what its done-marker says, for the finished ones; one with errors of our own is
-    finished, so that its scores are seen, and missing, so that it is tried again. Damaged ones are not finished."""
+    """(evaluation, language) -> outputs in the done-marker, for finished evaluations. An evaluation with sample errors
+    is finished, so that its scores are used, and also missing, so that it is retried. Damaged ones are not finished."""
     damage: list[Damage] = field(default_factory=list)
-    """What is damaged, in the order of the steps."""
+    """Damaged files, in the order of the steps."""
 
     @property
     def missing(self) -> list[EvaluationStep]:
-        return [one for one in self.steps.evaluations if not self._whole(one)]
+        """Evaluation steps that are not finished or have sample errors."""
+        return [one for one in self.steps.evaluations if not self._is_complete(one)]
 
     @property
     def num_evaluated(self) -> int:
+        """Number of evaluation steps that are finished without sample errors."""
         return len(self.steps.evaluations) - len(self.missing)
 
     @property
     def done(self) -> bool:
+        """Whether no work remains for the run."""
         return (self.trained or self.training_is_damaged) and not self.missing
 
     @property
     def training_is_damaged(self) -> bool:
-        """Evaluations that were finished on the checkpoint stand: it is needed for further ones only."""
+        """Whether the training step is damaged. Finished evaluations remain valid; only further ones need it."""
         return self.steps.train is not None and any(one.step == self.steps.train.name for one in self.damage)
 
-    def _whole(self, one: EvaluationStep) -> bool:
+    def _is_complete(self, one: EvaluationStep) -> bool:
         result = self.results.get((one.evaluation.name, one.language))
         return result is not None and not result["num_errors"]

@@ -1,7 +1,7 @@
-"""The folder of a study. No other module knows where in it anything lies.
+"""The folder of a study. Only this module defines its layout.
 
     STUDY/
-      study.toml                              what is asked
+      study.toml                              declaration of the study
       lock.json                               revisions of corpora, models and tasks; fingerprint of every run
       corpora/<corpus>/                       rows.parquet, done.json
       tokens/<corpus>.<tokenizer>/            ids.npy, offsets.npy, prompt_lengths.npy, completion_bytes.npy, done.json
@@ -11,15 +11,15 @@
         eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json; judged.parquet
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
       report/                                 index.html, estimates.parquet, tables/, figures/, done.json
-      logs/                                   what workers say between runs
+      logs/                                   output of workers between runs
       judgements/<evaluation>.jsonl           every reply of a judge
 
-`lock.json` names the runs that belong to the study. A folder in `runs/` that it does not name was left by an earlier
-form of the study and is never read.
+`lock.json` lists the runs of the study. A folder in `runs/` that it does not list belongs to an earlier version of the
+study and is never read.
 
-Each `done.json` lists size and checksum of the files beside it (`checksums`); `lock.json` does so for every `run.json`,
-`.rebuilt.json` for the two tables. What is read is compared with them: a damaged step is left out, kept in
-`Store.damage` for the commands to tell, and made again by `crosslift run`.
+Each `done.json` lists the size and checksum of the files in its folder (`checksums`); `lock.json` does so for every
+`run.json`, and `.rebuilt.json` for the two tables. Files are verified when they are read: a damaged step is skipped,
+recorded in `Store.damage` for the commands to report, and run again by `crosslift run`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from crosslift.execution.folder.checksums import JUDGED, MARKER, Damage, checksu
 from crosslift.execution.folder.tables import read_step_table, read_table
 from crosslift.system.files import parse_json, read_bytes, read_json, remove, write_json
 
-if TYPE_CHECKING:  # a restart with nothing to do reads no table, and polars takes a tenth of its time
+if TYPE_CHECKING:  # a restart without work reads no table, and importing polars takes a tenth of its time
     import polars as pl
 
 MAX_DAMAGE_SHOWN = 10
@@ -52,25 +52,25 @@ class Store:
         self.runs_file = folder / "runs.parquet"
         self.scores_file = folder / "scores.parquet"
         self.damage: dict[str, tuple[Damage, ...]] = {}
-        """Step -> what was found damaged in it. Whoever reads the study tells it, for what is damaged was left out."""
+        """Step -> damage found in it. Commands that read the study must report it, because damaged data are skipped."""
 
     def note_damage(self, step: str, damage: Sequence[Damage]) -> None:
-        """Remember what is damaged in a step, or that nothing is."""
+        """Record the damage of a step; an empty sequence clears it."""
         if damage:
             self.damage[step] = tuple(damage)
         else:
             self.damage.pop(step, None)
 
     def damage_lines(self) -> list[str]:
-        """What is damaged, a line each, the first MAX_DAMAGE_SHOWN."""
+        """Return one line per damaged file, at most MAX_DAMAGE_SHOWN and a line with the number of further ones."""
         lines = [f"damaged: {damage}" for damages in self.damage.values() for damage in damages]
         more = len(lines) - MAX_DAMAGE_SHOWN
         return [*lines[:MAX_DAMAGE_SHOWN], f"... and {more} more; see: crosslift verify"] if more > 0 else lines
 
-    # ---------------------------------------------------------------------------------------------------- what is read
+    # --------------------------------------------------------------------------------------------------------- reading
 
     def runs(self) -> pl.DataFrame:
-        """All runs of the study, done or not, in its order; columns as in `scores.RUNS`.
+        """Return all runs of the study, finished or not, in its order; columns as in `scores.RUNS`.
 
         Raises:
             StoreError: the study has not been prepared.
@@ -84,13 +84,17 @@ class Store:
         return pl.DataFrame(rows, schema=RUNS, orient="row")
 
     def run_record(self, run: str, expected: Mapping[str, Any]) -> dict[str, Any]:
-        """What `write_run` wrote.
+        """Read run.json and verify it against lock.json.
 
         Args:
-            expected: what lock.json says of the run.
+            run: the run.
+            expected: the run's entry in lock.json.
+
+        Returns:
+            The record that `write_run` wrote.
 
         Raises:
-            StoreError: run.json is missing, or not what lock.json says.
+            StoreError: run.json is missing or does not match lock.json.
         """
         file = self.run_folder(run) / "run.json"
         text = read_bytes(file)
@@ -98,16 +102,16 @@ class Store:
             raise StoreError(f"{file} {checksums.MISSING}. crosslift run writes it again.")
         try:
             record = parse_json(file, text)
-            # A lock.json without checksums tells the fingerprint.
+            # A lock.json without checksums contains the fingerprint.
             same = record["fingerprint"] == expected["fingerprint"] and record["factors"]["run"] == run
             if same and checksum_of(text) == expected.get("record", checksum_of(text)):
                 return dict(record)
         except (StoreError, KeyError, TypeError):
             pass
-        raise StoreError(f"{file} is not what lock.json says. crosslift run writes it again.")
+        raise StoreError(f"{file} does not match lock.json. crosslift run writes it again.")
 
     def run_is_recorded(self, run: str, expected: Mapping[str, Any]) -> bool:
-        """Is run.json what lock.json says of the run? Cheaper than `run_record`."""
+        """Return whether run.json matches the run's entry in lock.json; faster than `run_record`."""
         if "record" in expected:
             try:
                 text = read_bytes(self.run_folder(run) / "run.json")
@@ -120,8 +124,8 @@ class Store:
             return False
 
     def scores(self) -> pl.DataFrame:
-        """Every score and verdict of every finished evaluation, in the study's order; columns as in `scores.SCORES`.
-        Every file is compared with its checksum; a damaged evaluation is left out and noted in `damage`.
+        """Return the scores and verdicts of all finished evaluations, in the study's order; columns as in
+        `scores.SCORES`. Every file is verified; damaged evaluations are skipped and recorded in `damage`.
 
         Raises:
             StoreError: the study has not been prepared.
@@ -154,19 +158,19 @@ class Store:
                 yield read_table(folder / "scores.parquet", SCORES)
                 if JUDGED not in bad and (folder / JUDGED).is_file():
                     yield read_table(folder / JUDGED, SCORES)
-        except StoreError as error:  # of a step that lists no files
+        except StoreError as error:  # from a step whose marker lists no files
             self.note_damage(step, [checksums.damage_of(folder, error)])
 
     def predictions(self, run: str, evaluation: str, language: str) -> pl.DataFrame:
-        """What the model wrote; columns as in `scores.PREDICTIONS`.
+        """Return the predictions of a run for one evaluation in one language; columns as in `scores.PREDICTIONS`.
 
         Raises:
-            StoreError: it has not been evaluated yet, or the file is damaged.
+            StoreError: the run has not been evaluated yet, or the file is damaged.
         """
         return read_step_table(self.evaluation_folder(run, evaluation, language), "predictions.parquet")
 
     def manifests(self) -> dict[str, dict[str, Any]]:
-        """Mixture -> manifest, for the mixtures that the study's runs use; damaged ones are noted in `damage`.
+        """Return mixture -> manifest for the mixtures of the study's runs; damaged ones are recorded in `damage`.
 
         Raises:
             StoreError: the study has not been prepared.
@@ -187,17 +191,21 @@ class Store:
         return found
 
     def training_metrics(self, run: str) -> pl.DataFrame:
-        """Losses of a trained run; columns as in `training.trainer.METRICS`.
+        """Return the losses of a trained run; columns as in `training.trainer.METRICS`.
 
         Raises:
-            StoreError: it has not been trained yet, or the file is damaged.
+            StoreError: the run has not been trained yet, or the file is damaged.
         """
         return read_step_table(self.train_folder(run), "metrics.parquet")
 
     def provenance(self, run: str) -> dict[str, Any]:
-        """{"train": {"seconds", "num_tokens", "precision"}, "evaluate": {"seconds"}, "environment": {...}}; empty where
-        nothing of the run has been finished yet, or the file is damaged, which is noted in `damage`: no result stands
-        on it."""
+        """Return the provenance of a run.
+
+        Returns:
+            {"train": {"seconds", "num_tokens", "precision"}, "evaluate": {"seconds"}, "environment": {...}}; empty if
+            no step of the run is finished, or if the file is damaged, which is recorded in `damage`. No result depends
+            on the provenance.
+        """
         try:
             return self.provenance_or_error(run)
         except StoreError as error:
@@ -205,23 +213,24 @@ class Store:
             return {}
 
     def provenance_or_error(self, run: str) -> dict[str, Any]:
-        """As `provenance`; raises `StoreError` where it is damaged."""
+        """Return the provenance of a run as `provenance` does; raises `StoreError` if the file is damaged."""
         file = self.run_folder(run) / "provenance.json"
         found = read_sealed(file)
         if found is None:
             return {}
         kinds = {"train": (dict, type(None)), "evaluate": (dict,), "environment": (dict,)}
         if not all(key in found and isinstance(found[key], kind) for key, kind in kinds.items()):
-            raise StoreError(f"{file} tells no provenance. Remove it.")
+            raise StoreError(f"{file} is not a provenance record. Remove it.")
         if found.get("run", run) != run:
-            raise StoreError(f"{file} is that of {found['run']}. Remove it.")
+            raise StoreError(f"{file} belongs to {found['run']}. Remove it.")
         return found
 
     def write_provenance(self, run: str, record: Mapping[str, Any]) -> None:
+        """Write provenance.json of a run."""
         write_sealed(self.run_folder(run) / "provenance.json", {"run": run, **record}, durable=False)
 
     def lock(self) -> dict[str, Any]:
-        """lock.json: {"corpora", "models", "tasks", "runs"}.
+        """Read lock.json: {"corpora", "models", "tasks", "runs"}.
 
         Raises:
             StoreError: the study has not been prepared, or the file is damaged.
@@ -229,39 +238,39 @@ class Store:
         try:
             lock = read_sealed(self.lock_file)
         except StoreError as error:
-            raise StoreError(f"{error} To do both, run: crosslift prepare {self.folder}") from error
+            raise StoreError(f"{error} Run: crosslift prepare {self.folder}") from error
         if lock is None:
             raise StoreError(f"{self.folder} has not been prepared. Run: crosslift prepare {self.folder}")
         if not all(isinstance(lock.get(key), dict) for key in ("corpora", "models", "tasks", "runs")):
-            raise StoreError(f"{self.lock_file} is no lock.json. Run: crosslift prepare {self.folder}")
+            raise StoreError(f"{self.lock_file} is not a valid lock.json. Run: crosslift prepare {self.folder}")
         return lock
 
     def lock_if_whole(self) -> dict[str, Any] | None:
-        """lock.json; None where the study has not been prepared, or the file is damaged and must be written again."""
+        """Read lock.json; None if the study has not been prepared, or the file is damaged and must be rewritten."""
         try:
             return self.lock()
         except StoreError:
             return None
 
     def has_results(self, run: str) -> bool:
-        """Has anything of the run been trained or evaluated?"""
+        """Return whether any training or evaluation step of the run is finished."""
         folder = self.run_folder(run)
         return (folder / "train" / MARKER).is_file() or any(folder.glob(f"eval/*/{MARKER}"))
 
     def unknown_runs(self) -> list[str]:
-        """Folders in runs/ that the study does not name any more."""
+        """Return the names of the folders in runs/ that no longer belong to the study, sorted."""
         known = self.lock()["runs"]
         found = (self.folder / "runs").glob("*/")
         return sorted(folder.name for folder in found if folder.name not in known)
 
-    # ------------------------------------------------------------------------------------------------------ where it is
+    # --------------------------------------------------------------------------------------------------------- folders
 
     def corpus_folder(self, corpus: str) -> Path:
         return self.folder / "corpora" / corpus
 
     def findings(self, corpus: str) -> pl.DataFrame:
-        """What its checks found, leaks into it among them; columns as in corpora.findings.FINDINGS. Damaged files are
-        left out and noted in `damage`."""
+        """Return the findings of the checks of a corpus, including leaks; columns as in `corpora.findings.FINDINGS`.
+        Damaged files are skipped and recorded in `damage`."""
         import polars as pl
 
         from crosslift.corpora.findings import FINDINGS
@@ -276,7 +285,12 @@ class Store:
         return pl.concat(tables)
 
     def tokens_folder(self, corpus: str, tokenizer: str) -> Path:
-        """`tokenizer`: fingerprint of tokenizer and template, so that models which tokenise alike share the folder."""
+        """Return the folder of a tokenised corpus, which models that tokenise identically share.
+
+        Args:
+            corpus: the corpus.
+            tokenizer: fingerprint of tokenizer and template.
+        """
         return self.folder / "tokens" / f"{corpus}.{tokenizer[:8]}"
 
     def mixture_folder(self, mixture: str) -> Path:
@@ -295,27 +309,33 @@ class Store:
         return self.run_folder(run) / "eval" / f"{evaluation}.{language}"
 
     def name_of(self, folder: Path) -> str:
-        """A folder as messages call it: `runs/pocket-m.en.s3/train`."""
+        """Return the name of a folder for messages, relative to the study: `runs/pocket-m.en.s3/train`."""
         return folder.relative_to(self.folder).as_posix()
 
-    # -------------------------------------------------------------------------------------------------- what is written
+    # --------------------------------------------------------------------------------------------------------- writing
 
     def write_lock(self, lock: Mapping[str, Any]) -> None:
+        """Write lock.json if it has changed."""
         if self.lock_if_whole() != lock:
             write_sealed(self.lock_file, lock)
 
     def write_run(self, run: str, *, fingerprint: str, factors: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
-        """Write run.json; returns its checksum, for lock.json.
+        """Write run.json.
 
         Args:
+            run: the run.
+            fingerprint: fingerprint of the run's steps.
             factors: one value per column of `scores.RUNS`.
-            identity: what the fingerprint was made of.
+            identity: the values from which the fingerprint was computed.
+
+        Returns:
+            Checksum of the file, for lock.json.
         """
         record = {"fingerprint": fingerprint, "factors": dict(factors), "identity": dict(identity)}
         return write_sealed(self.run_folder(run) / "run.json", record, durable=False)
 
     def error(self, run: str) -> dict[str, Any] | None:
-        """{"error", "message"} of a run that failed and has not been tried again since."""
+        """Return {"error", "message"} of a failed run; None if it has not failed or its error was cleared."""
         file = self.run_folder(run) / "error.json"
         try:
             found = read_json(file)
@@ -323,12 +343,13 @@ class Store:
             return {"error": "StoreError", "message": str(error)}
         if found is None or (isinstance(found, dict) and {"error", "message"} <= found.keys()):
             return found
-        return {"error": "StoreError", "message": f"{self.name_of(file)} tells no error. crosslift run removes it."}
+        return {"error": "StoreError", "message": f"{self.name_of(file)} is damaged. crosslift run removes it."}
 
     def write_error(self, run: str, *, error: str, message: str) -> None:
+        """Record the failure of a run: type and message of the error."""
         write_json(self.run_folder(run) / "error.json", {"error": error, "message": message})
 
     def clear_errors(self, runs: Iterable[str]) -> None:
-        """Forget failures, so that the runs are tried again."""
+        """Remove recorded failures, so that the runs are retried."""
         for run in runs:
             remove(self.run_folder(run) / "error.json")

@@ -1,4 +1,4 @@
-"""Parquet tables of a study: read with a guard against damage, written atomically and always in the same bytes."""
+"""Parquet tables of a study, read with detection of damage and written atomically and deterministically."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from crosslift.errors import StoreError
 from crosslift.execution.folder import checksums
 from crosslift.system.files import atomic_write
 
-if TYPE_CHECKING:  # a restart with nothing to do reads no table, and polars takes a tenth of its time
+if TYPE_CHECKING:  # a restart without work reads no table, and importing polars takes a tenth of its time
     import polars as pl
 
 ROW_GROUP = 1 << 17
 
 
 def read_table(path: Path, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
-    """A Parquet file in memory.
+    """Read a Parquet file into memory.
 
     Args:
-        schema: the columns that it must have.
+        path: the file.
+        schema: expected columns and types; None to skip the check.
+
+    Returns:
+        The table.
 
     Raises:
-        StoreError: there is no such file, it cannot be read, or it has other columns.
+        StoreError: the file does not exist, cannot be read, or has unexpected columns.
     """
     import polars as pl
 
@@ -34,27 +38,39 @@ def read_table(path: Path, schema: Mapping[str, Any] | None = None) -> pl.DataFr
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         what = str(error).partition("\n")[0]
         raise StoreError(
-            f"{path} cannot be read ({what}). Remove its folder, and crosslift run makes it again."
+            f"{path} cannot be read ({what}). Remove its folder; crosslift run creates it again."
         ) from error
     if schema is not None and table.schema != schema:
-        raise StoreError(
-            f"{path} has other columns than it should. Remove its folder, and crosslift run makes it again."
-        )
+        raise StoreError(f"{path} has unexpected columns. Remove its folder; crosslift run creates it again.")
     return table
 
 
 def read_step_table(folder: Path, file: str, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
-    """A table of a finished step, after it was compared with its checksum.
+    """Verify and read a table of a finished step.
+
+    Args:
+        folder: the step's folder.
+        file: name relative to the folder.
+        schema: expected columns and types; None to skip the check.
+
+    Returns:
+        The table.
 
     Raises:
-        StoreError: as `read_table`, or the file is damaged.
+        StoreError: as for `read_table`, or the file does not match its checksum.
     """
     checksums.verify_files(folder, [file])
     return read_table(folder / file, schema)
 
 
 def write_table(path: Path, table: pl.DataFrame) -> None:
-    """Write a Parquet file in one step; a done-marker behind it waits for the disk. Equal tables give equal bytes: one
-    chunk, fixed row groups."""
+    """Write a Parquet file atomically, without syncing it, because the step's done-marker does so.
+
+    Equal tables give equal bytes: the table is written as one chunk with row groups of fixed size.
+
+    Args:
+        path: the file.
+        table: the table.
+    """
     with atomic_write(path, durable=False) as temporary:
         table.rechunk().write_parquet(temporary, compression="zstd", row_group_size=ROW_GROUP)

@@ -1,7 +1,7 @@
-"""The evaluation steps of a run: predictions, then scores, one language of one evaluation at a time.
+"""Evaluation steps of a run: predictions, then scores, for one evaluation in one language at a time.
 
-Generation never batches across steps. What a batch holds decides the last bits of a logit, so batches may not depend on
-which steps happen to be missing after a kill.
+Generation never batches across steps. The composition of a batch affects the last bits of the logits, so it must not
+depend on which steps are missing after an interruption.
 """
 
 from __future__ import annotations
@@ -43,11 +43,18 @@ def load_generator(
     device: str,
     options: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A model in memory, ready to answer.
+    """Load a model for generation.
 
     Args:
-        checkpoint: None for the base model.
-        options: what the site says of this generator.
+        name: the generator.
+        checkpoint: the trained checkpoint; None for the base model.
+        model: the base model.
+        graph: the steps of the study.
+        device: as in the site file.
+        options: the site's options for this generator.
+
+    Returns:
+        The `Generator` of the generator's module.
     """
     base = str(model.folder(graph.study.folder))
     return member("generator", name).Generator(
@@ -61,8 +68,8 @@ def load_generator(
 
 
 def free_memory() -> None:
-    """Give the GPU memory of models that nobody refers to any more back, for the next one. On a CPU there is no hurry,
-    and a full collection with torch loaded takes as long as some runs."""
+    """Release the GPU memory of unreferenced models. Does nothing on a CPU, where a full garbage collection with torch
+    loaded takes as long as some runs."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         gc.collect()
@@ -72,13 +79,17 @@ def free_memory() -> None:
 def evaluate(
     graph: StepGraph, run: str, one: EvaluationStep, answers: Any, *, check: Callable[[], None] = lambda: None
 ) -> int:
-    """Answer one evaluation in one language, and score it.
+    """Generate predictions for one evaluation in one language, and score them.
 
     Args:
-        check: called before something is written; raises when this worker may not go on.
+        graph: the steps of the study.
+        run: the run.
+        one: the evaluation step.
+        answers: the loaded generator.
+        check: called before files are written; raises if this worker must stop.
 
     Returns:
-        How many samples have an error of our own; the step is then done and will be tried again.
+        Number of samples that failed with an error; if it is not 0, the step is finished and will be retried.
     """
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
@@ -94,13 +105,25 @@ def evaluate(
         shots=few_shot_examples(graph, one.evaluation, one.language),
     )
     check()
-    (one.step.folder / JUDGED).unlink(missing_ok=True)  # it judged other answers
+    (one.step.folder / JUDGED).unlink(missing_ok=True)  # the verdicts are on the previous predictions
     write_table(one.step.folder / "predictions.parquet", predictions)
     return rescore(run, one, seconds=round(time.monotonic() - begun, 3), check=check)
 
 
 def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:
-    """The worked conversations that an evaluation shows in a language."""
+    """Return the few-shot conversations of an evaluation in a language.
+
+    Args:
+        graph: the steps of the study.
+        evaluation: the evaluation.
+        tag: the language.
+
+    Returns:
+        One list of messages per example; empty if the evaluation has no `shots`.
+
+    Raises:
+        EvaluationError: the corpus has fewer items than examples.
+    """
     if evaluation.shots is None:
         return []
     languages = graph.study.corpora[evaluation.shots.corpus].languages
@@ -108,27 +131,32 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
     messages = rows["messages"].gather_every(len(languages), offset=languages.index(tag))
     if len(messages) < evaluation.shots.number:
         raise EvaluationError(
-            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {len(messages)} items and "
-            f"{evaluation.shots.number} are to be shown. Show fewer."
+            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {len(messages)} items, but "
+            f"number is {evaluation.shots.number}. Use fewer examples."
         )
     found: list[list[dict[str, str]]] = messages.head(evaluation.shots.number).to_list()
     return found
 
 
 def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[], None] = lambda: None) -> int:
-    """Score the predictions that there are and mark the step as done.
+    """Score the existing predictions of a step and write its done-marker.
 
     Args:
-        seconds: what generating took.
-        check: called before something is written; raises when this worker may not go on.
+        run: the run.
+        one: the evaluation step.
+        seconds: duration of generation.
+        check: called before files are written; raises if this worker must stop.
+
+    Returns:
+        Number of samples that failed with an error.
 
     Raises:
         StoreError: the predictions are damaged.
     """
     predictions = read_table(one.step.folder / "predictions.parquet", PREDICTIONS)
     state = one.step.state()
-    if any(damage.file == JUDGED for damage in state.damage):  # else the new marker would list it as whole
-        log.warning("%s/%s is damaged and removed; crosslift judge makes it again", one.step.name, JUDGED)
+    if any(damage.file == JUDGED for damage in state.damage):  # otherwise the new marker would list it as intact
+        log.warning("%s/%s is damaged and was removed; crosslift judge creates it again", one.step.name, JUDGED)
         remove(one.step.folder / JUDGED)
     scores = score_predictions(
         find_task(one.evaluation.task),
@@ -149,14 +177,20 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[]
 
 
 def finished_predictions(one: EvaluationStep) -> dict[str, Any] | None:
-    """What the done-marker of a step says whose predictions are whole: only its scoring failed, or its scores are
-    damaged. Else None."""
+    """Check whether a missing step needs only scoring, because its scoring failed or its scores are damaged.
+
+    Args:
+        one: the evaluation step.
+
+    Returns:
+        The outputs in the step's done-marker; None if the predictions are missing, damaged or incomplete.
+    """
     state = one.step.state(thorough=True)
     if state.outputs is None or any(damage.file == "predictions.parquet" for damage in state.damage):
         return None
     try:
         finishes = read_table(one.step.folder / "predictions.parquet", PREDICTIONS)["finish"]
-    except StoreError:  # of a marker that lists no files
+    except StoreError:  # the marker lists no files
         return None
     return None if (finishes == "error").any() else state.outputs
 
@@ -171,10 +205,22 @@ def mean_score(
     require_language: bool,
     few_shot_examples: list[list[dict[str, str]]],
 ) -> float:
-    """Mean of the task's primary metric over rows of one language.
+    """Compute the mean of the task's primary metric over rows of one language.
+
+    Args:
+        answers: the loaded generator.
+        rows: rows of a corpus.
+        task_name: the task.
+        prompt: name of the task's prompt.
+        max_tokens: maximum number of generated tokens; None for the task's default.
+        require_language: score answers in another language as wrong.
+        few_shot_examples: result of `few_shot_examples`.
+
+    Returns:
+        The mean score.
 
     Raises:
-        EvaluationError: a sample could not be scored; a checkpoint must not be chosen by what is left.
+        EvaluationError: a sample could not be scored; a checkpoint must not be selected by the remaining samples.
     """
     task = find_task(task_name)
     predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=few_shot_examples)

@@ -1,7 +1,7 @@
-"""Everything that can be known before a study is prepared: it touches nothing and reports every problem at once.
+"""Checks before a study is prepared. They write nothing and report all problems at once.
 
-A study file may be right and its data not: items that lack a language, a mixture that asks for more than there is, a
-tokenizer without a chat template. Each would otherwise show up an hour into a run, one at a time.
+A study file may be valid although its data are not: an item lacks a language, a mixture needs more items than exist, or
+a tokenizer has no chat template. Without these checks, such problems would appear one at a time during a run.
 """
 
 from __future__ import annotations
@@ -27,16 +27,20 @@ from crosslift.mixtures.draw import draw
 from crosslift.mixtures.mixture import Mixture
 
 NUM_SAMPLED = 16
-"""Items per corpus that every tokenizer is shown: templates and answers that are missing show on the first."""
+"""Items per corpus that are tokenised with every tokenizer; the first ones reveal missing templates and answers."""
 
 Say = Callable[[str], None]
 
 
 def preflight(graph: StepGraph, *, say: Say) -> None:
-    """Read every corpus, draw every mixture, and show a few items of each corpus to each tokenizer that is here.
+    """Read every corpus, draw every mixture, and tokenise a few items of each corpus with each local tokenizer.
+
+    Args:
+        graph: the steps of the study.
+        say: called with each line of the report.
 
     Raises:
-        StudyError: with every problem found.
+        StudyError: contains every problem found.
     """
     problems: list[str] = []
     corpora = _corpora(graph, problems, say)
@@ -64,7 +68,7 @@ def _corpora(graph: StepGraph, problems: list[str], say: Say) -> dict[str, Paral
         source = graph.study.corpora[name]
         reader = member("reader", source.reader)
         if source.path is None and hasattr(reader, "HUB"):
-            say(f"corpora.{name}: {reader.HUB} is a data set of the hub; crosslift prepare reads it")
+            say(f"corpora.{name}: {reader.HUB} is a data set of the hub; crosslift prepare downloads it")
             continue
         try:
             checked = read_corpus(source)
@@ -79,15 +83,15 @@ def _corpora(graph: StepGraph, problems: list[str], say: Say) -> dict[str, Paral
 
 
 def _tokenizers(graph: StepGraph, problems: list[str], say: Say) -> dict[str, Any]:
-    """Model -> tokenizer, for the models that are on this disk."""
+    """Return model -> tokenizer for the models that are available locally."""
     found: dict[str, Any] = {}
     for name, model in graph.wanted_models().items():
         try:
             folder = local_folder(name, model.path, graph.study.folder)
             if folder is None:
-                say(f"models.{name}: {model.path} is a model of the hub; crosslift prepare looks at it")
+                say(f"models.{name}: {model.path} is a model of the hub; crosslift prepare downloads it")
                 continue
-            say(f"models.{name}: {count_parameters(name, folder):,} weights")
+            say(f"models.{name}: {count_parameters(name, folder):,} parameters")
         except CrossliftError as error:
             problems.append(str(error))
             continue
@@ -101,7 +105,7 @@ def _tokenizers(graph: StepGraph, problems: list[str], say: Say) -> dict[str, An
 def _tokens(
     graph: StepGraph, corpus: ParallelCorpus, num_items: int, tokenizer: Any, problems: list[str]
 ) -> np.ndarray | None:
-    """Tokens of the rows of the first items; None where they cannot be tokenised."""
+    """Return the lengths in tokens of the rows of the first items; None if they cannot be tokenised."""
     try:
         found = tokens.tokenise(
             corpus.rows.head(num_items * len(corpus.languages)),
@@ -123,7 +127,7 @@ def _draw(
     tokenizers: Mapping[str, Any],
     problems: list[str],
 ) -> bool:
-    """Can it be drawn? A mixture of a faulty corpus or tokenizer is passed over: that fault is told."""
+    """Return whether a mixture was drawn. Mixtures of an invalid corpus or tokenizer, reported already, are skipped."""
     indexes = {}
     for name in mixture.corpora:
         if name not in corpora:

@@ -1,7 +1,7 @@
-"""Corpora, tokens and mixtures, before any run: everything that needs the network or is shared by runs.
+"""Preparation of corpora, tokens and mixtures: everything that needs the network or is shared by runs.
 
-What is prepared is cheap and follows the study as long as nothing was trained or evaluated on it: change `max_items`
-and it is prepared anew. As soon as a result exists, prepared data that disagree with the study stop the program.
+Prepared data are cheap. As long as no result depends on them, they follow the study: after a change of `max_items` they
+are prepared again. Once a result exists, prepared data that do not match the study are an error.
 """
 
 from __future__ import annotations
@@ -38,40 +38,44 @@ Say = Callable[[str], None]
 
 
 def prepare(graph: StepGraph, *, say: Say) -> None:
-    """Make what is missing of corpora, tokens and mixtures, and write down what the runs are.
+    """Create the missing corpora, tokens and mixtures, and write the records of the runs.
+
+    Args:
+        graph: the steps of the study.
+        say: called with each line of progress.
 
     Raises:
-        StaleStep: prepared data that results depend on disagree with the study.
-        CorpusError, MixtureError, TemplateError, StudyError: something must be changed.
+        StaleStep: prepared data on which results depend do not match the study.
+        CorpusError, MixtureError, TemplateError, StudyError: the study or its data are invalid.
     """
     if is_prepared(graph):
         return
     while True:
         try:
             with waiting_lease(graph.store.folder) as lease:
-                if not is_prepared(graph):  # else somebody did it while this process waited
+                if not is_prepared(graph):  # another process may have prepared it while this one waited
                     _prepare(graph, say, lease.check)
             return
-        except LeaseHeld:  # taken over by another process while this one was stopped: see what it made
+        except LeaseHeld:  # another process took over while this one was suspended: check its results
             continue
 
 
 def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
-    """`check` raises `LeaseHeld` where another process has taken over; then what it made is looked at anew."""
+    """Prepare the study under a lease. `check` raises `LeaseHeld` if another process has taken the lease over."""
     for kind in ("corpora", "tokens", "mixtures"):
         remove_leftovers(graph.store.folder / kind, below=True)
     _corpora(graph, say, check)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
     write_manifests(graph)
-    graph.states()  # stop here if finished runs disagree, before lock.json says otherwise
+    graph.states()  # raises StaleStep if finished runs do not match the study, before lock.json is changed
     check()
     write_runs(graph)
     graph.hashes.save()
 
 
 def is_prepared(graph: StepGraph) -> bool:
-    """Is everything prepared, and does lock.json say so?"""
+    """Return whether all prepared steps are done and lock.json matches the study."""
     lock = graph.store.lock_if_whole()
     try:
         if lock is None or not all(step.done() for step in graph.prepared_steps()):
@@ -85,10 +89,16 @@ def is_prepared(graph: StepGraph) -> bool:
 
 
 def _before(graph: StepGraph, step: Step, runs: Iterable[Run], say: Say) -> StepState | None:
-    """What is in the folder of a step that must be made; None where there is nothing to do. Damage is told.
+    """Return the state of a step that must be run; None if it is finished and intact. Damage is reported.
 
     Args:
-        runs: those whose results stand on this step.
+        graph: the steps of the study.
+        step: the step.
+        runs: runs whose results depend on the step.
+        say: called with each line about damage.
+
+    Raises:
+        StaleStep: the step has other inputs, and results depend on it.
     """
     state = StepState()
     try:
@@ -105,20 +115,22 @@ def _before(graph: StepGraph, step: Step, runs: Iterable[Run], say: Say) -> Step
 
 
 def _begin(step: Step, before: StepState, key: str, now: Any) -> None:
-    """Make the folder ready. Results may stand on what a damaged step held: made again, it must hold the same.
+    """Prepare the folder of a step. A damaged step on which results may depend must be restored identically.
 
     Args:
-        key: of the step's outputs, a hash of what it holds.
-        now: that hash of what will be written.
+        step: the step.
+        before: result of `_before`.
+        key: the step's output that holds a hash of its content.
+        now: the hash of the new content.
 
     Raises:
-        StoreError: it does not, because the files that it is made of, or a library, have changed.
+        StoreError: the content differs, because the source files or a library have changed.
     """
     was = None if before.outputs is None else before.outputs.get(key)
     if was is not None and was != now:
         raise StoreError(
-            f"{step.name} is damaged and cannot be made again: its source gives something else now ({key} was {was}, "
-            f"is {now}). Bring the source back that the study began with, or start anew in another folder."
+            f"{step.name} is damaged and cannot be restored: the content of its source has changed ({key} was {was} "
+            f"and is now {now}). Restore the original source, or start again in another folder."
         )
     step.begin()
 
@@ -130,7 +142,7 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         if before is None:
             continue
         say(f"Reading corpus {name}")
-        for asked in graph.evaluated_on():  # they are made again below, also after a kill in between
+        for asked in graph.evaluated_on():  # rewritten below, also if the process is killed in between
             _leaks_file(graph, asked).unlink(missing_ok=True)
         source = graph.study.corpora[name]
         checked = read_corpus(source)
@@ -157,7 +169,7 @@ def _leaks_file(graph: StepGraph, corpus: str) -> Path:
 
 
 def _leaks(graph: StepGraph, say: Say) -> None:
-    """Evaluation items that training corpora hold, beside the evaluation's corpus: they change whenever either does."""
+    """Find evaluation items that occur in training corpora, and write them to the folder of the evaluation's corpus."""
     trained = [_prepared(graph, name) for name in graph.trained_on()]
     for name in graph.evaluated_on():
         found = find_leaks(trained, _prepared(graph, name))
@@ -180,7 +192,7 @@ def _prepared(graph: StepGraph, name: str) -> ParallelCorpus:
 
 
 def _hash_language(corpus: ParallelCorpus, tag: str) -> str:
-    """Of one language's rows: what other languages the study reads is nothing to a run that does not use them."""
+    """Hash the rows of one language, so that a run does not depend on languages that it does not use."""
     rows = corpus.rows.gather_every(len(corpus.languages), offset=corpus.languages.index(tag))
     return hashlib.sha256(rows.write_ndjson().encode()).hexdigest()[:16]
 
@@ -253,10 +265,16 @@ def _index(graph: StepGraph, mixture: Mixture, corpus: str, rows: pl.DataFrame) 
 
 
 def corpus_index(name: str, languages: tuple[str, ...], rows: pl.DataFrame, lengths: np.ndarray | None) -> CorpusIndex:
-    """What a draw needs to know of a corpus.
+    """Build the index of a corpus from which mixtures are drawn.
 
     Args:
-        lengths: of each row in the unit of the mixture's budget, (num_rows,); None for items.
+        name: the corpus.
+        languages: its languages, in row order.
+        rows: its rows, shape (num_items * num_languages,).
+        lengths: length of each row in the unit of the mixture's budget, shape (num_rows,); None for the unit "items".
+
+    Returns:
+        The index.
     """
     return CorpusIndex(
         name=name,

@@ -1,4 +1,4 @@
-"""A better parser scores a finished study anew: predictions are kept, so nothing is trained or generated."""
+"""Rescoring of a finished study from its predictions after the code of a task has changed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from crosslift.execution.phases.run_records import task_revision
 def rescore_all(graph: StepGraph, *, say: Callable[[str], None]) -> tuple[int, int]:
     """Score every finished evaluation again.
 
+    Args:
+        graph: the steps of the study.
+        say: called with a line per evaluation that has errors.
+
     Returns:
-        How many evaluations were scored, and how many samples have an error of our own.
+        Number of scored evaluations, and number of samples that failed with an error.
 
     Raises:
         StoreError: the study has not been prepared.
-        StaleStep: finished work disagrees with the study.
+        StaleStep: finished work does not match the study.
     """
     lock = graph.store.lock()
     num_steps = num_errors = 0

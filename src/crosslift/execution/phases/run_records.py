@@ -1,4 +1,4 @@
-"""What mixtures and runs are, written down for readers: manifests, run.json and lock.json."""
+"""Records of mixtures and runs for readers of the study: manifests, run.json and lock.json."""
 
 from __future__ import annotations
 
@@ -24,8 +24,14 @@ from crosslift.system.files import read_json, write_json
 
 
 def write_manifests(graph: StepGraph) -> None:
-    """Describe the mixtures. A manifest tells what a mixture shares with all others and how many tokens it has for
-    every model, so all are written whenever one mixture or model is new."""
+    """Write the manifests of all mixtures that are not up to date.
+
+    A manifest contains the overlap of a mixture with all others and its number of tokens for every model, so a new
+    mixture or model changes all manifests.
+
+    Args:
+        graph: the steps of the study.
+    """
     study = graph.study
     records = {corpus: _record(graph, corpus) for corpus in graph.corpora}
     items = {name: items_of(_examples(graph, name), records) for name in study.mixtures}
@@ -46,7 +52,7 @@ def write_manifests(graph: StepGraph) -> None:
 
 
 def _json_of(path: Path) -> Any:
-    with contextlib.suppress(StoreError):  # written anew in any case
+    with contextlib.suppress(StoreError):  # a damaged file is rewritten
         return read_json(path)
     return None
 
@@ -73,7 +79,11 @@ def _token_counts(graph: StepGraph, mixture: Mixture) -> dict[str, dict[str, np.
 
 
 def write_runs(graph: StepGraph) -> None:
-    """run.json for every run, and lock.json, which names them."""
+    """Write run.json of every run, and lock.json, which lists the runs.
+
+    Args:
+        graph: the steps of the study.
+    """
     store, study = graph.store, graph.study
     lock = store.lock_if_whole()
     before = {} if lock is None else lock["runs"]
@@ -110,7 +120,7 @@ def write_runs(graph: StepGraph) -> None:
 
 
 def _factors(graph: StepGraph, run: Run, described: dict[str, Any] | None) -> dict[str, Any]:
-    """One value per column of `scores.RUNS`."""
+    """Return one value per column of `scores.RUNS`."""
     mixture = run.mixture
     factors: dict[str, Any] = {
         "run": run.name,
@@ -143,7 +153,7 @@ def _factors(graph: StepGraph, run: Run, described: dict[str, Any] | None) -> di
 
 
 def _tasks(graph: StepGraph) -> dict[str, str]:
-    """Task -> hash of its code as it was when the study was prepared; scores may be made anew when it has changed."""
+    """Return task -> hash of its code when the study was first prepared; if it changes, scores may be recomputed."""
     lock = graph.store.lock_if_whole()
     before = {} if lock is None else lock["tasks"]
     used = sorted({evaluation.task for evaluation in graph.study.evaluations.values()})
@@ -151,7 +161,14 @@ def _tasks(graph: StepGraph) -> dict[str, str]:
 
 
 def task_revision(name: str) -> str:
-    """Hash of the task's module, and of what all tasks read numbers, calls and languages with, without importing it."""
+    """Hash the code of a task without importing it.
+
+    Args:
+        name: the task.
+
+    Returns:
+        Fingerprint of the task's module and of the shared modules for numbers, calls and languages.
+    """
     spec = find_spec(module_names("task")[name])
     assert spec is not None
     assert spec.origin is not None

@@ -1,8 +1,8 @@
-"""Corpora as token ids on the disk: each text is tokenised once for the whole study.
+"""Tokenised corpora on disk: each text is tokenised once per study and tokenizer.
 
-A study of 22 mixtures and 5 models would tokenise the same English items hundreds of times. Here every row of a corpus
-is tokenised once per tokenizer, in row order, into flat arrays; a mixture refers to rows, and a worker maps the arrays
-into memory, where the workers of one machine share them.
+Without them, a study of 22 mixtures and 5 models would tokenise the same English items hundreds of times. Every row of
+a corpus is tokenised once per tokenizer, in row order, into flat arrays. Mixtures refer to rows, and workers
+memory-map the arrays, so that the workers of one machine share the memory.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from crosslift.system.files import atomic_write
 from crosslift.training.trainer import TokenTable
 
 BLOCK = 8192
-"""Rows presented and tokenised at a time: bounds the memory of Python's lists."""
+"""Number of rows that are tokenised at a time, which bounds the memory of Python lists."""
 
 _ARRAYS = ("ids", "offsets", "prompt_lengths", "completion_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusTokens:
-    """All rows of a corpus under one tokenizer; row = item * num_languages + language."""
+    """Tokens of all rows of a corpus with one tokenizer; row = item * num_languages + language."""
 
     ids: np.ndarray  # int32, (num_tokens,)
     offsets: np.ndarray  # int64, (num_rows + 1,)
@@ -40,16 +40,26 @@ class CorpusTokens:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row, prompt and completion together; int64, (num_rows,)."""
+        """Number of tokens of each row, prompt and completion together; int64, shape (num_rows,)."""
         lengths: np.ndarray = np.diff(self.offsets)
         return lengths
 
 
 def tokenise(rows: pl.DataFrame, *, corpus: str, task: Task, prompt: str, tokenizer: Any) -> CorpusTokens:
-    """Tokenise all rows of a corpus as the task presents them.
+    """Tokenise all rows of a corpus as conversations of the task.
+
+    Args:
+        rows: the rows of the corpus.
+        corpus: name of the corpus, for messages.
+        task: the task that builds the conversations.
+        prompt: name of the task's prompt.
+        tokenizer: a tokenizer with a chat template.
+
+    Returns:
+        Tokens of all rows.
 
     Raises:
-        CorpusError: a row does not end with an answer, so nothing can be learnt from it.
+        CorpusError: a row does not end with an answer, so it cannot be used for training.
         TemplateError: the chat template cannot separate prompt and completion.
     """
     parts = []
@@ -80,23 +90,30 @@ def tokenise(rows: pl.DataFrame, *, corpus: str, task: Task, prompt: str, tokeni
 
 
 def lengths_in_bytes(rows: pl.DataFrame) -> np.ndarray:
-    """UTF-8 bytes of all messages of each row, question and answer together; int64, (num_rows,)."""
+    """Return the number of UTF-8 bytes of all messages of each row; int64, shape (num_rows,)."""
     contents = pl.element().struct.field("content").str.len_bytes()
     lengths: np.ndarray = rows["messages"].list.eval(contents).list.sum().cast(pl.Int64).to_numpy()
     return lengths
 
 
 def write(folder: Path, tokens: CorpusTokens) -> None:
+    """Write the arrays to a step's folder."""
     for name in _ARRAYS:
         with atomic_write(folder / f"{name}.npy", durable=False) as temporary, temporary.open("wb") as file:
             np.save(file, getattr(tokens, name), allow_pickle=False)
 
 
 def read(folder: Path) -> CorpusTokens:
-    """Mapped into memory, after each process has compared the arrays with their checksums once.
+    """Memory-map the arrays of a step's folder; each process verifies their checksums once.
+
+    Args:
+        folder: the step's folder.
+
+    Returns:
+        The memory-mapped tokens.
 
     Raises:
-        StoreError: they are damaged.
+        StoreError: the files are damaged.
     """
     checksums.verify_files(folder)
     return CorpusTokens(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS})
@@ -112,11 +129,19 @@ def gather(
     task: np.ndarray,
     tasks: tuple[str, ...],
 ) -> TokenTable:
-    """The examples of a mixture, in its order.
+    """Collect the tokens of a mixture's examples, in the order of the mixture.
 
     Args:
-        corpora: what `corpus` indexes.
-        corpus, row, language, task: one entry per example.
+        corpora: tokens of the corpora.
+        corpus: index into `corpora`, shape (num_examples,).
+        row: row in the corpus, shape (num_examples,).
+        language: index into `languages`, shape (num_examples,).
+        languages: all languages.
+        task: index into `tasks`, shape (num_examples,).
+        tasks: all tasks.
+
+    Returns:
+        The token table of the examples.
     """
     parts, places = [], []
     for index, tokens in enumerate(corpora):

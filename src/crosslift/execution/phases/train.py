@@ -1,4 +1,4 @@
-"""The training step of a run: from the store to a trainer's request."""
+"""Training step of a run: builds the trainer's request from the study's folder."""
 
 from __future__ import annotations
 
@@ -31,15 +31,18 @@ def train(
     reporter: ProgressWriter,
     check: Callable[[], None],
 ) -> None:
-    """Train a run. Killed and called again, the trainer resumes in the same folder.
+    """Train a run. After an interruption, the trainer resumes from the state in the step's folder.
 
     Args:
-        generators: the site's settings of each generator, for checkpoints that are chosen by score.
-        check: called every few seconds and before the step is marked as finished; raises when this worker may not go
-            on.
+        graph: the steps of the study.
+        steps: the steps of the run.
+        device: as in the site file.
+        generators: the site's options per generator, for selecting checkpoints by score.
+        reporter: receives the progress.
+        check: called every few seconds and before the step is marked as finished; raises if this worker must stop.
 
     Raises:
-        TrainingError: and whatever else the trainer raises.
+        TrainingError: the run cannot be trained. Other exceptions of the trainer are not caught.
     """
     run, step = steps.run, steps.train
     assert run.mixture is not None
@@ -53,7 +56,7 @@ def train(
 
     def report(progress: Progress) -> None:
         nonlocal first
-        first = first or (progress.step, time.monotonic())  # loading the model is not training
+        first = first or (progress.step, time.monotonic())  # the time excludes loading the model
         check_now_and_then()
         reporter.update(
             phase="training",
@@ -68,7 +71,7 @@ def train(
     trained = member("trainer", config.trainer).train(
         TrainingRequest(
             model=str(model.folder(graph.study.folder)),
-            revision=None,  # the folder is that of the commit
+            revision=None,  # the folder is the snapshot of the commit
             config=config,
             examples=examples_of(graph, run),
             validation=validation_of(graph, run),
@@ -87,7 +90,7 @@ def train(
 
 
 def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
-    """The call, at most once in so many seconds."""
+    """Wrap a function so that it runs at most once per interval."""
     last = time.monotonic()
 
     def check() -> None:
@@ -100,14 +103,14 @@ def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
 
 
 def examples_of(graph: StepGraph, run: Run) -> TokenTable:
-    """The mixture's examples in its order, under the run's tokenizer."""
+    """Return the tokens of the run's mixture, in the order of the mixture, with the run's tokenizer."""
     assert run.mixture is not None
     examples = read_step_table(graph.store.mixture_folder(run.mixture.name), "examples.parquet")
     return _gather(graph, run, examples.select("corpus", "language", "row"))
 
 
 def validation_of(graph: StepGraph, run: Run) -> TokenTable | None:
-    """The first items of the validation corpora, in the mixture's own languages; None where the study has none."""
+    """Return the tokens of the run's validation items in the languages of its mixture; None without validation."""
     frames = []
     for corpus, tags in graph.study.validation_of(run).items():
         rows = pl.DataFrame({"row": _validation_rows(graph, corpus, tags)})
@@ -118,7 +121,7 @@ def validation_of(graph: StepGraph, run: Run) -> TokenTable | None:
 
 
 def _validation_rows(graph: StepGraph, corpus: str, tags: Sequence[str]) -> list[int]:
-    """Rows of the items that a run is validated on, item by item."""
+    """Return the row numbers of the validation items in the given languages, ordered by item."""
     validation = graph.study.validation
     assert validation is not None
     languages = graph.study.corpora[corpus].languages
@@ -130,7 +133,7 @@ def _validation_rows(graph: StepGraph, corpus: str, tags: Sequence[str]) -> list
 
 
 def _gather(graph: StepGraph, run: Run, examples: pl.DataFrame) -> TokenTable:
-    """Token ids of examples given as (corpus, language, row)."""
+    """Return the tokens of examples given as a table (corpus, language, row)."""
     study = graph.study
     corpora = list(dict.fromkeys(examples["corpus"].to_list()))
     languages = tuple(dict.fromkeys(tag for corpus in corpora for tag in study.corpora[corpus].languages))
@@ -155,7 +158,7 @@ def _positions(names: pl.Series, known: Sequence[str]) -> np.ndarray:
 def _validation_score(
     graph: StepGraph, run: Run, device: str, generators: Mapping[str, Mapping[str, Any]]
 ) -> Callable[[Path], float]:
-    """Mean of the primary metric over validation corpora and their languages, generated and scored like a test."""
+    """Return a function that computes the mean primary metric of a checkpoint over validation corpora and languages."""
     model = graph.models[run.model.name]
 
     def score(checkpoint: Path) -> float:

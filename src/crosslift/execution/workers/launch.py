@@ -1,7 +1,7 @@
-"""`crosslift run`: prepare, let an executor work, and put the results together.
+"""`crosslift run`: prepares a study, launches workers through an executor, and builds the result tables.
 
-Called again it does what is missing. Called twice at the same time, both calls work on the same study without harm,
-and both return when it is finished.
+A repeated call executes only the missing work. Concurrent calls share the work on the study, and both return when it is
+finished.
 """
 
 from __future__ import annotations
@@ -28,41 +28,52 @@ WAIT_SECONDS = 1.0
 
 Say = Callable[[str], None]
 Watch = Callable[[Sequence[str]], Callable[[], None]]
-"""Given the missing runs, what to call about twice a second while they are worked on."""
+"""Receives the missing runs and returns a callback that is called about twice a second during the work."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a start ended."""
+    """Result of `run`."""
 
     num_runs: int
     num_started: int
     num_evaluated: int
-    """Evaluations that have scores, in one language each, of all runs together."""
+    """Number of evaluations in one language that have scores, over all runs."""
     failed: dict[str, str]
-    """Run -> what went wrong."""
+    """Run -> error message."""
     tables: dict[str, str]
     """Fingerprints of scores.parquet and runs.parquet."""
 
     @property
     def good(self) -> bool:
+        """Whether no run failed."""
         return not self.failed
 
 
 def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say, watch: Watch) -> Outcome:
-    """Do what is missing of a study.
+    """Execute the missing work of a study.
+
+    Args:
+        graph: the steps of the study.
+        site: where and how the work is executed.
+        site_file: the site's file, passed on to the workers.
+        say: called with each line of progress.
+        watch: creates the callback that displays the progress.
+
+    Returns:
+        Numbers of runs, failures and fingerprints of the result tables.
 
     Raises:
-        StaleStep: finished work disagrees with the study; nothing has been touched.
-        CrossliftError: the study cannot be prepared, or workers refuse to work.
+        StaleStep: finished work does not match the study; nothing has been changed.
+        CrossliftError: the study cannot be prepared, or the workers cannot run.
     """
     prepare(graph, say=say)
     store = graph.store
     states = graph.states()
-    if not tables_stand(graph, states):  # every result is going to be read: what is damaged is better made again now
+    if not tables_stand(graph, states):  # every result will be read: damaged steps are better run again now
         states = graph.states(thorough=True)
-    said = store.damage_lines()
-    for line in said:
+    reported = store.damage_lines()
+    for line in reported:
         say(line)
     missing = [name for name, state in states.items() if not state.done]
     if missing:
@@ -87,10 +98,10 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
             _tidy(graph, state)
         else:
             error = store.error(name)
-            failed[name] = error["message"] if error else "no worker finished it; run again"
+            failed[name] = error["message"] if error else "no worker finished the run. Start again"
     tables = rebuild_result_tables(graph, states)
     for line in store.damage_lines():
-        if line not in said:
+        if line not in reported:
             say(line)
     return Outcome(
         num_runs=len(states),
@@ -102,14 +113,13 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
 
 
 def _tidy(graph: StepGraph, state: RunState) -> None:
-    """Do for a finished run what a worker that was killed after the last step could not do any more: write down where
-    the run was made, and give the lease back."""
+    """Write the provenance and release the lease of a finished run whose worker was killed after the last step."""
     name = state.steps.run.name
     folder = graph.store.run_folder(name)
     if not any(folder.glob("lease.*.json")) or lease_holder(folder) is not None:
         return
     lease = Lease(folder)
-    with contextlib.suppress(LeaseHeld, StoreError):  # somebody else tidies; or the folder may only be read
+    with contextlib.suppress(LeaseHeld, StoreError):  # another process does this, or the folder is read-only
         lease.acquire()
         try:
             made_in = graph.store.provenance(name).get("environment") or environment()
@@ -119,7 +129,7 @@ def _tidy(graph: StepGraph, state: RunState) -> None:
 
 
 def _finish(graph: StepGraph, missing: Sequence[str], job: Job, tick: Callable[[], None]) -> None:
-    """Launch workers until every missing run is done or has failed, waiting for those that others work on."""
+    """Launch workers until every missing run is done or has failed, and wait for runs that other processes lease."""
     store = graph.store
     runs = [graph.runs[name] for name in missing]
     executor = member("executor", job.site.executor)
@@ -128,7 +138,7 @@ def _finish(graph: StepGraph, missing: Sequence[str], job: Job, tick: Callable[[
         states = graph.states(runs)
         left = [name for name in missing if not states[name].done and store.error(name) is None]
         elsewhere = [name for name in left if lease_holder(store.run_folder(name)) is not None]
-        if not elsewhere:  # a run that no worker took although it could: the caller says so
+        if not elsewhere:  # the caller reports runs that no worker executed
             return
         while any(lease_holder(store.run_folder(name)) is not None for name in elsewhere):
             tick()

@@ -1,4 +1,4 @@
-"""What every run is doing, read from the folder: no scheduler is asked, so it is the same for every executor."""
+"""Status of every run, read from the folder and therefore independent of the executor."""
 
 from __future__ import annotations
 
@@ -19,24 +19,34 @@ RunStatus = Literal["done", "running", "failed", "missing", "stale", "damaged"]
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
+    """Status of a run."""
+
     run: str
     what: RunStatus
     expected: ExpectedWork
     progress: Progress | None
     message: str = ""
-    """Why, where it failed, is stale or damaged; of a done run, what is damaged and not needed any more."""
+    """Reason if the run failed, is stale or is damaged; for a done run, damage that does not affect its results."""
 
 
 def status(graph: StepGraph, runs: Iterable[Run] | None = None) -> list[Status]:
-    """Every run in the study's order. Touches nothing."""
+    """Determine the status of runs without writing to the folder.
+
+    Args:
+        graph: the steps of the study.
+        runs: the runs; None for all runs of the study.
+
+    Returns:
+        One status per run, in the given order.
+    """
     chosen = list(graph.runs.values() if runs is None else runs)
     why: StaleStep | StoreError | None = None
-    prepared = graph.store.lock_file.exists()  # before, inputs are not looked at: they may not be here yet
+    prepared = graph.store.lock_file.exists()  # otherwise inputs are not read, because they may not exist yet
     try:
         for step in graph.prepared_steps() if prepared else ():
             found = step.state()
             graph.store.note_damage(step.name, found.damage)
-            prepared &= found.outputs is not None  # damaged files are made again; what they were is in the marker
+            prepared &= found.outputs is not None  # damaged files can be restored; the marker holds their metadata
     except (StaleStep, StoreError) as error:
         prepared, why = False, error
     if prepared:
@@ -46,29 +56,43 @@ def status(graph: StepGraph, runs: Iterable[Run] | None = None) -> list[Status]:
 
 
 class StatusPoller:
-    """The same again and again, at little cost: two looks a second at 200 runs must not take a core from the workers.
-    A run is looked at closely only when it leaves a worker's hands."""
+    """Determines the status of runs repeatedly at low cost, so that polling 200 runs twice a second does not slow the
+    workers down. A run is checked in full only when a worker releases it.
+
+    Args:
+        graph: the steps of the study.
+        runs: the runs to observe.
+    """
 
     def __init__(self, graph: StepGraph, runs: Iterable[Run]) -> None:
-        self._ledger = graph
+        self._graph = graph
         self._last = {one.run: one for one in status(graph, runs)}
         lock = graph.store.lock_if_whole()
         self._recorded = {} if lock is None else lock["runs"]
 
     def look(self) -> list[Status]:
+        """Return the current status of the runs."""
         for name, before in self._last.items():
             if before.what in ("done", "failed"):
                 continue
-            folder = self._ledger.store.run_folder(name)
+            folder = self._graph.store.run_folder(name)
             if lease_holder(folder) is not None:
                 self._last[name] = replace(before, what="running", progress=read_progress(folder))
             elif before.what == "running" or any((folder / name).is_file() for name in ("error.json", "progress.json")):
-                self._last[name] = _of(self._ledger, self._ledger.runs[name], self._recorded)
+                self._last[name] = _of(self._graph, self._graph.runs[name], self._recorded)
         return list(self._last.values())
 
 
 def overall_progress(found: Iterable[Status], *, num_workers: int) -> TotalProgress:
-    """Progress of all runs together, with the time left."""
+    """Compute the progress of all runs together and the remaining time.
+
+    Args:
+        found: status of each run.
+        num_workers: number of workers.
+
+    Returns:
+        The total progress.
+    """
     return total_progress(
         ((one.run, one.expected, one.progress, one.what == "running") for one in found), num_workers=num_workers
     )
@@ -83,7 +107,7 @@ def _unprepared(graph: StepGraph, run: Run, why: StaleStep | StoreError | None) 
 
 
 def _of(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status:
-    """`recorded`: the runs of lock.json."""
+    """Return the status of a run in a prepared study. `recorded`: the runs in lock.json."""
     folder = graph.store.run_folder(run.name)
     steps = graph.steps(run)
     num_training_steps = _num_steps(graph, run, recorded)
@@ -114,7 +138,7 @@ def _of(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status:
 
 
 def _num_steps(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> int:
-    """Training steps; 0 where run.json does not tell them, because the run is new in the study or it is damaged."""
+    """Return the number of training steps; 0 if run.json is damaged or the run is not in lock.json yet."""
     folder = graph.store.run_folder(run.name)
     record = None
     try:

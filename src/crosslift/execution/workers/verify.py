@@ -1,7 +1,7 @@
-"""`crosslift verify`: every file of a study that a checksum is known of, read in full.
+"""`crosslift verify`: reads every file of a study and compares it with its checksum.
 
-It goes by the done-markers in the folder and needs neither the corpora's sources nor the models, so a study can be
-verified where it was archived.
+Verification uses the done-markers in the folder and needs neither the corpora's sources nor the models, so an archived
+study can be verified.
 """
 
 from __future__ import annotations
@@ -19,24 +19,31 @@ from crosslift.execution.folder.result_tables import REBUILT
 from crosslift.execution.folder.store import Store
 
 Tick = Callable[[int, int, float], None]
-"""Called after every file with bytes read, bytes in all, and seconds left."""
+"""Called after every file with the bytes read, the total bytes, and the estimated remaining seconds."""
 
 
 @dataclass(kw_only=True)
 class Verified:
-    """What was found."""
+    """Result of a verification."""
 
     num_files: int = 0
     num_bytes: int = 0
     damage: list[Damage] = field(default_factory=list)
     unverifiable: list[str] = field(default_factory=list)
-    """Finished steps whose marker lists no files: made before there were checksums."""
+    """Finished steps whose marker lists no files, from versions without checksums."""
     unfinished: list[str] = field(default_factory=list)
-    """Steps of the study's runs that have no marker: not made yet, or the marker was removed."""
+    """Steps without a marker: not finished yet, or the marker was removed."""
 
 
 def verify(store: Store, *, tick: Tick = lambda read, total, left: None) -> Verified:
-    """Hash everything. A damaged file gets another time of change, so that cheap checks see it from then on.
+    """Hash every file of a study. The mtime of a damaged file is updated, so that quick checks detect the damage.
+
+    Args:
+        store: the study's folder.
+        tick: called after every file.
+
+    Returns:
+        The damaged, unverifiable and unfinished steps.
 
     Raises:
         StoreError: the study has not been prepared.
@@ -60,7 +67,7 @@ def verify(store: Store, *, tick: Tick = lambda read, total, left: None) -> Veri
         else:
             foreign = marker.get("step", name) != name
             if foreign:
-                what = f"is that of {marker['step']}"
+                what = f"belongs to {marker['step']}"
                 result.damage.append(checksums.name_damage(folder, MARKER, what))
             tables.append((folder, {} if foreign else marker["files"]))
     tables.append((store.folder, _rebuilt(store, result)))
@@ -84,7 +91,7 @@ def _hash(tables: list[tuple[Path, dict[str, Any]]], result: Verified, tick: Tic
 
 def _lock(store: Store, result: Verified) -> dict[str, Any]:
     if not store.lock_file.exists():
-        return store.lock()  # raises: there is nothing to verify
+        return store.lock()  # raises StoreError: the study has not been prepared
     try:
         return store.lock()
     except StoreError as error:
@@ -93,7 +100,7 @@ def _lock(store: Store, result: Verified) -> dict[str, Any]:
 
 
 def _steps(store: Store, lock: dict[str, Any]) -> Iterator[Path]:
-    """Folders of all steps, made or not. Without lock.json, those that are there."""
+    """Yield the folders of all steps, finished or not; without lock.json, the existing ones."""
     for kind in ("corpora", "tokens", "mixtures"):
         yield from sorted(folder for folder in (store.folder / kind).glob("*") if folder.name[0] != ".")
     runs = lock.get("runs")
@@ -109,7 +116,7 @@ def _steps(store: Store, lock: dict[str, Any]) -> Iterator[Path]:
 
 
 def _rebuilt(store: Store, result: Verified) -> dict[str, Any]:
-    """What is known of scores.parquet and runs.parquet."""
+    """Return the records of scores.parquet and runs.parquet."""
     try:
         files = (checksums.read_sealed(store.folder / REBUILT) or {}).get("files", {})
         return files if checksums.is_table(files) else {}
@@ -119,7 +126,7 @@ def _rebuilt(store: Store, result: Verified) -> dict[str, Any]:
 
 
 def _run(store: Store, run: str, expected: dict[str, Any], result: Verified) -> None:
-    """run.json and provenance.json."""
+    """Check run.json and provenance.json of a run."""
     folder = store.run_folder(run)
     checks: tuple[Callable[[], object], ...] = (
         lambda: store.run_record(run, expected),

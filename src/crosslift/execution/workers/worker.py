@@ -1,12 +1,12 @@
-"""A worker takes runs one after another and walks each along the line: train, generate, score.
+"""Workers: a worker leases runs one after another and executes their steps: train, generate, score.
 
-A worker takes many runs because importing the training libraries costs seconds, which a study of 200 small runs would
-otherwise pay 200 times. It knows nothing of other workers: a run belongs to whoever holds its lease, what is done is
-read from the folder, and two workers on one study share it by themselves.
+One worker executes many runs, because importing the training libraries takes seconds, which a study of 200 small runs
+would otherwise spend 200 times. Workers do not communicate: a run belongs to the worker that holds its lease, and the
+state of the work is read from the folder, so several workers divide a study among themselves.
 
-What goes wrong in one run is written into its folder and stops neither this worker nor the others. A worker that dies
-without a word leaves a dead lease; who takes it over counts the deaths, so that a run that fills the memory is not
-tried for ever.
+An error in a run is written to the run's folder and stops neither this worker nor the others. A worker that dies
+without a message leaves an unreleased lease; the worker that takes it over counts the deaths, so that a run that
+exhausts the memory is not retried forever.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from crosslift.system.leases import Lease, lease_holder
 from crosslift.system.refusals import OF_THE_FILE_SYSTEM, as_store_error
 
 MAX_WORKER_DEATHS = 2
-"""A run whose workers died so often in one session is given up: the memory will not grow by trying."""
+"""Number of worker deaths in one session after which a run fails instead of being retried."""
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -63,19 +63,24 @@ def work(
     session: str = "",
     say: Say = lambda line: None,
 ) -> bool:
-    """Take unleased, missing runs until there are none.
+    """Lease and execute missing runs until none is available.
 
     Args:
-        names: only these runs, also those that failed before; empty for all that have not failed.
-        session: who launched the worker; deaths are counted within it.
+        study: the study.
+        names: only these runs, including runs that failed before; empty for all runs that have not failed.
+        device: as in the site file.
+        keep_checkpoints: whether to keep checkpoints after the run is finished.
+        generators: the site's options per generator.
+        session: session that launched the worker; deaths are counted per session.
+        say: called with each line of progress.
 
     Returns:
-        Did every run that this worker took end well?
+        Whether every run of this worker succeeded.
 
     Raises:
         StoreError: the study is not prepared.
-        UnknownName: no such run.
-        StaleStep: finished work disagrees with the study.
+        UnknownName: no run has that name.
+        StaleStep: finished work does not match the study.
     """
     graph = StepGraph(study, Store(study.results_folder))
     unknown = [name for name in names if name not in graph.runs]
@@ -97,7 +102,7 @@ def work(
     )
     runs = [graph.runs[name] for name in names or graph.runs]
     missing = [name for name, state in graph.states(runs).items() if not state.done]
-    # A twin comes last: by then the run that it equals is finished and there is nothing to compute.
+    # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
     waiting = sorted(missing, key=lambda name: _follows_an_equal_run(worker, name))
     good = True
     with graceful_termination():
@@ -107,7 +112,7 @@ def work(
                 try:
                     good &= worker.take(name)
                 except LeaseHeld:
-                    leased.append(name)  # looked at once more at the end: its owner may have died
+                    leased.append(name)  # retried at the end: its owner may have died
             if leased == waiting:
                 break
             waiting = leased
@@ -120,28 +125,28 @@ class _Worker:
     device: str
     keep_checkpoints: bool
     generators: Mapping[str, Mapping[str, Any]]
-    """The site's settings of each generator."""
+    """The site's options per generator."""
     session: str
     say: Say
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
-    """Leave a run alone while somebody works on its twin. Not where just this run was asked for."""
+    """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
 
     def take(self, name: str) -> bool:
-        """Do what is missing of a run. False if it did not end well.
+        """Execute the missing steps of a run. Returns False if the run failed.
 
         Raises:
-            LeaseHeld: somebody else is at it.
+            LeaseHeld: another process holds the lease of the run or of an equal run.
         """
         store = self.graph.store
         for equal_run in self.equal_runs.get(name, ()) if self.waits_for_equal_runs else ():
             if lease_holder(store.run_folder(equal_run)) is not None:
-                raise LeaseHeld(f"{name} waits for {equal_run}, which is the same training. Somebody works on it.")
+                raise LeaseHeld(f"{name} waits for {equal_run}, which has the same training and is leased.")
         lease = Lease(store.run_folder(name), session=self.session)
         lease.acquire()
         finished = False
         try:
-            # Read only now: somebody else may have finished it before the lease was taken.
+            # Read after the lease was acquired: another process may have finished the run before.
             if store.error(name) is not None:
                 return True
             if not self.graph.state(self.graph.runs[name]).done:
@@ -155,49 +160,53 @@ class _Worker:
         return True
 
     def _try(self, name: str, lease: Lease) -> bool:
-        """Walk the run; what goes wrong is written into its folder.
+        """Execute the run and write any error to its folder.
+
+        Returns:
+            False if the run failed. True if it succeeded, or if another worker took it over; then nothing is written.
 
         Raises:
-            LeaseHeld: the run was taken over meanwhile. Nothing is written: it belongs to the new owner.
+            StoreError: the file system cannot be written, which would affect all runs.
         """
         store = self.graph.store
         try:
             with optional():
-                self._walk(name, lease)
+                self._execute(name, lease)
         except Exception as error:
             if (gone := missing_root_error(store.run_folder(name))) is not None:
                 raise gone from error
-            if _is_lost(lease):  # another worker does what is left of the run; what went wrong here came of that
+            if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
                 log.warning("%s was taken over by another worker: %s", name, error)
                 return True
-            told = error if isinstance(error, CrossliftError) else as_store_error(error, f"{name} cannot go on")
-            if isinstance(told, StoreError) and told.errno in OF_THE_FILE_SYSTEM:
-                raise told from error  # no other run could be written either
-            if told is not None:
-                log.error("%s", told)
-                store.write_error(name, error=type(told).__name__, message=str(told))
+            known = error if isinstance(error, CrossliftError) else as_store_error(error, f"{name} cannot continue")
+            if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
+                raise known from error  # no other run could be written either
+            if known is not None:
+                log.error("%s", known)
+                store.write_error(name, error=type(known).__name__, message=str(known))
                 return False
-            log.exception("not foreseen")
+            log.exception("unexpected error")
             message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
             store.write_error(name, error=type(error).__name__, message=message)
         else:
             return True
         return False
 
-    def _walk(self, name: str, lease: Lease) -> None:
-        """Train, generate, score: what is missing of it.
+    def _execute(self, name: str, lease: Lease) -> None:
+        """Execute the missing steps of a run: train, generate, score.
 
         Raises:
-            TrainingError, EvaluationError: and whatever else goes wrong.
+            TrainingError: the run cannot be trained, or too many workers died on it.
+            EvaluationError: samples could not be generated or scored.
         """
         if lease.deaths >= MAX_WORKER_DEATHS:
             raise TrainingError(
                 f"{lease.deaths} workers died on this run without a message, probably killed for memory. Lower "
-                "micro_batch_tokens, or give the machine more memory; log.txt holds what they said."
+                "micro_batch_tokens, or use a machine with more memory; log.txt contains the output of the workers."
             )
         graph, store, run = self.graph, self.graph.store, self.graph.runs[name]
         state = graph.state(run)
-        log.info("begins: %s", name)
+        log.info("started: %s", name)
         reporter = ProgressWriter(
             store.run_folder(name), num_evaluations=len(state.steps.evaluations), evaluations=state.num_evaluated
         )
@@ -206,7 +215,7 @@ class _Worker:
         if checkpoint is not None and _needs_training(state, checkpoint):
             equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
             if equal_run is not None:
-                log.info("is the same training as %s", equal_run)
+                log.info("copied the training of the equal run %s", equal_run)
             else:
                 train(
                     graph,
@@ -223,28 +232,30 @@ class _Worker:
         self.graph.write_provenance(state.steps, environment())
         reporter.update(phase="done")
         if faults:
-            raise EvaluationError("; ".join(faults) + ". They are tried again by: crosslift run")
+            raise EvaluationError("; ".join(faults) + ". To retry them, run: crosslift run")
         if checkpoint is not None and not self.keep_checkpoints:
-            # Renamed first: a kill half-way must not leave a checkpoint that looks damaged.
-            going = checkpoint.replace(checkpoint.with_name(".checkpoint.removed"))
-            shutil.rmtree(going)
+            # Renamed first: an interrupted removal must not leave a checkpoint that appears damaged.
+            removed = checkpoint.replace(checkpoint.with_name(".checkpoint.removed"))
+            shutil.rmtree(removed)
         log.info("done: %s", name)
 
     def _evaluate(self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter) -> list[str]:
-        """Make the missing evaluations. Returns a phrase for each that has errors of our own."""
+        """Execute the missing evaluation steps. Returns a phrase for each step with sample errors."""
         graph, run = self.graph, state.steps.run
         model = graph.models[run.model.name]
         faults: list[str] = []
-        begun = time.monotonic()
+        started = time.monotonic()
         answers: Any = None
         loaded = ""
         for number, one in enumerate(state.missing):
             lease.check()
             name = f"{one.evaluation.name}.{one.language}"
             reporter.update(phase=f"evaluating {name}")
-            log.info("evaluates %s", name)
-            whole = finished_predictions(one)
-            seconds = whole["seconds"] if whole else copy_predictions(graph, one, self.equal_runs.get(run.name, ()))
+            log.info("evaluating %s", name)
+            finished = finished_predictions(one)
+            seconds = (
+                finished["seconds"] if finished else copy_predictions(graph, one, self.equal_runs.get(run.name, ()))
+            )
             if seconds is not None:
                 num_errors = rescore(run.name, one, seconds=seconds, check=lease.check)
             else:
@@ -255,15 +266,15 @@ class _Worker:
                     answers = load_generator(loaded, checkpoint, model, graph, device=self.device, options=options)
                 num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
             if num_errors:
-                faults.append(f"{num_errors} samples of {name} could not be answered or scored (see log.txt)")
+                faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
             done = state.num_evaluated + number + 1
-            reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - begun)
+            reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - started)
         return faults
 
 
 def _needs_training(state: RunState, checkpoint: Path) -> bool:
-    """Was the run never trained, or is its checkpoint removed or damaged and something must be generated? It is hashed
-    before it is used: its weights decide the answers."""
+    """Return whether the run must be trained: it never was, or predictions are missing and its checkpoint was removed
+    or damaged. The checkpoint is hashed before use, because its weights determine the predictions."""
     if not (state.trained or state.training_is_damaged):
         return True
     if all(finished_predictions(one) is not None for one in state.missing):
@@ -282,19 +293,19 @@ def _is_lost(lease: Lease) -> bool:
         lease.check()
     except LeaseHeld:
         return True
-    except CrossliftError:  # the folder is gone
+    except CrossliftError:  # the folder no longer exists
         return False
     return False
 
 
 @contextlib.contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    """Everything that this process says goes into the run's log: also what libraries in C write, and a crash's last
-    words, which no logging handler sees."""
+    """Redirect the standard output and error of this process to the run's log at the level of file descriptors, which
+    includes the output of C libraries and crash messages."""
     make_folder(path.parent)
     sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
+    saved = os.dup(1), os.dup(2)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         os.dup2(file, 1)
@@ -303,7 +314,7 @@ def _log_to(path: Path) -> Iterator[None]:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os.dup2(kept[0], 1)
-        os.dup2(kept[1], 2)
-        for descriptor in (file, *kept):
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for descriptor in (file, *saved):
             os.close(descriptor)

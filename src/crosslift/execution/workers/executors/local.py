@@ -1,10 +1,10 @@
-"""Workers as processes of this machine: one per GPU, or one per core with one thread each.
+"""Local executor: workers are subprocesses on this machine, one per GPU, or one per core with one thread each.
 
-Two workers of one thread do 1.24 times the work of one worker of two threads on the same two cores (SFT of a pocket
-model): training one small model in parallel waits at every layer, two models side by side wait for nothing.
+On two cores, two workers with one thread each have 1.24 times the throughput of one worker with two threads (SFT of a
+pocket model), because the threads of one small model synchronise at every layer.
 
-A worker that dies without a word (killed for memory, say) is replaced: its run is taken up by the next worker, which
-gives it up after a few deaths, so the others go on in any case.
+A worker that dies without a message (for example killed for memory) is replaced. Another worker takes its run over and
+marks it as failed after a few deaths, so the other runs are not affected.
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ OPTIONS: dict[str, type] = {}
 POLL_SECONDS = 0.25
 GRACE_SECONDS = 60.0
 MAX_SILENT_EXITS = 3
-"""So many workers in a row that end badly without having begun a run mean that none ever will."""
+"""Number of consecutive workers that may fail before starting a run; after that, the executor stops."""
 
 
 def launch(job: Job, tick: Callable[[], None]) -> None:
-    """Start workers, replace those that die, and return when all have ended.
+    """Start workers, replace those that die, and return when all have exited.
+
+    Args:
+        job: the work.
+        tick: called about twice a second.
 
     Raises:
-        CrossliftError: a worker refused to work; the message is its own.
+        CrossliftError: a worker exited with an error message for the user.
+        RuntimeError: a worker exited because of a bug.
     """
     gpus = visible_gpus() if job.site.device in ("auto", "cuda") else []
     cores = available_cores()
@@ -53,12 +58,12 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:
-    """GPUs that this process may use, by their names in CUDA_VISIBLE_DEVICES. Without importing torch."""
+    """Return the GPUs that this process may use, as in CUDA_VISIBLE_DEVICES, without importing torch."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
@@ -73,7 +78,7 @@ class _Pool:
         self.session = job.session or secrets.token_hex(4)
         self.workers: dict[int, subprocess.Popen[bytes]] = {}
         self.started: dict[int, float] = {}
-        self.quiet_deaths = 0
+        self.silent_exits = 0
 
     def start(self, place: int) -> None:
         log = self._log(place)
@@ -85,28 +90,34 @@ class _Pool:
             )
 
     def alive(self) -> bool:
-        """Replace the dead. Is anyone at work?"""
+        """Replace dead workers and return whether any worker is running.
+
+        Raises:
+            CrossliftError: a worker exited with an error message for the user.
+            RuntimeError: a worker exited because of a bug.
+        """
         for place, worker in list(self.workers.items()):
             code = worker.poll()
             if code is None:
-                self._hold_to_time(place)
+                self._enforce_timeout(place)
                 continue
             del self.workers[place]
             if code == 2:
                 raise CrossliftError(
-                    self._said(place)
-                    or f"a worker gave up and could not even write why to {self._log(place)}. Is the "
-                    "disk full, or read-only?"
+                    self._output(place)
+                    or f"a worker failed and could not write the reason to {self._log(place)}. Check whether the disk "
+                    "is full or read-only."
                 )
-            interrupted = self._said(place).endswith("KeyboardInterrupt")  # before it could answer a signal
-            if code == 1 and "Traceback" in self._said(place) and not interrupted:
-                raise RuntimeError(f"a worker ended with a bug of crosslift:\n{self._said(place)}")
+            interrupted = self._output(place).endswith("KeyboardInterrupt")  # before its signal handler was installed
+            if code == 1 and "Traceback" in self._output(place) and not interrupted:
+                raise RuntimeError(f"a worker exited because of a bug in crosslift:\n{self._output(place)}")
             if code not in (0, 1) or interrupted:
                 self._replace(place, code)
         return bool(self.workers)
 
-    def _hold_to_time(self, place: int) -> None:
-        """A worker over its time is asked to end, and a minute later made to; the next one goes on from there."""
+    def _enforce_timeout(self, place: int) -> None:
+        """Send SIGTERM to a worker that exceeds its time limit, and SIGKILL GRACE_SECONDS later. Its replacement
+        resumes the work."""
         limit = self.job.site.timeout_seconds
         late = 0.0 if limit is None else time.monotonic() - self.started[place] - limit
         if late > GRACE_SECONDS:
@@ -115,7 +126,7 @@ class _Pool:
             self.workers[place].terminate()
 
     def end(self) -> None:
-        """Ask politely, then not."""
+        """Terminate all workers; kill those that do not exit within 5 seconds."""
         for worker in self.workers.values():
             worker.terminate()
         for worker in self.workers.values():
@@ -126,20 +137,19 @@ class _Pool:
                 worker.wait()
 
     def _replace(self, place: int, code: int) -> None:
-        began = RUN_STARTED in self._said(place)
-        self.quiet_deaths = 0 if began else self.quiet_deaths + 1
-        if self.quiet_deaths >= MAX_SILENT_EXITS:
+        has_started_run = RUN_STARTED in self._output(place)
+        self.silent_exits = 0 if has_started_run else self.silent_exits + 1
+        if self.silent_exits >= MAX_SILENT_EXITS:
             raise CrossliftError(
-                f"{MAX_SILENT_EXITS} workers in a row ended (exit code {code}) before they started a run. "
-                f"Start one by hand: "
-                f"{' '.join(self.job.command())}"
+                f"{MAX_SILENT_EXITS} workers in a row exited (exit code {code}) before they started a run. "
+                f"Start one manually: {' '.join(self.job.command())}"
             )
         self.start(place)
 
-    def _said(self, place: int) -> str:
+    def _output(self, place: int) -> str:
         try:
             return self._log(place).read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:  # the disk is full, or away
+        except OSError:  # the disk is full or unavailable
             return ""
 
     def _log(self, place: int) -> Path:
