@@ -71,8 +71,8 @@ def _contrast(study: Study, contrast: Contrast) -> Iterator[Confound]:
     variety = _differ(control, treatments, _num_different)
     if variety:
         yield warned(
-            "the number of languages and the number of different items vary together; with a fixed total, only pairing = "
-            '"disjoint" keeps the number of different items constant.',
+            "the number of languages and the number of different items vary together; with a fixed total, only "
+            'pairing = "disjoint" keeps the number of different items constant.',
             f"{variety} different items",
         )
     if control.unit == "items" and any(set(other.languages) != set(control.languages) for other in treatments):
@@ -93,7 +93,7 @@ def _differ(control: Mixture, others: list[Mixture], size: Callable[[Mixture], i
 
 
 def _num_different(mixture: Mixture) -> int | None:
-    """Return the number of unique items of a mixture, or None if it depends on the draw."""
+    """Return the number of different items of a mixture, or None if it depends on the draw."""
     if mixture.unit != "items" or mixture.repeat or mixture.pairing == "independent":
         return None
     amounts = mixture.amounts()
