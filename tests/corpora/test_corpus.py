@@ -69,7 +69,7 @@ def test_max_items_keeps_the_first_complete_items() -> None:
     rows = [*grid("a"), row("b", "en"), *grid("c", "d")]
     corpus = build(rows, incomplete="drop", max_items=2)
     assert corpus.item_ids.to_list() == ["a", "c"]
-    assert corpus.notes == ("1 of 4 items were left out because they lack one of en, sw.",)
+    assert corpus.notes == ("1 of 4 items were dropped because they lack one of en, sw.",)
 
 
 def test_a_smaller_corpus_is_the_beginning_of_a_larger_one() -> None:
@@ -102,7 +102,7 @@ def test_only_the_train_split_needs_the_assistants_last_word() -> None:
     question = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "3 + 4?"}]
     rows = [row("a", tag, messages=question) for tag in ("en", "sw")]
     assert build(rows, split="test").num_items == 1
-    with pytest.raises(CorpusError, match="the assistant has the last word"):
+    with pytest.raises(CorpusError, match="the last message is the assistant's"):
         build(rows)
 
 

@@ -54,7 +54,7 @@ def test_mcot_math_pairs_languages_by_the_number_behind_the_code(tmp_path: Path)
     assert found.rows["answer"].to_list() == ["1", "1", "2", "2", "4", "4"]
     assert found.rows["messages"][3][0]["content"] == "Ngapi? 1"
     assert found.revision.startswith("sha256:")
-    assert any("1 items whose solution ends in another number" in note for note in found.notes)
+    assert any("1 items whose solution ends with another number" in note for note in found.notes)
 
 
 def test_mcot_math_drops_what_does_not_agree_and_keeps_validation_apart(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_set_with_other_columns_is_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"has no column lang-id, question, answer; it has q\."):
         mcot_math.read(source("mcot_math", tmp_path / "m", ("en",)))
     (tmp_path / "none").mkdir()
-    with pytest.raises(CorpusError, match="holds no file"):
+    with pytest.raises(CorpusError, match="contains no file"):
         mcot_math.read(source("mcot_math", tmp_path / "none", ("en",)))
 
 
@@ -100,7 +100,7 @@ def test_xlsum_pairs_articles_by_position_and_says_so(tmp_path: Path, name: str)
     assert xlsum.read(source("xlsum", tmp_path, ("en",), max_items=2)).num_items == 2
     with pytest.raises(CorpusError, match="XL-Sum has no de"):
         xlsum.read(source("xlsum", tmp_path, ("en", "de")))
-    with pytest.raises(CorpusError, match="japanese holds no file"):
+    with pytest.raises(CorpusError, match="japanese contains no file"):
         xlsum.read(source("xlsum", tmp_path, ("en", "ja")))
 
 
@@ -169,7 +169,7 @@ def test_exemplars_are_read_as_literals_and_never_run(tmp_path: Path, monkeypatc
     import os
 
     assert "EXEMPLARS_RAN" not in os.environ
-    with pytest.raises(CorpusError, match="does not hold 8 exemplars in en, sw"):
+    with pytest.raises(CorpusError, match="does not contain 8 exemplars in en, sw"):
         mgsm.read(source("mgsm", tmp_path, ("en", "sw"), split="train"))
 
 
@@ -229,5 +229,5 @@ def test_an_unreachable_set_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     with pytest.raises(CorpusError, match=r"juletxu/mgsm is not on this disk and cannot be downloaded \(OSError\)"):
         mgsm.read(source("mgsm", None, ("en",), split="test"))
-    with pytest.raises(CorpusError, match="is the content of files, and there is no path"):
+    with pytest.raises(CorpusError, match="is a content hash, but there is no path"):
         mgsm.read(source("mgsm", None, ("en",), split="test", revision="sha256:ab"))

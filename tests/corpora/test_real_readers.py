@@ -82,7 +82,7 @@ def test_the_revision_is_the_content_of_the_files(tmp_path, two_items):
     revision = read("mgsm", tmp_path, ("en",), "test").revision
     assert read("mgsm", tmp_path, ("en",), "test", revision=revision).revision == revision
     write_mgsm(tmp_path, {"en": ["How many??\t2", "And?\t3"]})
-    with pytest.raises(CorpusError, match="Bring the old files back"):
+    with pytest.raises(CorpusError, match="Restore the old files"):
         read("mgsm", tmp_path, ("en",), "test", revision=revision)
 
 
@@ -127,8 +127,8 @@ def test_translated_questions_meet_their_english_solution(gsm8k_folder):
     assert content(corpus, 2, "de", 0) == "F3?"
     assert content(corpus, 2, "de", 1) == content(corpus, 2, "en", 1) == "It is 3*2=6.\n#### 1,003"
     assert corpus.rows["answer"].to_list() == ["1000"] * 2 + ["1002"] * 2 + ["1003"] * 2
-    assert "de: 1 of 4 questions are not translated and stand in English." in corpus.notes
-    assert any("1 of 4 items were left out" in note for note in corpus.notes)
+    assert "de: 1 of 4 questions are not translated and remain in English." in corpus.notes
+    assert any("1 of 4 items were dropped" in note for note in corpus.notes)
 
 
 def test_the_published_pairs_of_files_read_the_same(gsm8k_folder):
@@ -200,9 +200,9 @@ def test_a_file_that_is_not_utf8_is_named_with_its_line(gsm8k_folder):
 def test_gsm8k_has_7342_items_in_all_eight_languages_and_says_what_is_missing():
     corpus = read("gsm8k", DATA, EIGHT, "train", incomplete="drop")
     assert corpus.num_items == 7342
-    assert "fr: 377 of 7473 questions are not translated and stand in English." in corpus.notes
-    assert "131 of 7473 items were left out because they lack one of en, de, es, fr, ja, ru, sw, zh." in corpus.notes
-    assert any(note.startswith("zh: ") and "give away" in note for note in corpus.notes)
+    assert "fr: 377 of 7473 questions are not translated and remain in English." in corpus.notes
+    assert "131 of 7473 items were dropped because they lack one of en, de, es, fr, ja, ru, sw, zh." in corpus.notes
+    assert any(note.startswith("zh: ") and "contain steps" in note for note in corpus.notes)
     assert not corpus.rows["messages"].list.last().struct.field("content").str.contains("<<").any()
 
 
@@ -243,7 +243,7 @@ def test_items_of_one_dialogue_are_a_cluster(tmp_path, monkeypatch):
     assert corpus.rows["answer"].to_list() == calls
     assert content(corpus, 0, "en", 0) == "Write a call.\n\nUser: x\nGenerate API Request:\n"
     assert content(corpus, 0, "en", 1) == "API-Request: [Get(a='1')]"
-    assert corpus.notes == ("1 of 3 items repeat the prompt of another one.",)
+    assert corpus.notes == ("1 of 3 items repeat the prompt of another item.",)
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,8 @@ def test_shares_of_the_text_sum_to_one_and_fall_with_resource():
     [
         ({"task": "dancing"}, "no task 'dancing'"),
         ({"split": "dev"}, "no split 'dev'"),
-        ({"languages": ("en", "fi")}, "does not speak 'fi'"),
-        ({"max_items": 10**9}, "goes to 50000"),
+        ({"languages": ("en", "fi")}, "has no language 'fi'"),
+        ({"max_items": 10**9}, "has 50000 items"),
     ],
 )
 def test_what_the_pocket_world_lacks_is_said(change: dict[str, object], message: str):

@@ -1,4 +1,4 @@
-"""The plan counts before anything is spent, and says what the study cannot tell apart."""
+"""The plan counts runs and costs before anything runs, and states the confounds of the design."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def test_what_only_prepare_can_know_is_taken_from_the_manifests(study_folder: Pa
 DISJOINT = 'pairing = "disjoint"'
 DEV = 'languages = ["en", "es", "sw"]\npath = "dev.jsonl"'
 
-# name: (what is changed, the sentence it calls forth)
+# name: (replacement in the study file, expected warning)
 CONFOUNDS: dict[str, tuple[tuple[str, str] | None, str]] = {
     "volume": (
         ("amount = 6 }\n" + DISJOINT, 'amount = 2, per = "language" }\n' + DISJOINT),
         "(6 against 2 to 6 items): the total volume differs, and larger mixtures are also trained for more steps",
     ),
-    "variety": (None, "different items): languages and variety of content change together"),
-    "tokens": (None, "items are equal, tokens are not"),
+    "variety": (None, "different items): the number of languages and the number of different items vary together"),
+    "tokens": (None, "numbers of items are equal but the numbers of tokens are not"),
     "lora": (
         ("epochs = 2\nlearning_rate = 1e-3", 'epochs = 2\nmethod = "lora"\nlearning_rate = 1e-5'),
         "1e-05 is usual for full fine-tuning",
@@ -87,28 +87,28 @@ CONFOUNDS: dict[str, tuple[tuple[str, str] | None, str]] = {
     ),
     "selection": (
         (DEV, DEV.replace('"es", ', "")),
-        "training.validation: has no es, so checkpoints of cov-en-sw-es are selected on their other languages only",
+        "training.validation: has no es, so checkpoints of cov-en-sw-es are selected on the other languages only",
     ),
-    "memory": (('corpus = "test"', 'corpus = "train"'), "evaluations.math: asks items that mixtures train on"),
-    "tuned on test": (('["dev"]', '["test"]'), "checkpoints are selected on the items that are tested"),
+    "memory": (('corpus = "test"', 'corpus = "train"'), "evaluations.math: evaluates items that mixtures train on"),
+    "tuned on test": (('["dev"]', '["test"]'), "checkpoints are selected on the test items"),
     "no unseen": (
         ('corpus = "test"', 'corpus = "test"\nlanguages = ["en"]'),
-        "Nothing is said of unseen languages",
+        "Unseen languages are not evaluated",
     ),
-    "one seed": (("[0, 1]", "[0]"), "one seed. How much a run differs from itself is unknown"),
+    "one seed": (("[0, 1]", "[0]"), "one seed. The variance between seeds is unknown"),
     "no primary": (("primary = true", "primary = false"), "contrasts: none is primary"),
-    "idle corpus": (('corpus = "test"', 'corpus = "dev"'), "corpora: nothing uses test"),
+    "idle corpus": (('corpus = "test"', 'corpus = "dev"'), "corpora: test unused"),
     "repeats": ((DISJOINT, DISJOINT + "\nrepeat = true"), "cov-en, cov-en-sw, cov-en-sw-es may repeat items"),
     "words of the prompt": (
         ('path = "test.parquet"', 'path = "test.parquet"\nprompt = "mcot"'),
-        "evaluations.math: the prompt form 'mcot' adds words in the language of each item",
+        "evaluations.math: the prompt form 'mcot' adds text in the language of each item",
     ),
     "another prompt": (
         ('path = "test.parquet"', 'path = "test.parquet"\nprompt = "mcot"'),
-        "corpora.train: is trained on with the prompt form 'bare' and asked as mcot",
+        "corpora.train: training uses the prompt form 'bare' and evaluation uses mcot",
     ),
-    "truncation": (("epochs = 2", "epochs = 2\ntruncate = true"), "Languages that need more tokens lose more"),
-    "base": (('control = "en"', 'control = "base"'), "a gain includes learning the form of the answer"),
+    "truncation": (("epochs = 2", "epochs = 2\ntruncate = true"), "Languages with higher fertility lose more"),
+    "base": (('control = "en"', 'control = "base"'), "a gain includes learning the format of the answer"),
 }
 
 
@@ -127,7 +127,7 @@ def test_a_study_without_confounds_gets_no_warning(study_folder: Path) -> None:
     )
     warnings = plan(load(study_folder)).warnings
     assert len(warnings) == 1
-    assert "items are equal, tokens are not" in warnings[0]
+    assert "numbers of items are equal but the numbers of tokens are not" in warnings[0]
 
 
 def test_a_site_says_where_and_its_executor_checks_the_rest(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_an_arm_that_is_off_is_named_and_costs_nothing(study_folder: Path) -> No
         ("plain", False, 1),
     ]
     assert found.arms[0].separates == "Noise between runs from the rest."
-    assert any("'waits': need an arm that is off" in warning for warning in found.warnings)
+    assert any("'waits': require a disabled arm" in warning for warning in found.warnings)
 
 
 def test_an_arm_that_is_on_adds_its_runs_once_and_makes_no_other_stale(study_folder: Path) -> None:

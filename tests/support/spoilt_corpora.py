@@ -42,13 +42,13 @@ CORPORA: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         rows("train.jsonl", lambda found: [{key: value for key, value in found[0].items() if key != "language"}]),
         "line 1): 'language' is missing",
     ),
-    "many_bad_lines": (data("train.jsonl", b"{}\n" * 50), "(train.jsonl): 40 more lines are wrong"),
+    "many_bad_lines": (data("train.jsonl", b"{}\n" * 50), "(train.jsonl): 40 more lines are invalid"),
     "wrong_role_order": (
         rows("train.jsonl", conversation("assistant", "user")),
         "corpora.train (train.jsonl): 1 row has roles out of order",
     ),
     "unknown_role": (rows("train.jsonl", conversation("human", "assistant")), "roles out of order"),
-    "no_completion_to_train_on": (rows("train.jsonl", conversation("user")), "the assistant has the last word"),
+    "no_completion_to_train_on": (rows("train.jsonl", conversation("user")), "the last message is the assistant's"),
     "empty_message": (
         rows("train.jsonl", lambda found: [{**found[0], "prompt": "  "}, *found[1:]]),
         "has an empty message",
@@ -63,11 +63,11 @@ CORPORA: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "item_lacks_a_language": (
         rows("train.jsonl", lambda found: found[:-1]),
-        "1 of 6 items lack a language: 'i5' (sw). Complete them, ask for fewer languages, or say incomplete",
+        "1 of 6 items lack a language: 'i5' (sw). Complete them, request fewer languages, or set incomplete",
     ),
     "no_row_in_a_language": (
         rows("train.jsonl", lambda found: [row for row in found if row["language"] != "es"]),
-        "has no row in 'es'. Take it out of languages, or add the rows.",
+        "has no row in 'es'. Remove it from languages, or add the rows.",
     ),
     "no_row_in_any_language": (
         rows("train.jsonl", lambda found: [{**row, "language": "te"} for row in found]),
@@ -90,6 +90,6 @@ CORPORA: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "other_revision": (
         text('path = "train.jsonl"', 'path = "train.jsonl"\nrevision = "sha256:0000"'),
-        "and the study asks for sha256:0000. Bring the old file back, or change revision.",
+        "but the study file requires sha256:0000. Restore the old file, or change revision.",
     ),
 }

@@ -56,10 +56,13 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         "mixtures.m.components[0]: needs shares or counts, and not both",
     ),
     "shares_without_budget": (append(MIXTURE % "shares = { en = 1.0 }"), "mixtures.m: 'budget' is missing"),
-    "all_counts_zero": (append(MIXTURE % "counts = { en = 0 }"), "all counts are 0, so there is nothing to train on"),
+    "all_counts_zero": (
+        append(MIXTURE % "counts = { en = 0 }"),
+        "all counts are 0, so the mixture has no training examples",
+    ),
     "counts_and_budget_disagree": (
         append(MIXTURE % "counts = { en = 3 }" + "budget = { amount = 4 }\n"),
-        "mixtures.m.budget.amount: is 4 and the counts sum to 3",
+        "mixtures.m.budget.amount: is 4, but the counts sum to 3",
     ),
     "tokens_without_tokenizer": (text("amount = 6", 'amount = 6, unit = "tokens"'), "'tokenizer' is missing"),
     "unknown_tokenizer": (
@@ -81,21 +84,21 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "shots_lack_a_language": (
         text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "train", number = 2 }'),
-        "evaluations.math.shots.corpus: 'train' has no te, which is asked",
+        "evaluations.math.shots.corpus: 'train' lacks evaluated languages: te",
     ),
     "shots_of_the_test": (
         text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "test", number = 2 }'),
-        "evaluations.math.shots.corpus: shows the items that are asked",
+        "evaluations.math.shots.corpus: is the evaluated corpus itself",
     ),
     "more_shots_than_items": (
         text('corpus = "test"', 'corpus = "test"\nlanguages = ["en"]\nshots = { corpus = "train", number = 7 }'),
-        "evaluations.math.shots.number: is 7 and 'train' is read to 6 items",
+        "evaluations.math.shots.number: is 7 but max_items of 'train' is 6",
     ),
     "no_shots": (
         text('corpus = "test"', 'corpus = "test"\nshots = { corpus = "train", number = 0 }'),
         "evaluations.math.shots.number: is 0 and must be greater than 0",
     ),
-    "language_twice": (text('["en", "sw", "te"]', '["en", "sw", "en"]'), "languages[2]: 'en' stands twice"),
+    "language_twice": (text('["en", "sw", "te"]', '["en", "sw", "en"]'), "languages[2]: 'en' is listed twice"),
     "mixture_language_not_in_corpus": (
         text("sw = 0.5", "te = 0.5"),
         "mixtures.en50-sw50.components[0].shares.te: corpus 'train' has no 'te'",
@@ -106,7 +109,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "corpus_twice_in_a_mixture": (
         text(EN, EN.replace("}]", '}, { corpus = "train", shares = { sw = 0.0 } }]')),
-        "components[1]: corpus 'train' stands twice",
+        "components[1]: corpus 'train' is listed twice",
     ),
     "trained_on_test": (
         text('corpus = "train"', 'corpus = "test"'),
@@ -128,10 +131,10 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
         text("seeds = [0, 1]", 'models = ["teeny"]'),
         "grid.models[0]: there is no model 'teeny'",
     ),
-    "seed_twice": (text("[0, 1]", "[1, 1]"), "grid.seeds: 1 stands 2 times"),
+    "seed_twice": (text("[0, 1]", "[1, 1]"), "grid.seeds: 1 is listed 2 times"),
     "missing_model_folder": (remove("tiny"), "models.tiny.path: the folder ./tiny does not exist"),
     "model_folder_without_config": (remove("tiny/config.json"), "./tiny has no config.json"),
-    "no_hub_name": (text('"./tiny"', '"qwen3-s"'), "pocket models are written pocket:qwen3-s"),
+    "no_hub_name": (text('"./tiny"', '"qwen3-s"'), "the path of a pocket model is pocket:qwen3-s"),
     "unknown_pocket_model": (text('"./tiny"', '"pocket:qwen9"'), "there is no pocket model 'qwen9'"),
     "missing_template": (
         text('path = "./tiny"', 'path = "./tiny"\ntemplate = "chat.jinja"'),
@@ -145,11 +148,11 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "too_few_items": (
         text("amount = 6", "amount = 9"),
-        "asks for 9 items of corpus 'train' in 'en' and max_items is 6: 3 too few",
+        "requires 9 items of corpus 'train' in 'en' and max_items is 6: 3 too few",
     ),
     "too_few_for_disjoint": (
         text('budget = { amount = 6 }\npairing = "disjoint"', 'budget = { amount = 7 }\npairing = "disjoint"'),
-        "families.cov: mixture cov-en asks for 7 items of corpus 'train' in all languages together",
+        "families.cov: mixture cov-en requires 7 items of corpus 'train' in all languages together",
     ),
     "empty_family": (
         text('nested = ["en", "sw", "es"]', "languages = []"),
@@ -173,7 +176,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "nested_too_small": (
         text('nested = ["en", "sw", "es"]', 'nested = ["en"]\nsizes = [2]'),
-        "2 is more than the 1 languages",
+        "2 exceeds the 1 languages",
     ),
     "unknown_kind": (text('kind = "coverage"', 'kind = "coverge"'), "families.cov: 'coverge' is not a kind of family."),
     "missing_kind": (text('kind = "coverage"\n', ""), "families.cov: 'kind' is missing"),
@@ -183,7 +186,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "dose_of_the_fixed_language": (
         append(FAMILY + 'kind = "dose"\nfixed = { en = 2 }\nlanguages = ["en"]\ndoses = [1]\n'),
-        "'en' is fixed and gets a dose too",
+        "'en' is in 'fixed' as well",
     ),
     "fixed_from_nowhere": (
         append(
@@ -205,18 +208,18 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "leave_one_out_of_one": (
         append(FAMILY + 'kind = "leave_one_out"\nlanguages = ["en"]\nbudget = { amount = 2 }\n'),
-        'families.f.languages: is ["en"] and needs 2 entries at least',
+        'families.f.languages: is ["en"] and must have at least 2 entries',
     ),
     "epochs_and_steps": (text("epochs = 2", "epochs = 2\nsteps = 9"), "training: needs epochs or steps, and not both"),
     "no_batch": (text("batch_examples = 2\n", ""), "training: needs batch_examples or batch_tokens, and not both"),
-    "lora_without_method": (text("epochs = 2", "epochs = 2\nlora = { rank = 4 }"), 'no meaning with method = "full"'),
+    "lora_without_method": (text("epochs = 2", "epochs = 2\nlora = { rank = 4 }"), 'no effect with method = "full"'),
     "lora_targets": (
         text("epochs = 2", 'epochs = 2\nmethod = "lora"\nlora = { target_modules = "all" }'),
         "training.lora.target_modules",
     ),
     "select_without_validation": (
         text('validation = { corpora = ["dev"], max_items = 2 }\n', ""),
-        'training.select_by: "loss" needs held-out items',
+        'training.select_by: "loss" requires validation data',
     ),
     "validation_without_the_language": (
         text('languages = ["en", "es", "sw"]\npath = "dev.jsonl"', 'languages = ["es", "sw"]\npath = "dev.jsonl"'),
@@ -238,7 +241,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "contrast_with_itself": (text('"en50-sw50", "cov"', '"en"'), "'en' is compared with itself"),
     "contrast_base_without_base": (
         both(text("base = true", "base = false"), text('control = "en"', 'control = "base"')),
-        "the base models are not in the grid. Say base = true",
+        "the base models are not in the grid. Set base = true",
     ),
     "contrast_outside_the_grid": (
         text("seeds = [0, 1]", 'mixtures = ["en", "cov"]'),
@@ -246,7 +249,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "two_runs_of_one_name": (
         text("[mixtures.en]", "[mixtures.EN50-sw50]"),
-        "2 are called 'en50-sw50' (case does not count)",
+        "2 entries are named 'en50-sw50' (ignoring case)",
     ),
     "mixture_named_like_a_family": (
         text("[families.cov]", "[families.en]"),
@@ -257,21 +260,27 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "run_name_too_long": (text("[models.tiny]", f"[models.{'tiny' * 40}]"), "is longer than 120 characters"),
     "nothing_evaluates_the_task": (
         text('task = "math"', 'task = "api_calling"'),
-        "no evaluation asks for api_calling, which is trained by en, en50-sw50, cov-en and 2 more. Add one.",
+        "there is no evaluation of api_calling, which en, en50-sw50, cov-en and 2 more train on. Add one.",
     ),
     "tables_as_a_list": (append("\n[[models_]]\n"), "unknown key 'models_'. Did you mean 'models'?"),
     "contrasts_as_a_table": (text("[[contrasts]]", "[contrasts]"), "must be tables of the form [[contrasts]]"),
     "number_of_5000_digits": (text("data_seed = 7", "data_seed = " + "9" * 5000), "does not fit into 64 bits"),
-    "number_of_100_bits": (text("data_seed = 7", f"data_seed = {2**100:#x}"), "study.toml, data_seed: holds a whole"),
-    "nested_5000_deep": (text("data_seed = 7", f"data_seed = {'[' * 5000}{']' * 5000}"), "is nested more than 50 deep"),
-    "keys_5000_deep": (append(f"\n[{'.'.join(['a'] * 5000)}]\n"), "study.toml: is nested more than 50 deep."),
+    "number_of_100_bits": (
+        text("data_seed = 7", f"data_seed = {2**100:#x}"),
+        "study.toml, data_seed: contains a whole",
+    ),
+    "nested_5000_deep": (
+        text("data_seed = 7", f"data_seed = {'[' * 5000}{']' * 5000}"),
+        "is nested more than 50 levels deep",
+    ),
+    "keys_5000_deep": (append(f"\n[{'.'.join(['a'] * 5000)}]\n"), "study.toml: is nested more than 50 levels deep."),
     "name_of_a_million_characters": (
         text('name = "toy"', f'name = "{"a" * 10**6}"'),
-        "study.toml, name: has 1,000,000 characters and may have 100,000. Shorten it.",
+        "study.toml, name: has 1,000,000 characters; the limit is 100,000. Shorten it.",
     ),
     "name_of_a_thousand_characters": (
         text('name = "toy"', f'name = "{"a" * 1000}"'),
-        "study.toml, name: has 1,000 characters and may have 120. Shorten the name.",
+        "study.toml, name: has 1,000 characters; the limit is 120. Shorten the name.",
     ),
     "mixture_of_a_thousand_characters": (text("[mixtures.en]", f"[mixtures.{'m' * 1000}]"), "is longer than 500 char"),
     "unknown_language_of_a_thousand_characters": (
@@ -280,30 +289,30 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "learning_rate_of_1e308": (
         text("learning_rate = 1e-3", "learning_rate = 1e308"),
-        "training.learning_rate: is 1e+308 and must lie between 1e-12 and 1000. Change it.",
+        "training.learning_rate: is 1e+308 and must be between 1e-12 and 1000. Change it.",
     ),
     "learning_rate_of_5e-324": (
         text("learning_rate = 1e-3", "learning_rate = 5e-324"),
-        "training.learning_rate: is 4.94066e-324 and must lie between 1e-12 and 1000. Change it.",
+        "training.learning_rate: is 4.94066e-324 and must be between 1e-12 and 1000. Change it.",
     ),
     "batch_of_a_trillion": (
         text("batch_examples = 2", "batch_examples = 1_000_000_000_000"),
-        "training.batch_examples: is 1e+12 and must lie between 1 and 1e+07.",
+        "training.batch_examples: is 1e+12 and must be between 1 and 1e+07.",
     ),
     "answers_of_a_trillion_tokens": (
         text('corpus = "test"', 'corpus = "test"\nmax_tokens = 1_000_000_000_000'),
-        "evaluations.math.max_tokens: is 1e+12 and must lie between 1 and 1e+07.",
+        "evaluations.math.max_tokens: is 1e+12 and must be between 1 and 1e+07.",
     ),
     "a_trillion_examples": (
         text(
             'budget = { amount = 6 }\npairing = "shared"',
             'budget = { amount = 1000000000000 }\npairing = "shared"\nrepeat = true',
         ),
-        "mixtures.en: asks for more than 100,000,000 examples. Ask for fewer.",
+        "mixtures.en: requires more than 100,000,000 examples. Lower it.",
     ),
     "400_000_runs": (
         text("[0, 1]", str(list(range(200_000)))),
-        "study.toml, grid: asks for 1,000,000 runs and may ask for 20,000.",
+        "study.toml, grid: defines 1,000,000 runs; the limit is 20,000.",
     ),
     "path_in_a_name": (text('name = "toy"', 'name = "../../etc/toy"'), "'../../etc/toy' is not a usable name"),
     "absolute_path_as_a_mixture": (text("[mixtures.en]", '[mixtures."/etc/passwd"]'), "'/etc/passwd' is not a usable"),
@@ -314,7 +323,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "nul_in_a_name": (text('name = "toy"', 'name = "toy\\u0000"'), r"'toy\x00' is not a usable name"),
     "escape_in_a_name": (text('name = "toy"', 'name = "\\u001b[31mtoy"'), r"'\x1b[31mtoy' is not a usable name"),
     "right_to_left_in_a_name": (text('name = "toy"', 'name = "toy\\u202eyot"'), r"'toy\u202eyot' is not a usable"),
-    "reserved_name": (text("[mixtures.en]", "[mixtures.NUL]"), "'NUL' is a name that Windows keeps for a device."),
+    "reserved_name": (text("[mixtures.en]", "[mixtures.NUL]"), "'NUL' is a reserved device name on Windows."),
     "brackets_in_a_name": (text('name = "toy"', 'name = "toy [sw]"'), "'toy [sw]' is not a usable name"),
     "several_at_once": (
         both(

@@ -1,1 +1,1 @@
-"""Parallel corpora: the same items in several languages, read, checked and kept aligned."""
+"""Parallel corpora: reading, validation and quality checks of items that exist in several languages."""

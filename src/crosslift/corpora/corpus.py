@@ -1,7 +1,7 @@
-"""A parallel corpus: items that exist in several languages under one id.
+"""Parallel corpora: items that exist in several languages under one id.
 
-The id is the point. It survives from the draw of a mixture to the last score, because items of a parallel test set are
-the same problem in every language and every interval in crosslift is paired and clustered by it.
+The item id is preserved from the draw of a mixture to the final scores. Items of a parallel test set are the same
+problem in every language, so all intervals are paired and clustered by item id.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ ROWS = pl.Schema(
     {
         "item_id": pl.String(),
         "language": pl.String(),
-        "messages": pl.List(MESSAGE),  # conversation; the last message is the assistant's wherever SFT is possible
-        "answer": pl.String(),  # gold, as the task's scorer reads it: "42", "[GetWeather(city='Rome')]"
-        "cluster": pl.String(),  # dialogue or document that makes items dependent; item_id where there is none
+        "messages": pl.List(MESSAGE),  # conversation; ends with an assistant message if the row can be trained on
+        "answer": pl.String(),  # gold answer in the format of the task's scorer: "42", "[GetWeather(city='Rome')]"
+        "cluster": pl.String(),  # dialogue or document shared by dependent items; the item_id if there is none
         "origin": pl.String(),  # "human", "mt:<system>", "grammar"
     }
 )
@@ -31,7 +31,7 @@ ROWS = pl.Schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a corpus comes from, as the study file says it; what a reader is given."""
+    """Specification of a corpus in the study file, as passed to its reader."""
 
     name: str
     reader: str
@@ -39,39 +39,39 @@ class Source:
     languages: tuple[str, ...]
     split: str = "train"
     path: Path | None = None
-    """File or folder; None for readers that generate (pocket)."""
+    """File or folder; None for readers that generate their items (pocket) or read from the hub."""
     revision: str | None = None
     max_items: int | None = None
-    """The first n items in the corpus's own order."""
+    """Number of items to keep from the beginning of the corpus; None keeps all."""
     incomplete: str = "error"
-    """"error" | "drop": what to do with items that lack one of the languages."""
+    """"error" | "drop": handling of items that lack one of the languages."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Further keys that the reader documents in its OPTIONS."""
+    """Options that the reader declares in its OPTIONS."""
     checks: dict[str, str] = field(default_factory=dict)
-    """Check -> what to do with its findings, where that is not to report them (see `corpora.checking`)."""
+    """Check -> policy for its findings, if it differs from "report" (see `corpora.quality`)."""
 
     @property
     def place(self) -> str:
-        """How messages name the corpus: `corpora.math-train (train.jsonl)`."""
+        """Name of the corpus in messages, such as `corpora.math-train (train.jsonl)`."""
         return f"corpora.{self.name}" + (f" ({self.path.name})" if self.path else "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParallelCorpus:
-    """Rows in item order, then in the order of `languages`: row = item index * len(languages) + language index.
+    """A parallel corpus. Row = item index * len(languages) + language index.
 
-    `build` is the constructor that checks; the plain one trusts.
+    `build` validates the rows; the constructor does not.
     """
 
     name: str
     task: str
     licence: str
     revision: str
-    """What was read: a commit, a content hash, a generator version."""
+    """Revision of the data: a commit, a content hash or a generator version."""
     languages: tuple[str, ...]
     rows: pl.DataFrame
     notes: tuple[str, ...] = ()
-    """What the reader had to leave out and why, for plan and report."""
+    """Notes for plan and report, such as which items the reader omitted and why."""
 
     @classmethod
     def build(
@@ -83,35 +83,42 @@ class ParallelCorpus:
         revision: str,
         notes: Sequence[str] = (),
     ) -> ParallelCorpus:
-        """Check that the rows are parallel and bring them into canonical order.
+        """Validate rows and arrange them in canonical order.
 
-        Items keep the order of their first appearance. Rows in languages that were not asked for are ignored. With
-        `source.max_items` the first complete items are kept. Missing `cluster` and `origin` become the item_id and
-        "unknown". Nothing loops over rows: a million items in ten languages take seconds.
+        Items keep the order of their first occurrence. Rows in other languages than `source.languages` are ignored.
+        `source.max_items` keeps the first complete items. Missing values of `cluster` and `origin` are replaced by the
+        item_id and "unknown". All operations are vectorised: a million items in ten languages take seconds.
 
         Args:
-            rows: columns as in ROWS, in any order.
+            source: Specification of the corpus.
+            rows: Columns as in `ROWS`, rows in any order.
+            licence: Licence of the texts.
+            revision: Revision of the data.
+            notes: Notes of the reader.
+
+        Returns:
+            The corpus, with `num_items * len(languages)` rows.
 
         Raises:
-            CorpusError: duplicate (item_id, language), a language without any row, items lacking a language while
-                `source.incomplete` is "error", roles out of order, empty text, no answer, or no item at all. All
+            CorpusError: Duplicate (item_id, language) pairs, a language without rows, items that lack a language while
+                `source.incomplete` is "error", invalid order of roles, empty messages or answers, or no items. All
                 problems are reported at once.
         """
         place = source.place
         wanted = list(source.languages)
         rows = rows.select(ROWS.names()).cast(ROWS).with_columns(pl.col("language").fill_null(""))
-        nowhere = rows.filter(pl.col("language") == "").height
+        num_untagged = rows.filter(pl.col("language") == "").height
         rows = rows.filter(pl.col("language").is_in(wanted))
         if rows.is_empty():
             raise CorpusError(f"{place}: has no item in {', '.join(wanted)}. Check path, split and languages.")
         present = set(rows["language"].unique())
         problems = [
-            f"{place}: has no row in '{tag}'. Take it out of languages, or add the rows."
+            f"{place}: has no row in '{tag}'. Remove it from languages, or add the rows."
             for tag in wanted
             if tag not in present
         ]
-        if nowhere:
-            problems.append(f"{place}: {_count(nowhere, 'row has', 'rows have')} no language. Correct the data.")
+        if num_untagged:
+            problems.append(f"{place}: {_count(num_untagged, 'row has', 'rows have')} no language. Correct the data.")
         problems += _text_problems(place, rows, trained_on=source.split == "train")
         ids = rows["item_id"].unique(maintain_order=True)
         rows = rows.with_columns(
@@ -123,7 +130,7 @@ class ParallelCorpus:
         if not double.is_empty():
             problems.append(
                 f"{place}: {_some(_names(double))}: more than one row. Every item has one row per language: "
-                "remove the others or give them ids of their own."
+                "remove the duplicates or give them other ids."
             )
         lacking = rows.select("item_id", "language").unique().group_by("item_id", maintain_order=True).len()
         lacking = lacking.filter(pl.col("len") < len(present))
@@ -132,14 +139,14 @@ class ParallelCorpus:
             rows = rows.filter(~pl.col("item_id").is_in(lacking["item_id"].implode()))
             if not lacking.is_empty():
                 kept_notes.append(
-                    f"{lacking.height} of {len(ids)} items were left out because they lack one of {', '.join(wanted)}."
+                    f"{lacking.height} of {len(ids)} items were dropped because they lack one of {', '.join(wanted)}."
                 )
             if rows.is_empty() and not problems:
-                problems.append(f"{place}: no item exists in all of {', '.join(wanted)}. Ask for fewer languages.")
+                problems.append(f"{place}: no item exists in all of {', '.join(wanted)}. Request fewer languages.")
         elif not lacking.is_empty():
             problems.append(
                 f"{place}: {lacking.height} of {_count(len(ids), 'item lacks', 'items lack')} a language: "
-                f"{_some(_holes(rows, lacking['item_id'], wanted))}. Complete them, ask for fewer languages, or say "
+                f"{_some(_holes(rows, lacking['item_id'], wanted))}. Complete them, request fewer languages, or set "
                 'incomplete = "drop".'
             )
         if problems:
@@ -161,21 +168,28 @@ class ParallelCorpus:
 
     @property
     def num_items(self) -> int:
+        """Number of items; each has one row per language."""
         return self.rows.height // len(self.languages)
 
     @property
     def item_ids(self) -> pl.Series:
-        """Shape (num_items,), in corpus order."""
+        """Item ids in corpus order, of length num_items."""
         return self.rows["item_id"].gather_every(len(self.languages))
 
     def row(self, item: int, language: str) -> int:
-        """Row index of an item (by position) in a language."""
+        """Return the index of a row.
+
+        Args:
+            item: Position of the item in the corpus.
+            language: Language tag.
+        """
         return item * len(self.languages) + self.languages.index(language)
 
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits: SHA-256 of name, task, languages and all rows as JSON lines.
+        """Return a fingerprint: the first 16 hexadecimal digits of SHA-256 over name, task, languages and rows.
 
-        JSON, because the layout of a frame in memory is free to change between releases of the library.
+        Rows are serialised as JSON lines, because the memory layout of data frames may change between releases of
+        polars.
         """
         digest = hashlib.sha256("\x1f".join([self.name, self.task, *self.languages, ""]).encode())
         for part in self.rows.iter_slices(100_000):
@@ -184,27 +198,27 @@ class ParallelCorpus:
 
 
 MAX_MESSAGE = 4_000_000
-"""Bytes. A million tokens; longer ones take minutes and gigabytes to tokenise."""
+"""Bytes per message, about a million tokens. Tokenising longer messages takes minutes and gigabytes."""
 MAX_ID = 1_000
-"""Bytes of an item's id, which stands in every table."""
+"""Bytes per item id, which is part of every table."""
 ROLES = r"^(system )?user( assistant user)*( assistant)?$"
 ROLES_TRAINED = r"^(system )?user( assistant user)* assistant$"
 
 
 def _text_problems(place: str, rows: pl.DataFrame, *, trained_on: bool) -> list[str]:
-    """Roles out of order, empty messages, missing answers and ids; each with the first items that show it."""
+    """Return messages about invalid roles, empty or overlong texts and missing ids, with the first affected items."""
     roles = pl.col("messages").list.eval(pl.element().struct.field("role").fill_null("?")).list.join(" ")
     shortest = pl.col("messages").list.eval(
         pl.element().struct.field("content").fill_null("").str.strip_chars().str.len_bytes()
     )
     longest = pl.col("messages").list.eval(pl.element().struct.field("content").str.len_bytes()).list.max()
     checks = {
-        f"a message of more than {MAX_MESSAGE:,} bytes, which no model reads": longest > MAX_MESSAGE,
+        f"a message of more than {MAX_MESSAGE:,} bytes": longest > MAX_MESSAGE,
         f"an answer of more than {MAX_MESSAGE:,} bytes": pl.col("answer").str.len_bytes() > MAX_MESSAGE,
         f"an item_id of more than {MAX_ID:,} bytes": pl.col("item_id").str.len_bytes() > MAX_ID,
         "no item_id": pl.col("item_id").fill_null("") == "",
-        "roles out of order (a system message may open; then user and assistant take turns"
-        + (", and the assistant has the last word)" if trained_on else ")"): ~roles.fill_null("").str.contains(
+        "roles out of order (an optional system message, then user and assistant alternate"
+        + (", and the last message is the assistant's)" if trained_on else ")"): ~roles.fill_null("").str.contains(
             ROLES_TRAINED if trained_on else ROLES
         ),
         "an empty message": shortest.list.min().fill_null(0) == 0,
@@ -224,7 +238,7 @@ def _count(count: int, one: str, several: str) -> str:
 
 
 def _position(values: pl.Series, known: Sequence[str] | pl.Series) -> pl.Series:
-    """Position of each value in `known`, Int64."""
+    """Return the position of each value in `known`, as Int64."""
     table = pl.DataFrame({"value": pl.Series(known, dtype=pl.String)}).with_row_index("position")
     joined = values.to_frame("value").join(table, on="value", how="left", maintain_order="left")
     return joined["position"].cast(pl.Int64)
@@ -236,7 +250,7 @@ def _names(rows: pl.DataFrame) -> list[str]:
 
 
 def _holes(rows: pl.DataFrame, items: pl.Series, languages: Sequence[str]) -> list[str]:
-    """`"'item-7' (sw, te)"` for the first few items."""
+    """Describe the missing languages of the first items, such as `'item-7' (sw, te)`."""
     have = rows.filter(pl.col("item_id").is_in(items.head(4).implode()))
     sets = have.group_by("item_id", maintain_order=True).agg("language")
     return [

@@ -1,16 +1,16 @@
-"""What is wrong with a corpus, row by row: what its checks return and what people and policies read.
+"""Findings of corpus checks: their schema, the interface of a check and the data that a check receives.
 
 A check is a module of `corpora/checks/` with
 
-    SEVERITY: "error" | "warning"      how bad a finding is: an error spoils results, a warning is to be looked at
-    TITLE: str                         what it looks for, in a few words
+    SEVERITY: "error" | "warning"      severity of its findings: errors invalidate results, warnings need inspection
+    TITLE: str                         short description of the finding
     class Check:
-        __init__(sample: Texts)        the first items, to learn what is usual
-        look(texts: Texts) -> findings of one slice
-        finish() -> findings that need the whole corpus
+        __init__(sample: Texts)        the first items, to estimate typical values
+        look(texts: Texts)             returns the findings of one slice of items
+        finish()                       returns the findings that depend on the whole corpus
 
-Corpora of ten million rows pass through in slices of items, and each check looks at a slice with expressions over whole
-columns; what is exact and slow looks only at rows that those leave in doubt.
+Corpora are processed in slices of items, so that ten million rows fit in memory. Checks evaluate vectorised
+expressions over the columns of a slice; exact but slow methods run only on the rows that these expressions select.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ FOUND = pl.Schema({"item_id": pl.String(), "language": pl.String(), "reason": pl
 FINDINGS = pl.Schema({"check": pl.String(), "severity": pl.String(), **FOUND})
 
 MAX_CHECKED = 50_000
-"""Characters of a text that checks look at: a row of 50 MB would otherwise take minutes. The check of lengths names
-rows that are longer."""
+"""Characters of a text that checks process, because a row of 50 MB would take minutes. The check `lengths` reports rows
+with longer texts."""
 ITEMS_PER_SLICE = 20_000
 SAMPLE = 5_000
 
@@ -43,24 +43,26 @@ class Texts:
 
     languages: tuple[str, ...]
     reference: str
-    """The language that the others are compared with: English, or else the first."""
+    """Reference language, with which the others are compared: English if present, else the first."""
     item_ids: pl.Series
     prompts: dict[str, pl.Series]
-    """The last user message."""
+    """Last user message, per language."""
     completions: dict[str, pl.Series]
-    """The assistant's last message; "" where there is none."""
+    """Final assistant message, per language; "" if the conversation does not end with one."""
     answers: dict[str, pl.Series]
+    """Gold answer, per language."""
     sizes: dict[str, pl.Series]
-    """Bytes of the prompts, also of what was cut off."""
+    """Bytes of the prompts before truncation, per language."""
     long: pl.DataFrame
-    """item_id, language, characters: rows with a text of which the checks look at the beginning only."""
+    """Rows with a truncated text: item_id, language, characters."""
 
     @property
     def others(self) -> tuple[str, ...]:
+        """All languages except the reference language."""
         return tuple(tag for tag in self.languages if tag != self.reference)
 
     def frame(self, **columns: pl.Series) -> pl.DataFrame:
-        """The columns beside `item_id`."""
+        """Return a data frame with `item_id` and the given columns."""
         return pl.DataFrame({"item_id": self.item_ids, **columns})
 
 
@@ -75,24 +77,46 @@ def no_findings() -> pl.DataFrame:
 
 
 def as_findings(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Findings of several languages as one frame with the columns of FOUND."""
+    """Concatenate findings into one data frame with the columns of `FOUND`."""
     return pl.concat([no_findings(), *(part.select(FOUND.names()).cast(FOUND) for part in parts)])
 
 
 def found_in(frame: pl.DataFrame, tag: str, reason: str | pl.Expr) -> pl.DataFrame:
-    """Every row of the frame (with `item_id`) as a finding."""
-    said = pl.lit(reason) if isinstance(reason, str) else reason
-    return frame.select("item_id", language=pl.lit(tag), reason=said)
+    """Convert rows to findings.
+
+    Args:
+        frame: Affected items, with a column `item_id`.
+        tag: Language of the findings.
+        reason: The same reason for all rows, or an expression over the columns of `frame`.
+
+    Returns:
+        One finding per row, with the columns of `FOUND`.
+    """
+    reasons = pl.lit(reason) if isinstance(reason, str) else reason
+    return frame.select("item_id", language=pl.lit(tag), reason=reasons)
 
 
 def slices(corpus: ParallelCorpus, frame: Sequence[str], *, items: int = ITEMS_PER_SLICE) -> Iterator[Texts]:
-    """The corpus in slices of so many items, without the lines of the frame."""
+    """Iterate over a corpus in slices.
+
+    Args:
+        corpus: The corpus.
+        frame: Lines to remove from prompts (see `frame_of`).
+        items: Items per slice.
+
+    Yields:
+        The texts of consecutive items.
+    """
     for start in range(0, corpus.num_items, items):
         yield texts_of(corpus, start, items, frame)
 
 
 def frame_of(corpus: ParallelCorpus) -> list[str]:
-    """Lines that most prompts of a language have in common: instructions and lists of tools, which no item is about."""
+    """Return the lines that most prompts of a language share, such as instructions and lists of tools.
+
+    Returns:
+        Lines, the longest first. Checks ignore them because they are not part of an item.
+    """
     sample = texts_of(corpus, 0, SAMPLE)
     lines: dict[str, None] = {}
     for prompts in sample.prompts.values():
@@ -105,10 +129,18 @@ def frame_of(corpus: ParallelCorpus) -> list[str]:
 
 
 MIN_FRAMED = 20
-"""Fewer prompts say nothing about what they have in common."""
+"""Minimum number of prompts for the detection of shared lines."""
 
 
 def texts_of(corpus: ParallelCorpus, start: int, items: int, frame: Sequence[str] = ()) -> Texts:
+    """Return the texts of consecutive items in wide form.
+
+    Args:
+        corpus: The corpus.
+        start: Position of the first item.
+        items: Number of items.
+        frame: Lines to remove from prompts.
+    """
     num_languages = len(corpus.languages)
     part = corpus.rows.slice(start * num_languages, items * num_languages)
     user = pl.element().filter(pl.element().struct.field("role") == "user").struct.field("content")
@@ -145,8 +177,12 @@ def texts_of(corpus: ParallelCorpus, start: int, items: int, frame: Sequence[str
 
 
 def _bounded(part: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Texts cut to MAX_CHECKED characters with `cut`, the bytes that a prompt lost; and the rows with such texts."""
-    whole = pl.col(*_TEXTS).str.len_bytes()  # of characters there are fewer, and counting bytes costs nothing
+    """Truncate texts to `MAX_CHECKED` characters.
+
+    Returns:
+        The rows, with the number of bytes removed from the prompt in `cut`, and the rows with truncated texts.
+    """
+    whole = pl.col(*_TEXTS).str.len_bytes()  # an upper bound on the number of characters, and cheap to compute
     if not any(size is not None and size > MAX_CHECKED for size in part.select(whole.max()).row(0)):
         return part.with_columns(cut=pl.lit(0, pl.UInt32)), pl.DataFrame(schema=_LONG)
     characters = pl.max_horizontal(pl.col(*_TEXTS).str.len_chars())
@@ -162,5 +198,5 @@ _NOT_PROSE = r"(?m)^\s*[\[{].*$|`[^`]*`|https?://\S+|\w+\([^)]*\)"
 
 
 def prose(series: pl.Series) -> pl.Series:
-    """Texts without lines of JSON, code, addresses and calls."""
+    """Remove lines of JSON, code, URLs and function calls from texts."""
     return series.str.replace_all(_NOT_PROSE, " ")

@@ -1,7 +1,8 @@
-"""Data sets of the Hugging Face hub, and local folders that hold the same files.
+"""Data sets from the Hugging Face hub, and local folders with the same files.
 
-A reader with a HUB reads that data set where the study gives no `path`: at `revision`, a commit or a branch, or else as
-it is now. What was read is kept in the study's folder and its commit in lock.json, so a study never changes under way.
+A reader with a HUB reads that data set if the study file has no `path`, at `revision` (a commit or branch) or else at
+the latest revision. The study's folder keeps the rows that were read, and lock.json the commit, so the data of a study
+do not change between runs.
 """
 
 from __future__ import annotations
@@ -18,13 +19,18 @@ _COMMIT = re.compile(r"@([0-9a-f]{40})/")
 
 
 def folder(source: Source, hub: str, patterns: Sequence[str]) -> tuple[Path, str | None]:
-    """Where the files lie: the study's path, or a snapshot of the data set with the files that match.
+    """Locate the files of a data set, and download them if the study file has no path.
+
+    Args:
+        source: Specification of the corpus.
+        hub: Name of the data set, "owner/name".
+        patterns: Glob patterns of the files to download.
 
     Returns:
-        The folder, and "owner/name@commit" for a snapshot.
+        The folder, and "owner/name@commit" for a snapshot of the hub or None for a local folder.
 
     Raises:
-        CorpusError: it cannot be downloaded.
+        CorpusError: The data set cannot be downloaded, or the package is not installed.
     """
     if source.path is not None:
         return source.path, None
@@ -34,7 +40,7 @@ def folder(source: Source, hub: str, patterns: Sequence[str]) -> tuple[Path, str
         raise CorpusError(_no_package(source, hub)) from error
     try:
         found = snapshot_download(hub, repo_type="dataset", revision=_branch(source), allow_patterns=list(patterns))
-    except OSError as error:  # unknown name, unknown revision, gated, no network: all are OSErrors
+    except OSError as error:  # unknown name or revision, gated data set, no network
         raise CorpusError(_unreachable(source, hub, error)) from error
     return Path(found), f"{hub}@{Path(found).name}"
 
@@ -42,17 +48,20 @@ def folder(source: Source, hub: str, patterns: Sequence[str]) -> tuple[Path, str
 def table(
     source: Source, hub: str, *, part: str | None = None, split: str, default: str | None = None
 ) -> tuple[Any, str]:
-    """A split as a `datasets.Dataset`, of the study's path or of the hub.
+    """Load a split as a `datasets.Dataset`, from the study's path or from the hub.
 
     Args:
-        part: the sub-folder that holds it (a configuration, a language).
-        default: revision where the study says none.
+        source: Specification of the corpus.
+        hub: Name of the data set, "owner/name".
+        part: Sub-folder of the split (a configuration or a language).
+        split: Name of the split.
+        default: Revision to use if the study file has none.
 
     Returns:
         The data set and its revision.
 
     Raises:
-        CorpusError: it cannot be read.
+        CorpusError: The data set cannot be read, or the package is not installed.
     """
     try:
         import datasets  # type: ignore[import-untyped]
@@ -67,7 +76,7 @@ def table(
         local = sorted(file for file in below.rglob("*") if file.is_file() and not file.name.startswith("."))
         if not local:
             raise CorpusError(
-                f"{source.place}: {part or 'the folder'} holds no file. Bring the data set's files there."
+                f"{source.place}: {part or 'the folder'} contains no file. Copy the files of the data set there."
             )
     try:
         found = datasets.load_dataset(**place, data_dir=part, split=split)
@@ -76,32 +85,36 @@ def table(
             raise CorpusError(_unreachable(source, hub, error)) from error
         where = f"{part}, " if part else ""
         raise CorpusError(
-            f"{source.place}: {where}split '{split}' cannot be read: {error}. The folder must hold the files of {hub}."
+            f"{source.place}: {where}split '{split}' cannot be read: {error}. The folder must have the files of {hub}."
         ) from error
     return found, revision_of(source, local) if local else f"{hub}@{_commit(found)}"
 
 
 def check_columns(source: Source, found: Any, columns: Sequence[str]) -> None:
-    """Raise CorpusError where the data set lacks one of the columns."""
+    """Check that a data set has the required columns.
+
+    Raises:
+        CorpusError: The data set lacks one of the columns.
+    """
     lacking = [name for name in columns if name not in found.column_names]
     if lacking:
         raise CorpusError(
-            f"{source.place}: has no column {', '.join(lacking)}; it has {', '.join(found.column_names)}. Is this the "
-            "data set that the reader is for?"
+            f"{source.place}: has no column {', '.join(lacking)}; it has {', '.join(found.column_names)}. Check "
+            "that the reader supports this data set."
         )
 
 
 def _branch(source: Source) -> str | None:
     if source.revision is not None and source.revision.startswith("sha256:"):
         raise CorpusError(
-            f"{source.place}: revision {source.revision} is the content of files, and there is no path. Name a commit "
-            "of the hub, or the folder."
+            f"{source.place}: revision {source.revision} is a content hash, but there is no path. Use a commit of the "
+            "hub, or set path."
         )
     return source.revision
 
 
 def _commit(found: Any) -> str:
-    """The commit that was read, as the addresses of the files tell it."""
+    """Return the commit of a data set, parsed from the URLs of its files."""
     for address in found.download_checksums or {}:
         if match := _COMMIT.search(str(address)):
             return match[1]
@@ -109,12 +122,12 @@ def _commit(found: Any) -> str:
 
 
 def _no_package(source: Source, hub: str) -> str:
-    return f"{source.place}: {hub} is read by packages that are not installed. Run: pip install 'crosslift[hub]'"
+    return f"{source.place}: reading {hub} requires packages that are not installed. Run: pip install 'crosslift[hub]'"
 
 
 def _unreachable(source: Source, hub: str, error: Exception) -> str:
     at = f" at revision {source.revision}" if source.revision else ""
     return (
         f"{source.place}: {hub}{at} is not on this disk and cannot be downloaded ({type(error).__name__}). Check the "
-        'name and network, or say path = "..." for a folder with the same files; gated sets need: hf auth login'
+        'name and network, or set path = "..." to a folder with the same files; gated data sets need: hf auth login'
     )

@@ -1,4 +1,4 @@
-"""A corpus as a study asks for it: read by its reader, checked, and without the items that its checks drop."""
+"""Ingestion of a corpus: reading, quality checks, and removal of the items that the checks drop."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from crosslift.discover import member
 
 
 def read_checked(source: Source) -> Checked:
-    """Read and check. Where a check drops items, `max_items` are taken of those that are left.
+    """Read a corpus and run its checks.
+
+    If a check drops items, `max_items` applies to the remaining items.
+
+    Args:
+        source: Specification of the corpus.
+
+    Returns:
+        The corpus without dropped items, and the findings of the checks.
 
     Raises:
-        CorpusError: it cannot be read, is not parallel, or a check stops.
+        CorpusError: The corpus cannot be read or is not parallel, or a check with the policy "stop" found something.
     """
     reader = member("reader", source.reader)
     policies = cast(dict[str, Policy], source.checks)

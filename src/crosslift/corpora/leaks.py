@@ -1,8 +1,9 @@
-"""Evaluation items that training has seen, in whatever language.
+"""Detection of evaluation items that occur in the training data, in any language.
 
-A test set in Swahili is leaked by a training set in English that holds the same problem: that is how translated sets
-are made. So texts are compared between all languages that both corpora hold, English among them, and ids too where they
-are more than a number. What a corpus holds counts, not what a mixture draws of it: mixtures change more often.
+An English training set that contains the same problem leaks a Swahili test item, because translated sets are made from
+the same source. Texts are therefore compared across all languages of both corpora, and so are item ids that contain
+letters. The whole training corpus is compared, not only the items that a mixture draws, because mixtures change more
+often.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from crosslift.corpora.corpus import ParallelCorpus
 from crosslift.corpora.findings import FINDINGS, as_findings, frame_of, texts_of
 
 MIN_LETTERS = 20
-"""Shorter texts meet by accident."""
+"""Minimum number of letters and digits of compared texts, since shorter texts coincide by chance."""
 
 
 def find_leaks(trained: Iterable[ParallelCorpus], evaluated: ParallelCorpus) -> pl.DataFrame:
-    """Rows of `evaluated` whose text, in any language, or id stands in a corpus that is trained on.
+    """Find rows of an evaluation corpus whose text (in any language) or id occurs in a training corpus.
+
+    Args:
+        trained: The training corpora.
+        evaluated: The evaluation corpus.
 
     Returns:
-        Columns as in FINDINGS, check "leaks"; the language is that of the evaluated row.
+        Columns as in `FINDINGS`, with the check "leaks". The language is that of the evaluated row.
     """
     held_out = _rows(evaluated)
     parts = []
@@ -43,7 +48,7 @@ def find_leaks(trained: Iterable[ParallelCorpus], evaluated: ParallelCorpus) -> 
 
 
 def _rows(corpus: ParallelCorpus) -> pl.DataFrame:
-    """item_id, language, hash of the letters and digits of the prompt; of texts long enough to mean something."""
+    """Return item_id, language and a hash of the letters and digits of each prompt that is long enough to compare."""
     texts = texts_of(corpus, 0, corpus.num_items, frame_of(corpus))
     parts = []
     for tag, prompts in texts.prompts.items():

@@ -1,7 +1,7 @@
-"""Published data sets in the files that their authors released: what their readers share.
+"""Common code of the readers of published data sets, which read the files that the authors released.
 
-The sets lie where the user put them and are read as published. Every reader checks the counts that its set is known to
-have: a download that stopped half-way is otherwise a smaller corpus and a wrong result.
+Data sets are read from local files as published. Every reader checks the known number of items, because an incomplete
+download would otherwise result in a smaller corpus and wrong results.
 """
 
 from __future__ import annotations
@@ -18,49 +18,62 @@ from crosslift.languages.notation import parse, write
 from crosslift.untrusted.json_text import parse_json
 
 MAX_SHOWN = 10
-"""Problems that are shown per file; their number is always told."""
+"""Problems reported per file; further ones are only counted."""
 
 
 def find_file(source: Source, *names: str, folder: Path | None = None) -> Path:
-    """The file of that name in the folder, or below the corpus's path; of several names the first that exists.
+    """Find a file of a data set.
+
+    Args:
+        source: Specification of the corpus.
+        names: Alternative names, relative to the folder. The first existing file is returned.
+        folder: Folder of the files; None means the path of the corpus.
 
     Raises:
-        CorpusError: no path, or none of the files.
+        CorpusError: The path is missing, or none of the files exists.
     """
     folder = folder or source.path
     if folder is None:
-        raise CorpusError(f"{source.place}: reader '{source.reader}' reads a folder. Say which: path = \"...\".")
+        raise CorpusError(f"{source.place}: reader '{source.reader}' reads a folder. Add path = \"...\".")
     for name in names:
         if (folder / name).is_file():
             return folder / name
     raise CorpusError(
-        f"{source.place}: the folder holds no {' and no '.join(names)}. Download the set into it, or correct the path."
+        f"{source.place}: the folder has no {' or '.join(names)}. Download the data set into it, or correct the path."
     )
 
 
 def choose_split(source: Source, *known: str) -> str:
-    """The split that was asked for.
+    """Return the split of the corpus.
+
+    Args:
+        source: Specification of the corpus.
+        known: Splits of the data set.
 
     Raises:
-        CorpusError: the set does not have it.
+        CorpusError: The data set does not have this split.
     """
     if source.split not in known:
         raise CorpusError(
-            f"{source.place}: there is no split '{source.split}' in this set. Known: {', '.join(known)}. Change split."
+            f"{source.place}: the data set has no split '{source.split}'. Known: {', '.join(known)}. Change split."
         )
     return source.split
 
 
 def read_lines(source: Source, file: Path) -> list[str]:
-    """The lines of a UTF-8 file. Split at line feeds only: `str.splitlines` also splits at U+2028 inside a text.
+    """Read the lines of a UTF-8 file.
+
+    Lines are split at line feeds only, because `str.splitlines` also splits at U+2028, which may occur inside a text.
 
     Raises:
-        CorpusError: it cannot be read or is not UTF-8.
+        CorpusError: The file cannot be read or is not UTF-8.
     """
     try:
         text = file.read_bytes().decode("utf-8")
     except OSError as error:
-        raise CorpusError(f"{source.place}, {file.name}: cannot be read: {error.strerror}. Correct it.") from error
+        raise CorpusError(
+            f"{source.place}, {file.name}: cannot be read: {error.strerror}. Check its permissions."
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise CorpusError(
@@ -70,22 +83,32 @@ def read_lines(source: Source, file: Path) -> list[str]:
 
 
 class Problems:
-    """What is wrong with one file, line by line, to be raised at once."""
+    """Collection of the problems of one file, which are raised together."""
 
     def __init__(self, source: Source, file: Path) -> None:
         self._place = f"{source.place}, {file.name}"
         self._found: list[str] = []
 
     def add(self, number: int, what: str, *, unit: str = "line") -> None:
-        """Note a problem in a line (or item), counted from 1."""
+        """Record a problem of one line.
+
+        Args:
+            number: Number of the line or item, from 1.
+            what: Problem and remedy.
+            unit: "line", "item" or "sentence".
+        """
         self._found.append(f"{self._place}, {unit} {number}: {what}")
 
     def whole(self, what: str) -> None:
-        """Note a problem of the file as a whole."""
+        """Record a problem of the whole file."""
         self._found.append(f"{self._place}: {what}")
 
     def stop(self) -> None:
-        """Raise CorpusError where anything was noted."""
+        """Raise all recorded problems.
+
+        Raises:
+            CorpusError: At least one problem was recorded.
+        """
         if self._found:
             more = len(self._found) - MAX_SHOWN
             rest = [f"{self._place}: {more} more problems."] if more > 0 else []
@@ -93,10 +116,19 @@ class Problems:
 
 
 def read_objects(source: Source, file: Path, lines: Sequence[str], keys: Sequence[str]) -> list[dict[str, str]]:
-    """JSON objects, one per line, of which these keys are texts.
+    """Parse lines of JSON objects.
+
+    Args:
+        source: Specification of the corpus.
+        file: The file, for messages.
+        lines: Its lines.
+        keys: Required keys, whose values must be non-empty strings.
+
+    Returns:
+        One dictionary per line, with exactly these keys.
 
     Raises:
-        CorpusError: each bad line with its number.
+        CorpusError: Some lines are invalid. The error lists them with their numbers.
     """
     problems = Problems(source, file)
     objects: list[dict[str, str]] = []
@@ -115,7 +147,7 @@ def read_objects(source: Source, file: Path, lines: Sequence[str], keys: Sequenc
 
 
 def unknown_keys(found: Any, keys: Sequence[str]) -> str:
-    """Why this is not an object in which these keys are texts that are not empty; "" where it is."""
+    """Return why a value is not an object with non-empty strings under these keys, or "" if it is one."""
     if not isinstance(found, dict):
         return "is not an object in { }. Download the file again."
     wrong = [key for key in keys if not isinstance(found.get(key), str) or not found[key].strip()]
@@ -123,7 +155,7 @@ def unknown_keys(found: Any, keys: Sequence[str]) -> str:
 
 
 def plain_number(text: str) -> str | None:
-    """A gold number without group marks, "2,125" -> "2125"; None where the text is no number."""
+    """Normalise a gold number: "2,125" -> "2125". Return None if the text is not a number."""
     try:
         return write(parse(text))
     except ValueError:
@@ -131,7 +163,7 @@ def plain_number(text: str) -> str | None:
 
 
 def message(question: str, answer: str) -> list[dict[str, str]]:
-    """A conversation of one question and one answer."""
+    """Return a conversation with one question and one answer."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
@@ -144,10 +176,21 @@ def build(
     notes: Sequence[str] = (),
     hub: str | None = None,
 ) -> ParallelCorpus:
-    """The corpus; its revision is the content of its files, or `hub` ("owner/name@commit") where they come from there.
+    """Build the corpus of a published data set.
+
+    Args:
+        source: Specification of the corpus.
+        rows: Rows with the keys of `ROWS`.
+        files: The files that were read. A hash of their content is the revision, unless `hub` is given.
+        licence: Licence of the data set.
+        notes: Notes of the reader.
+        hub: "owner/name@commit" if the files come from the hub.
+
+    Returns:
+        The validated corpus.
 
     Raises:
-        CorpusError: the rows are not parallel, or the files are not those that the study asks for.
+        CorpusError: The rows are not parallel, or the revision differs from the one in the study file.
     """
     revision = hub or revision_of(source, files)
     return ParallelCorpus.build(
@@ -156,15 +199,15 @@ def build(
 
 
 def revision_of(source: Source, files: Sequence[Path]) -> str:
-    """Hash of the files' content.
+    """Return the hash of the content of files.
 
     Raises:
-        CorpusError: it is not the revision that the study asks for.
+        CorpusError: The hash differs from the revision in the study file.
     """
     revision = f"sha256:{fingerprint([fingerprint_file(file) for file in files])}"
     if source.revision not in (None, revision):
         raise CorpusError(
-            f"{source.place}: its content is {revision} and the study asks for {source.revision}. Bring the old files "
-            "back, or change revision."
+            f"{source.place}: its content is {revision} but the study file requires {source.revision}. Restore the "
+            "old files, or change revision."
         )
     return revision

@@ -1,7 +1,7 @@
-"""Run the checks of a corpus, and do with the findings what its policies say.
+"""Execution of corpus checks and of the policies for their findings.
 
-Policies, per check: "report" (the default), "drop" (the item leaves the corpus in all languages, so that it stays
-parallel), "stop" (an error), "off".
+Policies per check: "report" (default), "drop" (remove the item in all languages, so that the corpus remains parallel),
+"stop" (raise an error) and "off" (skip the check).
 """
 
 from __future__ import annotations
@@ -23,18 +23,25 @@ MAX_REASON = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A corpus without the items that policies drop, and everything that was found."""
+    """A corpus without the items that policies drop, and all findings."""
 
     corpus: ParallelCorpus
     findings: pl.DataFrame
-    """Columns as in FINDINGS, in the order of the checks and then of the corpus."""
+    """Columns as in `FINDINGS`, ordered by check and then as in the corpus."""
 
 
 def run_checks(corpus: ParallelCorpus, policies: Mapping[str, Policy] | None = None) -> Checked:
-    """Run every check that is not off.
+    """Run all checks that are not "off" and apply their policies.
+
+    Args:
+        corpus: The corpus.
+        policies: Check -> policy; "report" for checks that are not listed.
+
+    Returns:
+        The corpus without dropped items, and the findings.
 
     Raises:
-        CorpusError: a check whose policy is "stop" found something, or the policies drop every item.
+        CorpusError: A check with the policy "stop" found something, or the policies drop every item.
     """
     policies = policies or {}
     wanted = [name for name in members("check") if policies.get(name, "report") != "off"]
@@ -49,7 +56,15 @@ def run_checks(corpus: ParallelCorpus, policies: Mapping[str, Policy] | None = N
 
 
 def find(corpus: ParallelCorpus, checks: Iterable[str]) -> pl.DataFrame:
-    """The findings of these checks, in one pass over the corpus."""
+    """Run checks in one pass over a corpus.
+
+    Args:
+        corpus: The corpus.
+        checks: Names of checks.
+
+    Returns:
+        Findings, with columns as in `FINDINGS`.
+    """
     frame = frame_of(corpus)
     sample = texts_of(corpus, 0, SAMPLE, frame)
     modules = {name: member("check", name) for name in checks}
@@ -75,14 +90,14 @@ def find(corpus: ParallelCorpus, checks: Iterable[str]) -> pl.DataFrame:
 
 
 def summarise(findings: pl.DataFrame) -> pl.DataFrame:
-    """Rows per check and language: check, severity, language, rows, example."""
+    """Count findings per check and language, in the columns check, severity, language, rows and example."""
     return findings.group_by("check", "severity", "language", maintain_order=True).agg(
         rows=pl.len(), example=pl.format("{}: {}", pl.col("item_id").first(), pl.col("reason").first())
     )
 
 
 def summary_lines(findings: pl.DataFrame) -> list[str]:
-    """One line per check: `numbers (warning): 12 rows in de 3, sw 9; ...`."""
+    """Summarise findings in one line per check, with the number of rows per language and an example."""
     lines = []
     for (name, severity), group in findings.group_by("check", "severity", maintain_order=True):
         counts = group.group_by("language", maintain_order=True).len().rows()

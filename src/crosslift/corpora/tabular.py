@@ -1,15 +1,15 @@
-"""Parallel corpora in files of one's own: what the readers `jsonl` and `parquet` share.
+"""Common code of the readers `jsonl` and `parquet`, which read user-provided parallel corpora.
 
-A file holds one row per item and language with the columns
+A file contains one row per item and language, with the columns
 
     item_id      text or whole number, equal in all languages
-    language     a tag; may be left out in a folder of files named after languages
+    language     a language tag; optional in a folder with one file per language
     messages     list of {role, content}; or, for a single turn, `prompt` and `completion` as text
-    answer       the gold answer, as the task's scorer reads it
-    cluster      optional: dialogue or document that makes items dependent
+    answer       the gold answer, in the format of the task's scorer
+    cluster      optional: dialogue or document shared by dependent items
     origin       optional: "human", "mt:<system>"
 
-Unknown columns are refused rather than ignored: `clusters` for `cluster` would quietly make every interval too narrow.
+Unknown columns are errors, because ignoring the misspelling `clusters` would make every interval too narrow.
 """
 
 from __future__ import annotations
@@ -23,21 +23,28 @@ from crosslift.errors import did_you_mean, visible
 from crosslift.fingerprint import fingerprint, fingerprint_file
 
 OPTIONS: dict[str, type] = {"licence": str}
-"""licence: of the texts, as the manifest of each mixture repeats it."""
+"""licence: licence of the texts, which is copied into the manifest of each mixture."""
 
 COLUMNS = ("item_id", "language", "messages", "prompt", "completion", "answer", "cluster", "origin")
 REQUIRED = ("item_id", "answer")
 
 
 def files_of(source: Source, suffix: str) -> list[tuple[Path, str | None]]:
-    """The files to read; each with its language where the file name says it.
+    """Return the files of a corpus.
+
+    Args:
+        source: Specification of the corpus.
+        suffix: Suffix of the files in a folder, such as ".jsonl".
+
+    Returns:
+        Pairs of file and language; the language is None for a single file.
 
     Raises:
-        CorpusError: there is no such file, or a folder lacks the file of a language.
+        CorpusError: The path is missing or does not exist, or a folder lacks the file of a language.
     """
     path = source.path
     if path is None:
-        raise CorpusError(f"{source.place}: reader '{source.reader}' reads a file. Say which: path = \"...\".")
+        raise CorpusError(f"{source.place}: reader '{source.reader}' reads a file. Add path = \"...\".")
     if path.is_file():
         return [(path, None)]
     if not path.is_dir():
@@ -46,20 +53,25 @@ def files_of(source: Source, suffix: str) -> list[tuple[Path, str | None]]:
     missing = [file.name for file, _ in files if not file.is_file()]
     if missing:
         raise CorpusError(
-            f"{source.place}: the folder lacks {', '.join(missing)}. A folder holds one file per language; add "
-            "them, or ask for fewer languages."
+            f"{source.place}: the folder lacks {', '.join(missing)}. A folder contains one file per language; add "
+            "them, or request fewer languages."
         )
     return [(file, tag) for file, tag in files]
 
 
 def unknown_column(name: str) -> str:
-    """The message for a column that nobody reads."""
+    """Return the message for an unknown column."""
     shown = visible(name, 80)
     return f"unknown column '{shown}'.{did_you_mean(name, COLUMNS)} Known: {', '.join(COLUMNS)}. Rename or remove it."
 
 
 def to_rows(frame: pl.DataFrame, language: str | None) -> pl.DataFrame:
-    """Columns as in ROWS, whichever of the forms the file has. The columns have been checked."""
+    """Convert validated columns to those of `ROWS`.
+
+    Args:
+        frame: Columns of the file, with `messages` or with `prompt` and `completion`.
+        language: Language of rows without one, or None.
+    """
     single = pl.concat_list(
         pl.struct(role=pl.lit("user"), content=pl.col("prompt")),
         pl.struct(role=pl.lit("assistant"), content=pl.col("completion")),
@@ -77,16 +89,24 @@ def to_rows(frame: pl.DataFrame, language: str | None) -> pl.DataFrame:
 
 
 def corpus_of(source: Source, rows: list[pl.DataFrame], files: list[Path]) -> ParallelCorpus:
-    """Build the corpus; its revision is the content of its files.
+    """Build a corpus from files. Its revision is a hash of their content.
+
+    Args:
+        source: Specification of the corpus.
+        rows: One data frame per file, with columns as in `ROWS`.
+        files: The files.
+
+    Returns:
+        The validated corpus.
 
     Raises:
-        CorpusError: the rows are not parallel, or the files are not the ones that the study asks for.
+        CorpusError: The rows are not parallel, or the revision differs from the one in the study file.
     """
     revision = f"sha256:{fingerprint([fingerprint_file(file) for file in files])}"
     if source.revision not in (None, revision):
         raise CorpusError(
-            f"{source.place}: its content is {revision} and the study asks for {source.revision}. Bring the old file "
-            "back, or change revision."
+            f"{source.place}: its content is {revision} but the study file requires {source.revision}. Restore the "
+            "old file, or change revision."
         )
     licence = str(source.options.get("licence", "unknown"))
     return ParallelCorpus.build(source, pl.concat(rows), licence=licence, revision=revision)

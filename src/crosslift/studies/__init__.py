@@ -1,1 +1,1 @@
-"""A study: what is asked, read from study.toml, checked, expanded to runs and planned."""
+"""Studies: parsing and validation of study.toml, expansion into runs, and planning."""

@@ -1,20 +1,20 @@
-"""site.toml: where a study runs. Nothing here can change a result, so nothing here is fingerprinted.
+"""The site file, site.toml: where a study runs. It cannot change results, so it is not part of any fingerprint.
 
 executor = "slurm"            # see: crosslift list executors
 num_workers = 8
 threads_per_worker = 4
 device = "cuda"
-timeout_seconds = 86400       # of one worker
+timeout_seconds = 86400       # limit per worker
 keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
-rehearsal = { steps = 3 }     # every run in a few steps, in rehearsal/: does it run through?
-partition = "gpu"             # further keys belong to the executor, whose OPTIONS check them
+rehearsal = { steps = 3 }     # test the whole study with a few steps per run, in rehearsal/
+partition = "gpu"             # other keys are options of the executor, checked by its OPTIONS
 
-[generators.endpoint]         # settings of a generator, whose OPTIONS check them
+[generators.endpoint]         # settings of a generator, checked by its OPTIONS
 base_url = "http://localhost:8000/v1"
 model = "{run}"
 
-[translation]                 # who translates (see docs/translation.md)
-[judge]                       # who judges answers (see docs/judging.md)
+[translation]                 # translation service (see docs/translation.md)
+[judge]                       # judge model (see docs/judging.md)
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ from crosslift.studies.planning.rehearsal import Rehearsal
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Placement. What is None is the executor's choice."""
+    """Settings of a site. The executor chooses values that are None."""
 
     executor: str = "local"
     num_workers: int | None = None
     threads_per_worker: int | None = None
     device: str = "auto"
     timeout_seconds: float | None = None
-    """Of one worker; None: no limit but the scheduler's."""
+    """Time limit of one worker in seconds; None sets no limit beyond that of the scheduler."""
     rehearsal: Rehearsal | None = None
-    """Cut every run to a few steps, in a folder of its own."""
+    """Reduce every run to a few steps, in a separate folder."""
     keep_checkpoints: bool = True
-    """Checkpoints of a study of 8B models fill a disk; without them only what is asked later must be trained again."""
+    """Whether to keep checkpoints after evaluation. Evaluations added later retrain runs without a checkpoint."""
     generators: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Generator -> settings that it documents in its OPTIONS: where its server is, how much memory it takes."""
+    """Generator -> settings declared in its OPTIONS, such as the address of its server or its memory limit."""
     options: dict[str, Any] = field(default_factory=dict)
-    """Further keys that the executor documents in its OPTIONS."""
+    """Options that the executor declares in its OPTIONS."""
 
 
 class RehearsalTable(Table):
-    """The fields of studies.rehearsal.Rehearsal."""
+    """The fields of `studies.planning.rehearsal.Rehearsal`."""
 
     steps: Positive = Field(3, description="training steps of each run")
     items: Positive = Field(8, description="items per corpus and language")
@@ -62,38 +62,44 @@ class RehearsalTable(Table):
 
 
 class SiteTable(Table):
-    """site.toml as it is written."""
+    """Schema of site.toml."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     executor: Text = Field("local", description="how workers are started; see: crosslift list executors")
-    num_workers: Positive | None = Field(None, description="workers at a time; default: one per GPU, else one per core")
+    num_workers: Positive | None = Field(
+        None, description="concurrent workers; default: one per GPU, else one per core"
+    )
     threads_per_worker: Positive | None = Field(
         None, description="default: 1 on CPUs, else the cores divided by the workers"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description='"auto": a CUDA GPU where there is one')
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description='"auto": a CUDA GPU if available')
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="of one worker; its run is continued at the next start"
+        None, description="time limit of one worker; the next start resumes its run"
     )
-    keep_checkpoints: bool = Field(True, description="false: a checkpoint is removed after its evaluations")
-    rehearsal: RehearsalTable | None = Field(None, description="every run in a few steps, in a folder of its own")
+    keep_checkpoints: bool = Field(True, description="false: remove a checkpoint after its evaluations")
+    rehearsal: RehearsalTable | None = Field(None, description="a few steps of every run, in a separate folder")
     generators: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="generator -> its settings: where its server is, how much memory it takes"
+        default_factory=dict, description="generator -> its settings, such as the address of its server"
     )
-    translation: dict[str, Any] | None = Field(None, description="who translates; read by crosslift translate")
-    judge: dict[str, Any] | None = Field(None, description="who judges answers; read by crosslift judge")
+    translation: dict[str, Any] | None = Field(None, description="translation service, used by crosslift translate")
+    judge: dict[str, Any] | None = Field(None, description="judge model, used by crosslift judge")
 
 
 def load_site(path: Path, *, executor: str | None = None) -> Site:
-    """Read a site file.
+    """Load a site file.
 
     Args:
-        executor: overrides the file's, as `--executor` does.
+        path: Path of the file.
+        executor: Executor that overrides the one in the file, as `--executor` does.
+
+    Returns:
+        The settings, with defaults filled in.
 
     Raises:
-        StudyError: with every problem found.
+        StudyError: The file is invalid. The error lists every problem.
     """
-    raw = read_toml(path, remedy="Correct the path, or leave --site out to run on this machine.")
+    raw = read_toml(path, remedy="Correct the path, or omit --site to run on this machine.")
     if executor is not None:
         raw["executor"] = executor
     problems = Problems(path.name)

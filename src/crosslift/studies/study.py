@@ -1,7 +1,7 @@
-"""A study: one question, asked of several runs that differ in what the study varies and in nothing else.
+"""The study: a set of runs that differ only in the factors under study.
 
-This is the study file with its families expanded, defaults filled in and names resolved. It knows nothing of where it
-runs (`site`) nor of the folder it leaves behind.
+A `Study` is a study file with families expanded, defaults filled in and names resolved. It is independent of where it
+runs (`site`) and of the layout of the study's folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crosslift.training.trainer import SFTConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """Held-out items that pick the checkpoint; every run is validated in its own mixture's languages only."""
+    """Held-out items for checkpoint selection. Every run is validated only in the languages of its mixture."""
 
     corpora: tuple[str, ...]
     max_items: int | None = None
@@ -48,17 +48,24 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
-    """Each treatment minus the control, written before the runs."""
+    """A comparison of each treatment with a control, declared before the runs."""
 
     name: str
     control: str
-    """A mixture, or "base"."""
+    """Name of a mixture, or "base"."""
     treatments: tuple[str, ...]
-    """Mixtures; families are expanded, without the control itself."""
+    """Names of mixtures. Families are expanded, without the control."""
     primary: bool = False
 
     def within(self, mixtures: Collection[str]) -> Contrast | None:
-        """The contrast as far as these mixtures (and "base") are run; None without the control or any treatment."""
+        """Restrict the contrast to mixtures that are run.
+
+        Args:
+            mixtures: Names of the mixtures that are run, and "base" if the base models are evaluated.
+
+        Returns:
+            The restricted contrast, or None if the control or all treatments are missing.
+        """
         treatments = tuple(name for name in self.treatments if name in mixtures)
         if not treatments or self.control not in mixtures:
             return None
@@ -67,17 +74,17 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Models x mixtures x seeds: the grid, or an arm beside it."""
+    """A block of runs, models x mixtures x seeds: the grid or an arm."""
 
     name: str
     models: tuple[str, ...]
     mixtures: tuple[str, ...]
     seeds: tuple[int, ...]
     base: bool = False
-    """The base models too."""
+    """Whether the block includes the base models."""
     enabled: bool = True
     separates: str = ""
-    """What the arm tells apart."""
+    """The explanations that the arm distinguishes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,46 +95,51 @@ class Study:
     data_seed: int
     folder: Path
     models: dict[str, Model]
-    """Of enabled blocks only; likewise `mixtures`. Paths as the file writes them, relative to `folder`."""
+    """Models of enabled blocks only, as for `mixtures`. Paths are those of the study file, relative to `folder`."""
     corpora: dict[str, Source]
     prompts: dict[str, str]
     """Corpus -> published form of the prompt."""
     mixtures: dict[str, Mixture]
     blocks: tuple[Block, ...]
-    """The grid first, then the arms, also those that are not enabled."""
+    """The grid, followed by all arms, including disabled ones."""
     training: SFTConfig
     validation: Validation | None
     evaluations: dict[str, Evaluation]
     contrasts: tuple[Contrast, ...]
     inactive: tuple[str, ...] = ()
-    """Contrasts that wait for an arm that is not enabled."""
+    """Contrasts that require a disabled arm."""
     absent: tuple[str, ...] = ()
-    """Messages on corpora whose files are not here yet."""
+    """Messages about missing corpus files."""
     results: Path | None = None
-    """Folder for what is made of the study; None: `folder`."""
+    """Folder for the output of the study; None means `folder`."""
     paths: dict[str, str] = field(default_factory=dict)
-    """Corpus -> its path as the file writes it (`Source.path` is joined to `folder`), so that a study that is moved to
-    another machine keeps its identity."""
+    """Corpus -> path as written in the study file (`Source.path` is joined to `folder`), so that a study keeps its
+    identity when it is moved to another machine."""
     tokenizers: dict[str, Model] = field(default_factory=dict)
-    """All models of the file, also those that are not run: token budgets may name them."""
+    """All models of the study file, including those that are not run, because token budgets may refer to them."""
 
     @property
     def results_folder(self) -> Path:
+        """Folder for the output of the study."""
         return self.results or self.folder
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """All training seeds, in the order of the blocks."""
+        """All training seeds of enabled blocks, in the order of the blocks."""
         return tuple(dict.fromkeys(seed for block in self.blocks if block.enabled for seed in block.seeds))
 
     def runs(self) -> tuple[Run, ...]:
-        """Block by block; in each base model first, then mixture by mixture, seed by seed; model after model. A run of
-        several blocks stands where it comes first."""
+        """Return the runs of all enabled blocks, without duplicates.
+
+        Returns:
+            Runs ordered by block, model, mixture and seed. The base model precedes the mixtures, and a run that occurs
+            in several blocks takes its first position.
+        """
         runs = [run for block in self.blocks if block.enabled for run in self.runs_of(block)]
         return tuple({run.name: run for run in runs}.values())
 
     def runs_of(self, block: Block) -> tuple[Run, ...]:
-        """The runs of one enabled block, also those that an earlier block has already."""
+        """Return the runs of an enabled block, including those that also occur in an earlier block."""
         runs: list[Run] = []
         for model in (self.models[name] for name in block.models):
             if block.base:
@@ -140,18 +152,18 @@ class Study:
         return tuple(runs)
 
     def tasks_of(self, mixture: Mixture) -> tuple[str, ...]:
-        """The tasks that a mixture trains on, sorted."""
+        """Return the tasks that a mixture trains on, sorted."""
         return tuple(sorted({self.corpora[corpus].task for corpus in mixture.corpora}))
 
     def evaluations_of(self, run: Run) -> tuple[Evaluation, ...]:
-        """A run is asked the tasks it was trained on; a base model all."""
+        """Return the evaluations of a run: those of its training tasks, or all for a base model."""
         if run.mixture is None:
             return tuple(self.evaluations.values())
         tasks = self.tasks_of(run.mixture)
         return tuple(evaluation for evaluation in self.evaluations.values() if evaluation.task in tasks)
 
     def validation_of(self, run: Run) -> dict[str, tuple[str, ...]]:
-        """Validation corpus -> languages that this run is validated in: its own tasks and languages; empty for none."""
+        """Return validation corpus -> languages for a run, restricted to the run's own tasks and languages."""
         if run.mixture is None or self.validation is None:
             return {}
         tasks = self.tasks_of(run.mixture)
@@ -164,11 +176,11 @@ class Study:
         return chosen
 
     def identity_of(self, run: Run) -> dict[str, Any]:
-        """Everything in the study file that decides what the run's training ends in, and nothing else.
+        """Return everything in the study file that determines the result of the run's training, and nothing else.
 
-        Left out on purpose: names of the study, the run, the mixture and its family, other members, contrasts,
-        evaluations (`identity_of_evaluation`) and where it runs. Adding a mixture makes no other run stale. The
-        *content* of corpora and models is not known here; who hashes this adds their fingerprints.
+        The names of the study, run, mixture and family, other mixtures, contrasts, evaluations
+        (`identity_of_evaluation`) and the site are excluded, so that adding a mixture makes no other run stale. The
+        content of corpora and models is not known here; callers that compute a fingerprint add those of the content.
         """
         identity: dict[str, Any] = {"model": self._model(run.model)}
         if run.mixture is None:
@@ -189,17 +201,17 @@ class Study:
         return identity
 
     def identity_of_corpus(self, name: str) -> dict[str, Any]:
-        """What the study file says of a corpus, with its path as written."""
+        """Return the settings of a corpus that determine its rows, with the path as written in the study file."""
         source = replace(self.corpora[name], path=None)
         identity = asdict(source) | {"path": self.paths.get(name), "prompt": self.prompts[name]}
         identity["checks"] = {check: policy for check, policy in source.checks.items() if policy == "drop"}
-        if not identity["checks"]:  # a check that only looks changes nothing
+        if not identity["checks"]:  # only checks that drop items change the corpus
             del identity["checks"]
         return identity
 
     def identity_of_mixture(self, mixture: Mixture) -> dict[str, Any]:
-        """What decides which examples are drawn and in which order, the corpora and the data seed apart."""
-        if mixture.unit == "items":  # however it was written: a dose of 0, or shares of a budget
+        """Return what determines the drawn examples and their order, except the corpora and the data seed."""
+        if mixture.unit == "items":  # the same for counts and for shares of a budget, and without doses of 0
             drawn = [[corpus, tag, amount] for (corpus, tag), amount in mixture.amounts().items() if amount]
             return {"amounts": drawn, "pairing": mixture.pairing, "order": mixture.order, "repeat": mixture.repeat}
         identity = asdict(mixture)
@@ -210,7 +222,7 @@ class Study:
         return identity
 
     def identity_of_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
-        """What decides the predictions and scores of an evaluation, the checkpoint apart. `generator` is in it."""
+        """Return what determines the predictions and scores of an evaluation, except the checkpoint."""
         identity = asdict(evaluation)
         del identity["name"], identity["shots"]
         if evaluation.shots is not None:

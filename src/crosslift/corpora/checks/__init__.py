@@ -1,1 +1,1 @@
-"""Checks of parallel corpora, one file each; what they are is told in `corpora.findings`."""
+"""Checks of parallel corpora, one module each. `corpora.findings` documents the interface."""

@@ -1,6 +1,6 @@
-"""Gold answers are the same in every language: numbers by value, calls by name and arguments.
+"""Check that gold answers agree across languages: numbers by value, calls by name and arguments.
 
-Answers that are texts (summaries, prompts) differ by nature and are passed over.
+Free-text answers, such as summaries, differ between languages and are skipped.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ class Check:
             if both.is_empty():
                 continue
             numbers = both.filter(pl.col("first").str.contains(_NUMBER))
-            parts.append(_say(numbers.filter(~_same_number(numbers)), tag, texts.reference))
+            parts.append(_differing(numbers.filter(~_same_number(numbers)), tag, texts.reference))
             calls = both.filter(
                 pl.col("first").str.contains(_CALL) & (_names(pl.col("first")) != _names(pl.col("other")))
             )
-            parts.append(_say(calls, tag, texts.reference, what="call"))
+            parts.append(_differing(calls, tag, texts.reference, what="call"))
             rest = both.filter(
                 pl.col("first").str.contains(_CALL)
                 & (_names(pl.col("first")) == _names(pl.col("other")))
                 & (_keys(pl.col("first")) != _keys(pl.col("other")))
             )
-            parts.append(_say(rest, tag, texts.reference, what="set of arguments"))
+            parts.append(_differing(rest, tag, texts.reference, what="set of arguments"))
             possible = both.filter(
                 pl.col("first").str.contains(_POSSIBLE) & (_json_keys(pl.col("first")) != _json_keys(pl.col("other")))
             )
-            parts.append(_say(possible, tag, texts.reference, what="call"))
+            parts.append(_differing(possible, tag, texts.reference, what="call"))
         return as_findings(parts)
 
     def finish(self) -> pl.DataFrame:
@@ -80,6 +80,6 @@ def _json_keys(column: pl.Expr) -> pl.Expr:
     return column.str.extract_all(r'"[^"\\]*"\s*:').list.sort().list.join(" ")
 
 
-def _say(rows: pl.DataFrame, tag: str, reference: str, *, what: str = "answer") -> pl.DataFrame:
+def _differing(rows: pl.DataFrame, tag: str, reference: str, *, what: str = "answer") -> pl.DataFrame:
     shown = [pl.col(name).str.slice(0, 60) for name in ("other", "first")]
     return found_in(rows, tag, pl.format(f"another {what} than in {reference}: {{}} and not {{}}", *shown))

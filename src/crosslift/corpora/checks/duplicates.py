@@ -1,9 +1,9 @@
-"""Items that say the same as another item: letter by letter in any language, nearly in the reference language.
+"""Check for duplicates in any language and for near-duplicates in the reference language.
 
-Exact: the hash of all letters, digits and signs of arithmetic, however they are spaced; two languages of one item are
-`untranslated`'s business. Nearly: the four smallest hashes of a text's words agree (a bottom-k sketch, Broder 1997),
-and then at least nine tenths of the words of both do. Numbers count: the same story with other numbers is another
-problem.
+Duplicates have equal hashes of all letters, digits and arithmetic signs, regardless of spacing. Near-duplicates agree
+in the four smallest hashes of their words (a bottom-k sketch, Broder 1997) and share at least 90 % of their words.
+Texts that differ in a number are not near-duplicates, since the same story with other numbers is another problem.
+Equal texts in two languages of one item are reported by the check `untranslated`.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Check:
 
 
 def _sketches(prompts: pl.Series) -> pl.Series:
-    """Of each text one number that texts with nearly the same words share; null where there are few words.
+    """Compute a hash per text that near-duplicates share; null for texts of fewer than `MIN_WORDS` words.
 
-    Words with digits enter all, so that one story with many numbers falls into as many groups.
+    All words with digits enter the hash, so that texts with different numbers have different hashes.
     """
     words = pl.DataFrame({"words": _words(prompts).str.split(" ").list.unique()}).with_row_index("row")
     long = words.filter(pl.col("words").list.len() >= MIN_WORDS).explode("words")

@@ -1,8 +1,8 @@
-"""Rows in another script or another language than they say.
+"""Check that the prompts of a row are in the row's language and script.
 
-Letters are counted by script over whole columns. Between languages of one script, the commonest words of the corpus's
-own languages decide which rows are in doubt, and a language identifier judges those. Lines of JSON and code are no
-prose. A language in which most rows fail is not judged by rows: its prompts hold something else than prose.
+The script is determined by counting letters. For languages that share a script, the most frequent words of the
+languages in the corpus select doubtful rows, which a language identifier classifies. Lines of JSON and code are
+ignored. A language in which most sampled rows fail is skipped, because its prompts are not prose.
 """
 
 from __future__ import annotations
@@ -79,8 +79,10 @@ def _foreign(text: pl.Series, tag: str) -> pl.Series:
 
 
 def _without_shared(texts: pl.Series, reference: pl.Series, doubtful: pl.Series) -> pl.Series:
-    """The doubtful texts without the words that the reference has too, unless that is most of them: names, signatures
-    of tools and formulas stay as they are in every language, an untranslated text does not."""
+    """Remove words that also occur in the reference from doubtful texts, unless these are most of the words.
+
+    Names, signatures of tools and formulas are the same in every language; an untranslated text shares most words.
+    """
     kept = []
     for text, other, doubted in zip(texts, reference, doubtful, strict=True):
         words = _WORD.findall(text) if doubted else []
@@ -93,7 +95,7 @@ _WORD = regex.compile(r"[\p{L}\p{M}]+")
 
 
 def _common(text: pl.Series) -> list[str]:
-    """The words that occur in most texts."""
+    """Return the `NUM_COMMON` words that occur in the most texts."""
     words = text.str.to_lowercase().str.extract_all(r"[\p{L}\p{M}]+").list.unique().explode().drop_nulls()
     if words.is_empty():
         return []

@@ -1,11 +1,11 @@
-"""Texts whose length is far from what the language usually has for the same item: cut off, doubled, another text.
+"""Check for texts of atypical length, which may be truncated, doubled or misaligned.
 
-The ratio of bytes to the reference's is learnt on the first items, as median and median absolute deviation of its
-logarithm; bytes, since they grow with a tokenizer's tokens in every script. Found is what lies six deviations out and
-is at least twice too long or too short.
+The logarithm of the ratio of bytes to those of the reference language is summarised on the first items by its median
+and median absolute deviation. Bytes are used because they grow with the number of tokens in every script. A row is
+reported if it deviates by more than six deviations and by a factor of at least two.
 
-Named is also every row with a text of more than 50,000 characters (`findings.MAX_CHECKED`): all checks look at the
-beginning of such texts only.
+Rows with a text of more than 50,000 characters (`findings.MAX_CHECKED`) are reported too, because all checks process
+only the beginning of such texts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TITLE = "much longer or shorter than usual"
 NUM_DEVIATIONS = 6
 MIN_FACTOR = 2.0
 _TO_SD = 1.4826
-"""Median absolute deviation of a normal distribution -> standard deviation."""
+"""Ratio of standard deviation to median absolute deviation for a normal distribution."""
 
 
 class Check:

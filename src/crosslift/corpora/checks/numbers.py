@@ -1,8 +1,8 @@
-"""Numbers of the reference text survive translation.
+"""Check that numbers of the reference text occur in the translations.
 
-Two passes: digits alone are compared over whole columns (1,234.5 and 1.234,5 have the same), and rows that lack some
-are read by value in the language's own notation, with numerals in characters. What is missing then may still be written
-in words, hence a warning. Numbers below ten are passed over: "two" is rarely written 2.
+The first pass compares digits over whole columns (1,234.5 and 1.234,5 have the same digits). The second pass parses
+rows with missing digits in the notation of the language, including numerals in characters. A number may still be
+written in words, so findings are warnings. Numbers below ten are skipped, because they are often written as words.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Check:
 
 
 def _digits(column: pl.Expr) -> pl.Expr:
-    """The numbers of two or more digits, as digits alone."""
+    """Extract the numbers of two or more digits, without grouping and decimal marks."""
     bare = pl.element().str.replace_all(r"\D", "")
     return column.str.extract_all(_NUMBER).list.eval(bare.filter(bare.str.len_bytes() > 1))
 
@@ -70,7 +70,7 @@ def _digits_of(series: pl.Series) -> pl.Series:
 
 
 def _missing(first: str, other: str, own: Language, foreign: Language) -> str:
-    """What is missing by value, "" where nothing is."""
+    """Return the values that are missing in the translation, or "" if none is."""
     wanted = {number.readings for number in numbers(first, own) if max(number.readings) >= 10}
     there = {value for number in numbers(other, foreign) for value in number.readings}
     there |= {value for number in numbers(other, own) for value in number.readings}

@@ -1,6 +1,7 @@
-"""What no translation may touch is still there: code, placeholders, addresses, commands of LaTeX, names of tools.
+"""Check that translation preserved code, placeholders, addresses, LaTeX commands and names of tools.
 
-Placeholders `{{...}}` may be translated inside; as many as before must remain. The rest is compared letter by letter.
+The content of placeholders `{{...}}` may be translated, but their number must be unchanged. Everything else must be
+identical.
 """
 
 from __future__ import annotations

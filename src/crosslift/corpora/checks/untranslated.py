@@ -1,8 +1,8 @@
-"""Rows that stand in the reference language: the same letters, whatever the case, spaces and marks between them.
+"""Check for untranslated rows, whose letters and digits equal those of the reference language.
 
-Prompts of fewer than four words and completions of fewer than eight may rightly be the same (names, quotations, loan
-words) and are passed over. Where most
-completions of a language are the reference's (solutions that nobody translated), that is told once and not per row.
+Case, spaces and punctuation are ignored. Prompts of fewer than four words and completions of fewer than eight are
+skipped, because they may be identical in both languages (names, quotations, loan words). If most completions of a
+language equal those of the reference language, this is reported once instead of per row.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""One corpus format, one file.
+"""Readers of corpus formats, one module each.
 
-A reader is a module named after its file, with
+A reader is a module, whose name is the name of the reader, with
 
     read(source: Source) -> ParallelCorpus
-    OPTIONS: dict[str, type]      further keys of its table in the study file, with their types
-    NEEDS_PATH: bool              must the study file give a path?
+    OPTIONS: dict[str, type]      option -> type; options are additional keys of the corpus table in the study file
+    NEEDS_PATH: bool | None       whether the study file must contain a path; None if it is optional
 
-It may touch nothing but its input, and imports neither torch nor transformers.
+A reader reads only its input, and imports neither torch nor transformers.
 """

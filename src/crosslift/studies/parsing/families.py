@@ -1,12 +1,13 @@
-"""Families: many mixtures from a few lines, named after what they vary.
+"""Expansion of mixture families into mixtures. The name of a mixture states the factor that its family varies.
 
-    coverage        <family>-en, <family>-en-sw ...           which languages
-    dose            <family>-0, <family>-50 ...               how much of the others beside a fixed part
-    donors          <family>-en-es, <family>-en-sw ...        which second language
-    leave_one_out   <family>-full, <family>-minus-sw ...      what a language contributes to the rest
+    kind            names of the mixtures                     varied factor
+    coverage        <family>-en, <family>-en-sw ...           set of languages
+    dose            <family>-0, <family>-50 ...               amount of the other languages, beside a fixed part
+    donors          <family>-en-es, <family>-en-sw ...        second language
+    leave_one_out   <family>-full, <family>-minus-sw ...      omitted language
 
-With several corpora, setting "single" makes one mixture per corpus and puts the corpus into the name
-(`coverage-math-train-en`); "multi" joins all corpora in each mixture, with equal shares.
+With several corpora, the setting "single" creates one mixture per corpus and includes the corpus in the name
+(`coverage-math-train-en`); "multi" combines all corpora in each mixture, with equal shares.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from crosslift.studies.parsing.schema import (
 
 
 class Member(NamedTuple):
-    """One mixture of a family, before it knows its corpora. Shares or counts, per language."""
+    """One mixture of a family before its corpora are assigned, with either shares or counts per language."""
 
     suffix: str
     factors: dict[str, str]
@@ -36,7 +37,18 @@ class Member(NamedTuple):
 
 
 def expand(name: str, family: Family) -> tuple[Mixture, ...]:
-    """The mixtures of a family, in the order of the file; corpus by corpus where each has its own."""
+    """Expand a family into its mixtures.
+
+    Args:
+        name: Name of the family.
+        family: Table of the family in the study file.
+
+    Returns:
+        The mixtures in the order of the study file, grouped by corpus if the setting is "single".
+
+    Raises:
+        TypeError: The family is of an unknown kind.
+    """
     groups = [(name, family.corpora)]
     if len(family.corpora) > 1 and family.setting == "single":
         groups = [(f"{name}-{corpus}", [corpus]) for corpus in family.corpora]
@@ -59,7 +71,7 @@ def expand(name: str, family: Family) -> tuple[Mixture, ...]:
 
 
 def _components(corpus: str, member: Member, family: Family, num_corpora: int) -> Iterator[Component]:
-    """One per corpus; two where the fixed part of a dose comes from another corpus."""
+    """Yield one component per corpus, or two if `fixed_from` takes the fixed part of a dose from another corpus."""
     if member.counts is None:
         shares = {tag: share / num_corpora for tag, share in (member.shares or {}).items()}
         yield Component(corpus=corpus, shares=shares)
@@ -89,17 +101,19 @@ def _members(family: Family) -> Iterator[Member]:
                 counts = {**family.fixed, **dict.fromkeys(family.languages, dose)}
                 yield Member(str(dose), {"dose": str(dose)}, counts=counts, dose=dose)
         case _:
-            raise TypeError(f"no family of mixtures: {type(family).__name__}")
+            raise TypeError(f"unknown kind of mixture family: {type(family).__name__}")
 
 
 def _equal(tags: list[str], table: BudgetTable) -> dict[str, float]:
-    """Equal shares of a total; of a budget per language each language has all. Of no language, which rules refuse,
-    none."""
+    """Return equal shares of a total budget, or a share of 1 for every language if the budget is per language.
+
+    Without languages, which the rules reject, the result is empty.
+    """
     return dict.fromkeys(tags, 1.0 if table.per == "language" else 1 / max(len(tags), 1))
 
 
 def language_sets(family: CoverageTable) -> list[list[str]]:
-    """The language sets of a coverage family, one per mixture."""
+    """Return the language sets of a coverage family, one per mixture."""
     if family.languages is not None:
         return family.languages
     nested = family.nested or []
@@ -107,5 +121,5 @@ def language_sets(family: CoverageTable) -> list[list[str]]:
 
 
 def budget(table: BudgetTable) -> Budget:
-    """The budget that a table asks for."""
+    """Convert a budget table to a `Budget`."""
     return Budget(amount=table.amount, unit=table.unit, per=table.per, tokenizer=table.tokenizer)

@@ -1,7 +1,7 @@
-"""Numbers that no study means: a learning rate of 1e308, 10^12 examples in a batch, 400,000 runs.
+"""Limits on numeric values, such as a learning rate of 1e308, 10^12 examples per batch or 400,000 runs.
 
-Each is finite and of the right type, so nothing refuses it before a run has diverged, memory is used up, or `prepare`
-has written for hours. The bounds are far outside of what is in use.
+Such values are finite and of the right type, so without these limits they would only fail later, when a run diverges,
+memory is exhausted or `prepare` has run for hours. The limits lie far outside the range used in practice.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.tables import Tables
 
 MAX_RUNS = 20_000
-"""`check` and `plan` answer in seconds up to here."""
+"""Up to this number of runs, `check` and `plan` finish within seconds."""
 MAX_EXAMPLES = 10**8
-"""Of one mixture, where items may be repeated; without repetition the corpus is the limit."""
+"""Examples of one mixture with `repeat = true`; without repetition, the size of the corpus is the limit."""
 
 TRAINING: dict[str, tuple[float, float]] = {
     "epochs": (1e-6, 1e5),
@@ -29,14 +29,14 @@ TRAINING: dict[str, tuple[float, float]] = {
     "micro_batch_tokens": (1, 10**9),
     "validate_every": (1e-6, 1e5),
 }
-"""Key under [training] -> smallest and largest value."""
+"""Key under [training] -> smallest and largest permitted value."""
 LORA: dict[str, tuple[float, float]] = {"rank": (1, 10**5), "alpha": (1, 10**6)}
 MAX_TOKENS = 10**7
-"""Of one answer."""
+"""Generated tokens per answer."""
 
 
 def check_limits(tables: Tables, problems: Problems) -> None:
-    """Note numbers out of bounds, and a grid of more runs than can be looked after."""
+    """Record values outside their limits, and a grid with more than `MAX_RUNS` runs."""
     if tables.training is not None:
         _bounds("training", tables.training, TRAINING, problems)
         if tables.training.lora is not None:
@@ -48,7 +48,7 @@ def check_limits(tables: Tables, problems: Problems) -> None:
         for name, table in kind.items():
             for mixture in tables.expanded.get(name, ()) if table is not None and table.repeat else ():
                 if mixture.unit == "items" and _num_examples(mixture) > MAX_EXAMPLES:
-                    problems.add(f"{place}.{name}", f"asks for more than {MAX_EXAMPLES:,} examples. Ask for fewer.")
+                    problems.add(f"{place}.{name}", f"requires more than {MAX_EXAMPLES:,} examples. Lower it.")
                     break
     _runs(tables, problems)
 
@@ -63,13 +63,11 @@ def _bounds(place: str, table: Any, limits: dict[str, tuple[float, float]], prob
     for key, (smallest, largest) in limits.items():
         value = getattr(table, key)
         if value is not None and not smallest <= value <= largest:
-            problems.add(
-                f"{place}.{key}", f"is {value:g} and must lie between {smallest:g} and {largest:g}. Change it."
-            )
+            problems.add(f"{place}.{key}", f"is {value:g} and must be between {smallest:g} and {largest:g}. Change it.")
 
 
 def _runs(tables: Tables, problems: Problems) -> None:
-    """Count models x mixtures x seeds of the grid and of all arms, also of those that are not enabled."""
+    """Check the number of runs (models x mixtures x seeds) of the grid and all arms, including disabled arms."""
     if tables.grid is None:
         return
     total = 0
@@ -80,6 +78,4 @@ def _runs(tables: Tables, problems: Problems) -> None:
         mixtures = sum(len(tables.expanded.get(name, (None,))) for name in names)
         total += len(arm.models or tables.grid.models or tables.models) * mixtures * len(arm.seeds or tables.grid.seeds)
     if total > MAX_RUNS:
-        problems.add(
-            "grid", f"asks for {total:,} runs and may ask for {MAX_RUNS:,}. Take out seeds, mixtures or models."
-        )
+        problems.add("grid", f"defines {total:,} runs; the limit is {MAX_RUNS:,}. Remove seeds, mixtures or models.")

@@ -1,6 +1,7 @@
-"""study.toml -> Study, or every mistake in it at once.
+"""Loading of study.toml into a `Study`. All validation errors are reported at once.
 
-No corpus and no model is opened here (`crosslift check` reads the corpora next); files and folders must exist.
+Files and folders that the study file names must exist, but no corpus or model is opened; `crosslift check` reads the
+corpora afterwards.
 """
 
 from __future__ import annotations
@@ -25,14 +26,18 @@ FILE = "study.toml"
 
 
 def load(path: Path, *, data: Literal["required", "optional"] = "required") -> Study:
-    """Read a study from its folder, or from the file itself.
+    """Load a study.
 
     Args:
-        data: "optional": corpora that are not here yet are named in `Study.absent`, for a study that is planned before
-            its data are bought.
+        path: The study's folder, or its study file.
+        data: "required": missing corpus files are errors. "optional": they are listed in `Study.absent`, so that a
+            study can be planned before its data are available.
+
+    Returns:
+        The study, with families expanded, defaults filled in and names resolved.
 
     Raises:
-        StudyError: with every problem found; nothing has been written.
+        StudyError: The study file is invalid. The error lists every problem; no file has been written.
     """
     file = path if path.suffix == ".toml" or (path.exists() and not path.is_dir()) else path / FILE
     raw = read_toml(file, remedy=f"Write one with: crosslift new demo {_empty(file.parent)}")
@@ -47,7 +52,7 @@ def load(path: Path, *, data: Literal["required", "optional"] = "required") -> S
 
 
 def _empty(folder: Path) -> Path:
-    """The folder, or one inside it where `crosslift new` would find it in use."""
+    """Return the folder if `crosslift new` can write into it, else a sub-folder of it."""
     try:
         used = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError:
@@ -56,12 +61,12 @@ def _empty(folder: Path) -> Path:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of the study file, for editors."""
+    """Return the JSON Schema of the study file, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema.StudyFile.model_json_schema()}
 
 
 def _study(tables: Tables) -> Study:
-    """Everything has been checked."""
+    """Build the study from tables that have passed all checks."""
     head, grid, training = tables.head, tables.grid, tables.training
     assert head is not None and grid is not None and training is not None
     models = {name: Model(name=name, **dict(table)) for name, table in tables.models.items() if table is not None}
@@ -116,7 +121,7 @@ def _study(tables: Tables) -> Study:
 
 
 def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
-    """The grid and the arms, as they stand in the file."""
+    """Return the grid and the arms in the order of the study file."""
 
     def members(names: list[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(mixture.name for name in names for mixture in tables.members(name)))
@@ -145,7 +150,13 @@ def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
 
 
 def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
-    """A corpus table as what its reader is given."""
+    """Convert a corpus table to the `Source` that its reader receives.
+
+    Args:
+        name: Name of the corpus.
+        table: Table of the corpus in the study file.
+        folder: The study's folder; relative paths are resolved against it.
+    """
     return Source(
         name=name,
         reader=table.reader,

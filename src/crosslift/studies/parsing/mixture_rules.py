@@ -1,4 +1,4 @@
-"""What mixtures and families must fulfil: languages that exist, sums that come out, enough items."""
+"""Validation of mixtures and families: known languages, shares that sum to 1, and sufficient items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARES_TOLERANCE = 1e-5
 
 
 def check_mixtures(tables: Tables, problems: Problems) -> None:
-    """Note every problem of every mixture and family that could be read."""
+    """Record every problem of the mixtures and families that passed schema validation."""
     for name, mixture in tables.mixtures.items():
         if mixture is not None and _mixture(f"mixtures.{name}", mixture, tables, problems):
             _enough(f"mixtures.{name}", tables.expanded[name], tables, problems)
@@ -30,7 +30,7 @@ def _mixture(place: str, table: schema.MixtureTable, tables: Tables, problems: P
     for i, part in enumerate(table.components):
         here = f"{place}.components[{i}]"
         if part.corpus in [other.corpus for other in table.components[:i]]:
-            problems.add(here, f"corpus '{part.corpus}' stands twice. Put its languages into one component.")
+            problems.add(here, f"corpus '{part.corpus}' is listed twice. Put its languages into one component.")
         if (part.shares is None) == (part.counts is None):
             problems.add(here, "needs shares or counts, and not both. Remove one or add one.")
         known = _trained_on(f"{here}.corpus", part.corpus, tables, problems)
@@ -41,10 +41,10 @@ def _mixture(place: str, table: schema.MixtureTable, tables: Tables, problems: P
         return False
     shares = [part.shares for part in table.components if part.shares is not None]
     if shares and len(shares) < len(table.components):
-        problems.add(place, "some components have shares and some counts. Write all of them one way.")
+        problems.add(place, "some components have shares and some have counts. Use the same for all.")
     elif shares:
         if table.budget is None:
-            problems.add(place, "'budget' is missing: shares are shares of something. Add budget = { amount = ... }.")
+            problems.add(place, "'budget' is missing: shares refer to a budget. Add budget = { amount = ... }.")
         else:
             _sums(place, shares, table.budget, problems)
     else:
@@ -54,7 +54,7 @@ def _mixture(place: str, table: schema.MixtureTable, tables: Tables, problems: P
 
 
 def _trained_on(place: str, corpus: str, tables: Tables, problems: Problems) -> tuple[str, ...] | None:
-    """The languages of a corpus that is trained on; None where that is not known."""
+    """Return the languages of a training corpus, or None if the corpus is unknown or its table is invalid."""
     if not problems.reference(place, "corpus", corpus, tables.corpora):
         return None
     table = tables.corpora[corpus]
@@ -69,7 +69,7 @@ def _sums(place: str, shares: Sequence[Mapping[str, float]], budget: schema.Budg
     advice = (
         "Change one of them."
         if budget.per == "total"
-        else 'Change one of them: with per = "language" they say how a language divides over corpora.'
+        else 'Change one of them: with per = "language", shares divide each language among corpora.'
     )
     groups = [""] if budget.per == "total" else list(dict.fromkeys(tag for part in shares for tag in part))
     for group in groups:
@@ -82,10 +82,10 @@ def _sums(place: str, shares: Sequence[Mapping[str, float]], budget: schema.Budg
 def _counts(place: str, table: schema.MixtureTable, problems: Problems) -> None:
     total = sum(sum((part.counts or {}).values()) for part in table.components)
     if total == 0:
-        problems.add(place, "all counts are 0, so there is nothing to train on. Raise one.")
+        problems.add(place, "all counts are 0, so the mixture has no training examples. Increase one.")
     if table.budget is not None and table.budget.amount != total:
         problems.add(
-            f"{place}.budget.amount", f"is {table.budget.amount} and the counts sum to {total}. Correct one of them."
+            f"{place}.budget.amount", f"is {table.budget.amount}, but the counts sum to {total}. Correct one of them."
         )
 
 
@@ -93,11 +93,11 @@ def _budget(place: str, budget: schema.BudgetTable | None, tables: Tables, probl
     if budget is None:
         return
     if budget.unit == "tokens" and budget.tokenizer is None:
-        problems.add(place, "'tokenizer' is missing: tokens are counted by the tokenizer of a model. Name one.")
+        problems.add(place, "'tokenizer' is missing: a model's tokenizer counts the tokens. Name a model.")
     if budget.tokenizer is not None:
         problems.reference(f"{place}.tokenizer", "model", budget.tokenizer, tables.models)
         if budget.unit != "tokens":
-            problems.add(f"{place}.tokenizer", f'has no meaning with unit = "{budget.unit}". Remove it.')
+            problems.add(f"{place}.tokenizer", f'has no effect with unit = "{budget.unit}". Remove it.')
 
 
 def _family(place: str, table: schema.Family, tables: Tables, problems: Problems) -> bool:
@@ -106,7 +106,7 @@ def _family(place: str, table: schema.Family, tables: Tables, problems: Problems
     owner = ""
     for i, corpus in enumerate(table.corpora):
         if corpus in table.corpora[:i]:
-            problems.add(f"{place}.corpora[{i}]", f"'{corpus}' stands twice. Remove one.")
+            problems.add(f"{place}.corpora[{i}]", f"'{corpus}' is listed twice. Remove one.")
         here = _trained_on(f"{place}.corpora[{i}]", corpus, tables, problems)
         if here is not None:
             known = here if known is None else tuple(tag for tag in known if tag in here)
@@ -122,7 +122,7 @@ def _family(place: str, table: schema.Family, tables: Tables, problems: Problems
             _dose(place, table, tables, problems)
         case schema.DonorsTable():
             if table.pivot in table.donors:
-                problems.add(f"{place}.donors", f"'{table.pivot}' is the pivot. Remove it from the donors.")
+                problems.add(f"{place}.donors", f"'{table.pivot}' is the pivot language. Remove it from the donors.")
             if table.budget.per == "language":
                 problems.add(f"{place}.budget.per", 'must be "total": donor_share divides a total. Change it.')
         case _:
@@ -134,7 +134,7 @@ def _family(place: str, table: schema.Family, tables: Tables, problems: Problems
 def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problems) -> None:
     for tag in table.languages:
         if tag in table.fixed:
-            problems.add(f"{place}.languages", f"'{tag}' is fixed and gets a dose too. Remove it from one of them.")
+            problems.add(f"{place}.languages", f"'{tag}' is in 'fixed' as well. Remove it from one of them.")
     no_duplicate_mixtures(f"{place}.doses", table.doses, problems)
     for corpus in table.fixed_from:
         problems.reference(f"{place}.fixed_from", "corpus of the family", corpus, table.corpora)
@@ -147,12 +147,13 @@ def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problem
         here, there = tables.corpora.get(corpus), tables.corpora[home]
         if here is not None and there is not None and here.task != there.task:
             problems.add(
-                f"{place}.fixed_from", f"'{home}' is of task {there.task} and '{corpus}' of {here.task}. Name another."
+                f"{place}.fixed_from",
+                f"'{home}' has task {there.task} but '{corpus}' has {here.task}. Change it.",
             )
 
 
 def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict[str, int]]]:
-    """Every list of languages in a family, with its key."""
+    """Return every list of languages in a family, with its key."""
     match table:
         case schema.CoverageTable():
             listed: list[tuple[str, list[str]]] = [
@@ -176,28 +177,33 @@ def _coverage(place: str, table: schema.CoverageTable, problems: Problems) -> No
     if table.languages is not None:
         no_duplicate_mixtures(f"{place}.languages", ["-".join(tags) for tags in table.languages], problems)
         if table.sizes is not None:
-            problems.add(f"{place}.sizes", "belongs to nested. Remove it.")
+            problems.add(f"{place}.sizes", "is only valid with nested. Remove it.")
     if table.nested is not None:
         no_duplicate_mixtures(f"{place}.sizes", table.sizes or [], problems)
         for size in table.sizes or []:
             if size > len(table.nested):
-                problems.add(
-                    f"{place}.sizes", f"{size} is more than the {len(table.nested)} languages of nested. Lower it."
-                )
+                problems.add(f"{place}.sizes", f"{size} exceeds the {len(table.nested)} languages of nested. Lower it.")
 
 
 def no_duplicate_mixtures(place: str, values: Sequence[Any], problems: Problems) -> None:
+    """Record each value that occurs more than once.
+
+    Args:
+        place: Location of the list in the study file.
+        values: The entries of the list.
+        problems: The list to which problems are added.
+    """
     for value, count in Counter(values).items():
         if count > 1:
-            problems.add(place, f"{value} stands {count} times. Remove the others.")
+            problems.add(place, f"{value} is listed {count} times. Remove the duplicates.")
 
 
 def _enough(place: str, mixtures: Iterable[Mixture], tables: Tables, problems: Problems) -> None:
-    """Too few items, as far as max_items tells it; the draw counts again."""
+    """Record mixtures that require more items than max_items allows; drawing the mixture checks the actual number."""
     for mixture in mixtures:
         amounts = mixture.amounts()
         if mixture.family and not any(amounts.values()):
-            problems.add(place, f"mixture {mixture.name} is empty. Raise the amounts.")
+            problems.add(place, f"mixture {mixture.name} is empty. Increase the amounts.")
         if mixture.unit != "items" or mixture.repeat:
             continue
         for corpus in mixture.corpora:
@@ -211,8 +217,8 @@ def _enough(place: str, mixtures: Iterable[Mixture], tables: Tables, problems: P
                 whom = "in all languages together" if together else f"in '{max(inside, key=lambda tag: inside[tag])}'"
                 problems.add(
                     place,
-                    f"mixture {mixture.name} asks for {need} items of corpus '{corpus}' {whom} and max_items is "
-                    f"{table.max_items}: {need - table.max_items} too few. Raise max_items, ask for less, or say "
-                    "repeat = true.",
+                    f"mixture {mixture.name} requires {need} items of corpus '{corpus}' {whom} and max_items is "
+                    f"{table.max_items}: {need - table.max_items} too few. Increase max_items, reduce the amount, or "
+                    "set repeat = true.",
                 )
                 break

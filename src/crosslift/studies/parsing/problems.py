@@ -1,7 +1,7 @@
-"""Every mistake at once, each with its place and what to do.
+"""Collection of validation errors, each with its location in the file and a remedy.
 
-A list that grows while the study file is read. pydantic's own messages name types of Python and one remedy for
-nothing; here each kind of mistake is said in the words of the file.
+pydantic's own messages name Python types and give no remedy. This module translates each kind of validation error into
+the terms of TOML and of the study file.
 """
 
 from __future__ import annotations
@@ -37,27 +37,44 @@ BOUNDS = {
 
 
 class Problems(list[str]):
-    """Messages of the form `study.toml, <place>: <what is wrong>. <What to do>.`"""
+    """List of messages of the form `study.toml, <place>: <problem>. <Remedy>.`"""
 
     def __init__(self, file: str) -> None:
         super().__init__()
         self.file = file
         self.absent: list[str] = []
-        """Data that are not here yet. A study may be planned before they are."""
+        """Messages about missing corpus files. They are kept apart because a study can be planned without its data."""
 
     def add_absent(self, place: str, message: str) -> None:
+        """Record a missing corpus file."""
         text = f"{self.file}, {place}: {message}"
         if text not in self.absent:
             self.absent.append(text)
 
     def add(self, place: str, message: str) -> None:
+        """Record a problem. A repeated message is recorded once.
+
+        Args:
+            place: Location in the file, such as `corpora.train.path`; empty for the file as a whole.
+            message: Problem and remedy.
+        """
         where = f"{self.file}, {place}" if place else self.file
         text = f"{where}: {message}"
         if text not in self:
             self.append(text)
 
     def read(self, kind: Any, value: Any, place: str, adapter: TypeAdapter[Any]) -> Any | None:
-        """The validated table, or None after noting all that is wrong with it."""
+        """Validate a table.
+
+        Args:
+            kind: The pydantic model, or a union of models.
+            value: The parsed TOML value.
+            place: Location of the table in the file.
+            adapter: Type adapter of `kind`.
+
+        Returns:
+            The validated table, or None if it is invalid; its problems have then been recorded.
+        """
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
@@ -65,7 +82,7 @@ class Problems(list[str]):
             for mistake in error.errors(include_url=False):
                 path, fields = _walk(kind, mistake["loc"])
                 where = _join(place, path)
-                if where not in seen:  # a value that fits no branch of a union is reported once per branch
+                if where not in seen:  # pydantic reports a value that matches no branch of a union once per branch
                     self._note(mistake, path, fields, place)
                 seen.add(where)
             return None
@@ -85,15 +102,15 @@ class Problems(list[str]):
             self.add(where, f"{_show(given)} is not one of {context['expected']}.{_near(given, context['expected'])}")
         elif what in ("union_tag_invalid", "union_tag_not_found"):
             known = context.get("expected_tags", "'coverage', 'dose', 'donors', 'leave_one_out'")
-            said = f"'{context['tag']}' is not a kind of family" if "tag" in context else "'kind' is missing"
-            self.add(where, f"{said}. Known: {known}.{_near(context.get('tag'), known)}")
+            problem = f"'{context['tag']}' is not a kind of family" if "tag" in context else "'kind' is missing"
+            self.add(where, f"{problem}. Known: {known}.{_near(context.get('tag'), known)}")
         elif what in BOUNDS:
             words, key = BOUNDS[what]
             self.add(where, f"is {_show(given)} and must be {words} {context[key]:g}. Change it.")
         elif what in ("too_short", "string_too_short"):
             least = context["min_length"]
-            wanted = "must not be empty" if least == 1 else f"needs {least} entries at least"
-            self.add(where, f"is {_show(given)} and {wanted}. Fill it or take the key out.")
+            expected = "must not be empty" if least == 1 else f"must have at least {least} entries"
+            self.add(where, f"is {_show(given)} and {expected}. Add a value or remove the key.")
         elif what in KINDS:
             quotes = " Remove the quotes." if isinstance(given, str) and KINDS[what].endswith("number") else ""
             self.add(where, f"must be {KINDS[what]}, not {_show(given)}.{quotes or ' Change it.'}")
@@ -101,17 +118,34 @@ class Problems(list[str]):
             self.add(where, f"{mistake['msg']} (given: {_show(given)}). Change it.")
 
     def reference(self, place: str, kind: str, name: str, known: Iterable[str]) -> bool:
-        """Note a name that nothing in the file has; True when it is there."""
+        """Record a reference to an undefined name.
+
+        Args:
+            place: Location of the reference in the file.
+            kind: What the name refers to, such as "corpus".
+            name: The referenced name.
+            known: All defined names.
+
+        Returns:
+            True if the name is defined.
+        """
         known = list(known)
         if name in known:
             return True
-        there = f"There are: {some(known, 8)}." if known else "There is none."
+        defined = f"Known: {some(known, 8)}." if known else "None is defined."
         shown = visible(name, MAX_SHOWN)
-        self.add(place, f"there is no {kind} '{shown}'.{did_you_mean(name, known)} {there}")
+        self.add(place, f"there is no {kind} '{shown}'.{did_you_mean(name, known)} {defined}")
         return False
 
     def options(self, place: str, given: Mapping[str, Any], options: Mapping[str, Any], fields: Iterable[str]) -> None:
-        """Note keys that a member of a kind does not document in its OPTIONS, and values of another type."""
+        """Record options that a reader, executor or generator does not declare, and values of the wrong type.
+
+        Args:
+            place: Location of the table in the file.
+            given: Option -> value in the file.
+            options: Option -> type, as declared in OPTIONS.
+            fields: The other keys of the table, for suggestions.
+        """
         known = [*fields, *options]
         for key, value in given.items():
             if key not in options:
@@ -129,9 +163,16 @@ class Problems(list[str]):
         among: Sequence[str] | None = None,
         owner: str = "",
     ) -> bool:
-        """Note tags that do not exist, stand twice, or are not `among` those of the owner; True when all is well.
+        """Record language tags that are unknown, duplicated or not in `among`.
 
-        `given`: one tag, a list, or a table whose keys are tags.
+        Args:
+            place: Location of the tags in the file.
+            given: One tag, a list of tags, or a table whose keys are tags.
+            among: Permitted tags; None permits every known tag.
+            owner: What provides the permitted tags, such as "corpus 'train'".
+
+        Returns:
+            True if all tags are valid.
         """
         before = len(self)
         if isinstance(given, str):
@@ -140,46 +181,46 @@ class Problems(list[str]):
             places = [(f"{place}.{tag}", tag) for tag in given]
         else:
             places = [(f"{place}[{i}]", tag) for i, tag in enumerate(given)]
-        said: set[str] = set()
+        seen: set[str] = set()
         for where, tag in places:
             if tag not in tags():
                 shown = visible(tag, 60)
                 self.add(where, f"'{shown}' is not a language tag.{_near_language(tag)} See: crosslift list languages")
-            elif tag in said:
-                self.add(where, f"'{tag}' stands twice. Remove one.")
+            elif tag in seen:
+                self.add(where, f"'{tag}' is listed twice. Remove one.")
             elif among is not None and tag not in among:
                 self.add(where, f"{owner} has no '{tag}'. It has: {', '.join(among)}. Add it there or remove it here.")
-            said.add(tag)
+            seen.add(tag)
         return len(self) == before
 
 
 def _fits(value: Any, kind: type) -> bool:
-    if isinstance(value, bool):  # which Python takes for a whole number
+    if isinstance(value, bool):  # bool is a subclass of int
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)
 
 
 def some(names: Sequence[str], count: int = 3) -> str:
-    """`a, b, c and 4 more`."""
+    """Join the first `count` names and state how many follow: `a, b, c and 4 more`."""
     return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
-    """The message for a key that nothing reads; the known ones are listed where none is near."""
+    """Return the message for an unknown key, with a similar key or else all known keys."""
     near = did_you_mean(key, known)
     return f"unknown key '{visible(key, 60)}'.{near or ' Known: ' + ', '.join(known) + '.'}"
 
 
 def _walk(kind: Any, loc: Sequence[str | int]) -> tuple[list[str | int], dict[str, Any]]:
-    """The location without the tags pydantic inserts for unions, and the fields of the table it ends in."""
+    """Remove the tags that pydantic inserts for unions; also return the fields of the innermost table."""
     path: list[str | int] = []
     fields: dict[str, Any] = kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else {}
     for i, step in enumerate(loc):
-        if i == 0 and not fields and isinstance(step, str):  # the kind of a family
+        if i == 0 and not fields and isinstance(step, str):  # the discriminator of a family
             fields = next((table.model_fields for table in _tables(kind) if _kind_of(table) == step), {})
             continue
         if isinstance(step, str) and step not in fields and any(mark in step for mark in "[("):
-            continue  # pydantic's name of a branch of a union: "literal['all-linear']"
+            continue  # pydantic's name for a branch of a union: "literal['all-linear']"
         path.append(step)
         inner = fields.get(str(step)) if isinstance(step, str) else None
         tables = _tables(inner.annotation) if inner is not None else []
@@ -195,7 +236,7 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _kind_of(table: type[BaseModel]) -> str:
-    """The value that a table's `kind` must have."""
+    """Return the value that the table's `kind` must have."""
     kind: str = get_args(table.model_fields["kind"].annotation)[0]
     return kind
 
@@ -208,12 +249,12 @@ def _join(place: str, path: Sequence[str | int]) -> str:
 
 
 def _near(given: Any, expected: str) -> str:
-    """`expected`: as pydantic lists it, `'a', 'b' or 'c'`."""
+    """Suggest a similar value; `expected` is pydantic's list, such as `'a', 'b' or 'c'`."""
     return did_you_mean(given, re.findall(r"'([^']*)'", expected)) if isinstance(given, str) else ""
 
 
 def _near_language(tag: str) -> str:
-    """Also finds 'sw' for 'swa-x', 'swh' or 'Swahili'."""
+    """Suggest a language tag, also for codes and names: 'sw' for 'swa-x', 'swh' or 'Swahili'."""
     words = {known: known for known in tags()}
     for known in tags():
         words |= {language(known).iso639_3: known, language(known).name.lower(): known}

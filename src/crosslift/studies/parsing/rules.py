@@ -1,4 +1,4 @@
-"""What the tables of a study file say together: references, sums, and what can be known before a corpus is read."""
+"""Validation across the tables of a study file: references, names and constraints that need no corpus."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 MAX_NAME = 120
-"""Characters of a run's name: file systems allow 255 bytes, and suffixes need some of them."""
+"""Characters of a run name. File systems allow 255 bytes, some of which are needed for suffixes."""
 
 
 def check(tables: Tables, problems: Problems) -> None:
-    """Note every problem; look only into tables that could be read."""
+    """Record every problem that concerns several tables. Tables that failed schema validation are skipped.
+
+    Args:
+        tables: The tables of the study file.
+        problems: The list to which problems are added.
+    """
     _names(tables, problems)
     check_limits(tables, problems)
     for name, model in tables.models.items():
@@ -51,7 +56,7 @@ def check(tables: Tables, problems: Problems) -> None:
 
 
 def _names(tables: Tables, problems: Problems) -> None:
-    """Names become folders: no separators, and none that differ by case alone."""
+    """Check names, which become names of folders: no path separators, no names that differ only in case."""
     places = [("name", tables.head.name)] if tables.head is not None else []
     for kind in ("corpora", "mixtures", "families", "evaluations", "arms"):
         places += [(f"{kind}.{name}", name) for name in getattr(tables, kind)]
@@ -60,9 +65,9 @@ def _names(tables: Tables, problems: Problems) -> None:
             shown = visible(name, MAX_NAME)
             problems.add(place, f"'{shown}' is not a usable name: letters, digits, '_', '+' and '-' only. Rename it.")
         elif RESERVED.fullmatch(name):
-            problems.add(place, f"'{name}' is a name that Windows keeps for a device. Rename it.")
+            problems.add(place, f"'{name}' is a reserved device name on Windows. Rename it.")
         elif len(name) > MAX_NAME:
-            problems.add(place, f"has {len(name):,} characters and may have {MAX_NAME}. Shorten the name.")
+            problems.add(place, f"has {len(name):,} characters; the limit is {MAX_NAME}. Shorten the name.")
     for name in tables.models:
         if not MODEL_NAME.fullmatch(name):
             problems.add(
@@ -84,8 +89,8 @@ def _names(tables: Tables, problems: Problems) -> None:
     if len(longest) > MAX_NAME:
         problems.add(
             "",
-            f"the run name '{visible(longest, 2 * MAX_NAME)}' is longer than {MAX_NAME} characters. Shorten names of "
-            "models or families.",
+            f"the run name '{visible(longest, 2 * MAX_NAME)}' is longer than {MAX_NAME} characters. Shorten the names "
+            "of models or families.",
         )
 
 
@@ -93,7 +98,7 @@ def _unique(kind: str, names: Iterable[str], problems: Problems) -> None:
     for name, count in Counter(name.lower() for name in names).items():
         if count > 1:
             problems.add(
-                kind, f"{count} are called '{name}' (case does not count): runs would have the same name. Rename one."
+                kind, f"{count} entries are named '{name}' (ignoring case), so runs would share a name. Rename one."
             )
 
 
@@ -107,7 +112,7 @@ def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problem
         if local is not None:
             if not (local / "config.json").is_file():
                 problems.add(
-                    f"{place}.path", f"{table.path} has no config.json, so it is not a model folder. Correct the path."
+                    f"{place}.path", f"{table.path} has no config.json and is not a model folder. Correct the path."
                 )
         elif table.path.startswith((".", "/", "~")):
             problems.add(
@@ -117,16 +122,16 @@ def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problem
         elif table.path.count("/") != 1:
             problems.add(
                 f"{place}.path",
-                f"'{table.path}' is no folder and no hub name of the form owner/name. Correct it; pocket models are "
-                f"written pocket:{table.path.split('/')[0]}.",
+                f"'{table.path}' is neither a folder nor a hub name of the form owner/name. Correct it; the path of a "
+                f"pocket model is pocket:{table.path.split('/')[0]}.",
             )
     template = table.template if table.template != "plain" else None
     if template is not None and not (_there(folder, template) or folder).is_file():
-        problems.add(f"{place}.template", f'there is no file {template}. Correct the path, or say "plain".')
+        problems.add(f"{place}.template", f'there is no file {template}. Correct the path, or use "plain".')
 
 
 def _there(folder: Path, written: str) -> Path | None:
-    """Where a path of the file leads; None if nowhere, as names do that are too long or begin with an unknown ~user."""
+    """Resolve a path of the study file. Return None if it does not exist, is too long or has an unknown ~user."""
     try:
         path = folder / Path(written).expanduser()
         return path if path.exists() else None
@@ -152,7 +157,7 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
             problems.add(place, f"'path' is missing: reader '{table.reader}' reads a file. Add it.")
         return
     if needs_path is False:
-        problems.add(f"{place}.path", f"reader '{table.reader}' makes its items and takes no path. Remove it.")
+        problems.add(f"{place}.path", f"reader '{table.reader}' generates its items and takes no path. Remove it.")
         return
     path = _there(folder, table.path)
     if path is None:
@@ -182,27 +187,28 @@ def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, probl
 def _shots(
     place: str, table: schema.EvaluationTable, shots: schema.ShotsTable, tables: Tables, problems: Problems
 ) -> None:
-    asked = tables.corpora[table.corpus]
+    evaluated = tables.corpora[table.corpus]
     if not problems.reference(f"{place}.corpus", "corpus", shots.corpus, tables.corpora):
         return
     shown = tables.corpora[shots.corpus]
-    if shown is None or asked is None:
+    if shown is None or evaluated is None:
         return
-    if shown.task != asked.task:
+    if shown.task != evaluated.task:
         problems.add(
             f"{place}.corpus",
-            f"'{shots.corpus}' is of task {shown.task} and the evaluation of {asked.task}. Name another.",
+            f"'{shots.corpus}' has task {shown.task} but the evaluation has {evaluated.task}. Name another corpus.",
         )
     if shots.corpus == table.corpus:
-        problems.add(f"{place}.corpus", "shows the items that are asked. Name a corpus of another split.")
+        problems.add(f"{place}.corpus", "is the evaluated corpus itself. Name a corpus of another split.")
     if shown.max_items is not None and shots.number > shown.max_items:
         problems.add(
-            f"{place}.number", f"is {shots.number} and '{shots.corpus}' is read to {shown.max_items} items. Lower it."
+            f"{place}.number", f"is {shots.number} but max_items of '{shots.corpus}' is {shown.max_items}. Lower it."
         )
-    lacking = [tag for tag in table.languages or asked.languages if tag not in shown.languages]
+    lacking = [tag for tag in table.languages or evaluated.languages if tag not in shown.languages]
     if lacking:
         problems.add(
-            f"{place}.corpus", f"'{shots.corpus}' has no {', '.join(lacking)}, which is asked. Ask in fewer languages."
+            f"{place}.corpus",
+            f"'{shots.corpus}' lacks evaluated languages: {', '.join(lacking)}. Evaluate in fewer languages.",
         )
 
 
@@ -210,9 +216,9 @@ def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
     _block("grid", table, tables, problems)
     if not tables.mixtures and not tables.families and not table.base:
         problems.add(
-            "", "there is nothing to run. Add [mixtures.<name>] or [families.<name>], or say base = true under [grid]."
+            "", "the grid has no runs. Add [mixtures.<name>] or [families.<name>], or set base = true under [grid]."
         )
-    _asked(tables, problems)
+    _check_evaluated(tables, problems)
 
 
 def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables, problems: Problems) -> None:
@@ -228,34 +234,34 @@ def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables
 
 
 def _hidden(tables: Tables) -> tuple[str, ...]:
-    """Names of mixtures and families that are wrong themselves: names that begin so are not looked into."""
+    """Return the names of invalid mixtures and families; references that begin with one of them are not checked."""
     return tuple(name for kind in (tables.mixtures, tables.families) for name, entry in kind.items() if entry is None)
 
 
-def _asked(tables: Tables, problems: Problems) -> None:
-    """A run whose task nothing evaluates is a mistake, not a wish."""
+def _check_evaluated(tables: Tables, problems: Problems) -> None:
+    """Record mixtures that train a task without an evaluation."""
     tables_of = [tables.corpora.get(table.corpus) for table in tables.evaluations.values() if table is not None]
-    asked = {corpus.task for corpus in tables_of if corpus is not None}
+    evaluated = {corpus.task for corpus in tables_of if corpus is not None}
     if None in tables_of or None in tables.evaluations.values():
         return
     idle: dict[str, list[str]] = {}
     for mixture in _of_blocks(tables):
         tasks = _tasks(tables, mixture)
-        if tasks and not tasks & asked:
+        if tasks and not tasks & evaluated:
             idle.setdefault(" and ".join(sorted(tasks)), []).append(mixture.name)
-    for words, names in idle.items():
-        problems.add("evaluations", f"no evaluation asks for {words}, which is trained by {some(names)}. Add one.")
+    for task, names in idle.items():
+        problems.add("evaluations", f"there is no evaluation of {task}, which {some(names)} train on. Add one.")
 
 
 def _tasks(tables: Tables, mixture: Mixture) -> set[str]:
-    """The tasks that a mixture trains on; empty where a corpus or its task is wrong, which has been said already."""
+    """Return the tasks that a mixture trains on; empty if a corpus is invalid, which has been recorded elsewhere."""
     corpora = [tables.corpora.get(name) for name in mixture.corpora]
     tasks = {"" if corpus is None else corpus.task for corpus in corpora}
     return tasks if tasks <= {*members("task")} else set()
 
 
 def _of_blocks(tables: Tables) -> list[Mixture]:
-    """The mixtures of the grid and of all arms."""
+    """Return the mixtures of the grid and all arms."""
     return [mixture for name in tables.named_mixtures() for mixture in tables.members(name)]
 
 
@@ -265,23 +271,23 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
         if (getattr(table, first) is None) == (getattr(table, second) is None):
             problems.add("training", f"needs {first} or {second}, and not both. Remove one or add one.")
     if table.lora is not None and table.method != "lora":
-        problems.add("training.lora", 'has no meaning with method = "full". Remove it, or say method = "lora".')
+        problems.add("training.lora", 'has no effect with method = "full". Remove it, or set method = "lora".')
     validation = table.validation
     if validation is None:
         if table.select_by != "last":
             problems.add(
                 "training.select_by",
-                f'"{table.select_by}" needs held-out items. Add validation = {{ corpora = [...] }}.',
+                f'"{table.select_by}" requires validation data. Add validation = {{ corpora = [...] }}.',
             )
         if table.validate_every is not None:
-            problems.add("training.validate_every", "has nothing to validate on. Add validation = { corpora = [...] }.")
+            problems.add("training.validate_every", "requires validation data. Add validation = { corpora = [...] }.")
         return
     for i, name in enumerate(validation.corpora):
         here = f"training.validation.corpora[{i}]"
         if problems.reference(here, "corpus", name, tables.corpora):
             corpus = tables.corpora[name]
             if corpus is not None and corpus.split == "train":
-                problems.add(here, f"'{name}' is the train split. Validate on items that are held out.")
+                problems.add(here, f"'{name}' is the train split. Validate on held-out items.")
     if table.select_by == "last" or any(tables.corpora.get(name) is None for name in validation.corpora):
         return
     mixtures = [mixture for mixture in _of_blocks(tables) if _tasks(tables, mixture)]
@@ -290,7 +296,7 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
         problems.add(
             "training.validation",
             f"has no item in a language and task of {some(blind)}, whose checkpoints cannot be selected by "
-            f'{table.select_by}. Add a corpus, or say select_by = "last".',
+            f'{table.select_by}. Add a corpus, or set select_by = "last".',
         )
 
 
@@ -303,20 +309,20 @@ def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:
 
 def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems: Problems) -> None:
     mixtures = {mixture.name: mixture for group in tables.expanded.values() for mixture in group}
-    asked = tables.named_mixtures()
-    grid = {*asked, *(mixture.name for mixture in _of_blocks(tables))}
-    if any(not tables.members(name) for name in asked):
-        grid |= {*mixtures, *tables.families}  # said already: the list itself is wrong
+    named = tables.named_mixtures()
+    grid = {*named, *(mixture.name for mixture in _of_blocks(tables))}
+    if any(not tables.members(name) for name in named):
+        grid |= {*mixtures, *tables.families}  # the list itself is invalid, which has been recorded
     hidden = _hidden(tables)
     others = [other for other in tables.contrasts if other is not None and other is not table]
     if any(other.name == table.name for other in others):
-        problems.add(place, f"another contrast is called '{table.name}' too. Rename one.")
+        problems.add(place, f"another contrast has the name '{table.name}' too. Rename one.")
 
     control = mixtures.get(table.control)
     if table.control == "base":
         blocks = [tables.grid, *tables.arms.values()]
         if None not in blocks and not any(block.base for block in blocks if block is not None):
-            problems.add(f"{place}.control", "the base models are not in the grid. Say base = true under [grid].")
+            problems.add(f"{place}.control", "the base models are not in the grid. Set base = true under [grid].")
     elif table.control in tables.families:
         first = [mixture.name for mixture in tables.expanded.get(table.control, ())]
         problems.add(
@@ -337,7 +343,9 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
         treatment = mixtures.get(name)
         if treatment is None:
             if not treatments(table, tables.expanded):
-                problems.add(here, f"family '{name}' has no mixture to compare with '{table.control}'. Name another.")
+                problems.add(
+                    here, f"family '{name}' has no mixture to compare with '{table.control}'. Name another family."
+                )
         elif treatment is control:
             problems.add(here, f"'{name}' is compared with itself. Remove it.")
         elif control is not None and not _tasks(tables, control) & _tasks(tables, treatment):

@@ -1,7 +1,7 @@
-"""The tables of a study file, read one by one.
+"""Schema validation of the tables of a study file.
 
-Each entry of each table is validated by itself, so that one wrong type does not hide an unknown language three tables
-further down. What they say together is checked in `check`.
+Each entry of each table is validated separately, so that a type error in one does not hide an unknown language in
+another. `rules.check` validates constraints across tables.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from crosslift.studies.parsing.schema import StudyFile
 
 @dataclass(kw_only=True)
 class Tables:
-    """The file, read. None stands for what is there and wrong: it may be referred to, and is not looked into."""
+    """The tables of a study file. None marks an invalid entry, which may be referenced but is not checked further."""
 
     folder: Path
     head: schema.HeaderTable | None = None
@@ -37,28 +37,28 @@ class Tables:
     training: schema.TrainingTable | None = None
     contrasts: list[schema.ContrastTable | None] = field(default_factory=list)
     expanded: dict[str, tuple[Mixture, ...]] = field(default_factory=dict)
-    """Family or mixture -> its mixtures; only of what is right so far."""
+    """Name of a valid family or mixture -> its mixtures."""
 
     def grid_mixtures(self) -> list[str]:
-        """Mixtures and families of the grid: those it names, or all that no arm names."""
+        """Return the names of the grid's mixtures and families; by default all that no arm lists."""
         if self.grid is not None and self.grid.mixtures:
             return self.grid.mixtures
         of_arms = {name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()}
         return [name for name in (*self.mixtures, *self.families) if name not in of_arms]
 
     def members(self, name: str) -> tuple[Mixture, ...]:
-        """The mixtures behind a name: a family's, or the one mixture, which may be one of a family."""
+        """Return the mixtures of a family, or the mixture with this name, which may belong to a family."""
         if name in self.expanded:
             return self.expanded[name]
         return tuple(mixture for group in self.expanded.values() for mixture in group if mixture.name == name)
 
     def mixture_names(self) -> list[str]:
-        """What a block may name: mixtures, families, and the mixtures of families."""
+        """Return the names that a block may refer to: mixtures, families, and the mixtures of families."""
         inside = [mixture.name for group in self.expanded.values() for mixture in group]
         return list(dict.fromkeys([*self.mixtures, *self.families, *inside]))
 
     def named_mixtures(self) -> list[str]:
-        """Those of the grid and of all arms, also of arms that are not enabled."""
+        """Return the names of the mixtures and families in the grid and all arms, including disabled arms."""
         of_arms = [name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()]
         return list(dict.fromkeys([*self.grid_mixtures(), *of_arms]))
 
@@ -69,7 +69,16 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
-    """Read the tables one by one and note what is wrong with each."""
+    """Validate the tables against their schemas and expand the families.
+
+    Args:
+        raw: The parsed TOML file.
+        folder: The study's folder.
+        problems: The list to which problems are added.
+
+    Returns:
+        The tables, with None in place of each invalid entry.
+    """
     fields = StudyFile.model_fields
     for key in raw:
         if key not in fields:
@@ -93,7 +102,7 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
         tables.training = _entry(schema.TrainingTable, raw["training"], "training", problems)
     contrasts = raw.get("contrasts", [])
     if not isinstance(contrasts, list):
-        problems.add("contrasts", "must be tables of the form [[contrasts]]. Double the brackets.")
+        problems.add("contrasts", "must be tables of the form [[contrasts]]. Use double brackets.")
         contrasts = []
     tables.contrasts = [
         _entry(schema.ContrastTable, value, f"contrasts[{i}]", problems) for i, value in enumerate(contrasts)
@@ -125,7 +134,15 @@ def _mixture(name: str, table: schema.MixtureTable) -> Mixture:
 
 
 def treatments(table: schema.ContrastTable, expanded: Mapping[str, tuple[Mixture, ...]]) -> tuple[str, ...]:
-    """The mixtures compared with the control. Of a family: those on the control's corpora, without the control."""
+    """Return the mixtures that a contrast compares with its control.
+
+    Args:
+        table: The contrast. Its treatments are names of mixtures or families.
+        expanded: Name of a mixture or family -> its mixtures.
+
+    Returns:
+        Names of mixtures. A family contributes its mixtures on the same corpora as the control, except the control.
+    """
     mixtures = {mixture.name: mixture for members in expanded.values() for mixture in members}
     control = mixtures.get(table.control)
     names: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""A TOML file that somebody wrote: study, site, mapping or recipe, bounded in size, depth and the length of names."""
+"""Reading of user-written TOML files (study, site, mapping, recipe), with limits on size, depth and key length."""
 
 from __future__ import annotations
 
@@ -19,25 +19,32 @@ _NUMBER_TOO_LARGE = "a whole number that does not fit into 64 bits"
 
 
 def read_toml(file: Path, *, remedy: str) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """Read a TOML file.
 
     Args:
-        remedy: what to do when there is no such file.
+        file: Path of the file.
+        remedy: Advice for the error message if the file does not exist.
+
+    Returns:
+        The parsed tables.
 
     Raises:
-        StudyError: it is not there, not readable, not UTF-8 or not TOML; the latter two with the line.
+        StudyError: The file does not exist, cannot be read, is not UTF-8, is not valid TOML or exceeds a limit. Syntax
+            and encoding errors state the line.
     """
     try:
         kind = file.stat()
         if not stat.S_ISREG(kind.st_mode) and not stat.S_ISDIR(kind.st_mode):
-            raise StudyError(f"{file} is not a file but a pipe or a device. Name a file.")
+            raise StudyError(f"{file} is a pipe or a device, not a regular file. Name a file.")
         if kind.st_size > MAX_FILE:
-            raise StudyError(f"{file} has {kind.st_size:,} bytes, more than {MAX_FILE:,}. Name another file.")
+            raise StudyError(f"{file} has {kind.st_size:,} bytes; the limit is {MAX_FILE:,}. Name another file.")
         data = file.read_bytes()
     except FileNotFoundError as error:
         raise StudyError(f"{file} does not exist. {remedy}") from error
     except OSError as error:
-        raise StudyError(f"{file} cannot be read: {error.strerror}. Give read permission, or name another.") from error
+        raise StudyError(
+            f"{file} cannot be read: {error.strerror}. Grant read permission, or name another file."
+        ) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -46,29 +53,29 @@ def read_toml(file: Path, *, remedy: str) -> dict[str, Any]:
     try:
         raw = tomllib.loads(text)
     except RecursionError as error:
-        raise StudyError(f"{file.name}: is nested more than {MAX_DEPTH} deep. Take brackets out.") from error
+        raise StudyError(f"{file.name}: is nested more than {MAX_DEPTH} levels deep. Reduce the nesting.") from error
     except tomllib.TOMLDecodeError as error:
         found = re.match(r"(.*) \(at (?:line (\d+), column (\d+)|(end of document))\)", str(error))
         what = found[1] if found else str(error)
         where = f"line {found[2]}, column {found[3]}" if found and found[2] else "at the end of the file"
         raise StudyError(f"{file.name}, {where}: is not TOML: {visible(what, 500)}. Correct the line.") from error
-    except ValueError as error:  # a whole number that Python refuses to read
-        raise StudyError(f"{file.name}: holds {_NUMBER_TOO_LARGE}. Change it.") from error
+    except ValueError as error:  # Python limits the number of digits of an integer
+        raise StudyError(f"{file.name}: contains {_NUMBER_TOO_LARGE}. Change it.") from error
     _check_size(file.name, raw)
     return raw
 
 
 def _check_size(name: str, raw: dict[str, Any]) -> None:
-    """Refuse what no study needs and what libraries trip over: deep nesting, numbers beyond 64 bits, endless names.
+    """Reject values that cause failures in libraries: deep nesting, integers beyond 64 bits, overlong keys and strings.
 
     Raises:
-        StudyError: with the first of them.
+        StudyError: The file exceeds a limit; the message names the first violation.
     """
     waiting: list[tuple[Any, str, int]] = [(raw, "", 0)]
     while waiting:
         value, place, depth = waiting.pop()
         if depth > MAX_DEPTH:
-            raise StudyError(f"{name}: is nested more than {MAX_DEPTH} deep. Take brackets out.")
+            raise StudyError(f"{name}: is nested more than {MAX_DEPTH} levels deep. Reduce the nesting.")
         if isinstance(value, dict):
             for key, inner in value.items():
                 shown = visible(key, 60)
@@ -78,6 +85,6 @@ def _check_size(name: str, raw: dict[str, Any]) -> None:
         elif isinstance(value, list):
             waiting += [(inner, place, depth + 1) for inner in value]
         elif isinstance(value, str) and len(value) > MAX_TEXT:
-            raise StudyError(f"{name}, {place}: has {len(value):,} characters and may have {MAX_TEXT:,}. Shorten it.")
+            raise StudyError(f"{name}, {place}: has {len(value):,} characters; the limit is {MAX_TEXT:,}. Shorten it.")
         elif isinstance(value, int) and abs(value) >= 2**63:
-            raise StudyError(f"{name}, {place}: holds {_NUMBER_TOO_LARGE}. Change it.")
+            raise StudyError(f"{name}, {place}: contains {_NUMBER_TOO_LARGE}. Change it.")

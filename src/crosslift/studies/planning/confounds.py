@@ -1,7 +1,7 @@
-"""What moves together with the languages, said in words before the runs.
+"""Detection of confounds: factors that vary together with the languages in the design of a study.
 
-Every warning here is a way in which a published or natural design compares two things at once. None of them stops a
-study: some are unavoidable, and a reader can judge them if they are said.
+Each warning describes a way in which a published or common design varies two factors at once. Warnings never stop a
+study, because some confounds are unavoidable; readers of the report can judge them if they are stated.
 """
 
 from __future__ import annotations
@@ -16,28 +16,35 @@ from crosslift.studies.parsing.problems import some
 from crosslift.studies.study import Contrast, Study
 
 LORA_RATE = 5e-5
-"""Learning rates below it are usual for full fine-tuning, and about a tenth of what LoRA needs (arXiv 2405.09673)."""
+"""Lower learning rates are usual for full fine-tuning, and about a tenth of what LoRA needs (arXiv 2405.09673)."""
 SAME = 0.01
-"""Amounts that differ by less count as equal."""
+"""Relative difference of amounts up to which they count as equal."""
 
 
 class Confound(NamedTuple):
-    """One warning: the same sentence of several places is said once."""
+    """One warning at one place. `confounds` merges equal sentences of several places."""
 
     kind: str
-    """What the places are: "contrasts", "mixtures"; empty where the sentence names its own place."""
+    """Kind of the place: "contrasts" or "mixtures"."""
     place: str
     sentence: str
 
 
 def confounds(study: Study) -> tuple[str, ...]:
-    """Sentences, each with its places in the study file and, where there is one, the way out."""
+    """Detect the confounds of a study.
+
+    Args:
+        study: The study, with its families expanded.
+
+    Returns:
+        One warning per confound, with its places in the study file and a remedy if there is one.
+    """
     found: dict[tuple[str, str], list[str]] = {}
     for contrast in study.contrasts:
         for one in _contrast(study, contrast):
             found.setdefault((one.kind, one.sentence), []).append(one.place)
-    said = [f"{kind} {some(places)}: {sentence}" for (kind, sentence), places in found.items()]
-    return (*said, *_training(study), *_items(study), *_languages(study), *_prompts(study), *_design(study))
+    warnings = [f"{kind} {some(places)}: {sentence}" for (kind, sentence), places in found.items()]
+    return (*warnings, *_training(study), *_items(study), *_languages(study), *_prompts(study), *_design(study))
 
 
 def _contrast(study: Study, contrast: Contrast) -> Iterator[Confound]:
@@ -45,38 +52,38 @@ def _contrast(study: Study, contrast: Contrast) -> Iterator[Confound]:
         return Confound("contrasts", f"'{contrast.name}'" + (f" ({numbers})" if numbers else ""), sentence)
 
     if contrast.control == "base":
-        yield warned("against the base model a gain includes learning the form of the answer.")
+        yield warned("the control is the base model, so a gain includes learning the format of the answer.")
         return
     control = study.mixtures[contrast.control]
     treatments = [study.mixtures[name] for name in contrast.treatments]
     volume = _differ(control, treatments, lambda mixture: sum(mixture.amounts().values()))
     if volume:
         by = (
-            "steps are fixed, so larger mixtures pass over their items less often"
+            "steps are fixed, so larger mixtures are trained for fewer epochs"
             if study.training.steps
             else "larger mixtures are also trained for more steps"
         )
         yield warned(
-            f"the total volume differs, and {by}. What more languages do cannot be told from what more data does; add "
-            'an arm with a fixed total (budget per = "total").',
+            f"the total volume differs, and {by}. The effect of more languages is confounded with that of more data; "
+            'add an arm with a fixed total (budget per = "total").',
             f"{volume} {control.unit}",
         )
     variety = _differ(control, treatments, _num_different)
     if variety:
         yield warned(
-            'languages and variety of content change together; with a fixed total only pairing = "disjoint" keeps the '
-            "number of different items.",
+            "the number of languages and the number of different items vary together; with a fixed total, only "
+            'pairing = "disjoint" keeps the number of different items constant.',
             f"{variety} different items",
         )
     if control.unit == "items" and any(set(other.languages) != set(control.languages) for other in treatments):
         yield warned(
-            "items are equal, tokens are not: languages need different numbers of tokens for the same item "
-            '(fertility in manifest.json). unit = "tokens" or "bytes" holds those equal instead.'
+            "the numbers of items are equal but the numbers of tokens are not, because fertility differs between "
+            'languages (see manifest.json). unit = "tokens" or "bytes" makes those equal instead.'
         )
 
 
 def _differ(control: Mixture, others: list[Mixture], size: Callable[[Mixture], int | None]) -> str:
-    """`500 against 5000`, or an empty string where all are about equal."""
+    """Return the sizes as `500 against 5000`, or an empty string if all are about equal."""
     own = size(control)
     sizes = [found for other in others if other.unit == control.unit and (found := size(other)) is not None]
     if own is None or all(abs(other - own) <= SAME * own for other in sizes):
@@ -86,7 +93,7 @@ def _differ(control: Mixture, others: list[Mixture], size: Callable[[Mixture], i
 
 
 def _num_different(mixture: Mixture) -> int | None:
-    """Different items of a mixture, where the file alone tells it."""
+    """Return the number of different items of a mixture, or None if it depends on the draw."""
     if mixture.unit != "items" or mixture.repeat or mixture.pairing == "independent":
         return None
     amounts = mixture.amounts()
@@ -100,12 +107,12 @@ def _training(study: Study) -> Iterator[str]:
     if training.method == "lora" and training.learning_rate < LORA_RATE:
         yield (
             f"training: a learning rate of {training.learning_rate:g} is usual for full fine-tuning and about a tenth "
-            "of what LoRA needs. Compared with full fine-tuning at the same rate, LoRA would look weaker than it is."
+            "of what LoRA needs. At this rate, LoRA would appear weaker than it is relative to full fine-tuning."
         )
     if len(study.models) > 1:
         yield (
-            f"training: {len(study.models)} models share one learning rate. Differences between models are also "
-            "differences in how well it suits them; compare mixtures within a model."
+            f"training: {len(study.models)} models share one learning rate. Differences between models also reflect "
+            "how well it suits each of them; compare mixtures within a model."
         )
 
 
@@ -114,12 +121,12 @@ def _items(study: Study) -> Iterator[str]:
     for evaluation in study.evaluations.values():
         place = f"evaluations.{evaluation.name}"
         if evaluation.corpus in trained:
-            yield f"{place}: asks items that mixtures train on. It measures memory, not ability."
+            yield f"{place}: evaluates items that mixtures train on. It measures memorisation, not generalisation."
         if study.training.select_by != "last" and study.validation and evaluation.corpus in study.validation.corpora:
-            yield f"{place}: checkpoints are selected on the items that are tested. Select on another split."
+            yield f"{place}: checkpoints are selected on the test items. Validate on another split."
     repeating = [mixture.name for mixture in study.mixtures.values() if mixture.repeat]
     if repeating:
-        yield f"mixtures: {some(repeating)} may repeat items; manifest.json tells how often (counts and unique_items)."
+        yield f"mixtures: {some(repeating)} may repeat items; manifest.json states counts and unique_items."
 
 
 def _languages(study: Study) -> Iterator[str]:
@@ -133,36 +140,36 @@ def _languages(study: Study) -> Iterator[str]:
             tags = list(dict.fromkeys(tag for name in lacking for tag in unseen[name]))
             yield (
                 f"training.validation: has no {', '.join(tags)}, so checkpoints of {some(lacking)} are selected on "
-                "their other languages only."
+                "the other languages only."
             )
-    asked = {tag for evaluation in study.evaluations.values() for tag in evaluation.languages}
-    if study.mixtures and all(asked <= set(mixture.languages) for mixture in study.mixtures.values()):
-        yield "evaluations: every mixture trains on every language that is asked. Nothing is said of unseen languages."
+    evaluated = {tag for evaluation in study.evaluations.values() for tag in evaluation.languages}
+    if study.mixtures and all(evaluated <= set(mixture.languages) for mixture in study.mixtures.values()):
+        yield "evaluations: every mixture trains on every evaluated language. Unseen languages are not evaluated."
 
 
 def _prompts(study: Study) -> Iterator[str]:
-    """What the model is shown beside the items, where it differs by language."""
+    """Yield warnings about prompts that differ between languages or between training and evaluation."""
     for evaluation in study.evaluations.values():
         prompt = study.prompts[evaluation.corpus]
         shown = {_presented(evaluation.task, prompt, tag) for tag in evaluation.languages}
         if len(shown) > 1:
             yield (
-                f"evaluations.{evaluation.name}: the prompt form '{prompt}' adds words in the language of each item. "
-                "Languages differ in how well the model follows these words, too."
+                f"evaluations.{evaluation.name}: the prompt form '{prompt}' adds text in the language of each item. "
+                "Scores also reflect how well the model follows this text in each language."
             )
     trained = dict.fromkeys(corpus for mixture in study.mixtures.values() for corpus in mixture.corpora)
     for corpus in trained:
         task, prompt = study.corpora[corpus].task, study.prompts[corpus]
-        asked = {study.prompts[one.corpus] for one in study.evaluations.values() if one.task == task}
-        if asked and prompt not in asked:
+        evaluated = {study.prompts[one.corpus] for one in study.evaluations.values() if one.task == task}
+        if evaluated and prompt not in evaluated:
             yield (
-                f"corpora.{corpus}: is trained on with the prompt form '{prompt}' and asked as "
-                f"{', '.join(sorted(asked))}. Runs must cope with the change, too; give both the same."
+                f"corpora.{corpus}: training uses the prompt form '{prompt}' and evaluation uses "
+                f"{', '.join(sorted(evaluated))}. Scores also reflect this change; use the same form for both."
             )
     if study.training.truncate:
         yield (
-            f"training.truncate: examples over {study.training.max_length} tokens lose their end, which is where the "
-            "answer stands. Languages that need more tokens lose more; raise max_length or leave such items out."
+            f"training.truncate: examples over {study.training.max_length} tokens lose their end, which contains the "
+            "answer. Languages with higher fertility lose more; increase max_length or remove such items."
         )
 
 
@@ -178,13 +185,13 @@ def _validated(study: Study, mixture: Mixture) -> set[str]:
 
 def _design(study: Study) -> Iterator[str]:
     if study.mixtures and len(study.seeds) == 1:
-        yield "grid.seeds: one seed. How much a run differs from itself is unknown, and intervals cover the items only."
+        yield "grid.seeds: one seed. The variance between seeds is unknown, and intervals cover items only."
     if study.mixtures and not any(contrast.primary for contrast in study.contrasts):
-        yield "contrasts: none is primary. Say before the runs which comparison answers the question (primary = true)."
+        yield "contrasts: none is primary. Mark the comparison that answers the question with primary = true."
     used = {evaluation.corpus for evaluation in study.evaluations.values()}
     used |= {evaluation.shots.corpus for evaluation in study.evaluations.values() if evaluation.shots is not None}
     used |= {corpus for mixture in study.mixtures.values() for corpus in mixture.corpora}
     used |= set(study.validation.corpora) if study.validation else set()
     idle = [name for name in study.corpora if name not in used]
     if idle:
-        yield f"corpora: nothing uses {some(idle)}."
+        yield f"corpora: {some(idle)} unused."

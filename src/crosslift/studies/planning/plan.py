@@ -1,4 +1,4 @@
-"""What a study will cost and what it will not be able to tell, before anything is spent."""
+"""Planning: runs, cost, statistical power and confounds of a study, before any run."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from crosslift.transfer.design.power import Design, detectable_after_doubling, d
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """None where it is not known before `crosslift prepare`."""
+    """The cost of one run. Values that are unknown before `crosslift prepare` are None."""
 
     name: str
     num_examples: int | None
-    """In one epoch; 0 for base models."""
+    """Examples per epoch; 0 for base models."""
     num_tokens: int | None
-    """In one epoch, under the run's own tokenizer."""
+    """Tokens per epoch, with the run's own tokenizer."""
     num_steps: int | None
     evaluations: tuple[str, ...]
     """`<evaluation>.<language>`, one step each."""
     checkpoint_bytes: int | None
     tasks: tuple[str, ...] = ()
     num_languages: int = 0
-    """Trained on; 0 for base models."""
+    """Languages in the training data; 0 for base models."""
     flops: float | None = None
-    """Of training, in floating-point operations."""
+    """Floating-point operations of training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class PlannedArm:
     name: str
     enabled: bool
     num_runs: int
-    """That neither the grid nor an earlier enabled arm has."""
+    """Runs that are neither in the grid nor in an earlier enabled arm."""
     separates: str
 
 
@@ -51,33 +51,35 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     arms: tuple[PlannedArm, ...]
     same: dict[str, str]
-    """Run -> an earlier one that is the same training; computed once."""
+    """Run -> earlier run with an identical training, which is computed once."""
     differences: dict[str, float | None]
-    """Evaluation -> smallest difference between two runs that it can show in one language; None: items are unknown."""
+    """Evaluation -> smallest detectable difference between two runs in one language; None if the number of items is
+    unknown."""
     buys: dict[str, dict[str, float]]
-    """Evaluation -> what is planned, and twice of each thing -> smallest difference between two mixtures, mean over
-    languages, that one model's runs can show; evaluations whose items are unknown are left out."""
+    """Evaluation -> design (as planned, and with each quantity doubled) -> smallest detectable difference between two
+    mixtures, mean over languages, with the runs of one model. Evaluations of unknown size are omitted."""
     warnings: tuple[str, ...]
-    """What the study will not be able to tell apart, in words."""
+    """Confounds of the design."""
 
     @property
     def num_evaluations(self) -> int:
+        """Number of evaluation steps of all runs."""
         return sum(len(run.evaluations) for run in self.runs)
 
     @property
     def num_steps(self) -> int | None:
-        """Optimiser steps of all runs together."""
+        """Optimiser steps of all runs; None if unknown for any run."""
         return _total([run.num_steps for run in self.runs])
 
     @property
     def flops(self) -> float | None:
-        """Training of all runs together."""
+        """Floating-point operations of training of all runs; None if unknown for any run."""
         known = [run.flops for run in self.runs if run.flops is not None]
         return sum(known) if len(known) == len(self.runs) else None
 
     @property
     def steps_by_languages(self) -> dict[str, dict[int, tuple[int, ...]]]:
-        """Tasks -> number of languages -> the different numbers of steps of its runs."""
+        """Tasks -> number of training languages -> distinct numbers of optimiser steps."""
         found: dict[str, dict[int, set[int]]] = {}
         for run in self.runs:
             if run.tasks and run.num_steps is not None:
@@ -87,7 +89,7 @@ class Plan:
 
     @property
     def disk_bytes(self) -> int | None:
-        """Checkpoints that stay; predictions and scores are small beside them."""
+        """Bytes of the checkpoints of all runs; predictions and scores are negligible in comparison."""
         return _total([run.checkpoint_bytes for run in self.runs])
 
 
@@ -97,12 +99,16 @@ def plan(
     manifests: Mapping[str, Mapping[str, Any]] | None = None,
     num_items: Mapping[str, int] | None = None,
 ) -> Plan:
-    """What will run.
+    """Plan a study.
 
     Args:
-        manifests: mixture -> its manifest, where it has been prepared. Without it the examples of budgets in tokens or
-            bytes and all tokens are unknown (None).
-        num_items: corpus -> its items, where it has been read; else max_items is believed.
+        study: The study.
+        manifests: Mixture -> manifest, for prepared mixtures. Without a manifest, the number of tokens is unknown
+            (None), and so is the number of examples if the budget is in tokens or bytes.
+        num_items: Corpus -> number of items, for corpora that have been read; `max_items` is used for the others.
+
+    Returns:
+        The plan: runs, arms, detectable differences and warnings.
     """
     manifests = manifests or {}
     items = {name: source.max_items for name, source in study.corpora.items()} | dict(num_items or {})
@@ -146,7 +152,7 @@ def _arms(study: Study) -> Iterator[PlannedArm]:
 
 
 def _names(block: Block) -> set[str]:
-    """Names of the runs, known also where the block is not enabled."""
+    """Return the names of the block's runs, also if the block is disabled."""
     trained = {f"{m}.{mixture}.s{seed}" for m in block.models for mixture in block.mixtures for seed in block.seeds}
     return trained | ({f"{m}.base" for m in block.models} if block.base else set())
 
@@ -155,7 +161,7 @@ def _waiting(study: Study) -> tuple[str, ...]:
     if not study.inactive:
         return ()
     names = some([f"'{name}'" for name in study.inactive])
-    return (f"contrasts {names}: need an arm that is off, and are not estimated.",)
+    return (f"contrasts {names}: require a disabled arm and are not estimated.",)
 
 
 def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> PlannedRun:
@@ -196,7 +202,7 @@ def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def num_examples(mixture: Mixture) -> int | None:
-    """Examples of a mixture whose budget counts items; None for tokens and bytes."""
+    """Return the number of examples of a mixture with a budget in items; None for budgets in tokens or bytes."""
     return sum(mixture.amounts().values()) if mixture.unit == "items" else None
 
 

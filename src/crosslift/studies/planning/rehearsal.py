@@ -1,8 +1,8 @@
-"""A rehearsal: the whole study in minutes, every run cut to a few steps, items and tokens.
+"""Rehearsal: the whole study in minutes, with every run reduced to a few steps, items and tokens.
 
-It answers whether a study will run through (do all models load, are templates and memory right, is anything missing?)
-before a cluster is paid for. It is an option of the site and not of the study, and what it leaves behind lies apart, in
-`rehearsal/`, so that nothing of it can be taken for a result.
+A rehearsal tests whether a study will complete (models load, templates are valid, memory suffices) before it uses a
+cluster. It is an option of the site file, not of the study file, and writes to the separate folder `rehearsal/`, so
+that its output cannot be mistaken for results.
 """
 
 from __future__ import annotations
@@ -14,23 +14,31 @@ from crosslift.studies.study import Evaluation, Study
 
 FOLDER = "rehearsal"
 TOKENS_PER_ITEM = 100
-"""For budgets in tokens or bytes: so little that a handful of items fills it."""
+"""Budget per item of a rehearsal, for budgets in tokens or bytes. A few items suffice to fill it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """How much of the study is left."""
+    """Size of a rehearsal."""
 
     steps: int = 3
-    """Of training, each of which is validated, so that a checkpoint is selected."""
+    """Training steps. Validation follows each step, so that checkpoint selection is tested too."""
     items: int = 8
-    """Of each corpus, and of each language in a mixture."""
+    """Items of each corpus, and of each language in a mixture."""
     tokens: int = 16
-    """Generated per answer."""
+    """Generated tokens per answer."""
 
 
 def rehearse(study: Study, cut: Rehearsal) -> Study:
-    """The same models, runs, tasks and languages with as little of everything as goes."""
+    """Reduce a study to a rehearsal with the same models, runs, tasks and languages.
+
+    Args:
+        study: The study.
+        cut: Size of the rehearsal.
+
+    Returns:
+        The reduced study, which writes to the folder `rehearsal/`.
+    """
     validation = study.validation and replace(
         study.validation, max_items=min(study.validation.max_items or cut.items, cut.items)
     )
@@ -61,7 +69,7 @@ def _fewer(evaluation: Evaluation, cut: Rehearsal) -> Evaluation:
 
 
 def _cut(mixture: Mixture, cut: Rehearsal) -> Mixture:
-    """Amounts down to what the cut corpora hold; repeated where even that is too much."""
+    """Reduce the amounts of a mixture to the size of the reduced corpora, and allow repetition of items."""
     each = cut.items if mixture.unit == "items" else cut.items * TOKENS_PER_ITEM
     components = tuple(
         part if part.counts is None else replace(part, counts={tag: min(n, each) for tag, n in part.counts.items()})

@@ -1,4 +1,4 @@
-"""How large models, checkpoints and trainings are, from what is at hand before anything is downloaded."""
+"""Estimates of model size, checkpoint size and training cost, without downloading a model."""
 
 from __future__ import annotations
 
@@ -12,24 +12,33 @@ from crosslift.studies.study import Study
 from crosslift.untrusted.model_files import tensor_shapes
 
 ADAPTER_BYTES = 4
-"""Of one number in a LoRA adapter, which is kept in float32."""
+"""Bytes per parameter of a LoRA adapter, which is stored in float32."""
 
 TOKENS_PER_EXAMPLE = 300
-"""Believed where corpora have not been tokenised yet: a math problem with its worked solution in a language of medium
+"""Assumed for corpora that have not been tokenised: a math problem with its worked solution in a language of medium
 fertility."""
 
 PEAK_FLOPS, UTILISATION = 312e12, 0.4
-"""An A100 in bfloat16, and the share of it that training of models of this size reaches."""
+"""Peak throughput of an A100 in bfloat16, and the typical utilisation in training of models of this size."""
 
 _BILLIONS = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)[bB](?![A-Za-z0-9])")
 
 
 def training_flops(study: Study, model: Model, *, examples: int, tokens: int | None, steps: int) -> float | None:
-    """Floating-point operations of a run's training: 6 per parameter and token (Kaplan et al. 2020), 4 with LoRA, whose
-    frozen weights need no gradient. None where the model's size is unknown.
+    """Estimate the floating-point operations of a run's training.
+
+    The estimate is 6 per parameter and token (Kaplan et al. 2020), or 4 with LoRA, whose frozen weights need no
+    gradient.
 
     Args:
-        tokens: of one epoch; None: TOKENS_PER_EXAMPLE each.
+        study: The study.
+        model: The base model.
+        examples: Examples per epoch.
+        tokens: Tokens per epoch; None assumes `TOKENS_PER_EXAMPLE` per example.
+        steps: Optimiser steps.
+
+    Returns:
+        The number of operations, or None if the size of the model is unknown.
     """
     parameters = num_parameters(study, model)
     if parameters is None:
@@ -42,23 +51,33 @@ def training_flops(study: Study, model: Model, *, examples: int, tokens: int | N
 
 
 def gpu_hours(flops: float) -> float:
-    """On one GPU of PEAK_FLOPS at UTILISATION."""
+    """Convert floating-point operations to hours on one GPU with `PEAK_FLOPS` at `UTILISATION`."""
     return flops / (PEAK_FLOPS * UTILISATION) / 3600
 
 
 def num_parameters(study: Study, model: Model) -> float | None:
-    """From the files of a local model; of a hub model what its name says ("Qwen3-0.6B-Base"), or None."""
+    """Return the number of parameters of a model.
+
+    Local models are counted from their files. For hub models the number is parsed from the name ("Qwen3-0.6B-Base");
+    None if the name contains none.
+    """
     folder = _folder(study, model)
     if folder is not None:
         shapes = _shapes(model, folder)
         return float(sum(map(math.prod, shapes.values()))) or None
-    said = _BILLIONS.findall(model.path)
-    return float(said[-1]) * 1e9 if said else None
+    billions = _BILLIONS.findall(model.path)
+    return float(billions[-1]) * 1e9 if billions else None
 
 
 def checkpoint_bytes(study: Study, model: Model) -> int | None:
-    """Of the model's files (full), or of an adapter on its linear layers (LoRA). Of models of the hub two bytes per
-    parameter, where the name says how many; an adapter on them is unknown (None)."""
+    """Estimate the bytes of a checkpoint.
+
+    A full checkpoint has the size of the model's files, and a LoRA checkpoint that of an adapter on all linear layers.
+    For hub models a full checkpoint is estimated as two bytes per parameter.
+
+    Returns:
+        The number of bytes, or None if the size of the model or of its layers is unknown.
+    """
     folder, lora = _folder(study, model), study.training.lora
     if folder is None:
         parameters = num_parameters(study, model)
@@ -79,7 +98,7 @@ def _folder(study: Study, model: Model) -> Path | None:
 
 
 def _shapes(model: Model, folder: Path) -> dict[str, tuple[int, ...]]:
-    """Tensor -> shape, over all files of a model."""
+    """Return tensor -> shape for all files of a model."""
     try:
         return {
             name: shape for file in sorted(folder.glob("*.safetensors")) for name, shape in tensor_shapes(file).items()

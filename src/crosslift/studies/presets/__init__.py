@@ -1,7 +1,7 @@
-"""Studies to start from: one folder each, one study file per scale, copied by `crosslift new`.
+"""Preset studies, which `crosslift new` copies: one folder per preset, one study file per scale.
 
-full      as published: models and data of the hub, GPUs
-pocket    the same design with the models and corpora of the pocket laboratory, two CPU cores
+full      the published study: models and data from the hub, needs GPUs
+pocket    the same design with the models and corpora of the pocket laboratory, needs two CPU cores
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _FOLDER = Path(__file__).parent
 
 @cache
 def preset_names() -> tuple[str, ...]:
-    """All presets, sorted."""
+    """Return the names of all presets, sorted."""
     return tuple(sorted({file.parent.name for file in _FOLDER.glob("*/*.toml")}))
 
 
 def scales_of(name: str) -> tuple[str, ...]:
-    """The scales that a preset has.
+    """Return the scales of a preset.
 
     Raises:
-        UnknownName: there is no such preset.
+        UnknownName: There is no such preset.
     """
     if name not in preset_names():
         raise UnknownName(
@@ -35,10 +35,10 @@ def scales_of(name: str) -> tuple[str, ...]:
 
 
 def preset_text(name: str, scale: str) -> str:
-    """The study file of a preset.
+    """Return the text of a preset's study file.
 
     Raises:
-        UnknownName: there is no such preset, or it has no such scale.
+        UnknownName: There is no such preset, or it has no such scale.
     """
     known = scales_of(name)
     if scale not in known:

@@ -1,14 +1,15 @@
-"""API-Bank (arXiv 2304.08244): calls that a dialogue asks for, English.
+"""Reader of API-Bank (arXiv 2304.08244): API calls in dialogues, English.
 
 `path` is the folder of the release with
 
-    level-1-api.json      399 items, split "test": a dialogue with the APIs that it may need, the next call to make
-    lv3-api-train.json    907 items, split "train": tasks that need several calls, found through a tool search
+    level-1-api.json      399 items, split "test": a dialogue with the available APIs; the answer is the next call
+    lv3-api-train.json    907 items, split "train": tasks that need several calls, with a tool search
 
-Instruction and input are one user message, since many base models know no system message; the assistant's message is
-the call as published, `answer` the call without its prefix. Items of one dialogue share their text and often their
-values, so a dialogue is a cluster: 212 of them in the test set (its `file`), 333 tasks in the training set (the user's
-request). Some gold calls hold quotes inside quotes, many training calls bare values; the scorer's own parser reads all.
+Instruction and input form one user message, since many base models do not support system messages. The assistant
+message is the call as published, and `answer` is the call without its prefix. Items of one dialogue share their text
+and often their values, so a dialogue is a cluster: 212 in the test set (by `file`), and 333 tasks in the training set
+(by the user's request). Some gold calls contain nested quotes, and many training calls contain unquoted values; the
+parser of the scorer accepts both.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ NEEDS_PATH = True
 LICENCE = "Apache-2.0"
 FILES = {"test": ("level-1-api.json", 399, "expected_output"), "train": ("lv3-api-train.json", 907, "output")}
 
-_CALL = re.compile(r"API-Request:\s*(\[\w+\(.*\)\]|\w+\(.*\))", re.DOTALL)  # two calls stand without brackets
+_CALL = re.compile(r"API-Request:\s*(\[\w+\(.*\)\]|\w+\(.*\))", re.DOTALL)  # two calls have no brackets
 _NEXT_STEP = re.compile(r"\n(?:API-Request|Generate API Request):")
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read a split; the only language is English.
+    """Read a split, in English.
 
     Raises:
-        CorpusError: another language, a missing file, a bad item or the wrong number of them.
+        CorpusError: A language other than English, a missing file, an invalid item or a wrong number of items.
     """
     split = choose_split(source, *FILES)
     foreign = [tag for tag in source.languages if tag != "en"]
     if foreign:
-        raise CorpusError(f"{source.place}: API-Bank is English only; {', '.join(foreign)} is not. Take it out.")
+        raise CorpusError(f"{source.place}: API-Bank is English only. Remove {', '.join(foreign)} from languages.")
     name, num_items, output = FILES[split]
     file = find_file(source, name)
     rows = _read(source, file, split, output)
@@ -48,7 +49,7 @@ def read(source: Source) -> ParallelCorpus:
             f"{source.place}, {name}: has {len(rows)} items and must have {num_items}. Download the file again."
         )
     prompts = {row["messages"][0]["content"] for row in rows}
-    notes = [f"{len(rows) - len(prompts)} of {len(rows)} items repeat the prompt of another one."]
+    notes = [f"{len(rows) - len(prompts)} of {len(rows)} items repeat the prompt of another item."]
     return build(source, rows, [file], licence=LICENCE, notes=notes)
 
 

@@ -1,10 +1,9 @@
-"""The Berkeley function-calling leaderboard (BFCL v4) in English and Arabic: a request, functions, the calls it needs.
+"""Reader of the Berkeley function-calling leaderboard (BFCL v4), English and Arabic: requests, functions and calls.
 
-`path` is the folder of the release with `user_X.func_Y.param_Z/BFCL_v4_<category>.json` (X the language of the request,
-Y and Z those of the functions' and parameters' descriptions) and `possible_answer/`. Requests and functions are one
-user message. `answer` holds the possible answers, of which several values may be right (`evaluation.expected_calls`);
-names and values are English in every condition. Where a parameter is a float, accepted whole numbers are written as
-floats.
+`path` is the folder of the release with `user_X.func_Y.param_Z/BFCL_v4_<category>.json` (X is the language of the
+request, Y and Z those of the descriptions of functions and parameters) and `possible_answer/`. Request and functions
+form one user message. `answer` contains the accepted values of each argument (`evaluation.expected_calls`); names and
+values are English in every condition. For parameters of type float, accepted integers are converted to floats.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from crosslift.untrusted.json_text import parse_json
 
 OPTIONS: dict[str, type] = {"category": str, "functions": str, "parameters": str}
 """category: "simple_python" (default), "multiple", "parallel", "parallel_multiple", "live_simple" or "irrelevance".
-functions, parameters: language of their descriptions; "user" (default) is that of the request."""
+functions, parameters: language of their descriptions; "user" (default) is the language of the request."""
 NEEDS_PATH = True
 LICENCE = "Apache-2.0"
 NUM_ITEMS = {
@@ -38,16 +37,16 @@ NOTHING = "None of these functions can help."
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read one category in the languages that are asked for.
+    """Read one category in the requested languages.
 
     Raises:
-        CorpusError: an unknown category or language, a missing condition, bad lines or the wrong number of them.
+        CorpusError: An unknown category or language, a missing condition, invalid lines or a wrong number of lines.
     """
     choose_split(source, "test")
     category = str(source.options.get("category", "simple_python"))
     if category not in NUM_ITEMS:
         raise CorpusError(
-            f"{source.place}: there is no category '{category}'.{did_you_mean(category, NUM_ITEMS)} There are: "
+            f"{source.place}: there is no category '{category}'.{did_you_mean(category, NUM_ITEMS)} Known: "
             f"{', '.join(NUM_ITEMS)}."
         )
     name = f"BFCL_v4_{category}.json"
@@ -117,7 +116,7 @@ def _as_declared(parameter: dict[str, Any], values: list[Any]) -> list[Any]:
 
 
 def written(calls: list[dict[str, Any]]) -> str:
-    """The calls with the first value of each argument that is not left out; "" where no call is needed."""
+    """Format calls with the first accepted value of each required argument; "" if no call is needed."""
     texts = []
     for call in calls:
         for name, arguments in call.items():
@@ -130,7 +129,7 @@ _LEFT_OUT = object()
 
 
 def _first(values: list[Any]) -> Any:
-    """An accepted value; an object's keys hold lists of accepted values themselves."""
+    """Return an accepted value. The keys of an object contain lists of accepted values in turn."""
     if not values or "" in values:
         return _LEFT_OUT
     return _plain(values[0])

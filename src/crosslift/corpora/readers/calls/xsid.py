@@ -1,8 +1,8 @@
-"""xSID (arXiv 2105.07316): requests to an assistant in many languages, as calls of intents with slots for arguments.
+"""Reader of xSID (arXiv 2105.07316): requests to an assistant, as calls with intents as names and slots as arguments.
 
-`path` is the folder of the release with `<language>.{valid,test}.conll`. Lines are joined with English by their
-`# text-en` and its occurrence, never by line number: one file is shuffled, and English texts repeat. Values are words
-of the request in its language. The prompt lists all calls that the English file knows with their arguments.
+`path` is the folder of the release with `<language>.{valid,test}.conll`. Sentences are aligned with English by their
+`# text-en` and its number of occurrence, not by line number, because one file is shuffled and English texts repeat.
+Values are words of the request in its language. The prompt lists all calls in the English file with their arguments.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.published import Problems, build, choose_split, find_file, message, read_lines
 
 OPTIONS: dict[str, type] = {"bavarian": str}
-"""bavarian: which file "bar" is: "de-muc" (Munich, default), "de-ba" (Upper Bavaria) or "de-st" (South Tyrol)."""
+"""bavarian: file for "bar": "de-muc" (Munich, default), "de-ba" (Upper Bavaria) or "de-st" (South Tyrol)."""
 NEEDS_PATH = True
 LICENCE = "CC BY-SA 4.0"
 _SPLITS = {"validation": "valid", "test": "test"}
@@ -33,10 +33,10 @@ class Request:
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read a split in the languages that are asked for.
+    """Read a split in the requested languages.
 
     Raises:
-        CorpusError: missing files, sentences without intent, or texts that English does not have.
+        CorpusError: Missing files, sentences without an intent, or texts without an English counterpart.
     """
     part = _SPLITS[choose_split(source, *_SPLITS)]
     english = _read(source, find_file(source, f"en.{part}.conll"))
@@ -54,11 +54,11 @@ def read(source: Source) -> ParallelCorpus:
         problems = Problems(source, file)
         for number, (key, request) in enumerate(zip(_numbered(requests), requests, strict=True), start=1):
             if key not in numbers:
-                what = f"'{request.english:.60}' is no request of the English file"
+                what = f"'{request.english:.60}' is not a request of the English file"
                 if source.incomplete == "drop":
                     notes.append(f"{file.name}, sentence {number}: {what}.")
                 else:
-                    problems.add(number, f'{what}. Correct it, or say incomplete = "drop".', unit="sentence")
+                    problems.add(number, f'{what}. Correct it, or set incomplete = "drop".', unit="sentence")
                 continue
             call = f"[{written(request)}]"
             rows.append(
@@ -76,11 +76,11 @@ def read(source: Source) -> ParallelCorpus:
 
 
 def _numbered(requests: list[Request]) -> list[tuple[str, int]]:
-    """English text and which occurrence of it this is."""
+    """Return, for each request, its English text and the number of its occurrence, from 1."""
     seen: Counter[str] = Counter()
     keys = []
     for request in requests:
-        text = " ".join(_NOT_A_NAME.sub(" ", request.english.casefold()).split())  # one file writes marks differently
+        text = " ".join(_NOT_A_NAME.sub(" ", request.english.casefold()).split())  # punctuation differs in one file
         seen[text] += 1
         keys.append((text, seen[text]))
     return keys
@@ -91,7 +91,7 @@ def _name(label: str) -> str:
 
 
 def written(request: Request) -> str:
-    """The request as a call; a slot that comes several times is a list."""
+    """Format a request as a call. The value of a repeated slot is a list."""
     values: dict[str, list[str]] = {}
     for slot, value in request.slots:
         values.setdefault(_name(slot), []).append(value)
@@ -119,7 +119,9 @@ def _read(source: Source, file: Path) -> list[Request]:
             continue
         request = _request(block)
         if request is None:
-            problems.add(number - len(block), "begins a sentence without text or intent. Download the file again.")
+            problems.add(
+                number - len(block), "is the start of a sentence without text or intent. Download the file again."
+            )
         else:
             requests.append(request)
         block = []

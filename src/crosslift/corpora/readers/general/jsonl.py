@@ -1,7 +1,7 @@
-"""JSON lines: one object per line, in UTF-8, with the columns of `tabular`.
+"""Reader of JSON lines: one object per line, in UTF-8, with the columns of `tabular`.
 
-Read line by line with a strict schema, because a reader that infers types turns a line with a missing or misspelt key
-into nulls and says nothing; here every bad line is named by its number. About 150,000 lines a second on one core.
+Each line is validated against a strict schema, because a reader that infers types silently replaces missing or misspelt
+keys by nulls. Errors state the number of the line. The throughput is about 150,000 lines per second on one core.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crosslift.corpora.tabular import OPTIONS, corpus_of, files_of, to_rows, unk
 
 NEEDS_PATH = True
 MAX_SHOWN = 10
-"""Bad lines that are shown per file; their number is always told."""
+"""Invalid lines reported per file; further ones are only counted."""
 
 __all__ = ["NEEDS_PATH", "OPTIONS", "read"]
 
@@ -48,8 +48,7 @@ def read(source: Source) -> ParallelCorpus:
     """Read one file, or a folder with one file per language (`sw.jsonl`).
 
     Raises:
-        CorpusError: unreadable or empty files, lines that are not as they should be (each with its number), or rows
-            that are not parallel.
+        CorpusError: Unreadable or empty files, invalid lines (each with its number), or rows that are not parallel.
     """
     files = files_of(source, ".jsonl")
     problems: list[str] = []
@@ -64,7 +63,7 @@ def _read(source: Source, file: Path, language: str | None, problems: list[str])
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise CorpusError(f"{place}): cannot be read: {error.strerror}. Give yourself read permission.") from error
+        raise CorpusError(f"{place}): cannot be read: {error.strerror}. Grant read permission.") from error
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -73,14 +72,14 @@ def _read(source: Source, file: Path, language: str | None, problems: list[str])
         return pl.DataFrame(schema=ROWS)
     lines: list[Line] = []
     bad: list[str] = []
-    # Split at line feeds only: str.splitlines also splits at U+2028, which JSON texts may hold.
+    # Split at line feeds only: str.splitlines also splits at U+2028, which may occur in JSON strings.
     for number, text in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not text or text.isspace():
             continue
         try:
             row = LINE.validate_json(text)
         except ValidationError as error:
-            bad.append(f"{place}, line {number}): {_say_all(error)}")
+            bad.append(f"{place}, line {number}): {_describe_all(error)}")
             continue
         if ("messages" in row) == ("prompt" in row) or ("prompt" in row) != ("completion" in row):
             bad.append(f"{place}, line {number}): needs messages, or prompt and completion, and not both. Correct it.")
@@ -90,7 +89,7 @@ def _read(source: Source, file: Path, language: str | None, problems: list[str])
             lines.append(row)
     problems += bad[:MAX_SHOWN]
     if len(bad) > MAX_SHOWN:
-        problems.append(f"{place}): {len(bad) - MAX_SHOWN} more lines are wrong.")
+        problems.append(f"{place}): {len(bad) - MAX_SHOWN} more lines are invalid.")
     if not lines and not bad:
         problems.append(f"{place}): is empty. Fill it, or correct the path.")
     if not lines:
@@ -110,16 +109,16 @@ def _frame(lines: list[Line]) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _say_all(error: ValidationError) -> str:
-    """One sentence per key; a union that fails reports every branch, and one of them is enough."""
-    said: dict[str, str] = {}
+def _describe_all(error: ValidationError) -> str:
+    """Return one sentence per key. pydantic reports every branch of a union; only the first is used."""
+    problems: dict[str, str] = {}
     for mistake in error.errors():
         path = ".".join(str(step) for step in mistake["loc"] if step not in ("str", "int"))
-        said.setdefault(path, _say(mistake, path))
-    return " ".join(said.values())
+        problems.setdefault(path, _describe(mistake, path))
+    return " ".join(problems.values())
 
 
-def _say(mistake: Any, path: str) -> str:
+def _describe(mistake: Any, path: str) -> str:
     match mistake["type"]:
         case "json_invalid":
             return f"is not a JSON object: {mistake['ctx']['error'].split(' at line')[0]}. Correct the line."

@@ -1,4 +1,4 @@
-"""Parquet, with the columns of `tabular`."""
+"""Reader of Parquet files with the columns of `tabular`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read(source: Source) -> ParallelCorpus:
     """Read one file, or a folder with one file per language (`sw.parquet`).
 
     Raises:
-        CorpusError: unreadable, truncated or empty files, missing or unknown columns, columns of another type, or rows
+        CorpusError: Unreadable, truncated or empty files, missing or unknown columns, columns of a wrong type, or rows
             that are not parallel.
     """
     files = files_of(source, ".parquet")
@@ -34,7 +34,7 @@ def _read(source: Source, file: Path, language: str | None, problems: list[str])
     empty = pl.DataFrame(schema=ROWS)
     try:
         frame = pl.read_parquet(file, memory_map=False)
-    # A file damaged in its middle makes the library panic, which is no PolarsError.
+    # Corruption inside a file raises a PanicException, which is not a subclass of PolarsError.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).splitlines()[0]
         problems.append(f"{place}: is not a complete Parquet file ({reason}). Copy or write it again.")
@@ -61,7 +61,7 @@ def _read(source: Source, file: Path, language: str | None, problems: list[str])
 
 
 def _messages(frame: pl.DataFrame, kind: pl.DataType) -> tuple[pl.DataFrame, bool]:
-    """The column without further fields of a message, and whether it has the two that count."""
+    """Reduce messages to role and content. Also return whether the column has both as strings."""
     inner = kind.inner if isinstance(kind, pl.List) else None
     fields = dict(inner) if isinstance(inner, pl.Struct) else {}
     if not all(fields.get(name) == pl.String for name in ("role", "content")):

@@ -1,12 +1,12 @@
-"""Conversations in the format of ShareGPT, one file per language.
+"""Reader of conversations in the ShareGPT format, one file per language.
 
-`path` is a folder with `<language>.json`: a list of objects (or an object per line) with
+`path` is a folder with `<language>.json`: a list of objects (or one object per line) with
 
     id               equal in all languages
     conversations    list of {"from": "human" | "gpt" | "system", "value": text}; it begins with "human" or "system" and
-                     is cut behind the last "gpt"
+                     is truncated after the last "gpt"
 
-The completions of arXiv 2504.16677 are not published; make your own with any model and say which in `origin`.
+The completions of arXiv 2504.16677 are not published. Generate them with any model and name it in `origin`.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from crosslift.corpora.published import Problems, build, choose_split, find_file
 from crosslift.untrusted.json_text import is_writable, parse_json
 
 OPTIONS: dict[str, type] = {"turns": int, "origin": str, "licence": str}
-"""turns: keep the first n exchanges of each conversation (default: all). origin: who wrote the completions."""
+"""turns: keep the first n exchanges of each conversation (default: all). origin: source of the completions."""
 NEEDS_PATH = True
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for.
+    """Read the requested languages.
 
     Raises:
-        CorpusError: missing files or conversations that are not of this form, each with its number.
+        CorpusError: Missing files or invalid conversations, each with its number.
     """
     choose_split(source, "train", "validation", "test")
     files = [find_file(source, f"{tag}.json", f"{tag}.jsonl") for tag in source.languages]
@@ -39,7 +39,7 @@ def read(source: Source) -> ParallelCorpus:
         problems = Problems(source, file)
         for number, item in enumerate(_items(source, file), start=1):
             if not is_writable(item):
-                problems.add(number, "holds a lone surrogate, half of a character. Correct it.", unit="item")
+                problems.add(number, "contains a lone surrogate, half of a character. Correct it.", unit="item")
                 continue
             messages = _messages(item, int(source.options.get("turns", 0)))
             if messages is None:
@@ -68,8 +68,8 @@ def _items(source: Source, file: Path) -> Iterator[Any]:
             yield from json.loads("\n".join(lines))
             return
     except (ValueError, RecursionError) as error:
-        said = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise CorpusError(f"{source.place}, {file.name}: is not JSON ({said}). Correct the file.") from error
+        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise CorpusError(f"{source.place}, {file.name}: is not JSON ({reason}). Correct the file.") from error
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
@@ -81,19 +81,19 @@ def _items(source: Source, file: Path) -> Iterator[Any]:
 
 
 def _messages(item: Any, turns: int) -> list[dict[str, str]] | None:
-    """The conversation up to the last answer; None where it is not of the form."""
+    """Return the conversation up to the last answer, or None if the item is invalid."""
     if not isinstance(item, dict) or "id" not in item or not isinstance(item.get("conversations"), list):
         return None
     messages: list[dict[str, str]] = []
-    for said in item["conversations"]:
+    for turn in item["conversations"]:
         if (
-            not isinstance(said, dict)
-            or not isinstance(said.get("from"), str)
-            or said["from"] not in ROLES
-            or not isinstance(said.get("value"), str)
+            not isinstance(turn, dict)
+            or not isinstance(turn.get("from"), str)
+            or turn["from"] not in ROLES
+            or not isinstance(turn.get("value"), str)
         ):
             return None
-        messages.append({"role": ROLES[said["from"]], "content": said["value"].strip()})
+        messages.append({"role": ROLES[turn["from"]], "content": turn["value"].strip()})
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     if not answers:
         return None

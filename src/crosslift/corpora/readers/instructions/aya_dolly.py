@@ -1,13 +1,14 @@
-"""Dolly prompts of the Aya evaluation suite (arXiv 2402.06619): 200 open-ended prompts in over a hundred languages.
+"""Reader of the Dolly prompts of the Aya evaluation suite (arXiv 2402.06619): 200 open-ended prompts, 100+ languages.
 
-`path` is a folder with the sub-folder `dolly_machine_translated` as published, or nothing for
-`CohereLabs/aya_evaluation_suite` on the hub. A row has
+`path` is a folder with the sub-folder `dolly_machine_translated` as published; without `path`,
+`CohereLabs/aya_evaluation_suite` is read from the hub. A row has
 
-    source_id              of the Dolly item: equal in all languages
+    source_id              id of the Dolly item, equal in all languages
     inputs, targets        prompt and reference answer
-    language, script       "fra", "Latn"; Chinese and Arabic come in several
+    language, script       "fra", "Latn"; Chinese and Arabic occur in several variants
 
-English is the original, the others are translated by machine (NLLB), references included. The only split is "test".
+The original is English; prompts and references in other languages are machine translations (NLLB). The only split is
+"test".
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ HUB = "CohereLabs/aya_evaluation_suite"
 LICENCE = "Apache-2.0"
 SUBSETS = ("dolly_machine_translated", "dolly_human_edited")
 CODES = {"zh": ("zho", "Hans"), "ar": ("arb", "Arab")}
-"""Where the set's code is not the language's own ISO 639-3, or several scripts stand under it."""
+"""Languages whose code in the data set differs from ISO 639-3, or whose code has several scripts."""
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for.
+    """Read the requested languages.
 
     Raises:
-        CorpusError: unreadable files, missing columns, an unknown subset or a language that the set lacks.
+        CorpusError: Unreadable files, missing columns, an unknown subset or a language that the data set lacks.
     """
     choose_split(source, "test")
     subset = source.options.get("subset", SUBSETS[0])
@@ -46,8 +47,8 @@ def read(source: Source) -> ParallelCorpus:
         code, script = CODES.get(tag, (language(tag).iso639_3, None))
         places = [
             place
-            for place, (said, written) in enumerate(zip(found["language"], found["script"], strict=True))
-            if said == code and script in (None, written)
+            for place, (row_code, row_script) in enumerate(zip(found["language"], found["script"], strict=True))
+            if row_code == code and script in (None, row_script)
         ]
         rows += [
             {

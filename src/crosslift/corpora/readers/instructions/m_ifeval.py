@@ -1,7 +1,7 @@
-"""M-IFEval (arXiv 2502.04688): prompts with instructions that a program can verify, in English, Spanish and French.
+"""Reader of M-IFEval (arXiv 2502.04688): prompts with verifiable instructions, in English, Spanish and French.
 
-`path` is the folder of the release with `<language>_input_data.jsonl`. The prompts of each language are others, so a
-corpus has one language. There is nothing to train on: the assistant's message repeats the instructions' names.
+`path` is the folder of the release with `<language>_input_data.jsonl`. The prompts differ between languages, so a
+corpus has one language. The data set has no completions; the assistant message contains the names of the instructions.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ def read(source: Source) -> ParallelCorpus:
     """Read one language.
 
     Raises:
-        CorpusError: several languages, another one, a missing file, bad lines or the wrong number of them.
+        CorpusError: Several languages, an unsupported language, a missing file, invalid lines or a wrong number of
+            lines.
     """
     choose_split(source, "test")
     if len(source.languages) > 1 or source.languages[0] not in NUM_ITEMS:
         raise CorpusError(
-            f"{source.place}: the prompts of each language are others. Make a corpus of each: {', '.join(NUM_ITEMS)}."
+            f"{source.place}: prompts differ between languages. Use one corpus per language: {', '.join(NUM_ITEMS)}."
         )
     (tag,) = source.languages
     file = find_file(source, f"{tag}_input_data.jsonl")

@@ -1,12 +1,12 @@
-"""Open-ended prompts that were translated and have no reference: LLMZoo's questions and OpenAssistant's prompts.
+"""Reader of translated open-ended prompts without references: LLMZoo questions and OpenAssistant prompts.
 
-`path` is the folder of a release, told by its files:
+`path` is the folder of a release, which is recognised by its files:
 
-    <language>100.jsonl     LLMZoo: {"id", "label", "query"}, 100 a language
-    test_<language>.jsonl   OpenAssistant, translated for arXiv 2404.04850: {"id", "prompt"}, 50 a language
+    <language>100.jsonl     LLMZoo: {"id", "label", "query"}, 100 per language
+    test_<language>.jsonl   OpenAssistant, translated for arXiv 2404.04850: {"id", "prompt"}, 50 per language
 
-Items are joined by id, never by line: one file of OpenAssistant's has another prompt at one of its lines. `answer` is
-the English prompt, for a judge to see what was asked; there is nothing to train on, hence split "test" only.
+Items are aligned by id, not by line, because one OpenAssistant file has a different prompt on one line. `answer` is the
+English prompt, which judges use as the question. The data sets have no completions, so the only split is "test".
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ LICENCE = "CC BY-NC 4.0"
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for. With incomplete = "drop", lines that are no JSON are left out and noted.
+    """Read the requested languages. With incomplete = "drop", invalid lines are dropped and recorded in the notes.
 
     Raises:
-        CorpusError: missing files or bad lines.
+        CorpusError: Missing files or invalid lines.
     """
     choose_split(source, "test")
     notes: list[str] = []
@@ -64,7 +64,7 @@ def _read(source: Source, file: Path, notes: list[str]) -> dict[str, str]:
             if source.incomplete == "drop":
                 notes.append(f"{file.name}, line {number}: {what}")
             else:
-                problems.add(number, f'{what} Correct it, or say incomplete = "drop".')
+                problems.add(number, f'{what} Correct it, or set incomplete = "drop".')
     problems.stop()
     if not found:
         raise CorpusError(f"{source.place}, {file.name}: is empty. Download the file again.")

@@ -1,22 +1,22 @@
-"""GSM8K (arXiv 2110.14168) with its solutions, and its training questions in seven more languages.
+"""Reader of GSM8K (arXiv 2110.14168) with worked solutions, and of its training questions in seven other languages.
 
-`path` is a folder that holds
+`path` is a folder that contains
 
-    gsm8k/train.jsonl, gsm8k/test.jsonl                 the release of OpenAI: question and worked solution, English
-    gsm8k_translated_questions/<language>-en/train.*    the questions of MGSM8KInstruct as QAlign publishes them: each
-                                                        line in the language and in English (`train.en`), by which its
-                                                        item is found
+    gsm8k/train.jsonl, gsm8k/test.jsonl                 the release by OpenAI: question and worked solution, English
+    gsm8k_translated_questions/<language>-en/train.*    the questions of MGSM8KInstruct as published by QAlign: line by
+                                                        line in the language and in English (`train.en`), which
+                                                        identifies the item
 
 or, instead of these pairs, `gsm8k_translated_questions/train.<language>` with a table `gsm8k_train_ids.tsv` beside them
 (columns lang, line, gsm8k_train_index, both counted from 0).
 
-Only questions are translated: in every language the assistant answers with the published English solution, its
-calculator annotations `<<48/2=24>>` taken out and its last line `#### 72` kept, for the scorer of `math` looks for it.
-A model trained so learns to read a language, not to write it; report `in_language` beside accuracy.
+Only questions are translated. In every language the assistant message is the published English solution, without its
+calculator annotations `<<48/2=24>>` and with its last line `#### 72`, which the scorer of `math` parses. Such data
+train a model to understand a language but not to generate it; report `in_language` beside accuracy.
 
-No language has all 7,473 items and each lacks others, so training on several needs incomplete = "drop": 7,342 items
-exist in all eight. GSM8K has no validation split; `num_validation` takes the first items of the training file for it
-(towards its end more and more translations are missing).
+No language has all 7,473 items, and the missing items differ, so training on several languages requires incomplete =
+"drop": 7,342 items exist in all eight. GSM8K has no validation split; `num_validation` uses the first items of the
+training file, because more translations are missing towards its end.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from crosslift.corpora.published import (
 )
 
 OPTIONS: dict[str, type] = {"untranslated": str, "num_validation": int}
-"""untranslated: "keep" (default) or "drop" questions that are English in the file of another language; dropped ones
-make their items incomplete. num_validation: that many items at the beginning of the training file are the split
-"validation" and not part of "train"; say the same number in both corpora."""
+"""untranslated: "keep" (default) or "drop" questions that are English in the file of another language; dropping them
+makes their items incomplete. num_validation: number of items at the beginning of the training file that form the split
+"validation" and are excluded from "train"; use the same number in both corpora."""
 NEEDS_PATH = True
 LICENCE = "MIT; the translated questions state none (upstream MIT)"
 NUM_ITEMS = {"train": 7473, "test": 1319}
@@ -53,7 +53,7 @@ def read(source: Source) -> ParallelCorpus:
     """Read one split: "train" and "validation" in eight languages, "test" in English.
 
     Raises:
-        CorpusError: missing files, bad lines, unknown options or the wrong number of items.
+        CorpusError: Missing files, invalid lines, unknown options or a wrong number of items.
     """
     split = choose_split(source, "train", "validation", "test")
     untranslated = source.options.get("untranslated", "keep")
@@ -84,11 +84,11 @@ def read(source: Source) -> ParallelCorpus:
         questions = _read_translated(source, translated, index)
         english = [index for index in part if questions.get(index) == items[index][0]]
         if english:
-            kept = "were left out" if untranslated == "drop" else "stand in English"
+            kept = "were dropped" if untranslated == "drop" else "remain in English"
             notes.append(f"{tag}: {len(english)} of {len(part)} questions are not translated and {kept}.")
         solved = sum("<<" in questions.get(index, "") for index in part)
         if solved:
-            notes.append(f"{tag}: {solved} questions give away steps of the solution (<<...>>).")
+            notes.append(f"{tag}: {solved} questions contain steps of the solution (<<...>>).")
         skipped = set(english) if untranslated == "drop" else set()
         rows += [
             _row(file, index, tag, questions[index], items[index])
@@ -101,7 +101,7 @@ def read(source: Source) -> ParallelCorpus:
 
 
 def _read_items(source: Source, file: Path) -> list[tuple[str, str, str]]:
-    """(question, solution, answer) of every line."""
+    """Return (question, solution, answer) for every line."""
     problems = Problems(source, file)
     items: list[tuple[str, str, str]] = []
     objects = read_objects(source, file, read_lines(source, file), ("question", "answer"))
@@ -122,7 +122,7 @@ def _part(source: Source, split: str, num_items: int) -> range:
     if not 0 <= held_out < num_items or (split == "validation" and not held_out):
         raise CorpusError(
             f"{source.place}: num_validation is {held_out} and must be between {int(split == 'validation')} and "
-            f"{num_items - 1}. GSM8K has no validation split; the option takes the first items of its training file."
+            f"{num_items - 1}. GSM8K has no validation split; the option uses the first items of its training file."
         )
     if split == "test":
         return range(num_items)
@@ -130,7 +130,7 @@ def _part(source: Source, split: str, num_items: int) -> range:
 
 
 def _match_english(source: Source, file: Path, items: list[tuple[str, str, str]]) -> list[int]:
-    """Which training item each line of an English file is; no two items of GSM8K have the same question."""
+    """Return the training item of each line of an English file. Questions in GSM8K are unique."""
     known = {" ".join(question.split()): index for index, (question, _, _) in enumerate(items)}
     problems = Problems(source, file)
     index: list[int] = []
@@ -145,7 +145,7 @@ def _match_english(source: Source, file: Path, items: list[tuple[str, str, str]]
 
 
 def _read_index(source: Source, file: Path, tag: str, num_items: int) -> list[int]:
-    """Which training item each line of a language's file is."""
+    """Return the training item of each line of a translated file."""
     problems = Problems(source, file)
     index: list[int] = []
     for number, line in enumerate(read_lines(source, file), start=1):
@@ -162,7 +162,7 @@ def _read_index(source: Source, file: Path, tag: str, num_items: int) -> list[in
 
 
 def _read_translated(source: Source, file: Path, index: list[int]) -> dict[int, str]:
-    """Training item -> its question in the language."""
+    """Return training item -> question in the language."""
     problems = Problems(source, file)
     lines = [line.strip() for line in read_lines(source, file)]
     for number, line in enumerate(lines, start=1):

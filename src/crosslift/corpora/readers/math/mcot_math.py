@@ -1,16 +1,17 @@
-"""mCoT-MATH (arXiv 2406.02301): math problems with worked solutions, translated by machine into ten languages.
+"""Reader of mCoT-MATH (arXiv 2406.02301): math problems with worked solutions, machine-translated into ten languages.
 
-`path` is a folder with the files of the release (JSON), or nothing for `laihuiyuan/mCoT-MATH` on the hub. A row has
+`path` is a folder with the files of the release (JSON); without `path`, `laihuiyuan/mCoT-MATH` is read from the hub. A
+row has
 
-    lang-id     language and number, "sw-1234": the number is the item
+    lang-id     language and number, such as "sw-1234"; the number identifies the item
     question    the problem
-    answer      a worked solution that ends in the number
+    answer      a worked solution that ends with the answer
 
-The set holds more than half a million items per language, so `max_items` is wanted. The gold answer is the last number
-of the English solution (of the first language asked for, where English is not). Solutions are translated apart from
-their problems, and some end in another number; they are counted in a note, and with `mismatched = "drop"` left out.
-Languages lack some items: say incomplete = "drop". There is no validation split; `num_validation` takes the first items
-for it.
+The data set has more than half a million items per language, so `max_items` is recommended. The gold answer is the last
+number of the English solution, or of the first requested language without English. Solutions were translated
+independently of problems, and some end with a different number; a note states how many, and `mismatched = "drop"` drops
+them. Languages lack some items, so set incomplete = "drop". There is no validation split; `num_validation` uses the
+first items for it.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ HUB = "laihuiyuan/mCoT-MATH"
 LICENCE = "Apache-2.0"
 LANGUAGES = ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
 BATCH = 50_000
-"""Items of which the texts are in memory at once."""
+"""Items whose texts are held in memory at a time."""
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read one split in the languages that are asked for.
+    """Read one split in the requested languages.
 
     Raises:
-        CorpusError: unreadable files, missing columns, unknown options, or too few items.
+        CorpusError: Unreadable files, missing columns, unknown options, or too few items.
     """
     split = choose_split(source, "train", "validation")
     mismatched = source.options.get("mismatched", "keep")
@@ -65,13 +66,13 @@ def read(source: Source) -> ParallelCorpus:
         taken += part["item_id"].n_unique()
         if taken >= limit:
             break
-    kept = "were left out" if mismatched == "drop" else 'are kept; mismatched = "drop" leaves them out'
-    notes = [f"{num_wrong} items whose solution ends in another number in some language {kept}."] if num_wrong else []
+    kept = "were dropped" if mismatched == "drop" else 'are kept; mismatched = "drop" drops them'
+    notes = [f"{num_wrong} items whose solution ends with another number in a language {kept}."] if num_wrong else []
     return ParallelCorpus.build(source, pl.concat(rows), licence=LICENCE, revision=revision, notes=notes)
 
 
 def _index(source: Source, found: Any) -> pl.DataFrame:
-    """Columns row, language, item: of the languages that are asked for, in the order of the files."""
+    """Return the columns row, language and item for the requested languages, in the order of the files."""
     ids = pl.Series("lang-id", found.select_columns(["lang-id"]).with_format("arrow")["lang-id"]).cast(pl.String)
     split = ids.str.splitn("-", 2).struct.rename_fields(["language", "item"]).struct.unnest()
     index = split.with_row_index("row").filter(pl.col("language").is_in(list(source.languages)))
@@ -79,14 +80,14 @@ def _index(source: Source, found: Any) -> pl.DataFrame:
 
 
 def _batches(items: pl.Series, limit: int) -> Iterator[pl.Series]:
-    """Some more than the limit at a time: a few may be left out."""
+    """Yield batches of slightly more items than the limit, because some items may be dropped."""
     size = min(BATCH, limit + limit // 10 + 10)
     for start in range(0, len(items), size):
         yield items[start : start + size]
 
 
 def _read(source: Source, found: Any, index: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Rows of these items, and the ids of those whose solutions end in different numbers."""
+    """Return the rows of the items in `index`, and the ids of items whose solutions end with different numbers."""
     texts = found.select(index["row"].to_list())
     answers: dict[str, dict[str, Number | None]] = {}
     for tag, item, solution in zip(index["language"], index["item"], texts["answer"], strict=True):
@@ -111,7 +112,7 @@ def _read(source: Source, found: Any, index: pl.DataFrame) -> tuple[pl.DataFrame
 
 
 def _gold(source: Source, by_tag: dict[str, Number | None]) -> Number | None:
-    """The English number, or that of the first language that is asked for."""
+    """Return the number of the English solution, or of the first requested language that has one."""
     return by_tag.get("en") or next((by_tag[tag] for tag in source.languages if by_tag.get(tag)), None)
 
 

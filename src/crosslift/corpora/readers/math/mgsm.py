@@ -1,13 +1,13 @@
-"""MGSM (arXiv 2210.03057): the first 250 problems of GSM8K's test set, translated by people into ten languages.
+"""Reader of MGSM (arXiv 2210.03057): 250 problems of the GSM8K test set, translated into ten languages by humans.
 
-`path` is the folder of the release, or nothing for `juletxu/mgsm` on the hub, which holds the same files:
+`path` is the folder of the release; without `path`, `juletxu/mgsm` with the same files is read from the hub:
 
-    mgsm_<language>.tsv                   split "test": a question and a number per line; an item is a line number
+    mgsm_<language>.tsv                   split "test": a question and a number per line; lines are aligned
     exemplars.py (or exemplars.json)      split "train": the eight worked problems for few-shot prompts
 
-The assistant's message is the number alone in the test split, as published: MGSM has no solutions there. Four answers
-are written with a thousands comma in every language; `answer` has them without. The exemplars' labels ("Question:",
-"Step-by-Step Answer:") are left out: the prompt form is the study's.
+In the test split, the assistant message is the number alone, because MGSM has no worked solutions there. Four answers
+have a thousands separator in every language, which is removed in `answer`. The labels of the exemplars ("Question:",
+"Step-by-Step Answer:") are removed, because the study file determines the prompt form.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _LABEL = re.compile(r"^[^:：\n]{1,40}[:：]\s*")
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for.
+    """Read the requested languages.
 
     Raises:
-        CorpusError: missing files, bad lines, the wrong number of them, or answers that differ between languages.
+        CorpusError: Missing files, invalid lines, a wrong number of lines, or answers that differ between languages.
     """
     split = choose_split(source, "test", "train")
     folder, commit = hub.folder(source, HUB, ["mgsm_*.tsv", "exemplars.*"])
@@ -82,7 +82,7 @@ def _read(source: Source, file: Path) -> list[tuple[str, str]]:
 
 
 def _exemplars(source: Source, file: Path) -> list[dict[str, Any]]:
-    """Eight items per language. The Python file is read as literals and never run."""
+    """Return eight items per language. The Python file is parsed for literals and never executed."""
     try:
         found = _literals("\n".join(read_lines(source, file)), file)
         answers, texts = found["EXEMPLAR_NUMBER_ANSWERS"], found["MGSM_EXEMPLARS"]
@@ -100,8 +100,8 @@ def _exemplars(source: Source, file: Path) -> list[dict[str, Any]]:
         ]
     except (ValueError, SyntaxError, KeyError, IndexError, TypeError) as error:
         raise CorpusError(
-            f"{source.place}, {file.name}: does not hold {NUM_EXEMPLARS} exemplars in {', '.join(source.languages)} "
-            f"({type(error).__name__}: {error}). Download the file again, or ask for other languages."
+            f"{source.place}, {file.name}: does not contain {NUM_EXEMPLARS} exemplars in {', '.join(source.languages)} "
+            f"({type(error).__name__}: {error}). Download the file again, or request other languages."
         ) from error
     return rows
 

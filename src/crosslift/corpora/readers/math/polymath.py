@@ -1,9 +1,9 @@
-"""PolyMath (arXiv 2504.18428): mathematical problems of four levels in eighteen languages.
+"""Reader of PolyMath (arXiv 2504.18428): mathematical problems of four levels in eighteen languages.
 
-`path` is the folder of the release, `<language>/<level>.jsonl` below it: 125 problems per level with id, question and
-answer. Level "low" is the first half of MGSM; "high" and "top" are competition problems, and some of their answers are
-expressions. Those are left out in all languages, for answers here are compared as numbers; a note tells how many.
-`expressions = "keep"` takes them in: to check or train on, not to evaluate.
+`path` is the folder of the release, with `<language>/<level>.jsonl`: 125 problems per level with id, question and
+answer. Level "low" is the first half of MGSM; "high" and "top" are competition problems, some of whose answers are
+expressions. These are dropped in all languages, because answers are compared as numbers; a note states how many.
+`expressions = "keep"` keeps them, for checks or training but not for evaluation.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ LEVELS = ("low", "medium", "high", "top")
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for.
+    """Read the requested languages.
 
     Raises:
-        CorpusError: an unknown level or choice of expressions, missing files, bad lines, or answers that differ between
-            languages.
+        CorpusError: An unknown level or value of expressions, missing files, invalid lines, or answers that differ
+            between languages.
     """
     choose_split(source, "test")
     level = str(source.options.get("level", "low"))
     if level not in LEVELS:
-        raise CorpusError(f"{source.place}: there is no level '{level}'. There are: {', '.join(LEVELS)}.")
+        raise CorpusError(f"{source.place}: there is no level '{level}'. Known: {', '.join(LEVELS)}.")
     kept = str(source.options.get("expressions", "drop"))
     if kept not in ("drop", "keep"):
-        raise CorpusError(f'{source.place}: expressions = \'{kept}\' is neither "drop" nor "keep".')
+        raise CorpusError(f"{source.place}: expressions must be 'drop' or 'keep', not '{kept}'. Change it.")
     files = [find_file(source, f"{tag}/{level}.jsonl") for tag in source.languages]
     tables = [read_objects(source, file, read_lines(source, file), ("id", "question", "answer")) for file in files]
     rows: list[dict[str, Any]] = []
@@ -55,7 +55,7 @@ def read(source: Source) -> ParallelCorpus:
         for number, (found, first) in enumerate(zip(table, tables[0], strict=False), start=1):
             item = found["id"].rpartition("-")[2]
             if found["id"] != f"{level}-{tag}-{item}" or found["answer"] != first["answer"]:
-                problems.add(number, f"'{found['id']}' is not the item of that line in {files[0].parent.name}.")
+                problems.add(number, f"'{found['id']}' does not match this line in {files[0].parent.name}.")
             answer = plain_number(found["answer"].strip("$ "))
             if answer is None and kept == "drop":
                 expressions.add(item)
@@ -71,5 +71,5 @@ def read(source: Source) -> ParallelCorpus:
                 }
             )
         problems.stop()
-    notes = [f"{len(expressions)} of {NUM_ITEMS} items have an expression for an answer and were left out."]
+    notes = [f"{len(expressions)} of {NUM_ITEMS} items have an expression as answer and were dropped."]
     return build(source, rows, files, licence=LICENCE, notes=notes if expressions else [])

@@ -1,8 +1,8 @@
-"""NTREX-128 (arXiv 2110.04268 and its release): 123 news documents in 128 languages, as articles with their headlines.
+"""Reader of NTREX-128 (arXiv 2110.04268 and its release): 123 news documents with headlines in 128 languages.
 
-`path` is the folder of the release: `newstest2019-src.eng.txt`, `newstest2019-ref.<code>.txt`, one sentence a line, and
-`DOCUMENT_IDS.tsv`. The first line of a document is its headline, the summary of the rest. Documents whose English
-first line is a sentence with a full stop have none and are left out.
+`path` is the folder of the release with `newstest2019-src.eng.txt` and `newstest2019-ref.<code>.txt`, one sentence per
+line, and `DOCUMENT_IDS.tsv`. The first line of a document is its headline and serves as its summary. Documents whose
+first English line ends with sentence punctuation have no headline and are dropped.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ ENGLISH = "newstest2019-src.eng.txt"
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for.
+    """Read the requested languages.
 
     Raises:
-        CorpusError: missing files, or files of other lengths.
+        CorpusError: Missing files, or files with a wrong number of lines.
     """
     choose_split(source, "test")
     ids = find_file(source, "DOCUMENT_IDS.tsv")
     known = _files(source)
     lacking = [tag for tag in source.languages if tag not in known]
     if lacking:
-        raise CorpusError(f"{source.place}: the folder holds no file in {', '.join(lacking)}. Add it or ask for fewer.")
+        raise CorpusError(
+            f"{source.place}: the folder has no file in {', '.join(lacking)}. Add it, or request fewer languages."
+        )
     files = [known[tag] for tag in source.languages]
     documents = _documents(source, ids)
     texts = {tag: _lines(source, file) for tag, file in zip(source.languages, files, strict=True)}
@@ -53,19 +55,19 @@ def read(source: Source) -> ParallelCorpus:
         for number, lines in enumerate(documents, start=1)
         if lines in headed
     ]
-    notes = [f"{len(documents) - len(headed)} of {len(documents)} documents have no headline and were left out."]
+    notes = [f"{len(documents) - len(headed)} of {len(documents)} documents have no headline and were dropped."]
     return build(source, rows, [ids, *files], licence=LICENCE, notes=notes)
 
 
 def _files(source: Source) -> dict[str, Path]:
-    """Tag -> file; where several codes are one language here (por and por-BR), the nearest to the plain tag."""
+    """Return tag -> file. If several codes map to one tag (por and por-BR), the plain code takes precedence."""
     english = find_file(source, ENGLISH)
     found = {"en": english}
     for file in sorted(english.parent.glob("newstest2019-ref.*.txt"), reverse=True):
         try:
             found.setdefault(resolve(file.name.split(".")[1]), file)
         except UnknownName:
-            continue  # a language that nobody can ask for yet
+            continue  # a language without a tag in Crosslift
     return found
 
 

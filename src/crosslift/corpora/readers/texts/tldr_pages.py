@@ -1,14 +1,14 @@
-"""tldr pages: what a shell command is for, by examples.
+"""Reader of tldr pages: descriptions of shell commands with examples.
 
-`path` is a folder with `<language>.jsonl`, one page a line: {"page": "linux/ls.md", "text": Markdown}. By the corpus's
-task an item is
+`path` is a folder with `<language>.jsonl`, one page per line: {"page": "linux/ls.md", "text": Markdown}. The task of
+the corpus determines the items:
 
-    summarization   a page: its examples -> its first line of description
-    open_ended      an example: what is wanted -> the command
+    summarization   a page: its examples -> the first line of its description
+    open_ended      an example: its description -> the command
 
-Translations lag behind English. An example belongs to the item of English's at the same place where both pages have as
-many; other pages, and examples whose command is another one apart from its `{{placeholders}}`, are left out of that
-language, so ask for them with incomplete = "drop".
+Translations lag behind English. Examples are aligned with English by position if both pages have the same number of
+examples. Other pages, and examples whose commands differ apart from `{{placeholders}}`, are missing in that language,
+so set incomplete = "drop".
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ _PLACEHOLDER = re.compile(r"\{\{.*?\}\}+")
 class Page:
     summary: str
     examples: tuple[tuple[str, str], ...]
-    """What is wanted, the command."""
+    """Pairs of description and command."""
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read pages or examples in the languages that are asked for.
+    """Read pages or examples in the requested languages.
 
     Raises:
-        CorpusError: another task, missing files or bad lines.
+        CorpusError: An unsupported task, missing files or invalid lines.
     """
     choose_split(source, "test")
     if source.task not in ("summarization", "open_ended"):
-        raise CorpusError(f'{source.place}: task is "summarization" (pages) or "open_ended" (commands) for this set.')
+        raise CorpusError(f'{source.place}: task must be "summarization" (pages) or "open_ended" (commands).')
     files = {tag: _file(source, tag) for tag in dict.fromkeys(("en", *source.languages))}
     pages = {tag: _read(source, file) for tag, file in files.items()}
     make = _page_rows if source.task == "summarization" else _example_rows
@@ -85,7 +85,7 @@ def _example_rows(name: str, page: Page, english: Page) -> list[tuple[str, tuple
 
 
 def _file(source: Source, tag: str) -> Path:
-    """The file of a language, whatever flavour of code names it."""
+    """Return the file of a language, whose name may be any code that resolves to the tag."""
     folder = source.path
     for file in sorted(folder.glob("*.jsonl")) if folder and folder.is_dir() else []:
         try:
@@ -103,7 +103,7 @@ def _read(source: Source, file: Path) -> dict[str, Page]:
         summary = _SUMMARY.search(found["text"])
         examples = tuple((match["wanted"], match["command"]) for match in _EXAMPLE.finditer(found["text"]))
         if not examples:
-            problems.add(number, f"page {found['page']} holds no example. Download the file again.")
+            problems.add(number, f"page {found['page']} has no example. Download the file again.")
         pages[found["page"]] = Page(summary=summary[1].strip() if summary else "", examples=examples)
     problems.stop()
     return pages

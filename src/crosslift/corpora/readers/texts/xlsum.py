@@ -1,13 +1,13 @@
-"""XL-Sum (arXiv 2106.13822): BBC articles and the summaries that open them, in 44 languages.
+"""Reader of XL-Sum (arXiv 2106.13822): BBC articles with their opening summaries, in 44 languages.
 
-`path` is a folder with one sub-folder per language, named as published ("french", "chinese_simplified"), or nothing for
-`csebuetnlp/xlsum` on the hub, whose Parquet conversion is read. A row has `text` and `summary`, among others.
+`path` is a folder with one sub-folder per language, named as published ("french", "chinese_simplified"); without
+`path`, the Parquet conversion of `csebuetnlp/xlsum` is read from the hub. A row has `text` and `summary`, among others.
 
-The set is not parallel: every language has articles of its own. Item n is the n-th article of each language, so
-that mixtures and tests can be drawn like any other; only the position links them. Intervals that pair runs stay right,
-because the same article is asked of both; comparing *languages* with each other compares articles, too. Languages have
-different numbers of articles (6,000 to 300,000 in training): a corpus has as many items as the language with the
-fewest.
+The data set is not parallel: articles differ between languages. Item n is the n-th article of each language, so that
+mixtures and test sets can be drawn as usual; only the position links the articles. Intervals that pair runs remain
+valid, because both runs are evaluated on the same article, but comparisons between languages also compare different
+articles. The number of articles per language varies (6,000 to 300,000 in training); a corpus has as many items as the
+language with the fewest articles.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OPTIONS: dict[str, type] = {}
 NEEDS_PATH = None
 HUB = "csebuetnlp/xlsum"
 PARQUET = "refs/convert/parquet"
-"""The data set itself is a script, which is never run."""
+"""The main revision is a loading script, which is never executed."""
 LICENCE = "CC BY-NC-SA 4.0"
 NAMES = {
     "ar": "arabic",
@@ -44,10 +44,10 @@ NAMES = {
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read the languages that are asked for.
+    """Read the requested languages.
 
     Raises:
-        CorpusError: a language that the set lacks, unreadable files or missing columns.
+        CorpusError: A language that the data set lacks, unreadable files or missing columns.
     """
     split = choose_split(source, "train", "validation", "test")
     foreign = [tag for tag in source.languages if tag not in NAMES]
@@ -73,7 +73,7 @@ def read(source: Source) -> ParallelCorpus:
         for tag, found in tables.items()
         for number, row in enumerate(found.select(range(count)), start=1)
     ]
-    notes = ["The languages' articles are not translations of each other: items are paired by position."]
+    notes = ["Articles are not translations of each other: items are paired by position."]
     return ParallelCorpus.build(
         source,
         pl.DataFrame(rows, schema=ROWS),

@@ -1,8 +1,8 @@
-"""X-SCITLDR (arXiv 2205.15051): the abstract of a paper, its gist in one or two sentences of another language.
+"""Reader of X-SCITLDR (arXiv 2205.15051): cross-lingual summaries of papers, one or two sentences per abstract.
 
-`path` is the folder of the release with `postedit/<language>/{train,val}.jsonl` for de, it and zh, which share their
-English sources line by line, and `human/ja/`, other papers. The first of several references is the gold answer. With
-`abstracts = "translated"` the source is the machine-translated abstract of `abstract_mt/`.
+`path` is the folder of the release with `postedit/<language>/{train,val}.jsonl` for de, it and zh, whose English
+sources are aligned by line, and `human/ja/`, which covers other papers. The first of several references is the gold
+answer. With `abstracts = "translated"`, the source is the machine-translated abstract in `abstract_mt/`.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ NUM_ITEMS_JA = {"train": 1607, "validation": 200}
 
 
 def read(source: Source) -> ParallelCorpus:
-    """Read a split; Japanese only alone, since its papers are others.
+    """Read a split. Japanese requires a separate corpus, because it covers other papers.
 
     Raises:
-        CorpusError: missing files, bad lines, the wrong number of them, or sources that differ between languages.
+        CorpusError: Missing files, invalid lines, a wrong number of lines, or sources that differ between languages.
     """
     split = choose_split(source, "train", "validation")
     if "ja" in source.languages and len(source.languages) > 1:
-        raise CorpusError(f"{source.place}: ja summarises other papers than the rest. Make it a corpus of its own.")
+        raise CorpusError(
+            f"{source.place}: ja covers other papers than the other languages. Use a separate corpus for it."
+        )
     abstracts = str(source.options.get("abstracts", "english"))
     if abstracts not in ("english", "translated"):
-        raise CorpusError(f'{source.place}: abstracts is "english" or "translated", not {abstracts!r}.')
+        raise CorpusError(f"{source.place}: abstracts must be 'english' or 'translated', not {abstracts!r}. Change it.")
     name = {"train": "train", "validation": "val"}[split]
     rows: list[dict[str, Any]] = []
     files: list[Path] = []
@@ -44,7 +46,9 @@ def read(source: Source) -> ParallelCorpus:
         sources = [text for text, _ in found]
         first = first or sources
         if sources != first:
-            raise CorpusError(f"{source.place}, {file}: its sources are not those of the others. Download both again.")
+            raise CorpusError(
+                f"{source.place}, {file}: its sources differ from those of the other languages. Download both again."
+            )
         files.append(file)
         if abstracts == "translated":
             files.append(find_file(source, f"abstract_mt/{tag}/{name}.target"))
