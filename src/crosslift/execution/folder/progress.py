@@ -57,7 +57,7 @@ class ProgressWriter:
     def __init__(self, folder: Path, *, num_evaluations: int, evaluations: int = 0) -> None:
         self._path = folder / "progress.json"
         self._written = 0.0
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self.now = Progress(num_evaluations=num_evaluations, evaluations=evaluations, first_evaluation=evaluations)
 
     def update(self, **changes: Any) -> None:
@@ -66,7 +66,7 @@ class ProgressWriter:
         for name, value in changes.items():
             setattr(self.now, name, value)
         if self.now.phase != phase or time.monotonic() - self._written >= INTERVAL_SECONDS:
-            self.now.seconds = time.monotonic() - self._begun
+            self.now.seconds = time.monotonic() - self._started
             write_json(self._path, asdict(self.now), durable=False)
             self._written = time.monotonic()
 

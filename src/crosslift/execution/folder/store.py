@@ -245,7 +245,7 @@ class Store:
             raise StoreError(f"{self.lock_file} is not a valid lock.json. Run: crosslift prepare {self.folder}")
         return lock
 
-    def lock_if_whole(self) -> dict[str, Any] | None:
+    def lock_if_intact(self) -> dict[str, Any] | None:
         """Read lock.json; None if the study has not been prepared, or the file is damaged and must be rewritten."""
         try:
             return self.lock()
@@ -316,7 +316,7 @@ class Store:
 
     def write_lock(self, lock: Mapping[str, Any]) -> None:
         """Write lock.json if it has changed."""
-        if self.lock_if_whole() != lock:
+        if self.lock_if_intact() != lock:
             write_sealed(self.lock_file, lock)
 
     def write_run(self, run: str, *, fingerprint: str, factors: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
