@@ -266,6 +266,7 @@ class Store:
     # --------------------------------------------------------------------------------------------------------- folders
 
     def corpus_folder(self, corpus: str) -> Path:
+        """Return the folder of a prepared corpus."""
         return self.folder / "corpora" / corpus
 
     def findings(self, corpus: str) -> pl.DataFrame:
@@ -294,18 +295,23 @@ class Store:
         return self.folder / "tokens" / f"{corpus}.{tokenizer[:8]}"
 
     def mixture_folder(self, mixture: str) -> Path:
+        """Return the folder of a mixture."""
         return self.folder / "mixtures" / mixture
 
     def run_folder(self, run: str) -> Path:
+        """Return the folder of a run."""
         return self.folder / "runs" / run
 
     def train_folder(self, run: str) -> Path:
+        """Return the folder of a run's training step."""
         return self.run_folder(run) / "train"
 
     def checkpoint_folder(self, run: str) -> Path:
+        """Return the folder of a run's checkpoint."""
         return self.train_folder(run) / "checkpoint"
 
     def evaluation_folder(self, run: str, evaluation: str, language: str) -> Path:
+        """Return the folder of a run's evaluation step."""
         return self.run_folder(run) / "eval" / f"{evaluation}.{language}"
 
     def name_of(self, folder: Path) -> str:
