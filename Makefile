@@ -42,7 +42,7 @@ contracts: $(VENV)/.dev
 
 setup: $(VENV)/.dev
 
-# Archives carry the time of the last commit, so that building a commit again gives the same bytes.
+# The wheel carries the time of the last commit, so that building a commit again gives the same wheel, byte by byte.
 release: $(VENV)/.dev sbom
 	rm -rf build dist
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation

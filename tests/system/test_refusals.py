@@ -121,7 +121,7 @@ def crosslift(*arguments: object, limit: tuple[int, int] | None = None) -> subpr
 def test_twenty_descriptors_are_too_few_and_that_is_said_before_anything_is_done(tmp_path):
     ended = crosslift("new", "demo", tmp_path / "study", limit=(resource.RLIMIT_NOFILE, 20))
     assert ended.returncode == 2
-    assert "20 files open at once" in ended.stderr
+    assert "The limit of open files is 20" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not (tmp_path / "study").exists()
 

@@ -90,28 +90,28 @@ ReplyHandler = Callable[[int, Reply | FailedRequest], None]
 """Called with the index of a request and its outcome."""
 
 
-def send_requests(endpoint: Endpoint, questions: Iterable[CompletionRequest], answered: ReplyHandler) -> None:
+def send_requests(endpoint: Endpoint, requests: Iterable[CompletionRequest], on_outcome: ReplyHandler) -> None:
     """Send all requests, at most `concurrency` at a time, and pass on each outcome when it arrives.
 
     Args:
         endpoint: the endpoint to use.
-        questions: the requests.
-        answered: called in this thread with the index of a request and its outcome. An exception in it stops all
+        requests: the requests.
+        on_outcome: called in this thread with the index of a request and its outcome. An exception in it stops all
             requests.
 
     Raises:
         EndpointError: the endpoint rejects the requests (key, model, format), or `openai` is not installed.
     """
-    asyncio.run(_ask_all(endpoint, list(questions), answered))
+    asyncio.run(_send_all(endpoint, list(requests), on_outcome))
 
 
-async def _ask_all(endpoint: Endpoint, questions: list[CompletionRequest], answered: ReplyHandler) -> None:
+async def _send_all(endpoint: Endpoint, requests: list[CompletionRequest], on_outcome: ReplyHandler) -> None:
     client = _client(endpoint)
-    waiting = iter(enumerate(questions))
+    waiting = iter(enumerate(requests))
 
     async def work() -> None:
-        for place, question in waiting:
-            answered(place, await _ask_one(client, endpoint, question, seed=place))
+        for place, request in waiting:
+            on_outcome(place, await _send_with_retries(client, endpoint, request, seed=place))
 
     workers = [asyncio.create_task(work()) for _ in range(max(1, endpoint.concurrency))]
     try:
@@ -137,7 +137,9 @@ def _client(endpoint: Endpoint) -> Any:
     )
 
 
-async def _ask_one(client: Any, endpoint: Endpoint, question: CompletionRequest, *, seed: int) -> Reply | FailedRequest:
+async def _send_with_retries(
+    client: Any, endpoint: Endpoint, request: CompletionRequest, *, seed: int
+) -> Reply | FailedRequest:
     import openai
 
     pauses = random.Random(seed)  # noqa: S311 - jitter of retries, not cryptography
@@ -145,13 +147,13 @@ async def _ask_one(client: Any, endpoint: Endpoint, question: CompletionRequest,
     for attempt in range(endpoint.max_attempts):
         wait = 0.0
         try:
-            return _read(await _send(client, endpoint, question))
+            return _read(await _send(client, endpoint, request))
         except _NotACompletionError as error:
             reason = f"the reply is not a completion: {error}"
         except openai.APIStatusError as error:
             if error.status_code not in (408, 409, 429) and error.status_code < 500:
-                raise EndpointError(_refused(endpoint, error)) from error
-            reason, wait = f"HTTP {error.status_code}", _asked_pause(error)
+                raise EndpointError(_rejection(endpoint, error)) from error
+            reason, wait = f"HTTP {error.status_code}", _retry_after(error)
         except (openai.APIConnectionError, openai.APIResponseValidationError, ValueError) as error:
             reason = type(error).__name__  # time-outs, broken connections, malformed JSON
         if attempt + 1 < endpoint.max_attempts:
@@ -162,11 +164,11 @@ async def _ask_one(client: Any, endpoint: Endpoint, question: CompletionRequest,
     return FailedRequest(reason=f"{endpoint.max_attempts} attempts failed, the last one with {reason}")
 
 
-async def _send(client: Any, endpoint: Endpoint, question: CompletionRequest) -> Any:
-    common = {"model": endpoint.model, "max_tokens": question.max_tokens, "temperature": question.temperature}
-    if question.prompt is None:
-        return await client.chat.completions.create(messages=list(question.messages), **common)
-    prompt = question.prompt if isinstance(question.prompt, str) else list(question.prompt)
+async def _send(client: Any, endpoint: Endpoint, request: CompletionRequest) -> Any:
+    common = {"model": endpoint.model, "max_tokens": request.max_tokens, "temperature": request.temperature}
+    if request.prompt is None:
+        return await client.chat.completions.create(messages=list(request.messages), **common)
+    prompt = request.prompt if isinstance(request.prompt, str) else list(request.prompt)
     return await client.completions.create(prompt=prompt, **common)
 
 
@@ -192,7 +194,7 @@ def _read(found: Any) -> Reply:
     )
 
 
-def _asked_pause(error: Any) -> float:
+def _retry_after(error: Any) -> float:
     """Seconds of the Retry-After header; 0 if it is absent or a date."""
     try:
         return min(float(error.response.headers.get("retry-after", 0)), MAX_BACKOFF_SECONDS)
@@ -200,7 +202,7 @@ def _asked_pause(error: Any) -> float:
         return 0.0
 
 
-def _refused(endpoint: Endpoint, error: Any) -> str:
+def _rejection(endpoint: Endpoint, error: Any) -> str:
     remedy = {
         401: f"Put the key into the environment variable {endpoint.key_variable}.",
         403: f"The key in {endpoint.key_variable} has no permission for this request.",

@@ -18,16 +18,16 @@ from crosslift.system.files import write_text
 from crosslift.system.refusals import as_store_error
 
 
-def request_key(*asked: str) -> str:
+def request_key(*texts: str) -> str:
     """Compute the key of a request.
 
     Args:
-        *asked: the model and the texts that determine the reply.
+        *texts: the model and the texts that determine the reply.
 
     Returns:
         The fingerprint of the arguments.
     """
-    return fingerprint(list(asked))
+    return fingerprint(list(texts))
 
 
 class Journal:
@@ -41,16 +41,16 @@ class Journal:
         self.path = path
         self.entries: dict[str, dict[str, Any]] = {}
         lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        whole = []
+        valid = []
         for line in lines:
             try:
                 entry = json.loads(line)
                 self.entries[entry["key"]] = entry
-                whole.append(line)
+                valid.append(line)
             except (ValueError, KeyError, TypeError):
                 continue
-        if len(whole) != len([line for line in lines if line]):
-            write_text(path, "".join(f"{line}\n" for line in whole))
+        if len(valid) != len([line for line in lines if line]):
+            write_text(path, "".join(f"{line}\n" for line in valid))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab", buffering=0)

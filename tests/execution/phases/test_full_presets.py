@@ -112,7 +112,7 @@ PRINTED = {
         "152 runs and 3 base models",
         "multi-task +32 +on",
         "scripts +48 +on",
-        "6 runs that are the same",
+        "6 runs with the same",
     ),
 }
 

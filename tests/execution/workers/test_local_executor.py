@@ -68,7 +68,7 @@ def test_workers_that_refuse_to_work_stop_the_start_with_their_own_words(study, 
 def test_workers_that_die_before_any_run_are_not_started_for_ever(study, graph_of, monkeypatch):
     graph = graph_of(study)
     monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", "import os; os.abort()"])
-    with pytest.raises(Exception, match="3 workers in a row ended"):
+    with pytest.raises(Exception, match="3 workers in a row exited"):
         run(graph, num_workers=1)
 
 
@@ -76,7 +76,7 @@ def test_workers_that_are_interrupted_while_they_start_are_no_bug(study, graph_o
     graph = graph_of(study)
     code = "import sys; sys.exit('Traceback (most recent call last):\\nKeyboardInterrupt')"
     monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", code])
-    with pytest.raises(CrossliftError, match="3 workers in a row ended"):
+    with pytest.raises(CrossliftError, match="3 workers in a row exited"):
         run(graph, num_workers=1)
 
 

@@ -26,15 +26,15 @@ def import_results(
     from crosslift.system.files import remove_leftovers
     from crosslift.system.leases import waiting_lease
 
-    asked = load_import(mapping, data=data)
-    results = read_results(asked)
+    definition = load_import(mapping, data=data)
+    results = read_results(definition)
     say(
-        f"{asked.name}: {results.runs.height} runs, {results.cells.height:,} cells"
+        f"{definition.name}: {results.runs.height} runs, {results.cells.height:,} cells"
         + (f", {results.scores.height:,} scores of samples" if results.scores.height else "")
     )
-    analysed = run_analyses(asked, results, say=say)
+    analysed = run_analyses(definition, results, say=say)
     with waiting_lease(folder):
         remove_leftovers(folder, below=True)
-        write_results(folder, asked, results)
-        page = write_page(folder, page_header(asked, results), analysed)
+        write_results(folder, definition, results)
+        page = write_page(folder, page_header(definition, results), analysed)
     say(f"{page}")

@@ -31,13 +31,13 @@ def translate(
     from crosslift.translation import translate as work
     from crosslift.translation.recipe import load_recipe, load_service
 
-    asked, service = load_recipe(recipe, data=data), load_service(site)
-    corpus = read_checked(asked.source).corpus
+    loaded, service = load_recipe(recipe, data=data), load_service(site)
+    corpus = read_checked(loaded.source).corpus
     items = work.items_of(corpus)
-    expected = work.estimate(asked, service, items)
+    expected = work.estimate(loaded, service, items)
     cost = "" if expected.cost is None else f", about {expected.cost:,.2f} at the site's prices"
     say(
-        f"{corpus.num_items} items into {', '.join(asked.languages)}: {expected.num_texts:,} texts, about "
+        f"{corpus.num_items} items into {', '.join(loaded.languages)}: {expected.num_texts:,} texts, about "
         f"{expected.num_prompt_tokens:,} prompt tokens and {expected.num_completion_tokens:,} completion tokens{cost}"
     )
     if dry_run:
@@ -46,13 +46,13 @@ def translate(
     translator = module.Translator(service.options, place=f"{site.name}, translation")
     origin = str(corpus.rows["origin"][0])
     with waiting_lease(folder) as lease:
-        outcome = work.translate(asked, items, translator, folder, origin=origin, say=say, check=lease.check)
-        work.write(folder, outcome, _manifest(asked, corpus, translator.name, outcome))
+        outcome = work.translate(loaded, items, translator, folder, origin=origin, say=say, check=lease.check)
+        work.write(folder, outcome, _manifest(loaded, corpus, translator.name, outcome))
     say(
         f"{outcome.num_requests:,} new requests, {outcome.num_known:,} reused replies; "
         f"{outcome.num_prompt_tokens:,} prompt tokens and {outcome.num_completion_tokens:,} completion tokens"
     )
-    for tag in asked.languages:
+    for tag in loaded.languages:
         aside = [row for row in outcome.set_aside if row["language"] == tag]
         scored = outcome.scores.filter(language=tag)["back_chrf"].mean()
         back = f", back-translation chrF {100 * float(scored):.0f}" if isinstance(scored, float) else ""
@@ -61,12 +61,12 @@ def translate(
     say(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')
 
 
-def _manifest(asked: Recipe, corpus: ParallelCorpus, translator: str, outcome: Outcome) -> dict[str, Any]:
+def _manifest(loaded: Recipe, corpus: ParallelCorpus, translator: str, outcome: Outcome) -> dict[str, Any]:
     return {
-        "source": {"reader": asked.source.reader, "revision": corpus.revision, "licence": corpus.licence},
+        "source": {"reader": loaded.source.reader, "revision": corpus.revision, "licence": corpus.licence},
         "translator": translator,
-        "languages": list(asked.languages),
-        "prompt": asked.prompt,
+        "languages": list(loaded.languages),
+        "prompt": loaded.prompt,
         "num_items": corpus.num_items,
         "num_set_aside": len(outcome.set_aside),
     }

@@ -34,7 +34,7 @@ class BaseModel:
     name: str
     path: str
     """Path or hub name in the study file."""
-    asked: str | None
+    requested_revision: str | None
     """Revision in the study file; None for the newest."""
     commit: str | None
     """Commit of a hub model; None for folders."""
@@ -50,7 +50,9 @@ class BaseModel:
 
     def record(self) -> dict[str, Any]:
         """Return the model's entry in `lock.json`, from which a hub model is identified at the next start."""
-        hub = {} if self.commit is None else {"path": self.path, "asked": self.asked, "commit": self.commit}
+        hub = (
+            {} if self.commit is None else {"path": self.path, "asked": self.requested_revision, "commit": self.commit}
+        )
         return hub | {
             "content": self.content,
             "tokenizer_files": self.tokenizer_files,
@@ -74,7 +76,7 @@ class BaseModel:
             StudyError: the model was not found.
         """
         local = local_folder(self.name, self.path, study_folder)
-        return local if local is not None else _download(self.name, self.path, self.commit or self.asked)
+        return local if local is not None else _download(self.name, self.path, self.commit or self.requested_revision)
 
 
 def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked: Mapping[str, Any] | None) -> BaseModel:
@@ -109,7 +111,7 @@ def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked:
     return BaseModel(
         name=model.name,
         path=model.path,
-        asked=model.revision,
+        requested_revision=model.revision,
         commit=commit,
         content=content,
         tokenizer_files=tokenizer_files,

@@ -57,7 +57,7 @@ class ProgressWriter:
     def __init__(self, folder: Path, *, num_evaluations: int, evaluations: int = 0) -> None:
         self._path = folder / "progress.json"
         self._written = 0.0
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
         self.now = Progress(num_evaluations=num_evaluations, evaluations=evaluations, first_evaluation=evaluations)
 
     def update(self, **changes: Any) -> None:
@@ -66,7 +66,7 @@ class ProgressWriter:
         for name, value in changes.items():
             setattr(self.now, name, value)
         if self.now.phase != phase or time.monotonic() - self._written >= INTERVAL_SECONDS:
-            self.now.seconds = time.monotonic() - self._begun
+            self.now.seconds = time.monotonic() - self._started
             write_json(self._path, asdict(self.now), durable=False)
             self._written = time.monotonic()
 
@@ -162,6 +162,7 @@ class _Sums:
     evaluations_of_a_run: int = 0
 
     def add(self, expected: ExpectedWork, progress: Progress | None) -> None:
+        """Add a run."""
         step = expected.num_steps if expected.trained else 0
         evaluations = expected.evaluations
         if progress is not None:
@@ -183,10 +184,12 @@ class _Sums:
 
     @property
     def per_step(self) -> float | None:
+        """Mean duration of a training step in seconds; None until MIN_STEPS_TIMED steps were timed."""
         return self.step_seconds / self.steps_timed if self.steps_timed >= MIN_STEPS_TIMED else None
 
     @property
     def per_evaluation(self) -> float | None:
+        """Mean duration of an evaluation in seconds; None until one run's number of evaluations was timed."""
         if not self.evaluations_timed or self.evaluations_timed < self.evaluations_of_a_run:
             return None
         return self.evaluation_seconds / self.evaluations_timed

@@ -34,10 +34,10 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
     """
     store = graph.store
     made_of = _made_of(states)
-    if _stand_for(store, made_of):
+    if _is_current(store, made_of):
         return made_of
     with waiting_lease(store.folder):
-        if not _stand_for(store, made_of):
+        if not _is_current(store, made_of):
             known = dict(store.damage)
             scores, runs = store.scores(), store.runs()
             new = {step: found for step, found in store.damage.items() if known.get(step) != found}
@@ -52,9 +52,9 @@ def rebuild_result_tables(graph: StepGraph, states: Mapping[str, RunState]) -> d
     return made_of
 
 
-def tables_stand(graph: StepGraph, states: Mapping[str, RunState]) -> bool:
+def tables_are_current(graph: StepGraph, states: Mapping[str, RunState]) -> bool:
     """Return whether the tables exist, are intact, and contain the results of `states` (run -> state)."""
-    return _stand_for(graph.store, _made_of(states))
+    return _is_current(graph.store, _made_of(states))
 
 
 def _made_of(states: Mapping[str, RunState]) -> dict[str, str]:
@@ -79,7 +79,7 @@ def _judged(one: EvaluationStep, state: RunState) -> list[str]:
     return [fingerprint_file(file)] if file.is_file() else []
 
 
-def _stand_for(store: Store, made_of: Mapping[str, str]) -> bool:
+def _is_current(store: Store, made_of: Mapping[str, str]) -> bool:
     try:
         marker = read_sealed(store.folder / REBUILT)
     except StoreError:

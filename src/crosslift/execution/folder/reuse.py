@@ -58,7 +58,7 @@ def copy_training(graph: StepGraph, steps: RunSteps, others: Sequence[str]) -> s
         theirs, ours = graph.steps(graph.runs[other]).train, steps.train
         assert theirs is not None and ours is not None
         found = theirs.state(thorough=graph.store.checkpoint_folder(other).is_dir())  # only intact files are copied
-        result = found.outputs if found.whole else None
+        result = found.outputs if found.intact else None
         if result is not None and graph.store.checkpoint_folder(other).is_dir():
             ours.begin()
             _copy(theirs.folder, ours.folder)
@@ -83,7 +83,7 @@ def copy_predictions(graph: StepGraph, one: EvaluationStep, others: Sequence[str
             if theirs.step.fingerprint != one.step.fingerprint:
                 continue
             found = theirs.step.state(thorough=True)
-            result = found.outputs if found.whole else None
+            result = found.outputs if found.intact else None
             if result is not None and not result["num_errors"]:
                 one.step.begin()
                 shutil.copyfile(theirs.step.folder / "predictions.parquet", one.step.folder / "predictions.parquet")

@@ -72,7 +72,7 @@ class StepGraph:
         Raises:
             StudyError: a model cannot be found.
         """
-        lock = self.store.lock_if_whole()
+        lock = self.store.lock_if_intact()
         locked = {} if lock is None else lock["models"]
         found = {
             name: identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
@@ -213,10 +213,10 @@ class StepGraph:
         steps = self.steps(run)
         state = RunState(steps=steps, trained=True)
         if steps.train is not None:
-            state.trained = self._look(steps.train, state).whole
+            state.trained = self._look(steps.train, state).intact
         for one in steps.evaluations:
             found = self._look(one.step, state, thorough=thorough)
-            if found.whole and found.outputs is not None:
+            if found.intact and found.outputs is not None:
                 state.results[one.evaluation.name, one.language] = found.outputs
         return state
 
@@ -283,17 +283,17 @@ class StepGraph:
         return Step(name=self.store.name_of(folder), folder=folder, inputs=identity)
 
     def _evaluation_step(self, run: Run, evaluation: Evaluation, tag: str, checkpoint: dict[str, Any]) -> Step:
-        asked = self._evaluations.get((evaluation.name, tag))
-        if asked is None:
-            asked = self.study.identity_of_evaluation(evaluation)
-            del asked["languages"], asked["corpus"]["languages"]
-            asked |= {"language": tag, "content": self.corpus(evaluation.corpus)["languages"][tag]}
+        identity = self._evaluations.get((evaluation.name, tag))
+        if identity is None:
+            identity = self.study.identity_of_evaluation(evaluation)
+            del identity["languages"], identity["corpus"]["languages"]
+            identity |= {"language": tag, "content": self.corpus(evaluation.corpus)["languages"][tag]}
             if evaluation.shots is not None:
-                del asked["shots"]["corpus"]["languages"]
-                asked["shots"]["content"] = self.corpus(evaluation.shots.corpus)["languages"][tag]
-            self._evaluations[evaluation.name, tag] = asked
+                del identity["shots"]["corpus"]["languages"]
+                identity["shots"]["content"] = self.corpus(evaluation.shots.corpus)["languages"][tag]
+            self._evaluations[evaluation.name, tag] = identity
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
-        inputs = {**checkpoint, "evaluation": asked}
+        inputs = {**checkpoint, "evaluation": identity}
         return Step(name=self.store.name_of(folder), folder=folder, inputs=inputs, required_outputs=_OF_EVALUATION)
 
     def _model(self, run: Run) -> dict[str, Any]:

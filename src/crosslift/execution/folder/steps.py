@@ -32,7 +32,7 @@ class StepState:
     damage: tuple[Damage, ...] = ()
 
     @property
-    def whole(self) -> bool:
+    def intact(self) -> bool:
         """Whether the step is finished and intact. Damaged verdicts of a judge do not affect the step's result."""
         return self.outputs is not None and all(one.file == JUDGED for one in self.damage)
 
@@ -92,12 +92,12 @@ class Step:
             StaleStep: the step is finished with other inputs.
         """
         state = self.state()
-        return state.outputs if state.whole else None
+        return state.outputs if state.intact else None
 
     def done(self) -> bool:
         """Return whether the step is finished with these inputs and intact; False if it has other inputs."""
         try:
-            return self.state().whole
+            return self.state().intact
         except StaleStep:
             return False
 

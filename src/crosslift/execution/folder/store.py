@@ -245,7 +245,7 @@ class Store:
             raise StoreError(f"{self.lock_file} is not a valid lock.json. Run: crosslift prepare {self.folder}")
         return lock
 
-    def lock_if_whole(self) -> dict[str, Any] | None:
+    def lock_if_intact(self) -> dict[str, Any] | None:
         """Read lock.json; None if the study has not been prepared, or the file is damaged and must be rewritten."""
         try:
             return self.lock()
@@ -266,6 +266,7 @@ class Store:
     # --------------------------------------------------------------------------------------------------------- folders
 
     def corpus_folder(self, corpus: str) -> Path:
+        """Return the folder of a prepared corpus."""
         return self.folder / "corpora" / corpus
 
     def findings(self, corpus: str) -> pl.DataFrame:
@@ -294,18 +295,23 @@ class Store:
         return self.folder / "tokens" / f"{corpus}.{tokenizer[:8]}"
 
     def mixture_folder(self, mixture: str) -> Path:
+        """Return the folder of a mixture."""
         return self.folder / "mixtures" / mixture
 
     def run_folder(self, run: str) -> Path:
+        """Return the folder of a run."""
         return self.folder / "runs" / run
 
     def train_folder(self, run: str) -> Path:
+        """Return the folder of a run's training step."""
         return self.run_folder(run) / "train"
 
     def checkpoint_folder(self, run: str) -> Path:
+        """Return the folder of a run's checkpoint."""
         return self.train_folder(run) / "checkpoint"
 
     def evaluation_folder(self, run: str, evaluation: str, language: str) -> Path:
+        """Return the folder of a run's evaluation step."""
         return self.run_folder(run) / "eval" / f"{evaluation}.{language}"
 
     def name_of(self, folder: Path) -> str:
@@ -316,7 +322,7 @@ class Store:
 
     def write_lock(self, lock: Mapping[str, Any]) -> None:
         """Write lock.json if it has changed."""
-        if self.lock_if_whole() != lock:
+        if self.lock_if_intact() != lock:
             write_sealed(self.lock_file, lock)
 
     def write_run(self, run: str, *, fingerprint: str, factors: Mapping[str, Any], identity: Mapping[str, Any]) -> str:

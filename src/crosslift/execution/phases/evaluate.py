@@ -95,7 +95,7 @@ def evaluate(
     languages = graph.study.corpora[corpus].languages
     rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     one.step.begin()
-    begun = time.monotonic()
+    started = time.monotonic()
     predictions = predict(
         answers,
         find_task(one.evaluation.task),
@@ -107,7 +107,7 @@ def evaluate(
     check()
     (one.step.folder / JUDGED).unlink(missing_ok=True)  # the verdicts are on the previous predictions
     write_table(one.step.folder / "predictions.parquet", predictions)
-    return rescore(run, one, seconds=round(time.monotonic() - begun, 3), check=check)
+    return rescore(run, one, seconds=round(time.monotonic() - started, 3), check=check)
 
 
 def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:

@@ -76,7 +76,7 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
 
 def is_prepared(graph: StepGraph) -> bool:
     """Return whether all prepared steps are done and lock.json matches the study."""
-    lock = graph.store.lock_if_whole()
+    lock = graph.store.lock_if_intact()
     try:
         if lock is None or not all(step.done() for step in graph.prepared_steps()):
             return False
@@ -103,7 +103,7 @@ def _before(graph: StepGraph, step: Step, runs: Iterable[Run], say: Say) -> Step
     state = StepState()
     try:
         state = step.state()
-        if state.whole:
+        if state.intact:
             return None
     except StaleStep:
         if any(graph.store.has_results(run.name) for run in runs):
@@ -142,8 +142,8 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         if before is None:
             continue
         say(f"Reading corpus {name}")
-        for asked in graph.evaluated_on():  # rewritten below, also if the process is killed in between
-            _leaks_file(graph, asked).unlink(missing_ok=True)
+        for evaluated in graph.evaluated_on():  # rewritten below, also if the process is killed in between
+            _leaks_file(graph, evaluated).unlink(missing_ok=True)
         source = graph.study.corpora[name]
         checked = read_corpus(source)
         corpus = checked.corpus
@@ -160,7 +160,7 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
             notes=list(corpus.notes),
         )
         graph.forget()
-    if not all(_leaks_file(graph, asked).is_file() for asked in graph.evaluated_on()):
+    if not all(_leaks_file(graph, evaluated).is_file() for evaluated in graph.evaluated_on()):
         _leaks(graph, say)
 
 

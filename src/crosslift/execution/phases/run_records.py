@@ -85,7 +85,7 @@ def write_runs(graph: StepGraph) -> None:
         graph: the steps of the study.
     """
     store, study = graph.store, graph.study
-    lock = store.lock_if_whole()
+    lock = store.lock_if_intact()
     before = {} if lock is None else lock["runs"]
     manifests = {name: read_json(store.mixture_folder(name) / "manifest.json") for name in study.mixtures}
     records = {}
@@ -154,7 +154,7 @@ def _factors(graph: StepGraph, run: Run, described: dict[str, Any] | None) -> di
 
 def _tasks(graph: StepGraph) -> dict[str, str]:
     """Return task -> hash of its code when the study was first prepared; if it changes, scores may be recomputed."""
-    lock = graph.store.lock_if_whole()
+    lock = graph.store.lock_if_intact()
     before = {} if lock is None else lock["tasks"]
     used = sorted({evaluation.task for evaluation in graph.study.evaluations.values()})
     return {name: before.get(name) or task_revision(name) for name in used}

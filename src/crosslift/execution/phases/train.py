@@ -50,7 +50,7 @@ def train(
     step.begin()
     model = graph.models[run.model.name]
     config = graph.study.training
-    begun = time.monotonic()
+    started = time.monotonic()
     first: tuple[int, float] | None = None
     check_now_and_then = _every(HEARTBEAT_SECONDS, check)
 
@@ -86,7 +86,7 @@ def train(
     )
     check()
     facts = asdict(trained) if is_dataclass(trained) and not isinstance(trained, type) else {}
-    step.finish(**({"seconds": round(time.monotonic() - begun, 3)} | facts))
+    step.finish(**({"seconds": round(time.monotonic() - started, 3)} | facts))
 
 
 def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
@@ -170,8 +170,8 @@ def _validation_score(
 
     def _scores_of(corpus: str, tags: Sequence[str], checkpoint: Path) -> list[float]:
         source = graph.study.corpora[corpus]
-        asked = [one for one in graph.study.evaluations_of(run) if one.task == source.task]
-        name = asked[0].generator if asked else "hf"
+        evaluations = [one for one in graph.study.evaluations_of(run) if one.task == source.task]
+        name = evaluations[0].generator if evaluations else "hf"
         answers = evaluate.load_generator(name, checkpoint, model, graph, device=device, options=generators.get(name))
         rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
         return [
@@ -180,10 +180,12 @@ def _validation_score(
                 rows[_validation_rows(graph, corpus, [tag])],
                 task_name=source.task,
                 prompt=graph.study.prompts[corpus],
-                max_tokens=asked[0].max_tokens if asked else None,
-                require_language=any(one.require_language for one in asked),
+                max_tokens=evaluations[0].max_tokens if evaluations else None,
+                require_language=any(one.require_language for one in evaluations),
                 few_shot_examples=(
-                    evaluate.few_shot_examples(graph, asked[0], tag) if asked and tag in asked[0].languages else []
+                    evaluate.few_shot_examples(graph, evaluations[0], tag)
+                    if evaluations and tag in evaluations[0].languages
+                    else []
                 ),
             )
             for tag in tags

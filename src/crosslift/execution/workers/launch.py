@@ -16,7 +16,7 @@ from pathlib import Path
 from crosslift.discover import member
 from crosslift.errors import LeaseHeld, StoreError
 from crosslift.execution.folder.provenance import environment
-from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_stand
+from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_are_current
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.prepare import prepare
@@ -70,7 +70,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     prepare(graph, say=say)
     store = graph.store
     states = graph.states()
-    if not tables_stand(graph, states):  # every result will be read: damaged steps are better run again now
+    if not tables_are_current(graph, states):  # every result will be read: damaged steps are better run again now
         states = graph.states(thorough=True)
     reported = store.damage_lines()
     for line in reported:

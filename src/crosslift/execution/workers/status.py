@@ -67,7 +67,7 @@ class StatusPoller:
     def __init__(self, graph: StepGraph, runs: Iterable[Run]) -> None:
         self._graph = graph
         self._last = {one.run: one for one in status(graph, runs)}
-        lock = graph.store.lock_if_whole()
+        lock = graph.store.lock_if_intact()
         self._recorded = {} if lock is None else lock["runs"]
 
     def look(self) -> list[Status]:

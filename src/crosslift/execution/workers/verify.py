@@ -79,13 +79,13 @@ def verify(store: Store, *, tick: Tick = lambda read, total, left: None) -> Veri
 
 def _hash(tables: list[tuple[Path, dict[str, Any]]], result: Verified, tick: Tick) -> None:
     total = sum(record["size"] for _, files in tables for record in files.values())
-    begun = time.monotonic()
+    started = time.monotonic()
     for folder, files in tables:
         for name, record in files.items():
             result.damage += checksums.damaged(folder, {name: record}, thorough=True)
             result.num_files += 1
             result.num_bytes += record["size"]
-            seconds = time.monotonic() - begun
+            seconds = time.monotonic() - started
             tick(result.num_bytes, total, seconds / max(result.num_bytes, 1) * (total - result.num_bytes))
 
 

@@ -280,7 +280,7 @@ def _needs_training(state: RunState, checkpoint: Path) -> bool:
     if all(finished_predictions(one) is not None for one in state.missing):
         return False
     assert state.steps.train is not None
-    return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).whole)
+    return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).intact)
 
 
 def _follows_an_equal_run(worker: _Worker, name: str) -> bool:

@@ -81,6 +81,7 @@ class _Pool:
         self.silent_exits = 0
 
     def start(self, place: int) -> None:
+        """Start the worker with the given index."""
         log = self._log(place)
         self.started[place] = time.monotonic()
         make_folder(log.parent)
