@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.reporting import sentences
-from crosslift.reporting.data import ReportData, collect
+from crosslift.reporting.data import ReportData
 from crosslift.reporting.figures.registry import FIGURES
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import RenderedFigure, add_white_background, render_figure, script_json, vega_bundle
@@ -23,30 +23,15 @@ from crosslift.reporting.html.glossary import glossary
 from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
-from crosslift.studies.study import Study
 from crosslift.system.files import atomic_write, write_text
 from crosslift.untrusted.csv_file import write_csv
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from crosslift.execution.folder.store import Store
 
 PNG_SCALE = 1.5
 """Pixels per unit of the SVG."""
-
-
-def write(store: Store, study: Study) -> Path:
-    """Estimate, make tables and figures, and write the report of a study.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        StoreError: the study has not been prepared.
-        TransferError: the scores are inconsistent.
-    """
-    return publish(collect(store, study), store.report_folder)
 
 
 def publish(data: ReportData, folder: Path) -> Path:

@@ -69,15 +69,16 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, force: bool = 
         return page
     with contextlib.suppress(StaleStep):  # a report on other results is rewritten
         for damage in step.state().damage:
-            typer.echo(f"damaged: {damage}")
+            say(f"damaged: {damage}")
     with waiting_lease(graph.store.folder):
         if force or not step.done():
             from crosslift.cli.outcomes import outcomes
-            from crosslift.reporting.report import write
+            from crosslift.reporting.data import collect
+            from crosslift.reporting.report import publish
 
             for line in outcomes(graph):
                 say(line)
             say("Writing the report")
-            page = write(graph.store, graph.study)
+            page = publish(collect(graph.store, graph.study), graph.store.report_folder)
             step.finish()
     return page
