@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from crosslift.cli.printing import say
+
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.execution.folder.store import Store
@@ -51,9 +53,9 @@ def open_study(
 def report_damage(store: Store) -> None:
     """Print the damaged files that were skipped when the study was read."""
     for line in store.damage_lines():
-        typer.echo(line, err=True)
+        say(line, err=True)
     if store.damage:
-        typer.echo("Damaged results were skipped. crosslift run creates them again where possible.", err=True)
+        say("Damaged results were skipped. crosslift run creates them again where possible.", err=True)
 
 
 def open_site(folder: Path, file: Path | None, *, executor: str | None = None) -> Site:

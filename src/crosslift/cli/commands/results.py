@@ -26,7 +26,7 @@ def report(folder: Folder) -> None:
     states = graph.states(thorough=True)
     if not any(state.results for state in states.values()):
         for line in graph.store.damage_lines():
-            typer.echo(line, err=True)
+            say(line, err=True)
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
     page = update_report(graph, rebuild_result_tables(graph, states), force=True)
     report_damage(graph.store)

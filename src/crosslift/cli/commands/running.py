@@ -104,16 +104,16 @@ def verify(folder: Folder) -> None:
         nonlocal last
         if time.monotonic() - last >= (1 if sys.stderr.isatty() else 60):
             last = time.monotonic()
-            typer.echo(f"{read / 1e9:.1f} of {total / 1e9:.1f} GB read, {duration(left)} left", err=True)
+            say(f"{read / 1e9:.1f} of {total / 1e9:.1f} GB read, {duration(left)} left", err=True)
 
     found = verify_store(open_study(folder, data="optional").store, tick=tick)
     for damage in found.damage:
-        typer.echo(f"damaged: {damage}")
+        say(f"damaged: {damage}")
     for what, steps in (("not finished", found.unfinished), ("without checksums", found.unverifiable)):
         if steps:
-            typer.echo(f"{what}: {len(steps)} steps ({', '.join(steps[:3])}{', ...' if len(steps) > 3 else ''})")
+            say(f"{what}: {len(steps)} steps ({', '.join(steps[:3])}{', ...' if len(steps) > 3 else ''})")
     size = f"{found.num_files:,} files, {found.num_bytes / 1e9:.2f} GB"
     if found.damage:
-        typer.echo(f"{len(found.damage)} damaged; {size} read. Next: crosslift run {folder}")
+        say(f"{len(found.damage)} damaged; {size} read. Next: crosslift run {folder}")
         raise typer.Exit(1)
-    typer.echo(f"{'No damage was found' if found.unverifiable else 'All files are intact'}: {size} read.")
+    say(f"{'No damage was found' if found.unverifiable else 'All files are intact'}: {size} read.")
