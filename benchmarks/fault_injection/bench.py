@@ -193,12 +193,12 @@ def is_temporary(file: str) -> bool:
 
 def key_of_text(command: str, text: str) -> str:
     """The journal's key of a text that the endpoint was asked."""
-    from crosslift.remote.journal import key_of
+    from crosslift.remote.journal import request_key
 
     if command == "judge":
-        return key_of("m", text)
+        return request_key("m", text)
     tag = {"Swahili": "sw", "German": "de"}.get(text.partition("|")[0], "")
-    return key_of("m", text, tag)
+    return request_key("m", text, tag)
 
 
 def _tail(file: Path) -> str:

@@ -44,7 +44,11 @@ ROWS = {
     "sharegpt nested": ("sharegpt", NESTED, "nested too deep"),
     "sharegpt nested line": ("sharegpt", chat("x") + b"\n{" + b'"a":{' * 100_000, "line 2: is not JSON"),
     "sharegpt lone surrogate": ("sharegpt", chat("x") + b"\n" + chat("\ud800"), "line 2"),
-    "sharegpt lone surrogate in a list": ("sharegpt", b"[" + chat("\ud800") + b"]", "item 1: holds a lone surrogate"),
+    "sharegpt lone surrogate in a list": (
+        "sharegpt",
+        b"[" + chat("\ud800") + b"]",
+        "item 1: contains a lone surrogate",
+    ),
     "sharegpt not UTF-8": ("sharegpt", chat("x") + b"\n\xff", "line 2: is not UTF-8"),
     "sharegpt role a list": ("sharegpt", b'{"id": 1, "conversations": [{"from": [], "value": "x"}]}', "item 1"),
 }

@@ -84,7 +84,7 @@ def test_the_revision_is_the_content(tmp_path: Path) -> None:
     assert corpus.revision.startswith("sha256:")
     assert read(path, revision=corpus.revision).rows.equals(corpus.rows)
     path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    with pytest.raises(CorpusError, match=f"the study asks for {corpus.revision}"):
+    with pytest.raises(CorpusError, match=f"the study file requires {corpus.revision}"):
         read(path, revision=corpus.revision)
 
 

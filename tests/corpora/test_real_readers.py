@@ -262,7 +262,7 @@ def test_a_bad_api_bank_file_is_named_with_its_item(tmp_path, items, complaint):
 
 
 def test_api_bank_is_english(tmp_path):
-    with pytest.raises(CorpusError, match="sw is not"):
+    with pytest.raises(CorpusError, match="English only"):
         read("api_bank", tmp_path, ("en", "sw"), "test")
 
 

@@ -12,7 +12,11 @@ import pytest
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", [("--cases", "6", "--native", "0"), ("--cases", "0", "--kinds", "random", "--native", "1")]
+    "options",
+    [
+        ("--cases", "6", "--kinds", "random", "disk", "stopped", "starts", "--native", "0"),
+        ("--cases", "0", "--kinds", "random", "--native", "1"),
+    ],
 )
 def test_whatever_happens_a_study_ends_in_the_same_bytes_and_leaves_nothing(tmp_path, options):
     command = [sys.executable, str(places.REPOSITORY / "benchmarks" / "faults.py"), str(tmp_path), *options]

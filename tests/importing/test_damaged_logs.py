@@ -124,5 +124,5 @@ def test_tables_that_are_none(tmp_path: Path, name: str, content: bytes):
 def test_a_parquet_file_that_is_cut_off(tmp_path: Path):
     pl.DataFrame({"model": ["a"] * 100}).write_parquet(tmp_path / "x.parquet")
     (tmp_path / "x.parquet").write_bytes((tmp_path / "x.parquet").read_bytes()[:-30])
-    with pytest.raises(TransferError, match=r"x\.parquet is no table"):
+    with pytest.raises(TransferError, match=r"x\.parquet is not a table"):
         read_results(load_import(mapping(tmp_path, "table", "x.parquet")))

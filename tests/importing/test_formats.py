@@ -80,7 +80,7 @@ def test_items_become_scores(tmp_path: Path):
         (('value = "score"', 'value = "points"'), ROWS, "no column points"),
         (("", ""), ROWS + "a,0,eng swh,eng,50\n", "2 rows are of the same cell"),
         (("", ""), ROWS.replace("eng swh,swa", "eng,swa"), "differ in mixture, trained"),
-        (("", ""), ROWS.replace("swa", "swaheli"), "'swaheli' is not a language's code"),
+        (("", ""), ROWS.replace("swa", "swaheli"), "'swaheli' is not a language code"),
         (("", ""), ROWS.replace("25\n", "high\n"), "not all values are numbers"),
         (('run = "{system} {seed}"', 'run = "system"'), ROWS, "differ in seed"),
     ],

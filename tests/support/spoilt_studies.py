@@ -172,7 +172,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "leave_one_out_of_one_twice": (
         append(FAMILY + 'kind = "leave_one_out"\nlanguages = ["en", "en"]\nbudget = { amount = 2 }\n'),
-        "families.f.languages[1]: 'en' stands twice. Remove one.",
+        "families.f.languages[1]: 'en' is listed twice. Remove one.",
     ),
     "nested_too_small": (
         text('nested = ["en", "sw", "es"]', 'nested = ["en"]\nsizes = [2]'),

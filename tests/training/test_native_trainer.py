@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from crosslift.chat import encode_prompt
-from crosslift.errors import TrainingError
+from crosslift.errors import CrossliftError, TrainingError
 from crosslift.streams import stream
 from crosslift.training.trainer import METRICS, LoRAConfig, SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import train
@@ -302,7 +302,7 @@ def test_impossible_requests_are_refused_with_every_problem_at_once(make_request
 
 
 def test_a_model_that_is_not_there_is_an_error_of_the_user(make_request, tmp_path):
-    with pytest.raises(TrainingError, match="cannot be loaded"):
+    with pytest.raises(CrossliftError, match=r"nowhere cannot be read"):
         train(make_request(model=str(tmp_path / "nowhere")))
 
 

@@ -101,6 +101,9 @@ def save_nllb(folder: Path) -> Path:
     return folder
 
 
+pytestmark = pytest.mark.xdist_group("seq2seq")  # its models are trained once
+
+
 @pytest.fixture(scope="module", params=[save_madlad, save_nllb], ids=["madlad", "nllb"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return request.param(tmp_path_factory.mktemp("seq2seq"))

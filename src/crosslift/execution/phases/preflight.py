@@ -17,7 +17,7 @@ from crosslift.corpora.ingest import read_checked as read_corpus
 from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.quality import summary_lines as findings_in_words
 from crosslift.discover import member
-from crosslift.errors import CrossliftError, StudyError
+from crosslift.errors import CrossliftError, MissingPackage, StudyError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import count_parameters, local_folder, template_file
 from crosslift.execution.folder.step_graph import StepGraph
@@ -97,6 +97,8 @@ def _tokenizers(graph: StepGraph, problems: list[str], say: Say) -> dict[str, An
             continue
         try:
             found[name] = load_tokenizer(folder, template=template_file(model, graph.study.folder))
+        except MissingPackage as error:  # the same for all models
+            problems.append(str(error))
         except CrossliftError as error:
             problems.append(str(error) if str(error).startswith("models.") else f"models.{name}: {error}")
     return found

@@ -31,7 +31,7 @@ from crosslift.mixtures.draw import CorpusIndex, draw
 from crosslift.mixtures.manifest import examples_sha256
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.run import Run
-from crosslift.system.files import remove_leftovers
+from crosslift.system.files import remove, remove_leftovers
 from crosslift.system.leases import waiting_lease
 
 Say = Callable[[str], None]
@@ -143,7 +143,7 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
             continue
         say(f"Reading corpus {name}")
         for evaluated in graph.evaluated_on():  # rewritten below, also if the process is killed in between
-            _leaks_file(graph, evaluated).unlink(missing_ok=True)
+            remove(_leaks_file(graph, evaluated))
         source = graph.study.corpora[name]
         checked = read_corpus(source)
         corpus = checked.corpus

@@ -178,7 +178,7 @@ class _Worker:
             if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
                 log.warning("%s was taken over by another worker: %s", name, error)
                 return True
-            known = error if isinstance(error, CrossliftError) else as_store_error(error, f"{name} cannot continue")
+            known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
             if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
                 raise known from error  # no other run could be written either
             if known is not None:
@@ -281,6 +281,12 @@ def _needs_training(state: RunState, checkpoint: Path) -> bool:
         return False
     assert state.steps.train is not None
     return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).intact)
+
+
+def _description(run: str, error: Exception) -> str:
+    """Return the beginning of a message: which run cannot continue, and at which file."""
+    file = getattr(error, "filename", None)
+    return f"{run} cannot continue ({file})" if file else f"{run} cannot continue"
 
 
 def _follows_an_equal_run(worker: _Worker, name: str) -> bool:
