@@ -1,4 +1,4 @@
-"""What the parts of the transfer model typically explain: `PRIOR_LOG_VARIANCES` in `transfer/predict.py`.
+"""Prior variances of the transfer model (`PRIOR_LOG_VARIANCES` in `transfer/model/gaussian_process.py`), estimated.
 
     python tools/typical_variances.py
 
