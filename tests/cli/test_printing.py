@@ -51,7 +51,7 @@ def test_texts_in_any_script_are_printed_as_they_are(text: str):
 def test_errors_are_printed_with_their_control_characters_as_escapes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    def fails() -> None:
+    def fails(**_: object) -> None:
         raise CrossliftError(f"corpora.x: '{HOSTILE}'")
 
     monkeypatch.setattr(cli, "app", fails)
@@ -74,7 +74,7 @@ def test_cells_of_a_table_keep_their_square_brackets():
     screen = console()
     screen.file = io.StringIO()
     screen.width = 200
-    screen.print(_table([stale]))
+    screen.print(_table([stale], {}))
     assert "languages was [en, sw]" in screen.file.getvalue()
 
 

@@ -12,9 +12,11 @@ import contextlib
 import re
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from crosslift import __version__
 from crosslift.cli.commands import (
     importing,
     judging,
@@ -35,11 +37,26 @@ app = typer.Typer(
     name="crosslift",
     help="Which languages, how much of each? Controlled studies of multilingual post-training.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"crosslift {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Which languages, how much of each? Controlled studies of multilingual post-training."""
+
 
 app.command()(studies.new)
 app.command()(studies.check)
@@ -60,6 +77,8 @@ app.command()(listing.schema)
 app.add_typer(pocket.app, name="pocket")
 
 
+PROGRAM = "crosslift"
+"""Name in messages and in the variable of shell completion, also if started as `python -m crosslift`."""
 MIN_DESCRIPTORS = 64
 """Minimum number of file descriptors; with fewer, libraries fail during startup."""
 
@@ -75,7 +94,7 @@ def main() -> None:
     """
     try:
         _raise_descriptor_limit()
-        app()
+        app(prog_name=PROGRAM)
     except CrossliftError as error:
         _end(str(error))
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli import completion
 from crosslift.cli.arguments import Folder, open_study, report_damage
 from crosslift.cli.printing import say
 
@@ -14,7 +15,9 @@ from crosslift.cli.printing import say
 def recommend(
     folder: Folder,
     *,
-    evaluation: Annotated[str | None, typer.Option(help="Evaluation to optimise.")] = None,
+    evaluation: Annotated[
+        str | None, typer.Option(help="Evaluation to optimise.", autocompletion=completion.evaluations)
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model of the study.")] = None,
     budget: Annotated[
         float | None, typer.Option(min=1, help="Maximum cost. Default: the cost of the largest mixture.")
@@ -61,7 +64,7 @@ def recommend(
     weights = numbers["weight"]
     if objective == "weighted" and not weights:
         weights = {tag: float(facts.speakers) for tag, facts in known().items() if facts.speakers}
-    graph = open_study(folder)
+    graph = open_study(folder, data="optional")
     advised = advise(
         graph.store,
         graph.study,

@@ -21,7 +21,7 @@ def report(folder: Folder) -> None:
     """Write estimates, tables, figures and the HTML page from the available scores."""
     from crosslift.execution.folder.result_tables import rebuild_result_tables
 
-    graph = open_study(folder)
+    graph = open_study(folder, data="optional")
     graph.store.lock()
     states = graph.states(thorough=True)
     if not any(state.results for state in states.values()):
@@ -37,7 +37,7 @@ def score(folder: Folder) -> None:
     """Score all predictions again after the code of a task has changed, without training or generation."""
     from crosslift.execution.phases.rescore import rescore_all
 
-    graph = open_study(folder)
+    graph = open_study(folder, data="optional")
     num_steps, num_errors = rescore_all(graph, say=say)
     report_damage(graph.store)
     say(f"{num_steps} evaluations were scored again. Next: crosslift report {folder}")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli import completion
 from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, site_file
 from crosslift.cli.printing import log_to_terminal, say
 
@@ -13,7 +14,11 @@ from crosslift.cli.printing import log_to_terminal, say
 def run(
     folder: Folder,
     executor: Annotated[
-        str | None, typer.Option(help="Executor that starts workers. See: crosslift list executors")
+        str | None,
+        typer.Option(
+            help="Executor that starts workers. See: crosslift list executors",
+            autocompletion=completion.members_of("executor"),
+        ),
     ] = None,
     site: SiteFile = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of workers. Default: one per GPU or core.")] = None,
@@ -51,7 +56,12 @@ def run(
 def work(
     folder: Folder,
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs to execute. Default: all missing runs.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Runs to execute. Default: all missing runs.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     site: SiteFile = None,
 ) -> None:
@@ -83,7 +93,7 @@ def status(
     """Print a table of all runs, read from disk."""
     from crosslift.cli import display
 
-    graph = open_study(folder)
+    graph = open_study(folder, data="optional")
     if watch:
         display.watch_status(graph)
     else:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli import completion
 from crosslift.cli.arguments import Folder, open_study
 from crosslift.cli.printing import say
 
 
 def new(
-    preset: Annotated[str, typer.Argument(metavar="PRESET", help="See: crosslift list presets")],
+    preset: Annotated[
+        str, typer.Argument(metavar="PRESET", help="See: crosslift list presets", autocompletion=completion.presets)
+    ],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; must not exist or be empty.")],
     scale: Annotated[
         str | None,
@@ -32,7 +35,10 @@ def new(
         scale, why = ("full", "there is a GPU") if visible_gpus() else ("pocket", "no GPU was found")
     text = preset_text(preset, scale or known[0])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StoreError(f"{folder} exists and is not an empty folder. Choose another folder, or remove it.")
+        raise StoreError(
+            f"{folder} exists and is not an empty folder. Choose another folder, such as: "
+            f"crosslift new {preset} {folder / preset}"
+        )
     write_text(folder / "study.toml", text)
     if why:
         other = next(one for one in known if one != scale)
@@ -46,9 +52,15 @@ def check(
     ],
     *,
     reader: Annotated[
-        str | None, typer.Option(help="Check one corpus with this reader. See: crosslift list readers")
+        str | None,
+        typer.Option(
+            help="Check one corpus with this reader. See: crosslift list readers",
+            autocompletion=completion.members_of("reader"),
+        ),
     ] = None,
-    task: Annotated[str, typer.Option(help="Task of the corpus.")] = "math",
+    task: Annotated[
+        str, typer.Option(help="Task of the corpus.", autocompletion=completion.members_of("task"))
+    ] = "math",
     languages: Annotated[str, typer.Option(help="Languages of the corpus, such as en,sw,zh-CN.")] = "en",
     split: Annotated[str, typer.Option(help="Split of the corpus.")] = "train",
     option: Annotated[list[str] | None, typer.Option(help="Option of the reader: key=value.")] = None,
@@ -61,7 +73,14 @@ def check(
     from crosslift.execution.phases.preflight import preflight as check_data
 
     graph = open_study(folder)
-    check_data(graph, say=say)
+    errors = check_data(graph, say=say)
+    if errors:
+        found = ", ".join(f"{check} {count:,}" for check, count in sorted(errors.items()))
+        say(
+            f"{len(graph.runs)} runs. The study can be run, but its data contain errors (rows: {found}; see above). "
+            f"Correct the data, or choose a policy in [corpora.<name>.checks]. Next: crosslift plan {folder}"
+        )
+        return
     say(f"{len(graph.runs)} runs. No problems were found. Next: crosslift plan {folder}")
 
 

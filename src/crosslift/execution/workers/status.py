@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -96,6 +97,28 @@ def overall_progress(found: Iterable[Status], *, num_workers: int) -> TotalProgr
     return total_progress(
         ((one.run, one.expected, one.progress, one.what == "running") for one in found), num_workers=num_workers
     )
+
+
+def losses(graph: StepGraph, found: Iterable[Status]) -> dict[str, float]:
+    """Return the training loss of runs: the last one of trained runs, the latest one of running runs.
+
+    Args:
+        graph: the steps of the study.
+        found: status of each run.
+
+    Returns:
+        Run -> loss in nats per token. Base models and runs without a loss are omitted.
+    """
+    result: dict[str, float] = {}
+    for one in found:
+        if one.progress is not None and one.progress.loss is not None:
+            result[one.run] = one.progress.loss
+        elif one.expected.trained and graph.runs[one.run].mixture is not None:
+            with contextlib.suppress(StoreError):  # removed or damaged, which the status itself reports
+                rows = graph.store.training_metrics(one.run).filter(split="train")["loss"].drop_nulls()
+                if len(rows):
+                    result[one.run] = float(rows[-1])
+    return result
 
 
 def _unprepared(graph: StepGraph, run: Run, why: StaleStep | StoreError | None) -> Status:

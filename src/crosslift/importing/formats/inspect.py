@@ -22,6 +22,8 @@ from crosslift.extras import optional
 from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
 
+COLUMNS = ("model", "task_name", "metric", "item", "epoch", "value")
+"""Columns that a mapping can refer to."""
 LETTER_SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Letter of inspect's scorers -> value."""
 

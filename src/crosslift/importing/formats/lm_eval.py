@@ -19,6 +19,8 @@ from crosslift.errors import TransferError, visible
 from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
 
+COLUMNS = ("model", "task_name", "metric", "filter", "value", "item", "num_items", "standard_error")
+"""Columns that a mapping can refer to; `item` of samples only, the last two of means only."""
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl$")
 
 
