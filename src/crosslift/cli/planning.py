@@ -14,6 +14,12 @@ from crosslift.execution.workers.status import Status, status
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.plan import Plan
 from crosslift.studies.planning.plan import plan as make_plan
+from crosslift.studies.planning.token_estimate import (
+    BYTES_PER_TOKEN,
+    NUM_SAMPLED,
+    TokenEstimate,
+    estimate_tokens,
+)
 from crosslift.transfer.design.power import DISCORDANCE, RUN_NOISE
 
 FEW_RUNS = 30
@@ -29,10 +35,12 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         runs: list every run.
     """
     prepared = graph.store.lock_file.is_file()
+    estimate = None if prepared else estimate_tokens(graph.study)
     planned = make_plan(
         graph.study,
         manifests=graph.store.manifests() if prepared else None,
         num_items=_num_items(graph) if prepared else None,
+        estimate=estimate,
     )
     found = {one.run: one for one in status(graph)}
     screen = console()
@@ -46,7 +54,9 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
     say(_evaluations(planned))
     say(_cost(planned))
     say(_shared(graph, planned))
-    if not prepared:
+    if estimate is not None:
+        for line in _estimated(planned, estimate):
+            say(line)
         say(f"For exact numbers of tokens and of items without max_items, run: crosslift prepare {folder}")
     for title, table in (
         ("Steps of a run by number of trained languages", _steps(planned)),
@@ -73,6 +83,18 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         say(f"warning: {warning}")
 
 
+def _estimated(planned: Plan, estimate: TokenEstimate) -> list[str]:
+    """Return a line that states where estimated tokens come from; none if no number of the plan is an estimate."""
+    if not any(run.tokens_are_estimated for run in planned.runs):
+        return []
+    line = f"~ marks estimates from the first {NUM_SAMPLED} items of each corpus, without the markup of templates"
+    if estimate.by_bytes:
+        line += (
+            f"; {BYTES_PER_TOKEN:g} bytes per token where the tokenizer is not on this disk: {some(estimate.by_bytes)}"
+        )
+    return [line]
+
+
 def _num_items(graph: StepGraph) -> dict[str, int]:
     found = {}
     for name, corpus in graph.store.lock()["corpora"].items():
@@ -84,8 +106,9 @@ def _num_items(graph: StepGraph) -> dict[str, int]:
 def _every_run(planned: Plan, found: Mapping[str, Status]) -> Table:
     table = _table("run", "examples", "tokens", "steps", "evaluations", "state")
     for run in planned.runs:
-        counts = (run.num_examples, run.num_tokens, run.num_steps, len(run.evaluations))
-        table.add_row(run.name, *(_count(count) for count in counts), found[run.name].what)
+        tokens = f"{'~' if run.tokens_are_estimated else ''}{_count(run.num_tokens)}"
+        steps, evaluations = _count(run.num_steps), _count(len(run.evaluations))
+        table.add_row(run.name, _count(run.num_examples), tokens, steps, evaluations, found[run.name].what)
     return table
 
 

@@ -138,7 +138,10 @@ def _of(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status:
         state = graph.state(run)
     except StaleStep as error:
         expected = ExpectedWork(
-            num_steps=num_training_steps, num_evaluations=len(steps.evaluations), trained=False, evaluations=0
+            num_steps=num_training_steps,
+            num_evaluations=len(steps.evaluations),
+            trained=False,
+            evaluations=0,
         )
         return Status(run=run.name, what="stale", expected=expected, progress=None, message=str(error))
     expected = ExpectedWork(
@@ -146,6 +149,8 @@ def _of(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status:
         num_evaluations=len(steps.evaluations),
         trained=state.trained,
         evaluations=state.num_evaluated,
+        model=run.model.name,
+        num_parameters=graph.models[run.model.name].num_parameters,
     )
     damage = str(state.damage[0]) if state.damage else ""
     if state.done:
