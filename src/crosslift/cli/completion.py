@@ -61,7 +61,8 @@ def _study(ctx: Any) -> Any:
     from crosslift.errors import CrossliftError
     from crosslift.studies.parsing.load import load
 
-    folder = ctx.params.get("folder")
+    # click leaves the arguments unassigned while the value of an option is typed.
+    folder = ctx.params.get("folder") or next(iter(ctx.args), None)
     try:
         return None if folder is None else load(Path(folder), data="optional")
     except CrossliftError:

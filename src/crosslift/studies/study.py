@@ -109,7 +109,7 @@ class Study:
     inactive: tuple[str, ...] = ()
     """Contrasts that require a disabled arm."""
     absent: tuple[str, ...] = ()
-    """Messages about missing corpus files."""
+    """Messages about missing files of corpora and folders of models."""
     results: Path | None = None
     """Folder for the output of the study; None means `folder`."""
     paths: dict[str, str] = field(default_factory=dict)

@@ -30,8 +30,8 @@ def load(path: Path, *, data: Literal["required", "optional"] = "required") -> S
 
     Args:
         path: The study's folder, or its study file.
-        data: "required": missing corpus files are errors. "optional": they are listed in `Study.absent`, so that a
-            study can be planned before its data are available.
+        data: "required": missing files of corpora and folders of models are errors. "optional": they are listed in
+            `Study.absent`, so that a study can be planned before they are available, and read when they are gone.
 
     Returns:
         The study, with families expanded, defaults filled in and names resolved.

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 
 from crosslift.corpora.corpus import ParallelCorpus, Source
 from crosslift.discover import member
-from crosslift.errors import CrossliftError
+from crosslift.errors import CrossliftError, ModelError
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.planning.volume import model_folder
 from crosslift.studies.run import Model
 from crosslift.studies.study import Study
+from crosslift.untrusted.model_files import reading
 
 NUM_SAMPLED = 50
 """Items per corpus that are read for the estimate."""
@@ -124,7 +125,8 @@ def _tokenizer(study: Study, model: Model) -> Callable[[str], float] | None:
     try:
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(file))
-    except Exception:  # not installed, or a damaged file, which `crosslift check` reports; the library raises Exception
+        with reading(f"the tokenizer of {model.path}"):
+            tokenizer = Tokenizer.from_file(str(file))
+    except (ImportError, ModelError):  # not installed, or a damaged file, which `crosslift check` reports
         return None
     return lambda text: float(len(tokenizer.encode(text).ids))
