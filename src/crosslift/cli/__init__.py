@@ -9,14 +9,13 @@ Each command imports its dependencies when it is called, so that `crosslift --he
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crosslift import __version__
+from crosslift.api.failures import as_crosslift_error
 from crosslift.cli.commands import (
     importing,
     judging,
@@ -29,9 +28,7 @@ from crosslift.cli.commands import (
     translating,
 )
 from crosslift.cli.printing import say
-from crosslift.errors import CrossliftError, StoreError
-from crosslift.extras import missing
-from crosslift.system.refusals import as_store_error
+from crosslift.errors import StoreError
 
 app = typer.Typer(
     name="crosslift",
@@ -83,10 +80,6 @@ MIN_DESCRIPTORS = 64
 """Minimum number of file descriptors; with fewer, libraries fail during startup."""
 
 
-_IN_MESSAGE = re.compile(r"\(os error 2\)(?:: |.*?['\"])(/[^'\"]*)")
-"""Path of the missing file in error messages of Rust libraries."""
-
-
 def main() -> None:
     """Entry point of `crosslift` and `python -m crosslift`.
 
@@ -95,42 +88,19 @@ def main() -> None:
     try:
         _raise_descriptor_limit()
         app(prog_name=PROGRAM)
-    except CrossliftError as error:
-        _end(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
-    except ModuleNotFoundError as error:
-        absent = missing(error)
-        if absent is None:
-            raise
-        _end(str(absent))
     except BaseException as error:  # Rust panics are not subclasses of Exception
-        found = _missing_folder(error) or as_store_error(error, _refused_what(error))
+        found = as_crosslift_error(error)
         if found is None:
             raise
         _end(str(found))
-
-
-def _missing_folder(error: BaseException) -> StoreError | None:
-    """Return the error for a file that was not found because the folder of the study was moved; None otherwise."""
-    found = _IN_MESSAGE.search(str(error)) if isinstance(error, FileNotFoundError) else None
-    name = getattr(error, "filename", None) or (found and found[1])
-    if not isinstance(name, str):
-        return None
-    from crosslift.system.files import missing_root_error
-
-    return missing_root_error(Path(name))
 
 
 def _end(message: str) -> None:
     with contextlib.suppress(OSError):  # standard error may be redirected to a full disk
         say(message, err=True)
     sys.exit(2)
-
-
-def _refused_what(error: BaseException) -> str:
-    name = getattr(error, "filename", None)
-    return f"{name} cannot be read or written" if name else "The operating system reported an error"
 
 
 def _raise_descriptor_limit() -> None:

@@ -8,17 +8,16 @@ from pathlib import Path
 
 from rich.table import Table
 
+from crosslift.api.running import plan_of
 from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.workers.status import Status, status
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.plan import Plan
-from crosslift.studies.planning.plan import plan as make_plan
 from crosslift.studies.planning.token_estimate import (
     BYTES_PER_TOKEN,
     NUM_SAMPLED,
     TokenEstimate,
-    estimate_tokens,
 )
 from crosslift.transfer.design.power import DISCORDANCE, RUN_NOISE
 
@@ -35,13 +34,7 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         runs: list every run.
     """
     prepared = graph.store.lock_file.is_file()
-    estimate = None if prepared else estimate_tokens(graph.study)
-    planned = make_plan(
-        graph.study,
-        manifests=graph.store.manifests() if prepared else None,
-        num_items=_num_items(graph) if prepared else None,
-        estimate=estimate,
-    )
+    planned, estimate = plan_of(graph)
     found = {one.run: one for one in status(graph)}
     screen = console()
     if runs or len(planned.runs) <= FEW_RUNS:
@@ -93,14 +86,6 @@ def _estimated(planned: Plan, estimate: TokenEstimate) -> list[str]:
             f"; {BYTES_PER_TOKEN:g} bytes per token where the tokenizer is not on this disk: {some(estimate.by_bytes)}"
         )
     return [line]
-
-
-def _num_items(graph: StepGraph) -> dict[str, int]:
-    found = {}
-    for name, corpus in graph.store.lock()["corpora"].items():
-        if "num_items" in corpus:
-            found[name] = int(corpus["num_items"])
-    return found
 
 
 def _every_run(planned: Plan, found: Mapping[str, Status]) -> Table:
