@@ -26,7 +26,7 @@ SOURCE = places.REPOSITORY / "src" / "crosslift"
 PROJECT = places.REPOSITORY / "tests" / "support" / "user_project" / "analysis.py"
 HEAVY = ("torch", "transformers", "polars", "numpy", "altair", "pydantic", "typer", "rich")
 MAX_IMPORT_SECONDS = 0.5
-"""docs/python.md says 0.05 s, measured on a quiet machine; the aim is 0.2 s, and tests share their cores."""
+"""docs/python.md says 0.02 s, measured on a quiet machine; the aim is 0.2 s, and tests share their cores."""
 UNITS = ("share", "points", "items", "tokens", "seconds", "bytes", "steps", "nats", "row", "name", "text", "number")
 
 
@@ -55,10 +55,10 @@ def test_the_import_is_fast_and_loads_nothing_heavy():
 
 
 def test_every_public_name_is_listed_typed_and_imported_when_used():
-    tree = ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8"))
-    block = next(one for one in tree.body if isinstance(one, ast.If))
-    typed = {alias.asname for one in block.body if isinstance(one, ast.ImportFrom) for alias in one.names}
-    assert typed == set(crosslift._MODULES) == set(crosslift.__all__) - {"__version__"}
+    tree = ast.parse((SOURCE / "__init__.pyi").read_text(encoding="utf-8"))
+    typed = {one.names[0].asname: one.module for one in tree.body if isinstance(one, ast.ImportFrom)}
+    assert typed == crosslift._MODULES
+    assert set(typed) == set(crosslift.__all__) - {"__version__"}
     for name, module in crosslift._MODULES.items():
         assert getattr(crosslift, name).__module__ == module
         assert name in dir(crosslift)
@@ -96,8 +96,8 @@ def test_every_public_name_has_a_docstring_with_arguments_results_and_errors(nam
     if signature.parameters.keys() - {"self"}:
         assert "Args:" in text
     returns = str(signature.return_annotation)
-    if returns not in ("None", "Study", "int", "bool"):
-        assert "Returns:" in text or ":" in text or "->" in text, f"{name} does not say what it returns"
+    if signature.parameters.keys() - {"self"} and returns != "None":
+        assert "Returns:" in text, f"{name} does not say what it returns"
     if "DataFrame" in returns or "float" in returns:
         assert any(word in text for word in UNITS), f"{name} names no columns or units"
 
@@ -146,9 +146,9 @@ def test_results_are_those_of_the_report(study):
     assert set(results.contrasts["declared"]) == {"more English"}
     figures = results.figures()
     assert {file.stem for file in (page.parent / "figures").glob("*.svg")} == set(figures)
-    chart = figures["forest"].chart()
+    chart = figures["contrasts"].chart()
     assert chart.to_dict(validate=False)["datasets"]
-    assert "application/json" in str(figures["forest"]._repr_mimebundle_()) or figures["forest"]._repr_mimebundle_()
+    assert "text/html" in figures["contrasts"]._repr_mimebundle_()
     assert {file.stem for file in (page.parent / "tables").glob("*.csv")} == set(results.tables())
     assert results.conclusions[0].startswith("more English")
 
@@ -261,7 +261,7 @@ def test_results_of_other_tools_are_imported(tmp_path):
     )
     lines: list[str] = []
     imported = crosslift.import_results(tmp_path / "m.toml", progress=lines.append)
-    assert imported.results.cells["value"].to_list() == [0.5, 0.4, 0.55, 0.35]
+    assert imported.results.cells["value"].to_list() == pytest.approx([0.5, 0.4, 0.55, 0.35])
     assert imported.page is None
     assert imported.answers().height == 0
     assert lines == ["x: 2 runs, 4 cells"]

@@ -95,7 +95,7 @@ class StudyReader:
 
     @user_errors()
     def runs(self) -> pl.DataFrame:
-        """Read all runs, finished or not; columns as in `StudyResults.runs`.
+        """Read all runs, finished or not, one row each; columns as in `StudyResults.runs`.
 
         Raises:
             StoreError: the study has not been prepared.
@@ -135,10 +135,14 @@ class StudyReader:
 
     @user_errors()
     def manifest(self, mixture: str) -> dict[str, Any]:
-        """Read the manifest of a prepared mixture: counts, tokens, fertility and overlap, in JSON types.
+        """Read the manifest of a prepared mixture.
 
         Args:
             mixture: name of the mixture.
+
+        Returns:
+            In JSON types: counts, distinct items and tokens per corpus and language, fertility, overlap with the other
+            mixtures, and hashes.
 
         Raises:
             UnknownName: no run of the study uses this mixture.

@@ -38,7 +38,11 @@ class StudyFigure:
         """
         import altair
 
-        return altair.Chart.from_dict(self.spec(), validate=False)
+        chart = self._figure.chart.copy(deep=True)
+        own = {name: table.to_dicts() for name, table in self._figure.datasets.items()}
+        given = chart.datasets
+        chart.datasets = own if given is altair.Undefined else {**given, **own}
+        return chart
 
     def spec(self) -> dict[str, Any]:
         """Return the Vega-Lite specification with its data, as a dictionary of JSON types."""
@@ -124,6 +128,7 @@ class StudyResults:
 
         Returns:
             Name of the CSV file in `report/tables` -> table; tables that do not apply to the study are left out.
+            Scores are shares.
         """
         from crosslift.reporting.papers.tables import PAPER_TABLES
         from crosslift.reporting.tables.frames import TABLES
