@@ -114,7 +114,7 @@ def test_an_unknown_kind_of_list_is_told_with_the_nearest():
         (("--cost", "en=-1"), "--cost en=-1"),
         (("--weight", "en=inf"), "--weight en=inf"),
         (("--weight", "en=0"), "--weight: at least one language needs a weight above 0."),
-        (("--budget", "inf"), "--budget inf: must be a finite number."),
+        (("--budget", "inf"), "--budget inf: must be a finite number above 0."),
     ],
 )
 def test_numbers_that_no_recommendation_can_use_are_refused(arguments: tuple[str, ...], says: str):

@@ -35,18 +35,7 @@ def advise_graph(
     from crosslift.languages.tags import resolve_all
     from crosslift.recommendation.advice import RecommendationRequest, advise
 
-    problems = []
-    if unit not in ("items", "tokens"):
-        problems.append(f"--unit {unit}: must be items or tokens.")
-    if objective not in ("mean", "worst", "weighted"):
-        problems.append(f"--objective {objective}: must be mean, worst or weighted.")
-    if budget is not None and not math.isfinite(budget):
-        problems.append(f"--budget {budget}: must be a finite number.")
-    for tag, cost in (costs or {}).items():
-        if not math.isfinite(cost) or cost <= 0:
-            problems.append(f"--cost {tag}={cost:g}: must be a finite number above 0.")
-    if weights and not any(weights.values()):
-        problems.append("--weight: at least one language needs a weight above 0.")
+    problems = option_problems(unit=unit, objective=objective, budget=budget, costs=costs, weights=weights)
     if problems:
         raise StudyError(problems)
     if objective == "weighted" and not weights:
@@ -64,6 +53,43 @@ def advise_graph(
         num_next_runs=num_next_runs,
     )
     return advise(graph.store, graph.study, request)
+
+
+def option_problems(
+    *,
+    unit: str,
+    objective: str,
+    budget: float | None,
+    costs: Mapping[str, float] | None,
+    weights: Mapping[str, float] | None,
+    prefix: str = "",
+) -> list[str]:
+    """Check the options of a recommendation.
+
+    Args:
+        unit: unit of the budget.
+        objective: the objective.
+        budget: maximum cost.
+        costs: language -> cost of one unit.
+        weights: language -> weight.
+        prefix: of the names of options in messages, such as "--".
+
+    Returns:
+        One message per problem.
+    """
+    problems = []
+    if unit not in ("items", "tokens"):
+        problems.append(f"{prefix}unit {unit}: must be items or tokens.")
+    if objective not in ("mean", "worst", "weighted"):
+        problems.append(f"{prefix}objective {objective}: must be mean, worst or weighted.")
+    if budget is not None and not (math.isfinite(budget) and budget > 0):
+        problems.append(f"{prefix}budget {budget}: must be a finite number above 0.")
+    for tag, cost in (costs or {}).items():
+        if not math.isfinite(cost) or cost <= 0:
+            problems.append(f"{prefix}cost {tag}={cost:g}: must be a finite number above 0.")
+    if weights and not any(weights.values()):
+        problems.append(f"{prefix}weight: at least one language needs a weight above 0.")
+    return problems
 
 
 def write_advice(graph: StepGraph, advice: Advice) -> Path | None:

@@ -38,7 +38,7 @@ def recommend(
     ] = 3,
 ) -> None:
     """Recommend a mixture under a budget from the finished runs, with its uncertainty, and the next runs to train."""
-    from crosslift.api.recommending import advise_graph, write_advice
+    from crosslift.api.recommending import advise_graph, option_problems, write_advice
     from crosslift.errors import StudyError
     from crosslift.recommendation.advice import summary_lines
 
@@ -47,6 +47,14 @@ def recommend(
         "cost": _numbers("cost", cost, problems, positive=True),
         "weight": _numbers("weight", weight, problems, positive=False),
     }
+    problems += option_problems(
+        unit=unit,
+        objective=objective,
+        budget=budget,
+        costs=numbers["cost"],
+        weights={} if any(one.startswith("--weight") for one in problems) else numbers["weight"],
+        prefix="--",
+    )
     if problems:
         raise StudyError(problems)
     graph = open_study(folder, data="optional")
