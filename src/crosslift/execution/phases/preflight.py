@@ -42,7 +42,7 @@ def preflight(graph: StepGraph, *, say: Say) -> None:
     Raises:
         StudyError: contains every problem found.
     """
-    problems: list[str] = []
+    problems = _refused(graph)
     corpora = _corpora(graph, problems, say)
     for name in graph.evaluated_on():
         if name in corpora:
@@ -60,6 +60,13 @@ def preflight(graph: StepGraph, *, say: Say) -> None:
     say(f"{drawn} mixtures can be drawn")
     if problems:
         raise StudyError(list(dict.fromkeys(problems)))
+
+
+def _refused(graph: StepGraph) -> list[str]:
+    """Return the settings that the study's trainer does not support, one sentence each."""
+    training = graph.study.training
+    refused = getattr(member("trainer", training.trainer), "refused", None)
+    return [] if refused is None or not graph.study.mixtures else list(refused(training))
 
 
 def _corpora(graph: StepGraph, problems: list[str], say: Say) -> dict[str, ParallelCorpus]:
