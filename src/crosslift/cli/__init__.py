@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from crosslift.cli.commands import (
+    exporting,
     importing,
     judging,
     listing,
@@ -52,6 +53,9 @@ app.command()(running.verify)
 app.command()(results.score)
 app.command()(results.report)
 app.command("import")(importing.import_results)
+app.add_typer(exporting.app, name="export")
+app.command()(exporting.pack)
+app.command()(exporting.unpack)
 app.command()(recommending.recommend)
 app.command()(judging.judge)
 app.command()(translating.translate)
