@@ -2,8 +2,8 @@
 
 The archive contains the study file, the corpora and models that it names, and every file of a finished step that a
 done-marker lists, except checkpoints. Equal studies give equal bytes: members are sorted and have no owner and no time.
-Everything in it is relative to the study; a path outside is an error, because it names a folder of this machine and would
-not exist on another one.
+Everything in it is relative to the study; a path outside is an error, because it names a folder of this machine and
+would not exist on another one.
 """
 
 from __future__ import annotations

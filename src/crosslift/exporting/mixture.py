@@ -21,7 +21,7 @@ from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import train
 from crosslift.exporting.model import export_model
 from crosslift.exporting.new_folder import new_folder
-from crosslift.exporting.settings import TrainingSettings, settings_of
+from crosslift.exporting.settings import DATA, TrainingSettings, settings_of
 from crosslift.extras import optional
 from crosslift.fingerprint import fingerprint
 from crosslift.languages.language import language
@@ -53,8 +53,8 @@ def export_mixture(
         graph: the steps of the study, which must be prepared.
         name: the mixture.
         folder: the folder to create; it must not exist, or be empty.
-        form: "jsonl" or "parquet": files that `datasets.load_dataset` reads; "datasets": JSON lines, and a folder
-            `dataset/` for `datasets.load_from_disk`.
+        form: "jsonl" or "parquet": files in `data/`, which `datasets.load_dataset` reads; "datasets": JSON lines, and
+            a folder `dataset/` for `datasets.load_from_disk`.
         model: model of the configurations; None if the study has only one.
         seed: training seed of the configurations; None for the first one of the mixture's runs.
 
@@ -74,6 +74,7 @@ def export_mixture(
     validation = train.validation_rows(graph, run)
     held_out = None if validation is None else messages_of(graph, validation)
     with new_folder(folder) as partial:
+        (partial / DATA).mkdir()
         path, revision = export_model(graph, run.model, partial)
         settings = settings_of(
             graph,
@@ -89,7 +90,7 @@ def export_mixture(
             held_out = None if held_out is None else _with_marks(held_out)
         for split, table in (("train", examples), ("validation", held_out)):
             if table is not None:
-                _WRITERS[settings.suffix](partial / f"{split}.{settings.suffix}", table)
+                _WRITERS[settings.suffix](partial / DATA / f"{split}.{settings.suffix}", table)
         if form == "datasets":
             _write_dataset(partial / "dataset", {"train": examples, "validation": held_out})
         write_json(partial / "manifest.json", read_json(graph.store.mixture_folder(name) / "manifest.json"))

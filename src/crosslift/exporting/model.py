@@ -1,7 +1,7 @@
 """The base model of an exported mixture, as other tools find it.
 
-A model of the hub with a chat template of its own is named with its commit. Any other model gets a folder `model/`, because
-a local path means nothing on another machine, and because every tool takes the chat template from the tokenizer.
+A model of the hub with a chat template of its own is named with its commit. Any other model gets a folder `model/`,
+because a local path means nothing on another machine, and every tool takes the chat template from the tokenizer.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ from crosslift.studies.run import Run
 from crosslift.training.schedule import validation_steps
 from crosslift.training.trainer import SFTConfig, num_steps, steps_per_epoch
 
+DATA = "data"
+"""Folder of the examples, train.* and validation.*, below the exported folder."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
@@ -44,6 +47,10 @@ class TrainingSettings:
     """Whether the checkpoint with the lowest validation loss is kept."""
     notes: tuple[str, ...]
     """What a tool cannot do as the study does, one sentence each."""
+
+    def data_file(self, split: str) -> str:
+        """Path of the examples of a split, "train" or "validation"."""
+        return f"{DATA}/{split}.{self.suffix}"
 
     @property
     def lr_scheduler(self) -> str:

@@ -124,7 +124,7 @@ def _is_plain(name: str) -> bool:
 
 
 def _members(tar: tarfile.TarFile, table: dict[str, Any]) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield name and content of the members behind the table of contents. Raises `ValueError` if they differ from it."""
+    """Yield name and content of the members after the table of contents. Raises `ValueError` if they differ from it."""
     left = dict(table)
     while (member := tar.next()) is not None:
         name = member.name.partition("/")[2]

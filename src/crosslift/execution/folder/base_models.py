@@ -121,7 +121,7 @@ def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked:
 
 
 def model_files(folder: Path) -> list[Path]:
-    """List the files of a model's folder that are read: weights in the safetensors format, settings, tokenizer; sorted."""
+    """List the files of a model's folder that are read (safetensors, settings, tokenizer), sorted."""
     return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
 
 

@@ -121,7 +121,7 @@ def training_rows(graph: StepGraph, run: Run) -> pl.DataFrame:
 
 
 def validation_rows(graph: StepGraph, run: Run) -> pl.DataFrame | None:
-    """Return the run's validation items in the languages of its mixture, as `training_rows`; None without validation."""
+    """Return the run's validation items in the languages of its mixture, as `training_rows`; None if it has none."""
     frames = []
     for corpus, tags in graph.study.validation_of(run).items():
         rows = pl.DataFrame({"row": _validation_rows(graph, corpus, tags)})

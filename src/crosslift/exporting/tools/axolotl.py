@@ -66,7 +66,7 @@ def files(settings: TrainingSettings) -> dict[str, str]:
 
 def _dataset(settings: TrainingSettings, split: str) -> dict[str, Any]:
     return {
-        "path": f"{split}.{settings.suffix}",
+        "path": settings.data_file(split),
         "ds_type": "json" if settings.suffix == "jsonl" else "parquet",
         "split": "train",
         "type": "chat_template",

@@ -74,6 +74,6 @@ def files(settings: TrainingSettings) -> dict[str, str]:
             "load_best_model_at_end": True,
             "metric_for_best_model": "eval_loss",
         }
-    known = {split: {"file_name": f"{split}.{settings.suffix}", **_FORM} for split in splits}
+    known = {split: {"file_name": settings.data_file(split), **_FORM} for split in splits}
     head = [f"Mixture {settings.mixture}, as crosslift trains it. In this folder: {COMMAND}", *settings.notes]
     return {"llama_factory.yaml": yaml_text(head, values), "dataset_info.json": json.dumps(known, indent=1) + "\n"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from crosslift.exporting.settings import TrainingSettings
+from crosslift.exporting.settings import DATA, TrainingSettings
 from crosslift.exporting.yaml_text import yaml_text
 
 COMMAND = "trl sft --config trl.yaml"
@@ -17,7 +17,7 @@ def files(settings: TrainingSettings) -> dict[str, str]:
         "model_name_or_path": settings.model,
         "model_revision": settings.revision,
         "dtype": "float32",  # of the weights and the optimizer; bf16 is that of the matrix products
-        "dataset_name": ".",
+        "dataset_name": DATA,
         "dataset_train_split": "train",
         "output_dir": "trl-output",
         "completion_only_loss": config.loss_on == "completion",
