@@ -187,6 +187,8 @@ def test_llama_factory_reads_its_configuration(exported: Path, monkeypatch: pyte
     assert (train.dataset_name, train.messages, train.user_tag) == ("data/train.jsonl", "messages", "user")
     kinds = (arguments.ModelArguments, arguments.DataArguments, arguments.FinetuningArguments)
     values = read_yaml(exported / "llama_factory.yaml")
+    known = {name for kind in (*kinds, arguments.TrainingArguments) for name in kind.__dataclass_fields__}
+    assert values.keys() <= known
     model, data, tuning, *_ = HfArgumentParser(kinds).parse_dict(values, allow_extra_keys=True)
     assert (data.cutoff_len, data.mask_history, tuning.finetuning_type, model.model_name_or_path) == (
         1024, True, "full", "model",
@@ -198,6 +200,8 @@ def test_axolotl_reads_its_configuration(exported: Path, monkeypatch: pytest.Mon
         "axolotl.utils.schemas.config", reason="Axolotl is not installed", exc_type=ImportError
     )
     monkeypatch.chdir(exported)
-    found = schema.AxolotlInputConfig(**read_yaml(exported / "axolotl.yaml"))
+    values = read_yaml(exported / "axolotl.yaml")
+    assert values.keys() <= schema.AxolotlInputConfig.model_fields.keys()
+    found = schema.AxolotlInputConfig(**values)
     assert (found.micro_batch_size, found.sequence_len, found.seed) == (8, 1024, 3)
     assert found.datasets[0].field_messages == "messages"
