@@ -81,7 +81,9 @@ def pack(graph: StepGraph, archive: Path) -> Packed:
 
 
 def _write(root: str, files: dict[str, Path], archive: Path) -> dict[str, dict[str, Any]]:
-    table = {name: {"size": file.stat().st_size, "sha256": fingerprint_file(file)} for name, file in files.items()}
+    table: dict[str, dict[str, Any]] = {
+        name: {"size": file.stat().st_size, "sha256": fingerprint_file(file)} for name, file in files.items()
+    }
     contents = {"archive": VERSION, "crosslift": __version__, "study": root, "files": table}
     text = (json.dumps(contents, indent=1, ensure_ascii=False) + "\n").encode()
     with (

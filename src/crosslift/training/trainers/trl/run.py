@@ -189,7 +189,7 @@ class _Run:
         self.best.remove()
 
 
-class _Follower(TrainerCallback):
+class _Follower(TrainerCallback):  # type: ignore[misc]  # mypy does not follow transformers
     def __init__(self, run: _Run) -> None:
         self._run = run
 

@@ -91,7 +91,7 @@ class Collator:
         return batch
 
 
-class StudySFTTrainer(SFTTrainer):
+class StudySFTTrainer(SFTTrainer):  # type: ignore[misc]  # mypy does not follow TRL
     """`SFTTrainer` that takes the micro-batches, learning rates and weight decay of a study and keeps token losses.
 
     Args:
