@@ -7,10 +7,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fake_study import open_graph
 from safetensors.torch import load_file
 from tiny_models import table, write_model
+from tiny_study import STUDY, write_study
 
-from crosslift.errors import TrainingError
+from crosslift.errors import StudyError, TrainingError
+from crosslift.execution.phases.preflight import preflight
 from crosslift.training.trainer import LoRAConfig, SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import train as train_natively
 from crosslift.training.trainers.trl import refused, train
@@ -129,6 +132,13 @@ def test_what_it_cannot_do_is_refused_by_name():
     assert refused(FULL) == [] == refused(LORA)
     told = refused(replace(LORA, packing=True, lora=LoRAConfig(target_modules=("q_proj", "lm_head"))))
     assert [one.partition(":")[0] for one in told] == ["training.packing", "training.lora.target_modules"]
+
+
+def test_check_reports_what_it_cannot_do(tmp_path):
+    text = STUDY.replace("[training]", '[training]\ntrainer = "trl"')
+    graph = open_graph(write_study(tmp_path / "study", text=text))
+    with pytest.raises(StudyError, match=r"training\.packing: .* Set packing = false"):
+        preflight(graph, say=lambda line: None)
 
 
 def test_steps_that_cannot_be_divided_equally_are_refused_before_training(base, tmp_path):
