@@ -31,6 +31,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "translator": ("crosslift.translation.translators",),
         "format": ("crosslift.importing.formats",),
         "analysis": ("crosslift.importing.analyses",),
+        "training tool": ("crosslift.exporting.tools",),
+        "log format": ("crosslift.exporting.logs",),
         "executor": ("crosslift.execution.workers.executors",),
     }
 )

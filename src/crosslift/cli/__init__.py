@@ -17,6 +17,7 @@ import typer
 from crosslift import __version__
 from crosslift.api.failures import as_crosslift_error
 from crosslift.cli.commands import (
+    exporting,
     importing,
     judging,
     listing,
@@ -66,6 +67,9 @@ app.command()(running.verify)
 app.command()(results.score)
 app.command()(results.report)
 app.command("import")(importing.import_results)
+app.add_typer(exporting.app, name="export")
+app.command()(exporting.pack)
+app.command()(exporting.unpack)
 app.command()(recommending.recommend)
 app.command()(judging.judge)
 app.command()(translating.translate)

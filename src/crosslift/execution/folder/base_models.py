@@ -118,8 +118,7 @@ def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked:
         tokenizer_files = locked["tokenizer_files"]
     else:
         folder = local if local is not None else _download(model.name, model.path, model.revision)
-        files = sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
-        hashed = hashes.of(f"models/{model.name}", folder, files)
+        hashed = hashes.of(f"models/{model.name}", folder, model_files(folder))
         commit = None if local is not None else folder.name
         content = fingerprint(hashed) if commit is None else f"{model.path}@{commit}"
         count = count_parameters(model.name, folder)
@@ -135,6 +134,11 @@ def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked:
         template=template,
         num_parameters=count,
     )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """List the files of a model's folder that are read (safetensors, settings, tokenizer), sorted."""
+    return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
 
 
 def count_parameters(name: str, folder: Path) -> int:

@@ -48,7 +48,7 @@ def preflight(graph: StepGraph, *, say: Say) -> Counter[str]:
     Raises:
         StudyError: contains every problem found.
     """
-    problems: list[str] = []
+    problems = _refused(graph)
     errors: Counter[str] = Counter()
     corpora = _corpora(graph, problems, errors, say)
     for name in graph.evaluated_on():
@@ -77,6 +77,13 @@ def _errors(findings: pl.DataFrame, dropped: Collection[str] = ()) -> dict[str, 
     rows = findings.filter(pl.col("severity") == "error")
     counts: dict[str, int] = dict(rows["check"].value_counts().iter_rows())
     return {check: count for check, count in counts.items() if check not in dropped}
+
+
+def _refused(graph: StepGraph) -> list[str]:
+    """Return the settings that the study's trainer does not support, one sentence each."""
+    training = graph.study.training
+    refused = getattr(member("trainer", training.trainer), "refused", None)
+    return [] if refused is None or not graph.study.mixtures else list(refused(training))
 
 
 def _corpora(graph: StepGraph, problems: list[str], errors: Counter[str], say: Say) -> dict[str, ParallelCorpus]:

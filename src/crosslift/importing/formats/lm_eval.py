@@ -1,8 +1,9 @@
 """lm-evaluation-harness: samples written with `--log_samples`, or the means in results_*.json if there are no samples.
 
 `source.path` is the output folder. Columns: `model`, `task_name`, `metric`, `filter`, `value`, `item` (the sample's
-doc_id; means have `num_items` and `standard_error` instead), and the named groups of `source.pattern` in `task_name`,
-such as `mgsm_direct_(?P<language>\\w+)`.
+doc_id; means have `num_items` and `standard_error` instead), `doc_item_id` and `doc_cluster` if the documents have an
+`item_id` and a `cluster`, and the named groups of `source.pattern` in `task_name`, such as
+`mgsm_direct_(?P<language>\\w+)`.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             sample = json.loads(line)
+            doc = sample["doc"] if isinstance(sample.get("doc"), dict) else {}
+            ids = {f"doc_{key}": str(doc[key]) for key in ("item_id", "cluster") if key in doc}
             for metric in sample["metrics"]:
                 if isinstance(sample[metric], (int, float)):  # lists are components of a corpus-level metric
                     yield {
@@ -61,6 +64,7 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
                         "filter": sample.get("filter", "none"),
                         "item": str(sample["doc_id"]),
                         "value": float(sample[metric]),
+                        **ids,
                     }
         except Exception as error:  # what others wrote fails in many ways: AttributeError, RecursionError
             said = visible(repr(error), 200)
