@@ -16,6 +16,7 @@ from pathlib import Path
 import typer
 
 from crosslift.cli.commands import (
+    definitions,
     importing,
     judging,
     listing,
@@ -49,6 +50,8 @@ app.command()(running.run)
 app.command()(running.status)
 app.command()(running.work)
 app.command()(running.verify)
+app.command()(definitions.definitions)
+app.command()(definitions.clean)
 app.command()(results.score)
 app.command()(results.report)
 app.command("import")(importing.import_results)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from crosslift.cli.arguments import Folder, open_study, report_damage
+from crosslift.cli.arguments import Folder, open_results, open_study, report_damage, split_definition
 from crosslift.cli.printing import say
-from crosslift.errors import StaleStep, StoreError
+from crosslift.errors import StoreError
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
 
 
 def report(folder: Folder) -> None:
-    """Write estimates, tables, figures and the HTML page from the available scores."""
+    """Write estimates, tables, figures and the HTML page from the available scores. STUDY@2: of definition 2."""
+    if split_definition(folder)[1] is not None:
+        _report_definition(folder)
+        return
     from crosslift.execution.folder.result_tables import rebuild_result_tables
+    from crosslift.execution.phases.prepare import require_prepared
 
     graph = open_study(folder)
-    graph.store.lock()
+    require_prepared(graph)
     states = graph.states(thorough=True)
     if not any(state.results for state in states.values()):
         for line in graph.store.damage_lines():
@@ -31,6 +34,19 @@ def report(folder: Folder) -> None:
     page = update_report(graph, rebuild_result_tables(graph, states), force=True)
     report_damage(graph.store)
     say(str(page))
+
+
+def _report_definition(folder: Path) -> None:
+    """Write the report of an earlier definition into a folder of its own."""
+    from crosslift.reporting.data import collect
+    from crosslift.reporting.report import publish
+
+    study, store = open_results(folder)
+    data = collect(store, study)
+    report_damage(store)
+    if data.scores.is_empty():
+        raise StoreError(f"nothing of {folder} has been evaluated, or its results were removed by crosslift clean.")
+    say(str(publish(data, store.report_folder)))
 
 
 def score(folder: Folder) -> None:
@@ -67,9 +83,8 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, force: bool = 
     remove_leftovers(graph.store.report_folder, below=True)
     if step.done() and page.is_file() and not force:
         return page
-    with contextlib.suppress(StaleStep):  # a report on other results is rewritten
-        for damage in step.state().damage:
-            say(f"damaged: {damage}")
+    for damage in step.state().damage:
+        say(f"damaged: {damage}")
     with waiting_lease(graph.store.folder):
         if force or not step.done():
             from crosslift.cli.outcomes import outcomes
