@@ -1,5 +1,5 @@
-"""One thread per test process: pytest-xdist uses all cores, and waiting OpenMP threads would take the time of the others
-(the tests of the encoder-decoders take seven times as long with two threads)."""
+"""One thread per test process: pytest-xdist uses all cores, and OpenMP threads that wait would take time from the others
+(with two threads, the tests of the encoder-decoders take seven times as long)."""
 
 from __future__ import annotations
 

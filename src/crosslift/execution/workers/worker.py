@@ -33,9 +33,9 @@ from crosslift.errors import (
     did_you_mean,
 )
 from crosslift.execution.definitions.reconcile import reconcile_run
+from crosslift.execution.definitions.reuse import copy_predictions, copy_training, equal_runs
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.provenance import environment
-from crosslift.execution.folder.reuse import copy_predictions, copy_training, equal_runs
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.folder.store import Store
