@@ -36,11 +36,13 @@ def kind_of(step: str) -> str:
 
 
 def content_fingerprint(folder: Path) -> str | None:
-    """Return the fingerprint of what a step's folder holds, finished or interrupted; None if it cannot be told."""
+    """Return the fingerprint of what a step's folder holds, finished or interrupted; None if it cannot be told, which
+    includes the marker of another step beside files that do not match it."""
     try:
         marker = checksums.read_marker(folder)
         if marker is not None:
-            return str(marker["fingerprint"])
+            foreign = any(one.file == MARKER for one in checksums.step_damage(folder, marker))
+            return None if foreign else str(marker["fingerprint"])
         started = read_json(folder / STARTED)
     except StoreError:
         return None

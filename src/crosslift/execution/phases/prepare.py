@@ -173,14 +173,16 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         step = graph.corpus_step(name)
         if step.done():
             continue
+        before = _before(graph, step, say)
         for evaluated in graph.evaluated_on():  # rewritten below, also if the process is killed in between
             graph.corpus_step(evaluated).discard(LEAKS)
-        if step.take_back():
+        if step.done():  # only the leaks were damaged
+            continue
+        if before is None:
+            step.take_back()
             step.discard(LEAKS)
             graph.forget()
             continue
-        before = _before(graph, step, say)
-        assert before is not None
         say(f"Reading corpus {name}")
         source = graph.study.corpora[name]
         checked = read_corpus(source)
