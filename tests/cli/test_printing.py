@@ -70,7 +70,7 @@ def test_lines_of_progress_are_printed_so_too(capsys: pytest.CaptureFixture[str]
 
 def test_cells_of_a_table_keep_their_square_brackets():
     expected = ExpectedWork(num_steps=1, num_evaluations=1, trained=False, evaluations=0)
-    stale = Status(run="tiny.en.s0", what="stale", expected=expected, progress=None, message="languages was [en, sw]")
+    stale = Status(run="tiny.en.s0", what="changed", expected=expected, progress=None, message="languages was [en, sw]")
     screen = console()
     screen.file = io.StringIO()
     screen.width = 200

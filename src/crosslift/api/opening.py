@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.execution.folder.store import Store
     from crosslift.studies.site import Site
+    from crosslift.studies.study import Study
 
 
 def open_graph(
@@ -39,6 +41,42 @@ def open_graph(
 
         study = rehearse(study, site.rehearsal)
     return StepGraph(study, Store(study.results_folder))
+
+
+def open_results(folder: Path) -> tuple[Study, Store]:
+    """Open a study, or one of its earlier definitions, whose results are only read.
+
+    Args:
+        folder: folder of the study; with `@N` at its end, definition N.
+
+    Returns:
+        The study, and the store of its results.
+
+    Raises:
+        StudyError: the study file is invalid.
+        UnknownName: there is no definition N.
+    """
+    from crosslift.execution.definitions.records import STUDY_FILE, DefinitionStore, present_definition
+    from crosslift.execution.folder.store import Store
+    from crosslift.studies.parsing.load import load
+
+    place, number = split_definition(folder)
+    if number is None:
+        study = load(place, data="optional")
+        return study, Store(study.results_folder)
+    present = present_definition(Store(place))
+    if present is not None and present.number == number:
+        return load(place, data="optional"), Store(place)
+    store = DefinitionStore(place, number)
+    return load(store.definition_folder / STUDY_FILE, data="optional", folder=place), store
+
+
+def split_definition(folder: Path) -> tuple[Path, int | None]:
+    """Split `STUDY@2` into the folder of the study and the number of the definition; None without a number."""
+    name, _, number = folder.name.rpartition("@")
+    if name and number.isdecimal() and not folder.exists():
+        return folder.with_name(name), int(number)
+    return folder, None
 
 
 def open_site(folder: Path, file: Path | None, *, executor: str | None = None, num_workers: int | None = None) -> Site:

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from crosslift.api.results import StudyFigure, StudyResults
+    from crosslift.execution.definitions.records import Definition
     from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.execution.workers.status import Status
     from crosslift.execution.workers.verify import Verified
     from crosslift.recommendation.advice import Advice
     from crosslift.studies.planning.plan import Plan
-    from crosslift.studies.study import Study as Definition
+    from crosslift.studies.study import Study as ParsedStudy
     from crosslift.transfer.model.gaussian_process import TransferModel
 
 
@@ -35,7 +36,7 @@ class StudyReader:
         return self._graph.study.folder
 
     @property
-    def definition(self) -> Definition:
+    def definition(self) -> ParsedStudy:
         """The parsed study file: name, question, models, corpora, mixtures, training, evaluations and contrasts, with
         families expanded and defaults filled in."""
         return self._graph.study
@@ -67,8 +68,8 @@ class StudyReader:
         """Determine the status of every run from the folder.
 
         Returns:
-            Run -> `.what` ("done", "running", "failed", "missing", "stale", "damaged"), `.message`, `.expected` and
-            `.progress`, in the order of the study.
+            Run -> `.what` ("done", "running", "failed", "to evaluate", "missing", "changed" or "damaged"), `.message`,
+            `.expected` and `.progress`, in the order of the study.
         """
         from crosslift.execution.workers.status import status
 
@@ -165,6 +166,35 @@ class StudyReader:
         from crosslift.reporting.data import collect
 
         return StudyResults(_data=collect(self._graph.store, self._graph.study))
+
+    @user_errors()
+    def definitions(self) -> tuple[Definition, ...]:
+        """List the definitions that the study has had.
+
+        Returns:
+            Per definition `.number`, `.num_runs` and `.folder`; the present one is among them.
+        """
+        from crosslift.execution.definitions.records import definitions
+
+        return tuple(definitions(self._graph.store))
+
+    @user_errors()
+    def earlier_results(self, number: int) -> StudyResults:
+        """Read all results of an earlier definition once, as `results` does for the present one.
+
+        Args:
+            number: number of the definition, as in `definitions`.
+
+        Raises:
+            UnknownName: there is no such definition.
+            StoreError: its record is damaged.
+        """
+        from crosslift.api.opening import open_results
+        from crosslift.api.results import StudyResults
+        from crosslift.reporting.data import collect
+
+        study, store = open_results(self.folder.with_name(f"{self.folder.name}@{number}"))
+        return StudyResults(_data=collect(store, study))
 
     @user_errors()
     def estimates(self) -> pl.DataFrame:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosslift.errors import StaleStep, StoreError, UnknownName, did_you_mean
+from crosslift.errors import StoreError, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.progress import TotalProgress
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.execution.folder.store import Store
     from crosslift.studies.planning.plan import Plan
     from crosslift.studies.planning.token_estimate import TokenEstimate
     from crosslift.studies.site import Site
+    from crosslift.studies.study import Study
 
 Say = Callable[[str], None]
 """Receives lines of progress, such as "Tokenising corpus train for qwen"."""
@@ -109,11 +110,13 @@ def report_of(graph: StepGraph, *, say: Say) -> Path:
         Path of the HTML page.
 
     Raises:
+        NotPrepared: the study file was edited since the study was run.
         StoreError: the study has not been prepared, or nothing has been evaluated; damaged files are listed.
     """
     from crosslift.execution.folder.result_tables import rebuild_result_tables
+    from crosslift.execution.phases.prepare import require_prepared
 
-    graph.store.lock()
+    require_prepared(graph)
     states = graph.states(thorough=True)
     if not any(state.results for state in states.values()):
         for line in graph.store.damage_lines():
@@ -121,6 +124,30 @@ def report_of(graph: StepGraph, *, say: Say) -> Path:
         folder = graph.study.folder
         raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
     return update_report(graph, rebuild_result_tables(graph, states), say=say, force=True)
+
+
+def report_results(study: Study, store: Store) -> Path:
+    """Write the report of an earlier definition into a folder of its own.
+
+    Args:
+        study: the study as it was defined.
+        store: the results of the definition.
+
+    Returns:
+        Path of the HTML page.
+
+    Raises:
+        StoreError: nothing of the definition has been evaluated, or its results were removed.
+    """
+    from crosslift.reporting.data import collect
+    from crosslift.reporting.report import publish
+
+    data = collect(store, study)
+    if data.scores.is_empty():
+        raise StoreError(
+            f"{store.report_folder.parent} has no results: nothing was evaluated, or crosslift clean removed them."
+        )
+    return publish(data, store.report_folder)
 
 
 def update_report(graph: StepGraph, tables: Mapping[str, str], *, say: Say, force: bool = False) -> Path:
@@ -145,9 +172,8 @@ def update_report(graph: StepGraph, tables: Mapping[str, str], *, say: Say, forc
     remove_leftovers(graph.store.report_folder, below=True)
     if step.done() and page.is_file() and not force:
         return page
-    with suppress(StaleStep):  # a report on other results is rewritten
-        for damage in step.state().damage:
-            say(f"damaged: {damage}")
+    for damage in step.state().damage:
+        say(f"damaged: {damage}")
     with waiting_lease(graph.store.folder):
         if force or not step.done():
             from crosslift.api.outcomes import outcomes

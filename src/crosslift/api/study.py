@@ -218,6 +218,26 @@ class Study(StudyReader):
         return report_of(self._graph, say=progress)
 
     @user_errors()
+    def clean(self, *, checkpoints_only: bool = False) -> int:
+        """Remove the results of earlier definitions.
+
+        Args:
+            checkpoints_only: remove only checkpoints; scores and predictions stay.
+
+        Returns:
+            Number of bytes that were freed.
+
+        Raises:
+            StoreError: the study has not been prepared, or the folder cannot be written.
+        """
+        from crosslift.execution.definitions.clean import clean, removable
+
+        self._graph.store.lock()
+        found = removable(self._graph.store, checkpoints_only=checkpoints_only)
+        clean(self._graph.store, found)
+        return found.num_bytes
+
+    @user_errors()
     def write_recommendation(self, advice: Advice) -> Path | None:
         """Write the page of a recommendation, with the mixture as TOML for a study file.
 

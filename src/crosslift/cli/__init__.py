@@ -17,6 +17,7 @@ import typer
 from crosslift import __version__
 from crosslift.api.failures import as_crosslift_error
 from crosslift.cli.commands import (
+    definitions,
     exporting,
     importing,
     judging,
@@ -64,6 +65,8 @@ app.command()(running.run)
 app.command()(running.status)
 app.command()(running.work)
 app.command()(running.verify)
+app.command()(definitions.definitions)
+app.command()(definitions.clean)
 app.command()(results.score)
 app.command()(results.report)
 app.command("import")(importing.import_results)

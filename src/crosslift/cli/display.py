@@ -27,8 +27,9 @@ COLOURS = {
     "done": "green",
     "running": "cyan",
     "failed": "red",
+    "to evaluate": "yellow",
     "missing": "default",
-    "stale": "magenta",
+    "changed": "magenta",
     "damaged": "red",
 }
 

@@ -10,6 +10,9 @@ from rich.table import Table
 
 from crosslift.api.running import plan_of
 from crosslift.cli.printing import cell, console, say
+from crosslift.errors import StoreError
+from crosslift.execution.definitions.changes import changes, sentences
+from crosslift.execution.definitions.provisional import ProvisionalGraph
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.workers.status import Status, status
 from crosslift.studies.parsing.problems import some
@@ -42,7 +45,9 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         say()
     states = Counter(one.what for one in found.values())
     base = sum(not run.tasks for run in planned.runs)
-    number = f"{len(planned.runs) - base} runs" + (f" and {base} base models" if base else "")
+    for line in _edited(graph):
+        say(line)
+    number = f"{len(planned.runs) - base} runs" + (f" and {base} base model{'s' * (base > 1)}" if base else "")
     say(f"{number}: " + ", ".join(f"{count} {what}" for what, count in states.items()))
     say(_evaluations(planned))
     say(_cost(planned))
@@ -65,15 +70,21 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
             say(f"\n{title}")
             screen.print(table)
     say()
-    for one in found.values():
-        if one.what == "stale":
-            say(f"stale: {one.message}")
     for line in graph.store.damage_lines():
         say(line)
     for absent in graph.study.absent:
         say(f"missing: {absent}")
     for warning in [*planned.warnings, *_outdated(graph, prepared)]:
         say(f"warning: {warning}")
+
+
+def _edited(graph: StepGraph) -> list[str]:
+    """Return a sentence about what an edit of the study file changes."""
+    try:
+        found = sentences(changes(ProvisionalGraph(graph)))
+    except StoreError:  # damage, which is listed below
+        return []
+    return [f"study.toml has changed since it was last prepared: {', '.join(found)}."] if found else []
 
 
 def _estimated(planned: Plan, estimate: TokenEstimate) -> list[str]:
@@ -178,15 +189,12 @@ def _count(number: int | None) -> str:
 
 
 def _outdated(graph: StepGraph, prepared: bool) -> list[str]:
-    """Return warnings about runs that no longer belong to the study, and about scores of tasks that have changed."""
+    """Return warnings about scores of tasks that have changed."""
     from crosslift.execution.phases.run_records import task_revision
 
     if not prepared:
         return []
-    warnings = [
-        f"runs/{name} no longer belongs to the study; its results are not used. Move the folder, or restore the run."
-        for name in graph.store.unknown_runs()
-    ]
+    warnings = []
     for task, revision in graph.store.lock()["tasks"].items():
         if task_revision(task) != revision:
             warnings.append(f"task {task} has changed since its scores were made. Run: crosslift score")

@@ -9,9 +9,16 @@ from crosslift.cli.printing import say
 
 
 def report(folder: Folder) -> None:
-    """Write estimates, tables, figures and the HTML page from the available scores."""
-    from crosslift.api.running import report_of
+    """Write estimates, tables, figures and the HTML page from the available scores. STUDY@2: of definition 2."""
+    from crosslift.api.opening import open_results, split_definition
+    from crosslift.api.running import report_of, report_results
 
+    if split_definition(folder)[1] is not None:
+        study, store = open_results(folder)
+        page = report_results(study, store)
+        report_damage(store)
+        say(str(page))
+        return
     graph = open_study(folder, data="optional")
     page = report_of(graph, say=say)
     report_damage(graph.store)

@@ -64,7 +64,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         Numbers of runs, failures and fingerprints of the result tables.
 
     Raises:
-        StaleStep: finished work does not match the study; nothing has been changed.
+        NotPrepared: the study file was edited during the work; finished results are kept.
         CrossliftError: the study cannot be prepared, or the workers cannot run.
     """
     prepare(graph, say=say)
@@ -75,7 +75,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     reported = store.damage_lines()
     for line in reported:
         say(line)
-    missing = [name for name, state in states.items() if not state.done]
+    missing = [name for name, state in states.items() if not state.done or state.kept_aside]
     if missing:
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
         _finish(
