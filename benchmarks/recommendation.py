@@ -20,7 +20,7 @@ import polars as pl
 
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.objective import Budget, Objective
-from crosslift.recommendation.recommend import recommend
+from crosslift.recommendation.recommend import Undecided, recommend
 from crosslift.streams import stream
 from crosslift.transfer.model.cross_validation import cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
@@ -105,6 +105,8 @@ def main() -> None:
             start = fitted.log_variances
             for model in sorted(set(fitted.observed.models)):
                 found = recommend(fitted, model, objective, budget, candidates=amounts, seed=number)
+                if isinstance(found, Undecided):
+                    raise SystemExit(found.reason)
                 proposed = min(range(len(amounts)), key=lambda place: sum(
                     abs(found.amounts.get(tag, 0) - amounts[place].get(tag, 0)) for tag in trained))  # fmt: skip
                 best = max(mixtures, key=lambda name: truth[model, name])

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.model.gaussian_process import fit_transfer_model
-from crosslift.transfer.model.kernels import COMPONENTS
+from crosslift.transfer.model.gaussian_process import PRIOR_LOG_VARIANCES, fit_transfer_model
+from crosslift.transfer.model.kernels import NUM_OF_RUNS
+from crosslift.transfer.model.measurement import effective_items
 from crosslift.transfer.model.observations import observations_of
 
 REFERENCE = Path(__file__).parents[1] / "references" / "post-trainers-guide"
@@ -31,12 +32,15 @@ def main() -> None:
     runs = runs.drop("num_parameters", "num_tokens")
     scores = pl.read_parquet(REFERENCE / "scores.parquet")
     found = []
+    # Without replicates the runs tell nothing of their own noise: it keeps the prior of `between_seed_deviations`.
+    prior = np.concatenate([np.full(len(PRIOR_LOG_VARIANCES) - NUM_OF_RUNS, FAINT), PRIOR_LOG_VARIANCES[-NUM_OF_RUNS:]])
+    precision = np.where(np.arange(len(prior)) < len(prior) - NUM_OF_RUNS, UNBOUND, 1.0)
     for task, metric in METRICS.items():
-        cells = scores.filter(task=task, metric=metric).group_by("run", "language").agg(pl.col("value").mean())
-        cells = cells.join(runs.filter(setting=task), on="run").sort("run", "language")
-        fitted = fit_transfer_model(
-            observations_of(cells), prior_log_variances=np.full(len(COMPONENTS) + 1, FAINT), prior_precision=UNBOUND
-        )
+        part = scores.filter(task=task, metric=metric).join(runs.filter(setting=task), on="run")
+        cells = part.group_by("run", "language").agg(pl.col("value").mean())
+        cells = cells.join(effective_items(part), on=["run", "language"])
+        cells = cells.join(runs, on="run").sort("run", "language")
+        fitted = fit_transfer_model(observations_of(cells), prior_log_variances=prior, prior_precision=precision)
         found.append(fitted.log_variances)
         sys.stdout.write(f"{task} {np.round(fitted.log_variances, 1).tolist()}\n")
     sys.stdout.write(f"typical {np.round(np.clip(found, LEAST, None).mean(axis=0), 1).tolist()}\n")

@@ -11,19 +11,27 @@ import polars as pl
 from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
+from crosslift.recommendation.limits import MOST_BEYOND, limited_budget, tokens_per_item
 from crosslift.recommendation.objective import Budget, Objective
-from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, recommend
-from crosslift.recommendation.search import EQUIVALENCE_MARGIN, random_mixtures
+from crosslift.recommendation.pattern import Pattern, pattern_of
+from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, Undecided, recommend
+from crosslift.recommendation.search import distinct, random_mixtures
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
-from crosslift.transfer.model.gaussian_process import fit_transfer_model
-from crosslift.transfer.model.observations import Amounts, Observations, log_sizes, observations_of
+from crosslift.transfer.model.gaussian_process import TransferModel, fit_transfer_model
+from crosslift.transfer.model.measurement import effective_items
+from crosslift.transfer.model.observations import (
+    AMOUNT_UNIT,
+    Amounts,
+    Observations,
+    content_key,
+    log_sizes,
+    observations_of,
+)
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
     from crosslift.studies.study import Study
 
-POINTS = 100.0
-"""Points per unit of a score."""
 MIN_EXPECTED_GAIN = 0.0005
 """Knowledge gradient, as a share, below which a run is not worth its cost."""
 NUM_RANDOM_MIXTURES = 60
@@ -74,10 +82,19 @@ class Advice:
 
     evaluation: str
     model: str
+    unit: Literal["items", "tokens"]
+    """Unit of the amounts."""
     budget: Budget
+    """The budget with the limits of the data."""
+    pattern: Pattern
+    """How the mixtures of the study are built."""
     objective: Objective
     recommendation: Recommendation | None
-    """None if fewer than two mixtures are finished; then there are only next runs."""
+    """None if fewer than two mixtures are finished or the data cannot tell; then there are only next runs."""
+    undecided: str
+    """Why the data cannot tell; "" if they can, or if fewer than two mixtures are finished."""
+    limits: tuple[str, ...]
+    """Sentences on the limits of the data that keep the budget from being spent."""
     validation: CrossValidation | None
     """Cross-validation of the transfer model; None if there are too few mixtures."""
     next_runs: list[NextRun]
@@ -100,7 +117,7 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
 
     Raises:
         TransferError: the evaluation has no trained run, too few mixtures are finished and no next runs are requested,
-            or the request contains a name that the study does not have.
+            no mixture satisfies the constraints, or the request contains a name that the study does not have.
         StoreError: the study has not been prepared.
     """
     evaluation, planned, cells, observed = observe(store, study, evaluation=request.evaluation, unit=request.unit)
@@ -109,11 +126,15 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
         for row in planned.iter_rows(named=True)
     }
-    tags = tuple(request.languages) or tuple(dict.fromkeys(tag for one in amounts.values() for tag in sorted(one)))
-    budget = Budget(
-        amount=request.amount or max(sum(one.values()) for one in amounts.values()),
-        languages=tags,
-        costs=dict(request.costs),
+    pattern = pattern_of(study, evaluation)
+    budget = limited_budget(
+        amount=request.amount,
+        languages=request.languages,
+        costs=request.costs,
+        tried=list(observed.amounts.values()) or list(amounts.values()),
+        pattern=pattern,
+        num_items={name: record["num_items"] for name, record in store.lock()["corpora"].items()},
+        tokens_per_item=None if request.unit == "items" else tokens_per_item(store.runs(), model),
     )
     objective = Objective(
         languages=tuple(sorted(set(cells["language"]))) or tuple(study.evaluations[evaluation].languages),
@@ -121,6 +142,11 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
         weights=request.weights,
         english_at_least=request.english_at_least,
     )
+    if objective.kind == "weighted" and not any(objective.weights.get(tag, 0.0) for tag in objective.languages):
+        raise TransferError(
+            f"no evaluated language has a weight above 0. Evaluated are {', '.join(objective.languages)}. Change "
+            "--weight"
+        )
     fitted = fit_transfer_model(observed)
     num_mixtures = len(set(observed.mixtures))
     if num_mixtures < MIN_MIXTURES and not request.num_next_runs:
@@ -129,23 +155,31 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
             "Run more: crosslift run, or list the runs to start with: crosslift recommend --next 4"
         )
     found = recommend(fitted, model, objective, budget) if num_mixtures >= MIN_MIXTURES else None
-    done = set(observed.runs)
-    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in done}
-    candidates = _candidates(budget, found, waiting)
-    pool = [one for one, _ in candidates]
-    options = [one for one in (*pool, *random_mixtures(budget, NUM_RANDOM_MIXTURES)) if budget.allows(one)]
-    chosen = knowledge_gradient_batch(fitted, model, objective, pool, batch_size=request.num_next_runs, options=options)
+    recommendation = found if isinstance(found, Recommendation) else None
+    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in set(observed.runs)}
     return Advice(
         evaluation=evaluation,
         model=model,
+        unit=request.unit,
         budget=budget,
+        pattern=pattern,
         objective=objective,
-        recommendation=found,
+        recommendation=recommendation,
+        undecided=found.reason if isinstance(found, Undecided) else "",
+        limits=_limits(budget, recommendation),
         validation=cross_validate(observed) if num_mixtures >= MIN_GROUPS else None,
-        next_runs=[
-            NextRun(amounts=dict(pool[place]), expected_gain=gain, run=candidates[place][1]) for place, gain in chosen
-        ],
+        next_runs=_next_runs(fitted, model, objective, budget, recommendation, waiting, request.num_next_runs),
         runs=sorted(set(observed.runs[observed.models == model])),
+    )
+
+
+def _limits(budget: Budget, found: Recommendation | None) -> tuple[str, ...]:
+    """A sentence if the limits of the data leave a tenth of the budget or more unspent."""
+    if found is None or (spent := budget.cost_of(found.amounts)) > 0.9 * budget.amount:
+        return ()
+    return (
+        f"{spent:,.0f} of the budget is spent: a mixture has no more items than the corpora hold, and at most "
+        f"{MOST_BEYOND:g} times what was tried",
     )
 
 
@@ -182,21 +216,56 @@ def observe(
             f"the study has no trained run with the evaluation '{evaluation}'. Choose another with --evaluation"
         )
     cells = _cells(store, study, evaluation, planned)
+    observations = observations_of(cells, amount_unit=_amount_unit(store, unit))
     # Sizes of models without runs inform their predictions too.
-    return Observed(evaluation, planned, cells, replace(observations_of(cells), sizes=log_sizes(planned)))
+    return Observed(evaluation, planned, cells, replace(observations, sizes=log_sizes(planned)))
 
 
-def _candidates(
-    budget: Budget, found: Recommendation | None, waiting: Mapping[str, Amounts]
-) -> list[tuple[Amounts, str | None]]:
-    """Candidates for the next run: the unfinished runs of the study, by name; if there are none, the leading and random
-    mixtures."""
-    if waiting:
-        return [(amounts, run) for run, amounts in waiting.items()]
-    leaders: list[Amounts] = []
-    if found is not None:
-        leaders = [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.comparisons)]
-    return [(amounts, None) for amounts in (*leaders, *random_mixtures(budget, NUM_RANDOM_MIXTURES))]
+def _amount_unit(store: Store, unit: str) -> float:
+    """AMOUNT_UNIT items, in the unit of the amounts."""
+    lengths = tokens_per_item(store.runs(), "") if unit == "tokens" else {}
+    return AMOUNT_UNIT * (sum(lengths.values()) / len(lengths) if lengths else 1.0)
+
+
+def _next_runs(
+    fitted: TransferModel,
+    model: str,
+    objective: Objective,
+    budget: Budget,
+    found: Recommendation | None,
+    waiting: Mapping[str, Amounts],
+    num_runs: int,
+) -> list[NextRun]:
+    """The most informative runs: unfinished runs of the study, by name; if there are none, leading and random mixtures.
+
+    They differ from each other and from the mixtures that the model was trained on.
+    """
+    if not num_runs:
+        return []
+    observed = fitted.observed
+    known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
+    names: dict[tuple[tuple[str, int], ...], str] = {}
+    for run, amounts in waiting.items():
+        names.setdefault(content_key(amounts), run)
+    for amounts in known:
+        names.pop(content_key(amounts), None)
+    random = random_mixtures(budget, NUM_RANDOM_MIXTURES)
+    pool: list[dict[str, float]] = [dict(waiting[run]) for run in names.values()]
+    if not pool:
+        leaders: list[Amounts] = []
+        if found is not None:
+            leaders = [
+                found.amounts,
+                *(one for one, _ in found.alternatives),
+                *(one.amounts for one in found.comparisons),
+            ]
+        pool = distinct((one for one in (*leaders, *random) if budget.allows(one)), apart_from=known)
+    options = distinct(one for one in (*known, *pool, *random) if budget.allows(one))
+    chosen = knowledge_gradient_batch(fitted, model, objective, pool, batch_size=num_runs, options=options or pool)
+    return [
+        NextRun(amounts=pool[place], expected_gain=gain, run=names.get(content_key(pool[place])))
+        for place, gain in chosen
+    ]
 
 
 def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
@@ -209,10 +278,14 @@ def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
 
 
 def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
-    """Mean scores of the finished runs, one row per run and language."""
+    """Mean scores of the finished runs and how precisely they were measured, one row per run and language."""
     metric = member("task", study.evaluations[evaluation].task).METRICS[0]
     part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
+    part = part.join(planned.select("run", "model"), on="run", maintain_order="left")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
+    precise = effective_items(part) if part.height else None
+    if precise is not None:
+        means = means.join(precise, on=["run", "language"], maintain_order="left", how="left")
     return means.join(planned, on="run", maintain_order="left", how="inner")
 
 
@@ -224,60 +297,3 @@ def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
     if wanted not in known:
         raise TransferError(f"unknown {kind} '{wanted}'.{did_you_mean(wanted, known)} Known: {', '.join(known)}.")
     return wanted
-
-
-def summary_lines(advice: Advice) -> list[str]:
-    """Lines for the terminal: the recommendation, its comparisons, caveats and validation, and the next runs."""
-    asked = (
-        f"{advice.model}, {advice.evaluation}, {advice.objective.kind} over {len(advice.objective.languages)} "
-        f"languages, budget {advice.budget.amount:,.0f}:"
-    )
-    if (found := advice.recommendation) is None:
-        return [
-            asked,
-            f"  no recommendation: fewer than {MIN_MIXTURES} mixtures are evaluated",
-            *_next_run_lines(advice),
-        ]
-    lines = [
-        asked,
-        "  " + ", ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(found.amounts)),
-        f"  expected objective {POINTS * found.expected_objective:.1f} [{POINTS * found.low:.1f}, "
-        f"{POINTS * found.high:.1f}], "
-        f"within {POINTS * EQUIVALENCE_MARGIN:g} points of the best with probability {found.probability_best:.2f}",
-    ]
-    for other in found.comparisons:
-        interval = f"[{POINTS * other.low:.1f}, {POINTS * other.high:.1f}]"
-        lines.append(f"  minus {other.name}: {POINTS * other.value:+.1f} {interval} -> {other.verdict}")
-    lines += [f"  {reason}" for reason in found.caveats]
-    if advice.validation is not None:
-        one = advice.validation
-        lines.append(
-            f"  cross-validation over mixtures: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other mixtures "
-            f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
-        )
-    return [*lines, *_next_run_lines(advice)]
-
-
-def _next_run_lines(advice: Advice) -> list[str]:
-    lines = []
-    if advice.next_runs and advice.next_runs[0].expected_gain < MIN_EXPECTED_GAIN:
-        lines.append(
-            f"  no further run is expected to improve the choice by more than {POINTS * MIN_EXPECTED_GAIN:g} points"
-        )
-    for number, one in enumerate(advice.worthwhile_runs, start=1):
-        planned = f", planned as {one.run}" if one.run else ""
-        lines.append(
-            f"  next run {number}: {amounts_text(one.amounts)} (expected gain {POINTS * one.expected_gain:.2f} "
-            f"points{planned})"
-        )
-    return lines
-
-
-def by_decreasing_amount(amounts: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Languages with their amounts, in decreasing order; amounts that round to 0 are omitted."""
-    return sorted(((tag, amount) for tag, amount in amounts.items() if round(amount) > 0), key=lambda one: -one[1])
-
-
-def amounts_text(amounts: Mapping[str, float]) -> str:
-    """Amounts in decreasing order, as in `sw 1,200 en 800`."""
-    return " ".join(f"{tag} {amount:,.0f}" for tag, amount in by_decreasing_amount(amounts))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +13,8 @@ from crosslift.transfer.model.observations import Amounts
 
 CONFIDENCE = 0.95
 """Posterior probability with which a mixture must satisfy the lower bound of the English score."""
+TOLERANCE = 1e-9
+"""Relative tolerance of limits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +51,25 @@ class Objective:
         """
         if self.kind == "worst":
             return np.asarray(np.arange(len(self.languages)) == int(means.argmin()), dtype=float)
-        weights = [self.weights.get(tag, 0.0) if self.kind == "weighted" else 1.0 for tag in self.languages]
-        return np.asarray(weights) / sum(weights)
+        weights = np.array(
+            [self.weights.get(tag, 0.0) if self.kind == "weighted" else 1.0 for tag in self.languages], dtype=float
+        )
+        weights = weights / weights.max()  # the sum of very large weights would be infinite
+        return np.asarray(weights / weights.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Items that several languages share, because every item may be in one of them only."""
+
+    per_unit: Mapping[str, float]
+    """Language -> items of the pool that one unit of its amount takes."""
+    num_items: float
+    """Items of the pool."""
+
+    def use(self, amounts: Amounts) -> float:
+        """Share of the pool that a mixture takes."""
+        return sum(amount * self.per_unit.get(tag, 0.0) for tag, amount in amounts.items()) / max(self.num_items, 1e-9)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +83,13 @@ class Budget:
     costs: Mapping[str, float] = field(default_factory=dict)
     """Language -> cost of one unit; 1 by default."""
     available: Mapping[str, float] = field(default_factory=dict)
-    """Language -> largest available amount; unlimited by default."""
+    """Language -> largest amount; unlimited by default."""
+    total: float = math.inf
+    """Largest total amount."""
+    pools: Sequence[Pool] = ()
+    """Items that the languages share."""
+    least: Mapping[str, float] = field(default_factory=dict)
+    """Language -> smallest amount that is at least one item; 1 by default."""
 
     def cost_of(self, amounts: Amounts) -> float:
         """Total cost of a mixture."""
@@ -71,22 +97,55 @@ class Budget:
 
     def allows(self, amounts: Amounts) -> bool:
         """Whether a mixture satisfies the budget and the constraints."""
-        within = all(
-            amount <= self.available.get(tag, np.inf) * (1 + 1e-9) for tag, amount in amounts.items() if amount > 0
+        used = {tag: amount for tag, amount in amounts.items() if amount > 0}
+        return (
+            bool(used)
+            and used.keys() <= set(self.languages)
+            and all(
+                self.least.get(tag, 0.0) <= amount <= self.available.get(tag, math.inf) * (1 + TOLERANCE)
+                for tag, amount in used.items()
+            )
+            and sum(used.values()) <= self.total * (1 + TOLERANCE)
+            and all(pool.use(used) <= 1 + TOLERANCE for pool in self.pools)
+            and self.cost_of(used) <= self.amount * (1 + TOLERANCE)
         )
-        known = {tag for tag, amount in amounts.items() if amount > 0} <= set(self.languages)
-        return within and known and self.cost_of(amounts) <= self.amount * (1 + 1e-9)
 
     def allocate(self, shares: Mapping[str, float]) -> dict[str, float]:
-        """Amounts that spend the whole budget in given shares; an amount that exceeds what is available is cut and not
-        reallocated.
+        """Whole amounts that spend the budget in given shares, as far as the constraints allow.
+
+        What a language cannot take goes to the others in proportion to their shares; a language that gets less than one
+        item is left out. The result can spend less than the budget, and can be empty.
 
         Args:
             shares: language -> share of the budget, in any unit.
         """
-        total = sum(shares.values())
-        return {
-            tag: min(share / total * self.amount / self.costs.get(tag, 1.0), self.available.get(tag, np.inf))
-            for tag, share in shares.items()
-            if share > 0
-        }
+        asked = {tag: float(share) for tag, share in shares.items() if share > 0}
+        amounts: dict[str, float] = {}
+        money, open_tags = self.amount, dict(asked)
+        while open_tags:
+            rate = money / sum(open_tags.values())
+            full = {}
+            for tag, share in open_tags.items():
+                limit, cost = self.available.get(tag, math.inf), self.costs.get(tag, 1.0)
+                if share * rate >= limit * cost:
+                    full[tag] = limit
+                else:
+                    amounts[tag] = share * rate / cost
+            if not full:
+                break
+            for tag, limit in full.items():
+                amounts[tag] = limit
+                money -= limit * self.costs.get(tag, 1.0)
+                del open_tags[tag]
+        return self._whole(amounts)
+
+    def _whole(self, amounts: dict[str, float]) -> dict[str, float]:
+        """Scale amounts into the total and the pools and round them to whole units by largest remainder."""
+        excess = max([sum(amounts.values()) / self.total, *(pool.use(amounts) for pool in self.pools), 1.0])
+        exact = {tag: amount / excess for tag, amount in amounts.items()}
+        found = {tag: float(math.floor(amount + 1e-6)) for tag, amount in exact.items()}
+        for tag in sorted(exact, key=lambda tag: (found[tag] - exact[tag], tag)):
+            more = found | {tag: found[tag] + 1}
+            if exact[tag] - found[tag] > 1e-6 and self.allows({one: amount for one, amount in more.items() if amount}):
+                found = more
+        return {tag: amount for tag, amount in found.items() if amount >= max(self.least.get(tag, 1.0), 1.0)}

@@ -15,11 +15,11 @@ import numpy as np
 
 from crosslift.errors import TransferError
 from crosslift.recommendation.objective import CONFIDENCE, Budget, Objective
-from crosslift.recommendation.search import EQUIVALENCE_MARGIN, search_mixtures
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN, distinct, search_mixtures
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.gaussian_process import TransferModel
-from crosslift.transfer.model.observations import Amounts
+from crosslift.transfer.model.observations import Amounts, Observations, content_key
 
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
 """Result of a comparison with a baseline."""
@@ -27,6 +27,12 @@ NUM_DRAWS = 4000
 """Posterior draws."""
 MIN_MIXTURES = 2
 """Smallest number of observed mixtures for a recommendation."""
+WIDEST_INTERVAL = 0.1
+"""A 95 % interval up to this share of the metric's range always says something."""
+POINTS = 100.0
+"""Points per unit of a score."""
+EQUAL_SHARES, BEST_TRIED = "the same of every language", "the best mixture tried"
+"""Names of the baselines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +68,22 @@ class Recommendation:
     """The next best candidates and their expected objective."""
     caveats: tuple[str, ...]
     """What the recommendation is based on, and where it extrapolates."""
+    observed: bool
+    """Whether the model was trained on this mixture, so that it is recommended as it was measured."""
 
     @property
     def verdict(self) -> Verdict:
         """The least favourable verdict of the comparisons with the baselines."""
         order: tuple[Verdict, ...] = ("worse", "cannot tell", "as good", "better")
         return min((one.verdict for one in self.comparisons), key=order.index, default="cannot tell")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Undecided:
+    """No mixture can be recommended."""
+
+    reason: str
+    """Why the data cannot tell, as a sentence."""
 
 
 def recommend(
@@ -78,66 +94,106 @@ def recommend(
     *,
     candidates: Sequence[Amounts] | None = None,
     seed: int = 0,
-) -> Recommendation:
+) -> Recommendation | Undecided:
     """Choose the candidate with the highest posterior mean of the objective.
+
+    Nothing is recommended where the data cannot tell: where all scores are within EQUIVALENCE_MARGIN of one end of the
+    metric's range, and where the 95 % interval of every candidate is wider than the objective's range over the observed
+    mixtures and than WIDEST_INTERVAL, both that of its objective and that of its difference from the mean of the
+    candidates. A single candidate of which this holds is not considered.
 
     Args:
         fitted: the transfer model.
         model: name of the model to train; a model without observations is predicted from the others.
         objective: what is maximised.
         budget: constraints of a mixture.
-        candidates: mixtures to choose from; by default found by a search over shares of the allowed languages.
+        candidates: mixtures to choose from; by default found by a search over shares of the allowed languages. The
+            observed mixtures that satisfy the budget are always among them.
         seed: of the search and of the posterior draws.
 
     Raises:
         TransferError: fewer than MIN_MIXTURES observed mixtures, or no candidate satisfies the budget or the English
             bound.
     """
-    if (num := len(set(fitted.observed.mixtures))) < MIN_MIXTURES:
+    observed = fitted.observed
+    if (num := len(set(observed.mixtures))) < MIN_MIXTURES:
         raise TransferError(f"a recommendation needs runs of at least {MIN_MIXTURES} mixtures; there are {num}.")
+    if (reason := _at_one_end(observed)) is not None:
+        return Undecided(reason=reason)
     uniform = budget.allocate(dict.fromkeys(budget.languages, 1.0))
     tried = _best_tried(fitted, model, objective, budget)
-    baselines = [one for one in (uniform, tried) if one is not None]
-    pool = [
-        *baselines,
-        *(search_mixtures(fitted, model, objective, budget, seed=seed) if candidates is None else candidates),
-    ]
-    within: list[dict[str, float]] = [dict(one) for one in pool if budget.allows(one)]
-    if not within:
+    baselines = [(EQUAL_SHARES, uniform), *([] if tried is None else [(BEST_TRIED, tried)])]
+    known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
+    searched = search_mixtures(fitted, model, objective, budget, seed=seed) if candidates is None else candidates
+    pool = {content_key(one): dict(one) for one in (uniform, *known, *searched) if budget.allows(one)}
+    if not pool:
         raise TransferError(
-            f"no candidate satisfies the budget of {budget.amount:g}. Raise the budget or allow more languages."
+            f"no mixture satisfies the budget of {budget.amount:g} and the limits of the data. Raise the budget or "
+            "allow more languages."
         )
-    draws = _draws(fitted, model, objective, within, seed)  # (draws, candidates, languages)
-    allowed = _keeps_english(objective, draws)
+    within = list(pool.values())
+    draws = fitted.draw(within, model, objective.languages, NUM_DRAWS, stream(seed, "recommend", "draws"))
+    values = objective.value(draws)
+    lows, highs = np.quantile(values, [0.025, 0.975], axis=0)
+    widest = max(WIDEST_INTERVAL * (observed.high - observed.low), _observed_range(observed, model, objective))
+    relative = np.quantile(values - values.mean(axis=1, keepdims=True), [0.025, 0.975], axis=0)
+    widths = np.minimum(highs - lows, relative[1] - relative[0])
+    informed = widths <= widest
+    if not informed.any():
+        return Undecided(
+            reason=f"the 95 % intervals of all candidates are at least {POINTS * float(widths.min()):.0f} points wide, "
+            f"which is more than the difference of {POINTS * widest:.0f} points that they would have to resolve"
+        )
+    allowed = informed & _keeps_english(objective, draws)
     if not allowed.any():
         raise TransferError(
             f"no candidate keeps English above {objective.english_at_least:g} with probability {CONFIDENCE:g}. Lower "
             "the bound."
         )
-    values = objective.value(draws)
     means = np.where(allowed, values.mean(axis=0), -np.inf)
     best = int(means.argmax())
     order = [int(place) for place in np.argsort(-means) if place != best and np.isfinite(means[place])]
-    low, high = np.quantile(values[:, best], [0.025, 0.975])
+    places = {key: place for place, key in enumerate(pool)}
     comparisons = [
         _compare(name, within[place], values[:, best] - values[:, place])
-        for name, place in zip(_baseline_names(uniform, tried), range(len(baselines)), strict=False)
+        for name, one in baselines
+        if (place := places.get(content_key(one))) is not None
     ]
+    alternatives = distinct((within[place] for place in order), 3, apart_from=[within[best]])
     return Recommendation(
         amounts=within[best],
         expected_objective=float(values[:, best].mean()),
-        low=float(low),
-        high=float(high),
+        low=float(lows[best]),
+        high=float(highs[best]),
         expected_by_language=dict(zip(objective.languages, draws[:, best].mean(axis=0).tolist(), strict=True)),
         probability_best=float((values[:, best] >= values[:, allowed].max(axis=1) - EQUIVALENCE_MARGIN).mean()),
         comparisons=tuple(comparisons),
-        alternatives=tuple((within[place], float(means[place])) for place in order[:3]),
+        alternatives=tuple((one, float(means[places[content_key(one)]])) for one in alternatives),
         caveats=tuple(_caveats(fitted, model, within[best], objective)),
+        observed=content_key(within[best]) in {content_key(one) for one in known},
     )
 
 
-def _baseline_names(uniform: Amounts, tried: Amounts | None) -> list[str]:
-    return ["the same of every language", *(["the best mixture tried"] if tried is not None else [])]
+def _at_one_end(observed: Observations) -> str | None:
+    """Why scores at the floor or ceiling of the metric cannot tell mixtures apart; None if they are elsewhere."""
+    shares = observed.shares
+    for end, gap in (("lowest", float(shares.max())), ("highest", 1 - float(shares.min()))):
+        if gap < EQUIVALENCE_MARGIN:
+            return f"all scores are within {POINTS * EQUIVALENCE_MARGIN:g} points of the {end} possible score"
+    return None
+
+
+def _observed_range(observed: Observations, model: str, objective: Objective) -> float:
+    """Range of the objective over the observed runs of the model, or of any model if it has none."""
+    rows = np.flatnonzero(observed.models == model)
+    rows = rows if len(rows) else np.arange(len(observed.values))
+    found = []
+    for run in np.unique(observed.runs[rows]):
+        here = rows[observed.runs[rows] == run]
+        scores = dict(zip(observed.languages[here].tolist(), observed.values[here].tolist(), strict=True))
+        if all(tag in scores for tag in objective.languages):
+            found.append(float(objective.value(np.array([scores[tag] for tag in objective.languages]))))
+    return max(found) - min(found) if found else 0.0
 
 
 def _compare(name: str, amounts: Amounts, difference: np.ndarray) -> BaselineComparison:
@@ -152,15 +208,6 @@ def _compare(name: str, amounts: Amounts, difference: np.ndarray) -> BaselineCom
     return BaselineComparison(
         name=name, amounts=amounts, value=float(difference.mean()), low=float(low), high=float(high), verdict=verdict
     )
-
-
-def _draws(fitted: TransferModel, model: str, objective: Objective, pool: Sequence[Amounts], seed: int) -> np.ndarray:
-    mean, covariance = fitted.predict(pool, model, objective.languages)
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))
-    normals = stream(seed, "recommend", "draws").standard_normal((NUM_DRAWS, len(mean)))
-    drawn: np.ndarray = mean + normals @ root.T
-    return drawn.reshape(NUM_DRAWS, len(pool), len(objective.languages))
 
 
 def _keeps_english(objective: Objective, draws: np.ndarray) -> np.ndarray:
@@ -196,6 +243,8 @@ def _caveats(fitted: TransferModel, model: str, amounts: Amounts, objective: Obj
         caveats = [f"nothing was observed of {model}: all is told from {', '.join(sorted(set(observed.models)))}"]
         tried = [observed.amounts[mixture] for mixture in sorted(set(observed.mixtures))]
         model = "any model"
+    if content_key(amounts) in {content_key(one) for one in tried}:
+        caveats.append("this mixture was trained: it is recommended as it was measured")
     for tag, amount in amounts.items():
         most = max((one.get(tag, 0.0) for one in tried), default=0.0)
         if most == 0:

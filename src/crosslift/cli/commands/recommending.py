@@ -40,7 +40,7 @@ def recommend(
     """Recommend a mixture under a budget from the finished runs, with its uncertainty, and the next runs to train."""
     from crosslift.api.recommending import advise_graph, option_problems, write_advice
     from crosslift.errors import StudyError
-    from crosslift.recommendation.advice import summary_lines
+    from crosslift.recommendation.summary import summary_lines
 
     problems: list[str] = []
     numbers = {

@@ -7,8 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.recommendation.advice import POINTS, Advice, amounts_text, by_decreasing_amount
+from crosslift.recommendation.advice import Advice
+from crosslift.recommendation.pattern import mixture_toml
+from crosslift.recommendation.recommend import POINTS
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN
+from crosslift.recommendation.summary import amounts_text, by_decreasing_amount
 from crosslift.reporting.questions.page import PageHeader, write_page
 from crosslift.studies.study import Study
 from crosslift.system.files import write_text
@@ -41,7 +44,7 @@ def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | N
     answers.append(
         Answer(question="Expected objective", about=advice.model, measure="points",
                value=POINTS * found.expected_objective, low=POINTS * found.low, high=POINTS * found.high,
-               runs=advice.runs, note="; ".join(found.caveats))
+               runs=advice.runs, note="; ".join((*found.caveats, *advice.limits)))
     )  # fmt: skip
     if (one := advice.validation) is not None:
         answers.append(
@@ -77,14 +80,9 @@ def write_recommendation(folder: Path, study: Study, advice: Advice) -> Path | N
         files=[("../index.html", "the study's report"), ("mixture.toml", "the mixture, to paste into a study file")],
         runs_file="../../runs.parquet",
     )
-    counts = ", ".join(f"{tag} = {round(amount)}" for tag, amount in by_decreasing_amount(found.amounts))
     page = write_page(
         folder, head, [Analysis(kind="recommendation", answers=answers, tables={"amounts": pl.DataFrame(rows)})]
     )
-    corpus = next(iter(study.corpora))
-    text = (
-        f'[mixtures.recommended]\ncomponents = [{{ corpus = "{corpus}", counts = {{ {counts} }} }}]\n'
-        'pairing = "shared"\n'
-    )
+    text = mixture_toml(study, advice.pattern, found.amounts, unit=advice.unit, model=advice.model)
     write_text(folder / "mixture.toml", text, durable=False)
     return page

@@ -9,7 +9,7 @@ from scipy import stats
 
 from crosslift.errors import TransferError
 from crosslift.languages.similarity import KINDS, similarity
-from crosslift.transfer.model.features import AMOUNT_UNIT, FEATURES, FEATURES_WITHOUT_SIMILARITY
+from crosslift.transfer.model.features import FEATURES, FEATURES_WITHOUT_SIMILARITY
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.observations import Amounts, Observations
 
@@ -58,10 +58,10 @@ def cross_validate(observed: Observations, *, left_out: str = "mixture") -> Cros
     labels = np.unique(groups)
     if len(labels) < MIN_GROUPS:
         raise TransferError(f"cross-validation needs at least {MIN_GROUPS} {left_out}s; there are {len(labels)}.")
-    predicted = {
-        name: fit_transfer_model(observed, features=features).predict_left_out(groups)
-        for name, features in (("model", FEATURES), ("without", FEATURES_WITHOUT_SIMILARITY))
-    }
+    predicted = {}
+    for name, features in (("model", FEATURES), ("without", FEATURES_WITHOUT_SIMILARITY)):
+        fitted = fit_transfer_model(observed, features=features)
+        predicted[name] = fitted.expected_scores(*fitted.predict_left_out(groups))
     predicted["mean"], predicted["nearest"] = _baselines(observed, left_out)
     errors = {name: (values - observed.values) ** 2 for name, values in predicted.items()}
     known = ~np.isnan(errors["mean"]) & ~np.isnan(errors["nearest"])
@@ -88,7 +88,7 @@ def _baselines(observed: Observations, left_out: str) -> tuple[np.ndarray, np.nd
             same = np.flatnonzero(
                 (observed.models == model) & (observed.languages == language) & (observed.mixtures != mixture)
             )
-            near = {other: _distance(observed.amounts[mixture], observed.amounts[other])
+            near = {other: _distance(observed.amounts[mixture], observed.amounts[other], observed.amount_unit)
                     for other in set(observed.mixtures[same])}  # fmt: skip
             far = np.array([near[other] for other in observed.mixtures[same]])
         else:
@@ -102,11 +102,11 @@ def _baselines(observed: Observations, left_out: str) -> tuple[np.ndarray, np.nd
     return mean, nearest
 
 
-def _distance(one: Amounts, other: Amounts) -> float:
+def _distance(one: Amounts, other: Amounts, amount_unit: float) -> float:
     """Squared Euclidean distance of the log amounts of two mixtures."""
     return float(
         sum(
-            (np.log1p(one.get(tag, 0) / AMOUNT_UNIT) - np.log1p(other.get(tag, 0) / AMOUNT_UNIT)) ** 2
+            (np.log1p(one.get(tag, 0) / amount_unit) - np.log1p(other.get(tag, 0) / amount_unit)) ** 2
             for tag in {*one, *other}
         )
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from crosslift.languages.similarity import KINDS, similarity
-from crosslift.transfer.model.observations import Amounts
+from crosslift.transfer.model.observations import AMOUNT_UNIT, Amounts
 
 FEATURES = ("own", *KINDS, "total")
 """Names of the features; KINDS are the kinds of similarity between languages."""
@@ -17,20 +17,19 @@ FEATURES_WITHOUT_SIMILARITY = ("own", "total")
 """The features of the ablation without similarity."""
 
 
-AMOUNT_UNIT = 100.0
-"""Amounts enter as log(1 + amount / AMOUNT_UNIT): the first AMOUNT_UNIT items have the effect of one later doubling."""
-
-
-def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str] = FEATURES) -> np.ndarray:
+def features_of(
+    amounts: Amounts, languages: Sequence[str], names: Sequence[str] = FEATURES, *, amount_unit: float = AMOUNT_UNIT
+) -> np.ndarray:
     """Features of a mixture for each evaluation language.
 
     Args:
         amounts: training language -> amount.
         languages: tags of the evaluation languages.
         names: the features to compute.
+        amount_unit: see `Observations.amount_unit`.
 
     Returns:
-        Shape (languages, features), log(1 + amount / AMOUNT_UNIT).
+        Shape (languages, features), log(1 + amount / amount_unit).
 
     Raises:
         UnknownName: a language that is not in the table of language facts.
@@ -48,5 +47,5 @@ def features_of(amounts: Amounts, languages: Sequence[str], names: Sequence[str]
             amount = np.full(len(languages), given.sum())
         else:
             amount = (others * similarity(name, languages, trained).reshape(others.shape)) @ given
-        columns.append(np.log1p(amount / AMOUNT_UNIT))
+        columns.append(np.log1p(amount / amount_unit))
     return np.stack(columns, axis=1)

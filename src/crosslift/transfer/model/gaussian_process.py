@@ -1,22 +1,31 @@
 """A Gaussian process that predicts scores from the amounts of training data per language.
 
-The process is over cells (model x mixture x language). Its covariance is a sum of kernels, each with a variance that is
-estimated by maximising the marginal likelihood with a prior:
+The process is over cells (model x mixture x language) on the probit scale (`link`). Its covariance is a sum of kernels,
+each with a variance that is estimated by maximising the marginal likelihood with a prior:
 
     level(model, language)      score level of a model in a language, independent of the mixture; partly shared between
                                 similar languages and by resource class (Joshi et al. 2020)
     size, fertility             log of the model's parameters; tokens per item of a language under a model's tokenizer
     response                    response to the amounts, shared by all models and languages
     response(model), (language), (size)     differences of the response between models and languages
-    mixture                     effect of a mixture on all languages and models that its features do not explain
-    run                         effect of a run on all its languages: training seed, data order
-    noise                       residual: items, and everything that the features do not explain
+    mixture                     what the features of a mixture do not explain: for all models and languages, for one
+    mixture(model), (language), (model, language)   model, for one language, and for one cell
+    run, noise                  effect of a run on all its languages, and on one: training seed, data order
+
+The measurement noise of the items is not estimated but known (`measurement`): a score of n effective items has the
+binomial variance. So an observed mixture is expected at about what was measured, as far as the items and the noise
+between runs allow; the kernels of mixtures say how far a mixture that was not observed may be from what its features
+suggest.
 
 A response is linear in a few features of the mixture: the log of the language's own amount, of the amounts of other
 languages weighted by genetic, syntactic and script similarity, and of the total amount. All are 0 for the base model. A
 linear response with a normal prior on its coefficients is a kernel (C. E. Rasmussen and C. K. I. Williams 2006,
 Gaussian Processes for Machine Learning, chapters 2 and 5), so that predictions have a variance, which grows with the
 distance from the observed mixtures.
+
+The likelihood of measured shares is binomial. It is approximated by normal working responses around the most probable
+latent values, alternately with the variances (N. E. Breslow and D. G. Clayton 1993, Approximate inference in
+generalized linear mixed models, Journal of the American Statistical Association 88).
 
 The prior on the variances (PRIOR_LOG_VARIANCES) comes from a finished study, so that the model can propose runs without
 any or with few observations; with many runs the data dominate.
@@ -27,25 +36,68 @@ of one run are correlated.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg, optimize
 
-from crosslift.transfer.model.features import FEATURES, features_of
+from crosslift.transfer.model.features import FEATURES
 from crosslift.transfer.model.kernels import (
     COMPONENTS,
-    _all_features,
-    _covariance,
-    _fertility,
-    _kernel_inputs,
-    _kernel_matrices,
-    _KernelInputs,
-    _sizes,
+    NUM_OF_RUNS,
+    KernelInputs,
+    kernel_diagonals,
+    kernel_matrices,
+    new_inputs,
+    observed_features,
+    observed_inputs,
+)
+from crosslift.transfer.model.link import (
+    LARGEST_LATENT,
+    expected_share,
+    expected_slope,
+    to_latent,
+    to_share,
+    working_response,
 )
 from crosslift.transfer.model.observations import Amounts, Observations
+
+MIN_LOG_VARIANCE = -16.0
+"""Lower bound of a log variance, at which a kernel has no effect."""
+MAX_LOG_VARIANCE = 4.0
+"""Upper bound of a log variance."""
+PRIOR_LOG_VARIANCES = np.array(
+    [-3.6, -4.1, -4.1, -4.3, -2.0, -2.0, 0.8, -3.7, -4.3, -2.0, -2.7, -4.2, -1.7, -6.0, -5.9, -4.6]
+)
+"""Prior means of the log variances of COMPONENTS, the kernels of runs for latent values and all others for
+standardised latent values: means over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2
+for size and fertility; for runs the deviations between training seeds of `references/english-is-not-all-you-need`
+(`between_seed_deviations`), about 2 points for a run and 4 for one of its languages at a score of one half."""
+PRIOR_PRECISION = np.array([0.2] * (len(COMPONENTS) - NUM_OF_RUNS) + [1.0] * NUM_OF_RUNS)
+"""Prior precisions of the log variances; a standard deviation is within about a factor of three of its prior mean, that
+of a run within a factor of two, because without replicates the data do not tell it from that of a mixture."""
+PRIOR_SCALE = 0.4
+"""Standard deviation of latent values over cells if there are no observations."""
+MIN_SCALE = 0.05
+"""Smallest standard deviation used for standardising latent values."""
+CENTRE_VARIANCE = 0.25
+"""Variance of the common level of all cells around the mean of the observed ones."""
+NUM_ROUNDS = 2
+"""Alternations between variances and working responses."""
+NUM_STEPS = 8
+"""Steps of the iteratively reweighted least squares."""
+
+
+class Latent(NamedTuple):
+    """Normal posterior of latent values, see `link`."""
+
+    mean: np.ndarray
+    """Shape (n,)."""
+    covariance: np.ndarray
+    """Shape (n, n)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +108,21 @@ class TransferModel:
     features: tuple[str, ...]
     """Names of the features, see `features.FEATURES`."""
     centre: float
-    """Mean of the observed scores; scores are standardised with it."""
+    """Mean of the observed latent values."""
     scale: float
-    """Standard deviation of the observed scores; scores are standardised with it."""
+    """Standard deviation of the observed latent values; the variances of all kernels but those of runs are relative to
+    its square."""
     feature_means: np.ndarray
     """Means of the features over the observed cells, shape (features,). Features are centred, so that responses and
     levels are not confounded."""
     log_variances: np.ndarray
-    """Log variances of the kernels in the order of COMPONENTS, then of the noise, for standardised scores; shape
-    (kernels + 1,)."""
+    """Log variances of the kernels in the order of COMPONENTS, relative to `scale`, shape (kernels,)."""
+    responses: np.ndarray
+    """Working responses of the observed cells minus `centre`, shape (n,)."""
+    response_variances: np.ndarray
+    """Variances of the working responses, from the items alone, shape (n,)."""
     log_likelihood: float
-    """Log marginal likelihood plus log prior of the variances, up to a constant."""
+    """Log marginal likelihood of the working responses plus log prior of the variances, up to a constant."""
 
     def predict(
         self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]
@@ -79,15 +135,14 @@ class TransferModel:
             languages: tags of the evaluation languages.
 
         Returns:
-            Mean, shape (mixtures * languages,) with languages as the fastest index, in the unit of the scores; and its
-            covariance, in the squared unit. The covariance excludes the effect of a single run: it is for the mean over
-            runs of a mixture.
+            Mean, shape (mixtures * languages,) with languages as the fastest index, in the unit of the scores and
+            within the metric's range; and its covariance to first order, in the squared unit. The covariance excludes
+            the effect of a single run: it is for the mean over runs of a mixture.
         """
-        new = self._new(mixtures, model, languages)
-        across = self._between(new, self._rows)
-        half = linalg.solve_triangular(self._lower, across.T, lower=True)
-        covariance = self._between(new, new) - half.T @ half
-        return self.centre + self.scale * (across @ self._weights), self.scale**2 * covariance
+        latent = self.predict_latent(mixtures, model, languages)
+        slopes = self.slopes(latent)
+        mean = self.expected_scores(latent.mean, np.diag(latent.covariance))
+        return mean, slopes[:, None] * latent.covariance * slopes
 
     def predict_mean(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
         """Posterior means as in `predict`, without the covariance.
@@ -95,93 +150,114 @@ class TransferModel:
         Returns:
             Shape (mixtures, languages), in the unit of the scores.
         """
-        across = self._between(self._new(mixtures, model, languages), self._rows)
-        return np.asarray(self.centre + self.scale * (across @ self._weights)).reshape(len(mixtures), len(languages))
+        new = new_inputs(self.observed, self.features, self.feature_means, mixtures, model, languages)
+        across = self._between(new, self._rows)
+        half = linalg.solve_triangular(self._lower, across.T, lower=True)
+        variance = _weighted(self._variances[:-NUM_OF_RUNS], kernel_diagonals(new)) - (half**2).sum(axis=0)
+        mean = self.centre + across @ self._weights
+        return self.expected_scores(mean, np.maximum(variance, 0.0)).reshape(len(mixtures), len(languages))
 
-    def _new(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> _KernelInputs:
-        rows = [features_of(amounts, languages, self.features) for amounts in mixtures]
-        return _KernelInputs(
-            features=np.concatenate(rows) - self.feature_means,
-            models=np.repeat(model, len(mixtures) * len(languages)),
-            languages=np.tile(np.asarray(languages), len(mixtures)),
-            mixtures=np.repeat(
-                [self._label(number, amounts) for number, amounts in enumerate(mixtures)], len(languages)
-            ),
-            runs=np.repeat([f"new {number}" for number in range(len(mixtures))], len(languages)),
-            sizes=_sizes(self.observed, np.repeat(model, len(mixtures) * len(languages))),
-            fertility=np.tile(
-                _fertility(self.observed, np.repeat(model, len(languages)), np.asarray(languages)), len(mixtures)
-            ),
-        )
+    def predict_latent(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> Latent:
+        """Posterior of the latent values for new runs; arguments and order as for `predict`."""
+        new = new_inputs(self.observed, self.features, self.feature_means, mixtures, model, languages)
+        across = self._between(new, self._rows)
+        half = linalg.solve_triangular(self._lower, across.T, lower=True)
+        return Latent(self.centre + across @ self._weights, self._between(new, new) - half.T @ half)
 
-    def _between(self, one: _KernelInputs, other: _KernelInputs) -> np.ndarray:
-        """Covariance without run effects and noise."""
-        total: np.ndarray = np.zeros((len(one.models), len(other.models)))
-        for value, part in zip(np.exp(self.log_variances[:-2]), _kernel_matrices(one, other)[:-1], strict=True):
-            total += value * part
-        return total
+    def predict_median(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
+        """Posterior medians of the scores, without their covariance.
 
-    def _label(self, number: int, amounts: Amounts) -> str:
-        """The label of the observed mixture with these amounts, whose effect is then known, or a new label."""
-        key = _key(amounts)
-        return next((name for name, known in self.observed.amounts.items() if _key(known) == key), f"new {number}")
+        Returns:
+            Shape (mixtures, languages), in the unit of the scores.
+        """
+        new = new_inputs(self.observed, self.features, self.feature_means, mixtures, model, languages)
+        latent = self.centre + self._between(new, self._rows) @ self._weights
+        return self._scores(to_share(latent)).reshape(len(mixtures), len(languages))
 
-    @cached_property
-    def _rows(self) -> _KernelInputs:
-        return _kernel_inputs(self.observed, self.features, self.feature_means)
+    def draw(
+        self,
+        mixtures: Sequence[Amounts],
+        model: str,
+        languages: Sequence[str],
+        num_draws: int,
+        generator: np.random.Generator,
+    ) -> np.ndarray:
+        """Joint posterior draws of the scores; arguments as for `predict`.
 
-    @cached_property
-    def _lower(self) -> np.ndarray:
-        return np.asarray(
-            linalg.cholesky(_covariance(_kernel_matrices(self._rows, self._rows), self.log_variances), lower=True)
-        )
+        Returns:
+            Shape (draws, mixtures, languages), in the unit of the scores and within the metric's range.
+        """
+        latent = self.predict_latent(mixtures, model, languages)
+        values, vectors = np.linalg.eigh(latent.covariance)
+        normals = generator.standard_normal((num_draws, len(latent.mean)))
+        drawn = latent.mean + normals @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+        return self._scores(to_share(drawn)).reshape(num_draws, len(mixtures), len(languages))
 
-    @cached_property
-    def _weights(self) -> np.ndarray:
-        y = (self.observed.values - self.centre) / self.scale
-        return np.asarray(linalg.cho_solve((self._lower, True), y))
-
-    def predict_left_out(self, left_out: np.ndarray) -> np.ndarray:
+    def predict_left_out(self, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Leave-group-out predictions with this fit's variances, from blocks of the inverse covariance K^-1.
 
         Args:
             left_out: label of the group of each row, shape (n,); the rows of a group are predicted from all other rows.
 
         Returns:
-            Predictions, shape (n,), in the unit of the scores.
+            Means and variances of the latent values of new runs, shape (n,) each, without item noise.
         """
-        inverse = linalg.cho_solve((self._lower, True), np.eye(len(self.observed.values)))
-        weighted = self._weights
-        y = (self.observed.values - self.centre) / self.scale
-        predicted = np.empty_like(y)
+        inverse = linalg.cho_solve((self._lower, True), np.eye(len(self.responses)))
+        mean, variance = np.empty_like(self.responses), np.empty_like(self.responses)
         for label in np.unique(left_out):
             rows = np.flatnonzero(left_out == label)
-            predicted[rows] = y[rows] - np.linalg.solve(inverse[np.ix_(rows, rows)], weighted[rows])
-        return np.asarray(self.centre + self.scale * predicted)
+            block = np.linalg.inv(inverse[np.ix_(rows, rows)])
+            mean[rows] = self.responses[rows] - block @ self._weights[rows]
+            variance[rows] = np.diag(block) - self.response_variances[rows]
+        return self.centre + mean, np.maximum(variance, 0.0)
+
+    def slopes(self, latent: Latent) -> np.ndarray:
+        """Derivatives of the expected scores with respect to the means of latent values, in the unit of the scores."""
+        return self._range * expected_slope(latent.mean, np.diag(latent.covariance))
+
+    def expected_scores(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Expected scores of latent values, in the unit of the scores."""
+        return self._scores(expected_share(mean, variance))
+
+    @property
+    def run_variances(self) -> tuple[float, float]:
+        """Latent variances of a run: for all its languages, and for one."""
+        run, noise = np.exp(self.log_variances[-NUM_OF_RUNS:])
+        return float(run), float(noise)
 
     def component_deviations(self) -> dict[str, float]:
-        """Standard deviation of each kernel and of the noise, in the unit of the scores."""
-        return {
-            name: float(self.scale * np.exp(value / 2))
-            for name, value in zip((*COMPONENTS, "noise"), self.log_variances, strict=True)
-        }
+        """Standard deviation of each kernel, in the unit of the scores, at the mean of the latent values."""
+        slope = self._range * float(expected_slope(np.array(self.centre), np.array(0.0)))
+        deviations = np.sqrt(self._variances)
+        return {name: slope * float(value) for name, value in zip(COMPONENTS, deviations, strict=True)}
 
+    @property
+    def _range(self) -> float:
+        return self.observed.high - self.observed.low
 
-def _key(amounts: Amounts) -> tuple[tuple[str, int], ...]:
-    return tuple(sorted((tag, round(amount)) for tag, amount in amounts.items() if amount > 0))
+    def _scores(self, shares: np.ndarray) -> np.ndarray:
+        return np.asarray(self.observed.low + self._range * shares)
 
+    def _between(self, one: KernelInputs, other: KernelInputs) -> np.ndarray:
+        """Covariance without effects of runs."""
+        return _weighted(self._variances[:-NUM_OF_RUNS], kernel_matrices(one, other, of_runs=False))
 
-MIN_LOG_VARIANCE = -14.0
-"""Lower bound of a log variance, at which a kernel has no effect."""
-PRIOR_LOG_VARIANCES = np.array([-4.0, -3.2, -3.5, -4.8, -2.0, -2.0, 1.2, -3.4, -0.7, -2.0, -3.6, -5.9, -2.2])
-"""Prior means of the log variances of COMPONENTS and noise, for standardised scores: means over three tasks of
-`references/post-trainers-guide` (tools/typical_variances.py); -2 for size and fertility."""
-PRIOR_PRECISION = 0.2
-"""Prior precision of a log variance; a standard deviation is within about a factor of three of its prior mean."""
-PRIOR_SCALE = 0.15
-"""Standard deviation of scores over cells if there are no observations."""
-MIN_SCALE = 0.03
-"""Smallest standard deviation used for standardising scores."""
+    @cached_property
+    def _variances(self) -> np.ndarray:
+        return _variances(self.log_variances, self.scale)
+
+    @cached_property
+    def _rows(self) -> KernelInputs:
+        return observed_inputs(self.observed, self.features, self.feature_means)
+
+    @cached_property
+    def _lower(self) -> np.ndarray:
+        covariance = _weighted(self._variances, kernel_matrices(self._rows, self._rows, of_runs=True))
+        return np.asarray(linalg.cholesky(covariance + np.diag(self.response_variances), lower=True))
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        return np.asarray(linalg.cho_solve((self._lower, True), self.responses))
 
 
 def fit_transfer_model(
@@ -189,55 +265,121 @@ def fit_transfer_model(
     *,
     features: tuple[str, ...] = FEATURES,
     prior_log_variances: np.ndarray = PRIOR_LOG_VARIANCES,
-    prior_precision: float = PRIOR_PRECISION,
+    prior_precision: np.ndarray | float = PRIOR_PRECISION,
     initial_log_variances: np.ndarray | None = None,
-    max_iterations: int = 60,
+    max_iterations: int = 40,
 ) -> TransferModel:
     """Fit the variances by maximum a posteriori estimation: marginal likelihood times a log-normal prior.
 
     Args:
         observed: any number of cells; without cells the variances are those of the prior.
         features: names of the features.
-        prior_log_variances: prior means of the log variances, shape (kernels + 1,).
+        prior_log_variances: prior means of the log variances, shape (kernels,).
         prior_precision: prior precision of each log variance.
         initial_log_variances: start of the optimisation, e.g. from an earlier fit; by default the prior means.
-        max_iterations: of the optimiser (L-BFGS-B).
+        max_iterations: of the optimiser (L-BFGS-B) in each round.
     """
     num = len(observed.values)
-    centre = float(observed.values.mean()) if num else 0.5
-    scale = max(float(observed.values.std()), MIN_SCALE) if num else PRIOR_SCALE
-    feature_means = _all_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
-    rows = _kernel_inputs(observed, features, feature_means)
-    parts = _kernel_matrices(rows, rows)
-    y = (observed.values - centre) / scale
-
-    def loss(log_variances: np.ndarray) -> tuple[float, np.ndarray]:
-        covariance = _covariance(parts, log_variances)
-        lower = linalg.cholesky(covariance, lower=True, overwrite_a=True)
-        weights = linalg.cho_solve((lower, True), y)
-        inverse = linalg.cho_solve((lower, True), np.eye(len(y)))
-        value = 0.5 * float(y @ weights) + float(np.log(np.diag(lower)).sum())
-        slope = [0.5 * np.exp(v) * (float((inverse * part).sum()) - float(weights @ part @ weights))
-                 for v, part in zip(log_variances[:-1], parts, strict=True)]  # fmt: skip
-        slope.append(0.5 * np.exp(log_variances[-1]) * (float(np.trace(inverse)) - float(weights @ weights)))
-        away = prior_precision * (log_variances - prior_log_variances)
-        return value + 0.5 * float(away @ (log_variances - prior_log_variances)), np.array(slope) + away
-
-    begin = prior_log_variances if initial_log_variances is None else initial_log_variances
-    found = optimize.minimize(
-        loss,
-        begin,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(MIN_LOG_VARIANCE, 4.0)] * len(begin),
-        options={"maxiter": max_iterations},
-    )
+    shares, items = observed.shares, observed.items
+    latent = to_latent(shares, items)
+    centre = float(latent.mean()) if num else 0.0
+    scale = max(float(latent.std()), MIN_SCALE) if num else PRIOR_SCALE
+    feature_means = observed_features(observed, features).mean(axis=0) if num else np.zeros(len(features))
+    rows = observed_inputs(observed, features, feature_means)
+    parts = np.stack(list(kernel_matrices(rows, rows, of_runs=True)))
+    log_variances = np.array(prior_log_variances if initial_log_variances is None else initial_log_variances)
+    value = 0.0
+    y = noise = np.zeros(num)
+    for _ in range(NUM_ROUNDS if num else 0):
+        prior = _total(parts, _variances(log_variances, scale))
+        y, noise = _working_responses(prior, shares, items, centre, latent)
+        found = optimize.minimize(
+            _loss,
+            log_variances,
+            args=(parts, y, noise, scale, prior_log_variances, prior_precision),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(MIN_LOG_VARIANCE, MAX_LOG_VARIANCE)] * len(log_variances),
+            options={"maxiter": max_iterations},
+        )
+        log_variances, value = np.asarray(found.x), float(found.fun)
+    if num:
+        y, noise = _working_responses(_total(parts, _variances(log_variances, scale)), shares, items, centre, latent)
     return TransferModel(
         observed=observed,
         features=features,
         centre=centre,
         scale=scale,
         feature_means=feature_means,
-        log_variances=np.asarray(found.x),
-        log_likelihood=-float(found.fun),
+        log_variances=log_variances,
+        responses=y,
+        response_variances=noise,
+        log_likelihood=-value,
     )
+
+
+def _variances(log_variances: np.ndarray, scale: float) -> np.ndarray:
+    """Variances of the kernels for latent values; those of runs are not relative to the scale."""
+    variances = np.exp(log_variances)
+    variances[:-NUM_OF_RUNS] *= scale**2
+    return variances
+
+
+def _weighted(variances: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Sum of the kernels with their variances; one matrix at a time, because new cells can be many."""
+    total: np.ndarray | float = CENTRE_VARIANCE
+    for variance, part in zip(variances, parts, strict=True):
+        total = total + variance * part
+    return np.asarray(total)
+
+
+def _total(parts: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    flat = variances @ parts.reshape(len(parts), -1)
+    return np.asarray(CENTRE_VARIANCE + flat.reshape(parts.shape[1:]))
+
+
+def _working_responses(
+    prior: np.ndarray, shares: np.ndarray, items: np.ndarray, centre: float, latent: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Working responses, minus the centre, and their variances at the most probable latent values.
+
+    Args:
+        prior: covariance of the latent values, with effects of runs.
+        shares: measured shares.
+        items: effective numbers of items.
+        centre: mean of the latent values.
+        latent: latent values to start from.
+    """
+    for _ in range(NUM_STEPS):
+        response, variance = working_response(latent, shares, items)
+        lower = linalg.cho_factor(prior + np.diag(variance), lower=True, overwrite_a=True)
+        moved = centre + prior @ linalg.cho_solve(lower, response - centre)
+        done = float(np.abs(moved - latent).max()) < 1e-3
+        latent = np.clip(moved, -LARGEST_LATENT, LARGEST_LATENT)
+        if done:
+            break
+    response, variance = working_response(latent, shares, items)
+    return response - centre, variance
+
+
+def _loss(
+    log_variances: np.ndarray,
+    parts: np.ndarray,
+    y: np.ndarray,
+    noise: np.ndarray,
+    scale: float,
+    prior_log_variances: np.ndarray,
+    prior_precision: np.ndarray | float,
+) -> tuple[float, np.ndarray]:
+    """Negative log marginal likelihood minus log prior, and its derivatives."""
+    variances = _variances(log_variances, scale)
+    covariance = _total(parts, variances) + np.diag(noise)
+    lower = linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+    weights = linalg.cho_solve((lower, True), y, check_finite=False)
+    value = 0.5 * float(y @ weights) + float(np.log(np.diag(lower)).sum())
+    inverse, _ = linalg.lapack.dpotri(lower, lower=True)  # fills the lower triangle only
+    both = np.tril(inverse, -1)
+    curvature = both + both.T + np.diag(np.diag(inverse)) - np.outer(weights, weights)
+    slope = 0.5 * variances * (parts.reshape(len(parts), -1) @ curvature.ravel())
+    away = prior_precision * (log_variances - prior_log_variances)
+    return value + 0.5 * float(away @ (log_variances - prior_log_variances)), slope + away

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from crosslift.languages.similarity import KINDS, facts, similarity
 from crosslift.transfer.model.features import features_of
-from crosslift.transfer.model.observations import Observations
+from crosslift.transfer.model.observations import Amounts, Observations
 
 COMPONENTS = (
     "level",
@@ -24,32 +24,161 @@ COMPONENTS = (
     "response(language)",
     "response(size)",
     "mixture",
+    "mixture(model)",
+    "mixture(language)",
+    "mixture(model, language)",
     "run",
+    "noise",
 )
-"""Names of the kernels, see `gaussian_process`."""
+"""Names of the kernels, see `gaussian_process`. The last two are of a run and not of its mixture."""
+NUM_OF_RUNS = 2
+"""Number of COMPONENTS, the last ones, that are of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _KernelInputs:
+class KernelInputs:
+    """What the kernels see of some cells; arrays of shape (n,) unless stated otherwise."""
+
     features: np.ndarray
+    """Centred features of the mixtures for the evaluation languages, shape (n, features)."""
     models: np.ndarray
     languages: np.ndarray
-    mixtures: np.ndarray
     runs: np.ndarray
     sizes: np.ndarray
     fertility: np.ndarray
+    mixtures: np.ndarray
+    """Positions in `contents`."""
+    contents: tuple[Amounts, ...]
+    """Amounts of each mixture."""
+    amount_unit: float
 
 
-def _kernel_inputs(observed: Observations, names: tuple[str, ...], feature_means: np.ndarray) -> _KernelInputs:
-    return _KernelInputs(
-        features=_all_features(observed, names) - feature_means,
+def observed_inputs(observed: Observations, names: tuple[str, ...], feature_means: np.ndarray) -> KernelInputs:
+    """Inputs of the observed cells."""
+    labels, places = np.unique(observed.mixtures, return_inverse=True)
+    return KernelInputs(
+        features=observed_features(observed, names) - feature_means,
         models=observed.models,
         languages=observed.languages,
-        mixtures=observed.mixtures,
         runs=observed.runs,
         sizes=_sizes(observed, observed.models),
         fertility=_fertility(observed, observed.models, observed.languages),
+        mixtures=places,
+        contents=tuple(observed.amounts[label] for label in labels.tolist()),
+        amount_unit=observed.amount_unit,
     )
+
+
+def new_inputs(
+    observed: Observations,
+    names: tuple[str, ...],
+    feature_means: np.ndarray,
+    mixtures: Sequence[Amounts],
+    model: str,
+    languages: Sequence[str],
+) -> KernelInputs:
+    """Inputs of new runs of a model on mixtures, languages as the fastest index."""
+    num, tags = len(mixtures), np.asarray(languages)
+    rows = [features_of(amounts, languages, names, amount_unit=observed.amount_unit) for amounts in mixtures]
+    models = np.repeat(model, num * len(tags))
+    return KernelInputs(
+        features=np.concatenate(rows) - feature_means,
+        models=models,
+        languages=np.tile(tags, num),
+        runs=np.repeat([f"new {number}" for number in range(num)], len(tags)),
+        sizes=_sizes(observed, models),
+        fertility=np.tile(_fertility(observed, models[: len(tags)], tags), num),
+        mixtures=np.repeat(np.arange(num), len(tags)),
+        contents=tuple(mixtures),
+        amount_unit=observed.amount_unit,
+    )
+
+
+def observed_features(observed: Observations, names: Sequence[str]) -> np.ndarray:
+    """Features of the observed cells, shape (n, features)."""
+    tags = sorted(set(observed.languages))
+    place = {tag: number for number, tag in enumerate(tags)}
+    table = {
+        mixture: features_of(observed.amounts[mixture], tags, names, amount_unit=observed.amount_unit)
+        for mixture in set(observed.mixtures)
+    }
+    found = [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
+    return np.reshape(found, (len(found), len(names)))
+
+
+def kernel_matrices(one: KernelInputs, other: KernelInputs, *, of_runs: bool) -> Iterator[np.ndarray]:
+    """Kernel matrices with variance 1.
+
+    Half of `language` is shared by similarity. The kernels of mixtures fall with the distance of their log amounts.
+
+    Args:
+        one: n cells.
+        other: m cells.
+        of_runs: whether to include the kernels of runs.
+
+    Yields:
+        Shape (n, m) each, in the order of COMPONENTS.
+    """
+    tags, others = sorted(set(one.languages)), sorted(set(other.languages))
+    alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))
+    language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
+    same_language = (one.languages[:, None] == other.languages[None, :]).astype(float)
+    same_model = (one.models[:, None] == other.models[None, :]).astype(float)
+    sizes = np.outer(one.sizes, other.sizes)
+    response = one.features @ other.features.T / one.features.shape[1]
+    near = _near(one, other)[one.mixtures][:, other.mixtures]
+    same_cell = same_model * same_language
+    yield same_cell
+    yield same_model
+    yield language * 0.5 + same_language * 0.5
+    yield np.outer(_resource(one.languages), _resource(other.languages))
+    yield sizes
+    yield np.outer(one.fertility, other.fertility)
+    yield response
+    yield response * same_model
+    yield response * same_language
+    yield response * sizes
+    yield near
+    yield near * same_model
+    yield near * same_language
+    yield near * same_cell
+    if of_runs:
+        same_run = (one.runs[:, None] == other.runs[None, :]).astype(float)
+        yield same_run
+        yield same_run * same_language
+
+
+def kernel_diagonals(one: KernelInputs) -> Iterator[np.ndarray]:
+    """Diagonals of the kernel matrices of some cells with themselves, without the kernels of runs.
+
+    Yields:
+        Shape (n,) each, in the order of COMPONENTS.
+    """
+    same = np.ones(len(one.models))
+    response = (one.features**2).mean(axis=1)
+    yield from (same, same, same, _resource(one.languages) ** 2, one.sizes**2, one.fertility**2)
+    yield from (response, response, response, response * one.sizes**2)
+    yield from (same, same, same, same)
+
+
+def _near(one: KernelInputs, other: KernelInputs) -> np.ndarray:
+    """exp(-d) with the Euclidean distance d of the log amounts of two mixtures, shape (mixtures, mixtures).
+
+    It is the rough member of the Matern family: what the features of a mixture do not explain is shared with mixtures
+    of almost the same amounts and with no others.
+    """
+    tags = sorted({tag for amounts in (*one.contents, *other.contents) for tag in amounts})
+    rows, columns = (
+        np.log1p(
+            np.array([[amounts.get(tag, 0.0) for tag in tags] for amounts in contents]).reshape(
+                len(contents), len(tags)
+            )
+            / one.amount_unit
+        )
+        for contents in (one.contents, other.contents)
+    )
+    squares = ((rows[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2)
+    return np.asarray(np.exp(-np.sqrt(squares)))
 
 
 def _sizes(observed: Observations, models: np.ndarray) -> np.ndarray:
@@ -69,46 +198,6 @@ def _standard(known: Mapping[Any, float], keys: Sequence[Any]) -> np.ndarray:
     return np.array([(known[key] - values.mean()) / values.std() if key in known else 0.0 for key in keys])
 
 
-def _all_features(observed: Observations, names: Sequence[str]) -> np.ndarray:
-    tags = sorted(set(observed.languages))
-    place = {tag: number for number, tag in enumerate(tags)}
-    table = {mixture: features_of(observed.amounts[mixture], tags, names) for mixture in set(observed.mixtures)}
-    found = [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
-    return np.reshape(found, (len(found), len(names)))
-
-
-def _kernel_matrices(one: _KernelInputs, other: _KernelInputs) -> list[np.ndarray]:
-    """Kernel matrices with variance 1, in the order of COMPONENTS. Half of `language` is shared by similarity."""
-    tags, others = sorted(set(one.languages)), sorted(set(other.languages))
-    alike = np.mean([similarity(kind, tags, others) for kind in KINDS], axis=0).reshape(len(tags), len(others))
-    language = alike[np.searchsorted(tags, one.languages)][:, np.searchsorted(others, other.languages)]
-    same_language = (one.languages[:, None] == other.languages[None, :]).astype(float)
-    same_model = (one.models[:, None] == other.models[None, :]).astype(float)
-    sizes = np.outer(one.sizes, other.sizes)
-    response = one.features @ other.features.T / one.features.shape[1]
-    return [
-        same_model * same_language,
-        same_model,
-        language * 0.5 + same_language * 0.5,
-        np.outer(_resource(one.languages), _resource(other.languages)),
-        sizes,
-        np.outer(one.fertility, other.fertility),
-        response,
-        response * same_model,
-        response * same_language,
-        response * sizes,
-        (one.mixtures[:, None] == other.mixtures[None, :]).astype(float),
-        (one.runs[:, None] == other.runs[None, :]).astype(float),
-    ]
-
-
 def _resource(languages: np.ndarray) -> np.ndarray:
     """Standardised resource class (0 to 5) of each row's language."""
     return np.array([(facts(tag).resource_class - 2.5) / 2 for tag in languages.tolist()], dtype=float)
-
-
-def _covariance(parts: Sequence[np.ndarray], log_variances: np.ndarray) -> np.ndarray:
-    total: np.ndarray = np.exp(log_variances[-1]) * np.eye(len(parts[0]))
-    for value, part in zip(np.exp(log_variances[:-1]), parts, strict=True):
-        total += value * part
-    return total
