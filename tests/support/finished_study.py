@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -66,10 +67,27 @@ pairing = "shared"
 """
 
 
-def write_finished_study(folder: Path, *, num_mixtures: int, num_seeds: int, tags: tuple[str, ...] = TAGS) -> None:
-    """num_mixtures x num_seeds runs, each evaluated in every language."""
+def right_for_half(run: str, tag: str, item: int) -> bool:
+    """Right for about half of the items, which half depending on run and language."""
+    return bool((item + len(run) + sum(map(ord, run[-4:] + tag))) % 2)
+
+
+def write_finished_study(
+    folder: Path,
+    *,
+    num_mixtures: int,
+    num_seeds: int,
+    tags: tuple[str, ...] = TAGS,
+    mixtures: str = "",
+    right: Callable[[str, str, int], bool] = right_for_half,
+) -> None:
+    """num_mixtures x num_seeds runs, each evaluated in every language.
+
+    `mixtures` replaces the mixtures and corpora of the study by other tables (with m0 and m1, for the contrast); `right`
+    says of run, language and item whether the answer was right.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    mixtures = "".join(
+    mixtures = mixtures or "".join(
         MIXTURE.format(number=number, english=100 + number, other=tags[1 + number % (len(tags) - 1)])
         for number in range(num_mixtures)
     )
@@ -86,10 +104,10 @@ def write_finished_study(folder: Path, *, num_mixtures: int, num_seeds: int, tag
     graph = StepGraph(load(folder), Store(folder))
     prepare(graph, say=lambda line: None)
     for run in graph.runs.values():
-        _finish(graph, run)
+        _finish(graph, run, right)
 
 
-def _finish(graph, run):
+def _finish(graph, run, right):
     steps = graph.steps(run)
     if steps.train is not None:
         steps.train.begin()
@@ -99,7 +117,7 @@ def _finish(graph, run):
         one.step.begin()
         write_table(one.step.folder / "predictions.parquet", _predictions(one.language))
         scores = one.step.folder / "scores.parquet"
-        write_table(scores, _scores(run.name, one.language))
+        write_table(scores, _scores(run.name, one.language, right))
         one.step.finish(scores=fingerprint_file(scores), num_samples=NUM_ITEMS, num_errors=0, seconds=1.0)
 
 
@@ -127,8 +145,7 @@ def _predictions(tag):
     return pl.DataFrame(rows, schema=PREDICTIONS)
 
 
-def _scores(run, tag):
-    """Right for about half of the items, which half depending on run and language."""
+def _scores(run, tag, right):
     rows = [
         {
             "run": run,
@@ -139,7 +156,7 @@ def _scores(run, tag):
             "item_id": f"test{i}",
             "cluster": f"test{i}",
             "metric": metric,
-            "value": float((i + len(run) + sum(map(ord, run[-4:] + tag))) % 2),
+            "value": float(right(run, tag, i)),
             "status": "scored",
         }
         for i in range(NUM_ITEMS)

@@ -55,7 +55,7 @@ def limited_budget(
             f"no training corpus has {', '.join(unknown)}. The study's mixtures can hold "
             f"{', '.join(pattern.parts)}. Add the languages to a corpus, or choose others with --languages"
         )
-    tags = tuple(languages) or tuple(tag for tag in seen if tag in pattern.parts)
+    tags = tuple(dict.fromkeys(languages)) or tuple(tag for tag in seen if tag in pattern.parts)
     most = {tag: max(one.get(tag, 0.0) for one in tried) for tag in seen}
     highest = max(most.values())
     lengths = _lengths(tokens_per_item, tags)

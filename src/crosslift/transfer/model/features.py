@@ -18,34 +18,38 @@ FEATURES_WITHOUT_SIMILARITY = ("own", "total")
 
 
 def features_of(
-    amounts: Amounts, languages: Sequence[str], names: Sequence[str] = FEATURES, *, amount_unit: float = AMOUNT_UNIT
+    mixtures: Sequence[Amounts],
+    languages: Sequence[str],
+    names: Sequence[str] = FEATURES,
+    *,
+    amount_unit: float = AMOUNT_UNIT,
 ) -> np.ndarray:
-    """Features of a mixture for each evaluation language.
+    """Features of mixtures for each evaluation language.
 
     Args:
-        amounts: training language -> amount.
+        mixtures: training language -> amount, one per mixture.
         languages: tags of the evaluation languages.
         names: the features to compute.
         amount_unit: see `Observations.amount_unit`.
 
     Returns:
-        Shape (languages, features), log(1 + amount / amount_unit).
+        Shape (mixtures, languages, features), log(1 + amount / amount_unit).
 
     Raises:
         UnknownName: a language that is not in the table of language facts.
     """
-    trained = [tag for tag, amount in amounts.items() if amount > 0]
-    given = np.array([amounts[tag] for tag in trained], dtype=float)
-    others = np.array([[tag != other for other in trained] for tag in languages], dtype=float).reshape(
-        len(languages), len(trained)
-    )
+    trained = sorted({tag for amounts in mixtures for tag, amount in amounts.items() if amount > 0})
+    given = np.array([[amounts.get(tag, 0.0) for tag in trained] for amounts in mixtures], dtype=float)
+    given = given.reshape(len(mixtures), len(trained))
+    own = np.array([[tag == other for other in trained] for tag in languages], dtype=float)
+    own = own.reshape(len(languages), len(trained))
     columns = []
     for name in names:
         if name == "own":
-            amount = (1 - others) @ given
+            weights = own
         elif name == "total":
-            amount = np.full(len(languages), given.sum())
+            weights = np.ones_like(own)
         else:
-            amount = (others * similarity(name, languages, trained).reshape(others.shape)) @ given
-        columns.append(np.log1p(amount / amount_unit))
-    return np.stack(columns, axis=1)
+            weights = (1 - own) * similarity(name, languages, trained).reshape(own.shape)
+        columns.append(np.log1p(given @ weights.T / amount_unit))
+    return np.stack(columns, axis=2)

@@ -36,7 +36,7 @@ of one run are correlated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -304,6 +304,9 @@ def fit_transfer_model(
         )
         log_variances, value = np.asarray(found.x), float(found.fun)
     if num:
+        log_variances = _mean_variances(
+            log_variances, lambda at: _loss(at, parts, y, noise, scale, prior_log_variances, prior_precision)[1]
+        )
         y, noise = _working_responses(_total(parts, _variances(log_variances, scale)), shares, items, centre, latent)
     return TransferModel(
         observed=observed,
@@ -316,6 +319,25 @@ def fit_transfer_model(
         response_variances=noise,
         log_likelihood=-value,
     )
+
+
+def _mean_variances(mode: np.ndarray, slope: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Logarithms of the expected variances, from the mode of the log variances and the curvature there.
+
+    With few models, languages or mixtures the mode of a variance says little, and intervals at the mode are too narrow.
+    A normal approximation of the log variances makes a variance log-normal, with expectation exp(mean + s^2 / 2); s is
+    limited to 1.
+
+    Args:
+        mode: log variances, shape (kernels,).
+        slope: derivative of the loss.
+    """
+    step = 0.1
+    at_mode = slope(mode)
+    curvature = np.stack([(slope(mode + step * unit) - at_mode) / step for unit in np.eye(len(mode))])
+    values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
+    squares = (vectors**2 / np.maximum(values, 0.2)).sum(axis=1)
+    return np.asarray(mode + np.minimum(squares, 1.0) / 2)
 
 
 def _variances(log_variances: np.ndarray, scale: float) -> np.ndarray:

@@ -35,6 +35,10 @@ NUM_OF_RUNS = 2
 """Number of COMPONENTS, the last ones, that are of a run."""
 
 
+NEAR = 0.5
+"""Part of what a mixture's features do not explain that is shared with mixtures of almost the same amounts."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KernelInputs:
     """What the kernels see of some cells; arrays of shape (n,) unless stated otherwise."""
@@ -79,10 +83,10 @@ def new_inputs(
 ) -> KernelInputs:
     """Inputs of new runs of a model on mixtures, languages as the fastest index."""
     num, tags = len(mixtures), np.asarray(languages)
-    rows = [features_of(amounts, languages, names, amount_unit=observed.amount_unit) for amounts in mixtures]
+    features = features_of(mixtures, languages, names, amount_unit=observed.amount_unit)
     models = np.repeat(model, num * len(tags))
     return KernelInputs(
-        features=np.concatenate(rows) - feature_means,
+        features=features.reshape(num * len(tags), len(names)) - feature_means,
         models=models,
         languages=np.tile(tags, num),
         runs=np.repeat([f"new {number}" for number in range(num)], len(tags)),
@@ -96,14 +100,10 @@ def new_inputs(
 
 def observed_features(observed: Observations, names: Sequence[str]) -> np.ndarray:
     """Features of the observed cells, shape (n, features)."""
-    tags = sorted(set(observed.languages))
-    place = {tag: number for number, tag in enumerate(tags)}
-    table = {
-        mixture: features_of(observed.amounts[mixture], tags, names, amount_unit=observed.amount_unit)
-        for mixture in set(observed.mixtures)
-    }
-    found = [table[mixture][place[tag]] for mixture, tag in zip(observed.mixtures, observed.languages, strict=True)]
-    return np.reshape(found, (len(found), len(names)))
+    tags, languages = np.unique(observed.languages, return_inverse=True)
+    labels, mixtures = np.unique(observed.mixtures, return_inverse=True)
+    contents = [observed.amounts[label] for label in labels.tolist()]
+    return features_of(contents, tags.tolist(), names, amount_unit=observed.amount_unit)[mixtures, languages]
 
 
 def kernel_matrices(one: KernelInputs, other: KernelInputs, *, of_runs: bool) -> Iterator[np.ndarray]:
@@ -178,7 +178,7 @@ def _near(one: KernelInputs, other: KernelInputs) -> np.ndarray:
         for contents in (one.contents, other.contents)
     )
     squares = ((rows[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2)
-    return np.asarray(np.exp(-np.sqrt(squares)))
+    return np.asarray(NEAR * np.exp(-np.sqrt(squares)) + (1 - NEAR) * (squares < 1e-9))
 
 
 def _sizes(observed: Observations, models: np.ndarray) -> np.ndarray:

@@ -1,0 +1,190 @@
+"""Calibration of predicted scores: coverage of 95 % intervals, log scores and errors of several models.
+
+    python benchmarks/calibration_of_predictions.py FOLDER [--data ../shared/data/results] [--worlds 200] [--only NAME]
+
+Predicted are the measured scores of runs that were left out (whole mixtures; all but a quarter of the runs; whole
+languages), of further seeds of known mixtures, and, as a check, of the runs that were learned from, on both reference
+studies, the imported grids and simulated worlds. FOLDER keeps one file per data set, so that the command continues
+where it was stopped; the table is printed at the end.
+
+Every model gives each cell a distribution over bins of half a point. Coverage is the share of cells whose probability
+integral transform (randomised within the bin, as scores are discrete) is between .025 and .975; its deviation from a
+uniform distribution is the largest distance of the two distribution functions (Kolmogorov); the log score is the mean
+log probability of the bin that was measured (higher is better). For the transfer model the table also says how many
+observed cells are expected within two standard errors of what was measured, and, of simulated worlds, how often the
+truth is in the 95 % interval and the stated probability of being within two points of the best beside its frequency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from predictions.data import ROOT, WORLD_LANGUAGES, DataSet, imported_sets, reference_sets, splits, world
+from predictions.models import EDGES, PREDICTORS, latent_of
+from scipy.special import ndtr
+
+from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.recommend import Recommendation, recommend
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN
+from crosslift.streams import stream
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
+
+OBSERVED = "observed"
+LARGE, LARGE_SPLITS = 800, 3
+"""Of data sets with more cells, only so many splits of each kind are predicted."""
+LOWEST = 1e-6
+"""Smallest probability of a bin, so that one impossible score does not decide a mean log score."""
+
+
+def predicted(data: DataSet, *, most: int | None = None) -> pl.DataFrame:
+    """Predict every split of a data set by every model: one row per cell."""
+    observed = data.observed
+    parts = []
+    for number, split in enumerate(splits(data, most=most)):
+        known, wanted = observed.take(split.learn), observed.take(split.predict)
+        for name, predict in PREDICTORS.items():
+            if split.kind == OBSERVED and name != "transfer model":
+                continue
+            started = time.process_time()
+            bins, expected = predict(known, wanted, split.left_out)
+            columns: dict[str, Any] = {
+                "data": data.name, "kind": split.kind, "split": number, "model": name,
+                **scored(bins, wanted.shares, stream(0, "pit", data.name, number)),
+                "error": expected - wanted.values, "value": wanted.values,
+                "seconds": (time.process_time() - started) / len(wanted.values),
+            }  # fmt: skip
+            if split.kind == OBSERVED:
+                items = data.num_items or float("nan")
+                columns["near"] = np.abs(columns["error"]) <= 2 * np.sqrt(expected * (1 - expected) / items)
+            parts.append(pl.DataFrame(columns, strict=False))
+    if data.truth is not None:
+        parts.append(_truth(data))
+    return pl.concat(parts, how="diagonal_relaxed")
+
+
+def scored(bins: np.ndarray, measured: np.ndarray, generator: np.random.Generator) -> dict[str, np.ndarray]:
+    """Probability integral transform and log score of measured shares.
+
+    Args:
+        bins: probabilities, shape (cells, bins).
+        measured: shape (cells,).
+        generator: of the position within a bin.
+    """
+    bins = np.maximum(bins, 0) / bins.sum(axis=1, keepdims=True)
+    place = np.searchsorted(EDGES, measured) - 1
+    rows = np.arange(len(measured))
+    mass = bins[rows, place]
+    below = np.cumsum(bins, axis=1)[rows, place] - mass
+    return {"pit": below + generator.random(len(mass)) * mass, "log_score": np.log(np.maximum(mass, LOWEST))}
+
+
+def _truth(data: DataSet) -> pl.DataFrame:
+    """Whether the truth is in the interval, for observed and left-out mixtures; stated and true probabilities."""
+    observed = data.observed
+    labels = stream(0, "truth", data.name).permutation(np.unique(observed.mixtures))
+    out = np.isin(observed.mixtures, labels[: max(len(labels) // 4, 1)])
+    known = observed.take(~out)
+    fitted = fit_transfer_model(known)
+    assert data.truth is not None
+    mean, variance = latent_of(fitted, observed)
+    rows = [
+        pl.DataFrame({
+            "data": data.name, "kind": f"truth of {kind}", "model": "transfer model",
+            "pit": ndtr((_latent(data.truth[part]) - mean[part]) / np.sqrt(variance[part])),
+            "error": fitted.expected_scores(mean[part], variance[part]) - data.truth[part],
+        })
+        for kind, part in (("observed mixtures", ~out), ("left-out mixtures", out))
+    ]  # fmt: skip
+    model = "model0"
+    objective = Objective(languages=WORLD_LANGUAGES)
+    names = sorted(observed.amounts)
+    here = observed.models == model
+    true = {name: float(data.truth[here & (observed.mixtures == name)].mean()) for name in names}
+    pool = [observed.amounts[name] for name in names]
+    budget = Budget(amount=max(sum(one.values()) for one in pool), languages=WORLD_LANGUAGES)
+    found = recommend(fitted, model, objective, budget, candidates=pool)
+    if isinstance(found, Recommendation):
+        allowed = {name: value for name, value in true.items() if budget.allows(observed.amounts[name])}
+        chosen = next((name for name in names if dict(observed.amounts[name]) == found.amounts), None)
+        if chosen is not None:
+            hit = true[chosen] >= max(allowed.values()) - EQUIVALENCE_MARGIN
+            rows.append(pl.DataFrame({
+                "data": [data.name], "kind": ["recommended"], "model": ["transfer model"],
+                "stated": [found.probability_best], "hit": [float(hit)],
+            }))  # fmt: skip
+    return pl.concat(rows, how="diagonal_relaxed")
+
+
+def _latent(shares: np.ndarray) -> np.ndarray:
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(np.clip(shares, 1e-6, 1 - 1e-6)))
+
+
+def table(rows: pl.DataFrame) -> list[str]:
+    """Lines of a Markdown table per group of data sets and kind of prediction."""
+    rows = rows.with_columns(group=pl.col("data").str.replace(r"^world .*", "simulated worlds"))
+    lines = [
+        "| data | predicted | model | cells | coverage | PIT | log score | error |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    scores = rows.filter(pl.col("pit").is_not_null())
+    for (group, kind, model), part in scores.group_by("group", "kind", "model", maintain_order=True):
+        pit = np.sort(part["pit"].to_numpy())
+        steps = (np.arange(len(pit)) + 0.5) / len(pit)
+        covered = ((pit >= 0.025) & (pit <= 0.975)).mean()
+        log_score = part["log_score"].mean() if "log_score" in part.columns else None
+        shown = f"{log_score:.2f}" if log_score is not None else ""
+        error = 100 * float(np.sqrt((part["error"].to_numpy() ** 2).mean()))
+        lines.append(
+            f"| {group} | {kind} | {model} | {len(pit):,} | {100 * covered:.1f} % | {np.abs(pit - steps).max():.2f} | "
+            f"{shown} | {error:.1f} |"
+        )
+    near = rows.filter(pl.col("kind") == OBSERVED, pl.col("near").is_not_null())
+    for (group,), part in near.group_by("group", maintain_order=True):
+        if not part["error"].is_null().all():
+            lines.append(
+                f"\n{group}: {100 * (part['near'].mean() or 0):.1f} % of observed cells are expected within two standard errors"
+            )
+    if "stated" in rows.columns:
+        told = rows.filter(kind="recommended")
+        if told.height:
+            lines.append(
+                f"\n{told.height} recommendations in simulated worlds: stated probability of being within two points of "
+                f"the best {told['stated'].mean():.2f}, true frequency {told['hit'].mean():.2f}"
+            )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "results")
+    parser.add_argument("--worlds", type=int, default=200)
+    parser.add_argument("--only", default="", help="data sets whose name begins with this")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    real = [*reference_sets(), *(imported_sets(given.data) if given.data.exists() else [])]
+    names = [one.name for one in real] + [f"world {number}" for number in range(given.worlds)]
+    for place, name in enumerate(names):
+        file = given.folder / f"{name.replace(' ', '-')}.parquet"
+        if name.startswith(given.only) and not file.exists():
+            data = real[place] if place < len(real) else world(place - len(real))
+            most = 2 if place >= len(real) else LARGE_SPLITS if len(data.observed.values) > LARGE else None
+            started = time.monotonic()
+            predicted(data, most=most).write_parquet(file.with_suffix(".partial"))
+            file.with_suffix(".partial").rename(file)
+            sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s\n")
+    files = [given.folder / f"{name.replace(' ', '-')}.parquet" for name in names]
+    found = [pl.read_parquet(file) for file in files if file.exists()]
+    sys.stdout.write("\n".join(table(pl.concat(found, how="diagonal_relaxed"))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

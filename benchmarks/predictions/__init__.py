@@ -1,0 +1,1 @@
+"""What predictions are compared on, by which models, and how they are scored."""
