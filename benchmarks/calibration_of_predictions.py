@@ -149,15 +149,14 @@ def table(rows: pl.DataFrame) -> list[str]:
     near = rows.filter(pl.col("kind") == OBSERVED, pl.col("near").is_not_null())
     for (group,), part in near.group_by("group", maintain_order=True):
         if not part["error"].is_null().all():
-            lines.append(
-                f"\n{group}: {100 * (part['near'].mean() or 0):.1f} % of observed cells are expected within two standard errors"
-            )
+            share = 100 * (part["near"].mean() or 0)
+            lines.append(f"\n{group}: {share:.1f} % of observed cells are expected within two standard errors")
     if "stated" in rows.columns:
         told = rows.filter(kind="recommended")
         if told.height:
             lines.append(
-                f"\n{told.height} recommendations in simulated worlds: stated probability of being within two points of "
-                f"the best {told['stated'].mean():.2f}, true frequency {told['hit'].mean():.2f}"
+                f"\n{told.height} recommendations in simulated worlds: stated probability of being within two points "
+                f"of the best {told['stated'].mean():.2f}, true frequency {told['hit'].mean():.2f}"
             )
     return lines
 

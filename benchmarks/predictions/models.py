@@ -17,10 +17,11 @@ from scipy import interpolate, stats
 from scipy.special import ndtr, ndtri
 
 from crosslift.transfer.model.features import FEATURES
-from crosslift.transfer.model.gaussian_process import TransferModel, fit_transfer_model
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.kernels import observed_features
 from crosslift.transfer.model.link import to_latent
 from crosslift.transfer.model.observations import Observations
+from crosslift.transfer.model.posterior import TransferModel
 
 EDGES = np.concatenate([[-np.inf], np.arange(0.0025, 1.0, 0.005), [np.inf]])
 """Edges of the bins, half a point wide; everything below 0 counts for the first and above 1 for the last."""

@@ -1,4 +1,4 @@
-"""Proposals on finished studies: within the data and the range of the metric, valid as files, and never the same twice."""
+"""Proposals on finished studies: within the data and the metric's range, valid as files, never the same twice."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import places
 import polars as pl
 import pytest
 
-sys.path.insert(0, str(places.REPOSITORY / "benchmarks"))
+sys.path.append(str(places.REPOSITORY / "benchmarks"))  # after the standard library, which has a `statistics` too
 
 import recommendation as benchmark
 from crosslift.recommendation.objective import Objective

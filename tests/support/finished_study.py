@@ -83,8 +83,8 @@ def write_finished_study(
 ) -> None:
     """num_mixtures x num_seeds runs, each evaluated in every language.
 
-    `mixtures` replaces the mixtures and corpora of the study by other tables (with m0 and m1, for the contrast); `right`
-    says of run, language and item whether the answer was right.
+    `mixtures` replaces the tables of mixtures (m0 and m1 are in the contrast); `right` says of run, language and item
+    whether the answer was right.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mixtures = mixtures or "".join(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crosslift.recommendation.advice import Advice
     from crosslift.studies.planning.plan import Plan
     from crosslift.studies.study import Study as ParsedStudy
-    from crosslift.transfer.model.gaussian_process import TransferModel
+    from crosslift.transfer.model.posterior import TransferModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from crosslift.recommendation.objective import Objective
-from crosslift.transfer.model.gaussian_process import TransferModel
 from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts
+from crosslift.transfer.model.posterior import TransferModel
 
 
 def knowledge_gradient_batch(

@@ -17,7 +17,7 @@ from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, Undecided, recommend
 from crosslift.recommendation.search import distinct, random_mixtures
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
-from crosslift.transfer.model.gaussian_process import TransferModel, fit_transfer_model
+from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.measurement import effective_items
 from crosslift.transfer.model.observations import (
     AMOUNT_UNIT,
@@ -27,6 +27,7 @@ from crosslift.transfer.model.observations import (
     log_sizes,
     observations_of,
 )
+from crosslift.transfer.model.posterior import TransferModel
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -168,7 +169,9 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
         undecided=found.reason if isinstance(found, Undecided) else "",
         limits=_limits(budget, recommendation),
         validation=cross_validate(observed) if num_mixtures >= MIN_GROUPS else None,
-        next_runs=_next_runs(fitted, model, objective, budget, recommendation, waiting, request.num_next_runs),
+        next_runs=_next_runs(
+            fitted, model, objective, budget, found=recommendation, waiting=waiting, num_runs=request.num_next_runs
+        ),
         runs=sorted(set(observed.runs[observed.models == model])),
     )
 
@@ -232,6 +235,7 @@ def _next_runs(
     model: str,
     objective: Objective,
     budget: Budget,
+    *,
     found: Recommendation | None,
     waiting: Mapping[str, Amounts],
     num_runs: int,

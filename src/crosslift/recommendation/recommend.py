@@ -18,8 +18,8 @@ from crosslift.recommendation.objective import CONFIDENCE, Budget, Objective
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN, distinct, search_mixtures
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
-from crosslift.transfer.model.gaussian_process import TransferModel
 from crosslift.transfer.model.observations import Amounts, Observations, content_key
+from crosslift.transfer.model.posterior import TransferModel
 
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
 """Result of a comparison with a baseline."""

@@ -9,8 +9,8 @@ import numpy as np
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
-from crosslift.transfer.model.gaussian_process import TransferModel
 from crosslift.transfer.model.observations import Amounts, content_key
+from crosslift.transfer.model.posterior import TransferModel
 
 EQUIVALENCE_MARGIN = 0.02
 """Mixtures whose objectives differ by less than two points are equivalent."""

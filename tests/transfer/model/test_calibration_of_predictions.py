@@ -9,7 +9,7 @@ import places
 import pytest
 from scipy.special import ndtr, ndtri
 
-sys.path.insert(0, str(places.REPOSITORY / "benchmarks"))
+sys.path.append(str(places.REPOSITORY / "benchmarks"))  # after the standard library, which has a `statistics` too
 
 from calibration_of_predictions import scored
 from predictions.data import splits, world
@@ -23,7 +23,7 @@ WORLDS = range(8)
 
 @pytest.fixture(scope="module")
 def pits() -> dict[str, np.ndarray]:
-    """Probability integral transforms of the measured scores of left-out mixtures, and of the truth of observed ones."""
+    """Probability integral transforms: measured scores of left-out mixtures, and the truth of observed ones."""
     left_out, truth = [], []
     for number in WORLDS:
         data = world(number)

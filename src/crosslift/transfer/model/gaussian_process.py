@@ -36,34 +36,24 @@ of one run are correlated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 from scipy import linalg, optimize
 
 from crosslift.transfer.model.features import FEATURES
 from crosslift.transfer.model.kernels import (
+    CENTRE_VARIANCE,
     COMPONENTS,
     NUM_OF_RUNS,
-    KernelInputs,
-    kernel_diagonals,
     kernel_matrices,
-    new_inputs,
+    latent_variances,
     observed_features,
     observed_inputs,
 )
-from crosslift.transfer.model.link import (
-    LARGEST_LATENT,
-    expected_share,
-    expected_slope,
-    to_latent,
-    to_share,
-    working_response,
-)
-from crosslift.transfer.model.observations import Amounts, Observations
+from crosslift.transfer.model.link import LARGEST_LATENT, to_latent, working_response
+from crosslift.transfer.model.observations import Observations
+from crosslift.transfer.model.posterior import TransferModel
 
 MIN_LOG_VARIANCE = -16.0
 """Lower bound of a log variance, at which a kernel has no effect."""
@@ -83,181 +73,10 @@ PRIOR_SCALE = 0.4
 """Standard deviation of latent values over cells if there are no observations."""
 MIN_SCALE = 0.05
 """Smallest standard deviation used for standardising latent values."""
-CENTRE_VARIANCE = 0.25
-"""Variance of the common level of all cells around the mean of the observed ones."""
 NUM_ROUNDS = 2
 """Alternations between variances and working responses."""
 NUM_STEPS = 8
 """Steps of the iteratively reweighted least squares."""
-
-
-class Latent(NamedTuple):
-    """Normal posterior of latent values, see `link`."""
-
-    mean: np.ndarray
-    """Shape (n,)."""
-    covariance: np.ndarray
-    """Shape (n, n)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransferModel:
-    """A transfer model fitted to observed cells."""
-
-    observed: Observations
-    features: tuple[str, ...]
-    """Names of the features, see `features.FEATURES`."""
-    centre: float
-    """Mean of the observed latent values."""
-    scale: float
-    """Standard deviation of the observed latent values; the variances of all kernels but those of runs are relative to
-    its square."""
-    feature_means: np.ndarray
-    """Means of the features over the observed cells, shape (features,). Features are centred, so that responses and
-    levels are not confounded."""
-    log_variances: np.ndarray
-    """Log variances of the kernels in the order of COMPONENTS, relative to `scale`, shape (kernels,)."""
-    responses: np.ndarray
-    """Working responses of the observed cells minus `centre`, shape (n,)."""
-    response_variances: np.ndarray
-    """Variances of the working responses, from the items alone, shape (n,)."""
-    log_likelihood: float
-    """Log marginal likelihood of the working responses plus log prior of the variances, up to a constant."""
-
-    def predict(
-        self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Posterior mean and covariance of scores for new runs, without item noise.
-
-        Args:
-            mixtures: amounts per language of each new run.
-            model: name of the model.
-            languages: tags of the evaluation languages.
-
-        Returns:
-            Mean, shape (mixtures * languages,) with languages as the fastest index, in the unit of the scores and
-            within the metric's range; and its covariance to first order, in the squared unit. The covariance excludes
-            the effect of a single run: it is for the mean over runs of a mixture.
-        """
-        latent = self.predict_latent(mixtures, model, languages)
-        slopes = self.slopes(latent)
-        mean = self.expected_scores(latent.mean, np.diag(latent.covariance))
-        return mean, slopes[:, None] * latent.covariance * slopes
-
-    def predict_mean(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
-        """Posterior means as in `predict`, without the covariance.
-
-        Returns:
-            Shape (mixtures, languages), in the unit of the scores.
-        """
-        new = new_inputs(self.observed, self.features, self.feature_means, mixtures, model, languages)
-        across = self._between(new, self._rows)
-        half = linalg.solve_triangular(self._lower, across.T, lower=True)
-        variance = _weighted(self._variances[:-NUM_OF_RUNS], kernel_diagonals(new)) - (half**2).sum(axis=0)
-        mean = self.centre + across @ self._weights
-        return self.expected_scores(mean, np.maximum(variance, 0.0)).reshape(len(mixtures), len(languages))
-
-    def predict_latent(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> Latent:
-        """Posterior of the latent values for new runs; arguments and order as for `predict`."""
-        new = new_inputs(self.observed, self.features, self.feature_means, mixtures, model, languages)
-        across = self._between(new, self._rows)
-        half = linalg.solve_triangular(self._lower, across.T, lower=True)
-        return Latent(self.centre + across @ self._weights, self._between(new, new) - half.T @ half)
-
-    def predict_median(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
-        """Posterior medians of the scores, without their covariance.
-
-        Returns:
-            Shape (mixtures, languages), in the unit of the scores.
-        """
-        new = new_inputs(self.observed, self.features, self.feature_means, mixtures, model, languages)
-        latent = self.centre + self._between(new, self._rows) @ self._weights
-        return self._scores(to_share(latent)).reshape(len(mixtures), len(languages))
-
-    def draw(
-        self,
-        mixtures: Sequence[Amounts],
-        model: str,
-        languages: Sequence[str],
-        num_draws: int,
-        generator: np.random.Generator,
-    ) -> np.ndarray:
-        """Joint posterior draws of the scores; arguments as for `predict`.
-
-        Returns:
-            Shape (draws, mixtures, languages), in the unit of the scores and within the metric's range.
-        """
-        latent = self.predict_latent(mixtures, model, languages)
-        values, vectors = np.linalg.eigh(latent.covariance)
-        normals = generator.standard_normal((num_draws, len(latent.mean)))
-        drawn = latent.mean + normals @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
-        return self._scores(to_share(drawn)).reshape(num_draws, len(mixtures), len(languages))
-
-    def predict_left_out(self, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Leave-group-out predictions with this fit's variances, from blocks of the inverse covariance K^-1.
-
-        Args:
-            left_out: label of the group of each row, shape (n,); the rows of a group are predicted from all other rows.
-
-        Returns:
-            Means and variances of the latent values of new runs, shape (n,) each, without item noise.
-        """
-        inverse = linalg.cho_solve((self._lower, True), np.eye(len(self.responses)))
-        mean, variance = np.empty_like(self.responses), np.empty_like(self.responses)
-        for label in np.unique(left_out):
-            rows = np.flatnonzero(left_out == label)
-            block = np.linalg.inv(inverse[np.ix_(rows, rows)])
-            mean[rows] = self.responses[rows] - block @ self._weights[rows]
-            variance[rows] = np.diag(block) - self.response_variances[rows]
-        return self.centre + mean, np.maximum(variance, 0.0)
-
-    def slopes(self, latent: Latent) -> np.ndarray:
-        """Derivatives of the expected scores with respect to the means of latent values, in the unit of the scores."""
-        return self._range * expected_slope(latent.mean, np.diag(latent.covariance))
-
-    def expected_scores(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-        """Expected scores of latent values, in the unit of the scores."""
-        return self._scores(expected_share(mean, variance))
-
-    @property
-    def run_variances(self) -> tuple[float, float]:
-        """Latent variances of a run: for all its languages, and for one."""
-        run, noise = np.exp(self.log_variances[-NUM_OF_RUNS:])
-        return float(run), float(noise)
-
-    def component_deviations(self) -> dict[str, float]:
-        """Standard deviation of each kernel, in the unit of the scores, at the mean of the latent values."""
-        slope = self._range * float(expected_slope(np.array(self.centre), np.array(0.0)))
-        deviations = np.sqrt(self._variances)
-        return {name: slope * float(value) for name, value in zip(COMPONENTS, deviations, strict=True)}
-
-    @property
-    def _range(self) -> float:
-        return self.observed.high - self.observed.low
-
-    def _scores(self, shares: np.ndarray) -> np.ndarray:
-        return np.asarray(self.observed.low + self._range * shares)
-
-    def _between(self, one: KernelInputs, other: KernelInputs) -> np.ndarray:
-        """Covariance without effects of runs."""
-        return _weighted(self._variances[:-NUM_OF_RUNS], kernel_matrices(one, other, of_runs=False))
-
-    @cached_property
-    def _variances(self) -> np.ndarray:
-        return _variances(self.log_variances, self.scale)
-
-    @cached_property
-    def _rows(self) -> KernelInputs:
-        return observed_inputs(self.observed, self.features, self.feature_means)
-
-    @cached_property
-    def _lower(self) -> np.ndarray:
-        covariance = _weighted(self._variances, kernel_matrices(self._rows, self._rows, of_runs=True))
-        return np.asarray(linalg.cholesky(covariance + np.diag(self.response_variances), lower=True))
-
-    @cached_property
-    def _weights(self) -> np.ndarray:
-        return np.asarray(linalg.cho_solve((self._lower, True), self.responses))
 
 
 def fit_transfer_model(
@@ -290,13 +109,18 @@ def fit_transfer_model(
     log_variances = np.array(prior_log_variances if initial_log_variances is None else initial_log_variances)
     value = 0.0
     y = noise = np.zeros(num)
+
+    def loss(at: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _likelihood(at, parts, y, noise, scale)
+        away = prior_precision * (at - prior_log_variances)
+        return value + 0.5 * float(away @ (at - prior_log_variances)), slope + away
+
     for _ in range(NUM_ROUNDS if num else 0):
-        prior = _total(parts, _variances(log_variances, scale))
+        prior = _total(parts, latent_variances(log_variances, scale))
         y, noise = _working_responses(prior, shares, items, centre, latent)
         found = optimize.minimize(
-            _loss,
+            loss,
             log_variances,
-            args=(parts, y, noise, scale, prior_log_variances, prior_precision),
             jac=True,
             method="L-BFGS-B",
             bounds=[(MIN_LOG_VARIANCE, MAX_LOG_VARIANCE)] * len(log_variances),
@@ -304,10 +128,10 @@ def fit_transfer_model(
         )
         log_variances, value = np.asarray(found.x), float(found.fun)
     if num:
-        log_variances = _mean_variances(
-            log_variances, lambda at: _loss(at, parts, y, noise, scale, prior_log_variances, prior_precision)[1]
+        log_variances = _mean_variances(log_variances, lambda at: loss(at)[1])
+        y, noise = _working_responses(
+            _total(parts, latent_variances(log_variances, scale)), shares, items, centre, latent
         )
-        y, noise = _working_responses(_total(parts, _variances(log_variances, scale)), shares, items, centre, latent)
     return TransferModel(
         observed=observed,
         features=features,
@@ -340,21 +164,6 @@ def _mean_variances(mode: np.ndarray, slope: Callable[[np.ndarray], np.ndarray])
     return np.asarray(mode + np.minimum(squares, 1.0) / 2)
 
 
-def _variances(log_variances: np.ndarray, scale: float) -> np.ndarray:
-    """Variances of the kernels for latent values; those of runs are not relative to the scale."""
-    variances = np.exp(log_variances)
-    variances[:-NUM_OF_RUNS] *= scale**2
-    return variances
-
-
-def _weighted(variances: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Sum of the kernels with their variances; one matrix at a time, because new cells can be many."""
-    total: np.ndarray | float = CENTRE_VARIANCE
-    for variance, part in zip(variances, parts, strict=True):
-        total = total + variance * part
-    return np.asarray(total)
-
-
 def _total(parts: np.ndarray, variances: np.ndarray) -> np.ndarray:
     flat = variances @ parts.reshape(len(parts), -1)
     return np.asarray(CENTRE_VARIANCE + flat.reshape(parts.shape[1:]))
@@ -384,17 +193,11 @@ def _working_responses(
     return response - centre, variance
 
 
-def _loss(
-    log_variances: np.ndarray,
-    parts: np.ndarray,
-    y: np.ndarray,
-    noise: np.ndarray,
-    scale: float,
-    prior_log_variances: np.ndarray,
-    prior_precision: np.ndarray | float,
+def _likelihood(
+    log_variances: np.ndarray, parts: np.ndarray, y: np.ndarray, noise: np.ndarray, scale: float
 ) -> tuple[float, np.ndarray]:
-    """Negative log marginal likelihood minus log prior, and its derivatives."""
-    variances = _variances(log_variances, scale)
+    """Negative log marginal likelihood of the working responses, up to a constant, and its derivatives."""
+    variances = latent_variances(log_variances, scale)
     covariance = _total(parts, variances) + np.diag(noise)
     lower = linalg.cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
     weights = linalg.cho_solve((lower, True), y, check_finite=False)
@@ -402,6 +205,4 @@ def _loss(
     inverse, _ = linalg.lapack.dpotri(lower, lower=True)  # fills the lower triangle only
     both = np.tril(inverse, -1)
     curvature = both + both.T + np.diag(np.diag(inverse)) - np.outer(weights, weights)
-    slope = 0.5 * variances * (parts.reshape(len(parts), -1) @ curvature.ravel())
-    away = prior_precision * (log_variances - prior_log_variances)
-    return value + 0.5 * float(away @ (log_variances - prior_log_variances)), slope + away
+    return value, 0.5 * variances * (parts.reshape(len(parts), -1) @ curvature.ravel())

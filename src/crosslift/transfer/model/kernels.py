@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ NUM_OF_RUNS = 2
 """Number of COMPONENTS, the last ones, that are of a run."""
 
 
+CENTRE_VARIANCE = 0.25
+"""Variance of the common level of all cells around the mean of the observed ones."""
 NEAR = 0.5
 """Part of what a mixture's features do not explain that is shared with mixtures of almost the same amounts."""
 
@@ -77,6 +79,7 @@ def new_inputs(
     observed: Observations,
     names: tuple[str, ...],
     feature_means: np.ndarray,
+    *,
     mixtures: Sequence[Amounts],
     model: str,
     languages: Sequence[str],
@@ -159,6 +162,21 @@ def kernel_diagonals(one: KernelInputs) -> Iterator[np.ndarray]:
     yield from (same, same, same, _resource(one.languages) ** 2, one.sizes**2, one.fertility**2)
     yield from (response, response, response, response * one.sizes**2)
     yield from (same, same, same, same)
+
+
+def latent_variances(log_variances: np.ndarray, scale: float) -> np.ndarray:
+    """Variances of the kernels for latent values; those of runs are not relative to the scale."""
+    variances = np.exp(log_variances)
+    variances[:-NUM_OF_RUNS] *= scale**2
+    return variances
+
+
+def weighted_sum(variances: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarray:
+    """Sum of the kernels with their variances; one matrix at a time, because new cells can be many."""
+    total: np.ndarray | float = CENTRE_VARIANCE
+    for variance, part in zip(variances, parts, strict=True):
+        total = total + variance * part
+    return np.asarray(total)
 
 
 def _near(one: KernelInputs, other: KernelInputs) -> np.ndarray:
