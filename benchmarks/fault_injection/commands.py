@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import urllib.request
@@ -162,6 +163,8 @@ def paid_answers(folder: Path) -> dict[str, str]:
     return found
 
 
+SECTION_OF_TIMES = re.compile(rb'<section id="cost">.*?</section>', re.DOTALL)
+"""Part of the report that shows how long runs took."""
 TIMED = ("done.json", "provenance.json", "progress.json", "log.txt")
 """Files of a run that tell when and how long."""
 
@@ -180,6 +183,8 @@ def results(folder: Path) -> dict[str, bytes]:
             name, content = file.relative_to(folder).as_posix(), file.read_bytes()
             if name.endswith("journal.jsonl") or name.startswith("judgements/"):
                 content = b"\n".join(sorted(set(content.split(b"\n"))))
+            if name == "report/index.html":
+                content = SECTION_OF_TIMES.sub(b"", content)
             found[name] = content
     return found
 
