@@ -25,6 +25,7 @@ from crosslift.cli.commands import (
     running,
     studies,
     translating,
+    viewing,
 )
 from crosslift.cli.printing import say
 from crosslift.errors import CrossliftError, StoreError
@@ -47,6 +48,7 @@ app.command()(studies.plan)
 app.command()(studies.prepare)
 app.command()(running.run)
 app.command()(running.status)
+app.command()(viewing.view)
 app.command()(running.work)
 app.command()(running.verify)
 app.command()(results.score)

@@ -78,16 +78,19 @@ def work(
 
 def status(
     folder: Folder,
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh the table every two seconds.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show active runs, losses and the time left until all is done.")
+    ] = False,
 ) -> None:
     """Print a table of all runs, read from disk."""
-    from crosslift.cli import display
-
-    graph = open_study(folder)
     if watch:
-        display.watch_status(graph)
+        from crosslift.cli.watching import watch_status
+
+        watch_status(folder)
     else:
-        display.print_status(graph)
+        from crosslift.cli.display import print_status
+
+        print_status(open_study(folder))
 
 
 def verify(folder: Folder) -> None:

@@ -43,6 +43,14 @@ class Progress:
     first_evaluation: int = 0
     seconds: float = 0.0
     """Time in seconds since this worker leased the run, including loading and writing."""
+    curve: dict[str, list[float | None]] = field(default_factory=dict)
+    """Training losses so far, as in `training.trainer.Progress.curve`."""
+
+    @property
+    def last_losses(self) -> dict[str, float]:
+        """Language -> its last recorded loss, in nats per completion token; without "all"."""
+        known = {name: [loss for loss in losses if loss is not None] for name, losses in self.curve.items()}
+        return {name: losses[-1] for name, losses in known.items() if losses and name not in ("step", "all")}
 
 
 class ProgressWriter:
@@ -84,9 +92,15 @@ def read_progress(folder: Path) -> Progress | None:
         found = Progress(**read_json(folder / "progress.json"))
     except (StoreError, TypeError):  # missing or damaged; the file is only informative
         return None
-    numbers = [value for name, value in asdict(found).items() if name != "phase" and value is not None]
+    if not isinstance(found.curve, dict) or not all(_is_column(column) for column in found.curve.values()):
+        return None
+    numbers = [value for name, value in vars(found).items() if name not in ("phase", "curve") and value is not None]
     valid = isinstance(found.phase, str) and all(isinstance(number, (int, float)) for number in numbers)
     return found if valid and found.step is not None and found.evaluations is not None else None
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, list) and all(value is None or isinstance(value, (int, float)) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,7 @@ from crosslift.execution.folder import checksums
 from crosslift.execution.folder.checksums import JUDGED, MARKER, Damage, checksum_of, read_sealed, write_sealed
 from crosslift.execution.folder.tables import read_step_table, read_table
 from crosslift.system.files import parse_json, read_bytes, read_json, remove, write_json
+from crosslift.system.leases import LeaseOwner, lease_holder
 
 if TYPE_CHECKING:  # a restart without work reads no table, and importing polars takes a tenth of its time
     import polars as pl
@@ -41,10 +42,16 @@ MAX_DAMAGE_SHOWN = 10
 
 
 class Store:
-    """Reads and writes the folder of one study."""
+    """Reads and writes the folder of one study.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the folder.
+        read_only: never write to the folder, not even caches or the temporary files that show the clock of its disk.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.folder = folder
+        self.read_only = read_only
         self.report_folder = folder / "report"
         self.logs_folder = folder / "logs"
         self.lock_file = folder / "lock.json"
@@ -313,6 +320,10 @@ class Store:
     def evaluation_folder(self, run: str, evaluation: str, language: str) -> Path:
         """Return the folder of a run's evaluation step."""
         return self.run_folder(run) / "eval" / f"{evaluation}.{language}"
+
+    def holder(self, run: str) -> LeaseOwner | None:
+        """Return the process that is working on a run; None if there is none."""
+        return lease_holder(self.run_folder(run), read_only=self.read_only)
 
     def name_of(self, folder: Path) -> str:
         """Return the name of a folder for messages, relative to the study: `runs/pocket-m.en.s3/train`."""
