@@ -1,4 +1,4 @@
-"""The page of a study: its report, if there is one, with the sections that follow the runs put in front of it.
+"""The page of a study: its report, if there is one, between the progress and the list of runs.
 
 Page and report have one layout (`reporting/templates/layout.html.jinja`), whose comments mark where those sections go.
 The report in the folder is a file like any other: of its scripts only those run that this version of crosslift writes
@@ -19,7 +19,9 @@ from crosslift.reporting.html.embed import script_json, vega_bundle
 from crosslift.reporting.html.templates import environment
 from crosslift.studies.study import Study
 
-LINKS, SECTIONS, SCRIPT = "<!-- view: links -->\n", "<!-- view: sections -->\n", "<!-- view: script -->\n"
+LINKS, MORE_LINKS = "<!-- view: links -->\n", "<!-- view: more links -->\n"
+SECTIONS, MORE_SECTIONS = "<!-- view: sections -->\n", "<!-- view: more sections -->\n"
+SCRIPT = "<!-- view: script -->\n"
 _SCRIPTS = re.compile(r'<script type="module">(.*?)</script>', re.DOTALL)
 _STYLES = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
@@ -46,15 +48,17 @@ def render(study: Study, report: str = "", *, report_version: str = "") -> LiveP
         server that it came from.
     """
     shell = _shell(study)
-    with_report = all(mark in report for mark in (LINKS, SECTIONS, SCRIPT))
+    with_report = all(mark in report for mark in (LINKS, MORE_LINKS, SECTIONS, MORE_SECTIONS, SCRIPT))
     page = report if with_report else shell
     head = f'<meta name="crosslift-report" content="{report_version if with_report or report else ""}">\n'
     style = f"<style>\n{_css()}</style>\n"
     script = f'<script type="module">\n{_file("live.js")}</script>\n'
     for mark, text in (
         ("</head>", head + style + "</head>"),
-        (LINKS, _file("live.links.html")),
-        (SECTIONS, _file("live.sections.html") + (_OTHER_VERSION if report and not with_report else "")),
+        (LINKS, _file("live.progress.links.html")),
+        (MORE_LINKS, _file("live.runs.links.html")),
+        (SECTIONS, _file("live.progress.html")),
+        (MORE_SECTIONS, _file("live.runs.html") + (_OTHER_VERSION if report and not with_report else "")),
         (SCRIPT, script),
     ):
         page = page.replace(mark, text, 1)
