@@ -87,6 +87,7 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
             confounds=sentences.confounds(data),
             facts=_facts(data),
             figures={one.figure.name: one for one in drawn},
+            undrawn=_undrawn(drawn[: len(FIGURES)]),
             grids=grids,
             papers=paper_tables.grids(data),
             paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
@@ -103,6 +104,16 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
             bundle=vega_bundle() if any(one.spec for one in drawn) else "",
         )
     )
+
+
+def _undrawn(drawn: list[RenderedFigure]) -> str:
+    """Titles and reasons of the figures that are not drawn, in one sentence; empty if all are."""
+    parts = [
+        f"{one.figure.title} ({one.figure.caption.removeprefix('Not drawn: ').rstrip('.')})"
+        for one in drawn
+        if one.svg is None
+    ]
+    return "; ".join(parts) + "." if parts else ""
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:

@@ -50,7 +50,8 @@ def render(study: Study, report: str = "", *, report_version: str = "") -> LiveP
     shell = _shell(study)
     with_report = all(mark in report for mark in (LINKS, MORE_LINKS, SECTIONS, MORE_SECTIONS, SCRIPT))
     page = report if with_report else shell
-    head = f'<meta name="crosslift-report" content="{report_version if with_report or report else ""}">\n'
+    icon = '<link rel="icon" href="data:,">\n'  # none, and no request for one
+    head = f'{icon}<meta name="crosslift-report" content="{report_version if report else ""}">\n'
     style = f"<style>\n{_css()}</style>\n"
     script = f'<script type="module">\n{_file("live.js")}</script>\n'
     for mark, text in (

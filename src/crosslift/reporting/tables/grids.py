@@ -69,7 +69,11 @@ def retention(data: ReportData) -> Grid | None:
         rows.append(cells)
     names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
     return Grid(
-        title="Retention of the control's score", head=header(*names, numbers=[3, 5]), rows=rows, csv="retention.csv", css="fits"
+        title="Retention of the control's score",
+        head=header(*names, numbers=[3, 5]),
+        rows=rows,
+        csv="retention.csv",
+        css="fits",
     )
 
 
