@@ -29,6 +29,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "format": ("crosslift.importing.formats",),
         "analysis": ("crosslift.importing.analyses",),
         "executor": ("crosslift.execution.workers.executors",),
+        "tracker": ("crosslift.execution.workers.trackers",),
     }
 )
 """Kind of member -> the packages whose modules are its members."""

@@ -70,6 +70,7 @@ def work(
         keep_checkpoints=place.keep_checkpoints,
         generators=place.generators,
         session=os.environ.get(SESSION, ""),
+        trackers=place.trackers,
         say=say,
     )
     if not good:

@@ -8,7 +8,7 @@ observer does not affect the workers.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,9 +60,18 @@ class ProgressWriter:
         folder: the run's folder.
         num_evaluations: evaluations of the run.
         evaluations: evaluations that are already finished.
+        listener: called with the progress after every change.
     """
 
-    def __init__(self, folder: Path, *, num_evaluations: int, evaluations: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        num_evaluations: int,
+        evaluations: int = 0,
+        listener: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._listener = listener
         self._path = folder / "progress.json"
         self._written = 0.0
         self._started = time.monotonic()
@@ -73,6 +82,7 @@ class ProgressWriter:
         phase = self.now.phase
         for name, value in changes.items():
             setattr(self.now, name, value)
+        self._listener(self.now)
         if self.now.phase != phase or time.monotonic() - self._written >= INTERVAL_SECONDS:
             self.now.seconds = time.monotonic() - self._started
             write_json(self._path, asdict(self.now), durable=False)

@@ -12,6 +12,7 @@
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
       report/                                 index.html, estimates.parquet, tables/, figures/, done.json
       logs/                                   output of workers between runs
+      trackers/<tracker>/                     files of the trackers of the site
       judgements/<evaluation>.jsonl           every reply of a judge
 
 `lock.json` lists the runs of the study. A folder in `runs/` that it does not list belongs to an earlier version of the
@@ -54,6 +55,7 @@ class Store:
         self.read_only = read_only
         self.report_folder = folder / "report"
         self.logs_folder = folder / "logs"
+        self.trackers_folder = folder / "trackers"
         self.lock_file = folder / "lock.json"
         self.hashes_file = folder / ".hashes.json"
         self.runs_file = folder / "runs.parquet"
