@@ -79,7 +79,7 @@ def test_the_page_follows_a_run_until_the_report_is_the_page(graph, chromium, re
         with running(graph, RUN) as progress:
             train(progress, 2, loss=1.5)
             page.wait("document.getElementById('num-running').textContent === '1'")
-            assert shown(page)[1:6] == ["running: training", "2 / 4", "0 / 3", "1.500", "en 1.500  sw 2.500"]
+            assert shown(page)[1:6] == ["running: training", "2 / 4", "0 / 3", "1.500", "en\u00a01.500 sw\u00a02.500"]
             train(progress, 4, loss=0.75)
             page.wait("document.querySelector('#active').textContent.includes('loss 0.750')")
             finish_evaluation(graph, RUN, "en", text=HOSTILE)
@@ -128,6 +128,9 @@ def test_nothing_is_cut_at_three_widths(graph, chromium, report_of_a_study, with
                 page.wait("document.querySelectorAll('.canvas.drawn').length > 3")
             assert page.value(CUT) == [], width
             assert not page.value(SIDEWAYS), width
+            if width >= 1280:
+                fits = "(one => one.scrollWidth <= one.clientWidth + 1)(document.querySelector('#runs .scroll'))"
+                assert page.value(fits), "the table of runs is cut"
             if with_report and width >= 1280:
                 wide = (
                     "[...document.querySelectorAll('#contrasts .scroll')].map(one => one.scrollWidth - one.clientWidth)"

@@ -90,5 +90,5 @@ def _columns(one: Status) -> tuple[str | Text, ...]:
         f"{evaluations}/{expected.num_evaluations}" if expected.num_evaluations else "",
         f"{progress.loss:.3f}" if progress and progress.loss is not None else "",
         Text(" ".join(f"{tag} {loss:.2f}" for tag, loss in losses.items()), style="dim"),
-        Text(cell(one.message).partition("\n")[0] or (progress.phase if progress and one.what == "running" else "")),
+        Text(cell(one.message.partition("\n")[0]) or (progress.phase if progress and one.what == "running" else "")),
     )

@@ -19,7 +19,7 @@ def view(
     ] = None,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page in the web browser.")] = False,
 ) -> None:
-    """Serve a page for this machine that follows a running study, and shows its report. Reads the folder only."""
+    """Serve a page for this machine that follows a running study and contains its report. Only reads the folder."""
     from crosslift.errors import StoreError
     from crosslift.viewing.observer import Observer, open_read_only
     from crosslift.viewing.server import ViewServer

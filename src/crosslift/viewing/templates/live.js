@@ -28,7 +28,7 @@ let shownReport = document.querySelector("meta[name=crosslift-report]").content;
 // ------------------------------------------------------------------------------------------------------- all runs
 
 function lossesText(losses) {
-  return Object.entries(losses).map(([tag, loss]) => `${tag} ${number(loss, 3)}`).join("  ");
+  return Object.entries(losses).map(([tag, loss]) => `${tag}\u00a0${number(loss, 3)}`).join(" ");
 }
 
 function meanScore(row) {
