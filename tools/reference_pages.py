@@ -258,20 +258,11 @@ def members_page() -> str:
 
 
 def _member(kind: str, name: str) -> str:
-    cells = [f"`{name}`", _cell(_first_sentence(discover.module_names(kind)[name]))]
+    cells = [f"`{name}`", _cell(discover.summary(kind, name))]
     if kind in WITH_OPTIONS:
         options = getattr(discover.member(kind, name), "OPTIONS", {})
         cells.append(", ".join(f"`{key}`" for key in options))
     return f"| {' | '.join(cells)} |"
-
-
-def _first_sentence(module: str) -> str:
-    """The first line of a module's docstring, read without importing it."""
-    spec = find_spec(module)
-    assert spec is not None and spec.origin is not None
-    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
-    first = " ".join(text.partition("\n\n")[0].split()).partition(": ")[0].rstrip(".")
-    return f"{first}." if first else ""
 
 
 # Python
@@ -281,7 +272,7 @@ def _rooms() -> Iterator[tuple[str, str]]:
     """Packages of crosslift, and its single modules as one page, with the first sentence of each."""
     for module in sorted(pkgutil.iter_modules(crosslift.__path__), key=lambda one: one.name):
         if module.ispkg and module.name not in HIDDEN_ROOMS:
-            yield module.name, _first_sentence(f"crosslift.{module.name}")
+            yield module.name, discover.first_sentence(f"crosslift.{module.name}")
     yield "shared", "Modules that several packages share."
 
 
@@ -330,7 +321,7 @@ def _python_index(rooms: list[tuple[str, str]]) -> str:
     ]
     for name, _ in rooms:
         lines += [f"### {name}", "", "| module | holds |", "|---|---|"]
-        lines += [f"| [`{one}`][{one}] | {_cell(_first_sentence(one))} |" for one in _modules_of(name)]
+        lines += [f"| [`{one}`][{one}] | {_cell(discover.first_sentence(one))} |" for one in _modules_of(name)]
         lines.append("")
     return "\n".join(lines)
 

@@ -1,3 +1,81 @@
-"""crosslift: which languages, how much of each, for post-training a language model."""
+"""crosslift: which languages, how much of each, for post-training a language model.
+
+The public names are imported when they are used, so that `import crosslift` takes milliseconds and loads neither polars
+nor torch. docs/python.md introduces them. `__init__.pyi` declares them for type checkers and editors: with imports in
+this file, every module that reads the version would appear to import the whole package.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "Budget": "crosslift.mixtures.mixture",
+    "Component": "crosslift.mixtures.mixture",
+    "CrossliftError": "crosslift.errors",
+    "DrawnMixture": "crosslift.api.corpora",
+    "ImportedResults": "crosslift.api.tools",
+    "Mixture": "crosslift.mixtures.mixture",
+    "RunOutcome": "crosslift.api.running",
+    "Score": "crosslift.api.scoring",
+    "Study": "crosslift.api.study",
+    "StudyFigure": "crosslift.api.results",
+    "StudyReader": "crosslift.api.reading",
+    "StudyResults": "crosslift.api.results",
+    "TranslatedCorpus": "crosslift.api.tools",
+    "draw_mixture": "crosslift.api.corpora",
+    "import_results": "crosslift.api.tools",
+    "languages_by_tag": "crosslift.api.tools",
+    "members": "crosslift.api.tools",
+    "new_study": "crosslift.api.study",
+    "open_study": "crosslift.api.study",
+    "read_corpus": "crosslift.api.corpora",
+    "score": "crosslift.api.scoring",
+    "study_schema": "crosslift.api.tools",
+    "translate": "crosslift.api.tools",
+}
+"""Public name -> the module that defines it."""
+
+__all__ = [
+    "Budget",
+    "Component",
+    "CrossliftError",
+    "DrawnMixture",
+    "ImportedResults",
+    "Mixture",
+    "RunOutcome",
+    "Score",
+    "Study",
+    "StudyFigure",
+    "StudyReader",
+    "StudyResults",
+    "TranslatedCorpus",
+    "__version__",
+    "draw_mixture",
+    "import_results",
+    "languages_by_tag",
+    "members",
+    "new_study",
+    "open_study",
+    "read_corpus",
+    "score",
+    "study_schema",
+    "translate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'crosslift' has no attribute '{name}'")
+    found = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """List the public names, for completion."""
+    return sorted({*globals(), *__all__})

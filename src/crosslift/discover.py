@@ -7,10 +7,13 @@ is imported on first use. A kind with many members may be spread over several pa
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from crosslift.errors import UnknownName, did_you_mean
@@ -28,6 +31,8 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "translator": ("crosslift.translation.translators",),
         "format": ("crosslift.importing.formats",),
         "analysis": ("crosslift.importing.analyses",),
+        "training tool": ("crosslift.exporting.tools",),
+        "log format": ("crosslift.exporting.logs",),
         "executor": ("crosslift.execution.workers.executors",),
         "tracker": ("crosslift.execution.workers.trackers",),
     }
@@ -69,3 +74,39 @@ def member(kind: str, name: str) -> ModuleType:
     if name not in known:
         raise UnknownName(f"'{name}' is not a {kind}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
     return importlib.import_module(known[name])
+
+
+def summary(kind: str, name: str) -> str:
+    """Return the first sentence of the docstring of a member's module, read without importing the member.
+
+    Args:
+        kind: kind of member.
+        name: name of the member.
+
+    Returns:
+        One line that ends with a full stop; empty if the module has no docstring.
+
+    Raises:
+        UnknownName: there is no member of this name.
+    """
+    known = module_names(kind)
+    if name not in known:
+        member(kind, name)
+    return first_sentence(known[name])
+
+
+def first_sentence(module: str) -> str:
+    """Return the first sentence of a module's docstring without importing the module.
+
+    Args:
+        module: full name of the module.
+
+    Returns:
+        One line that ends with a full stop; empty if there is no docstring.
+    """
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return ""
+    text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+    first = " ".join(text.partition("\n\n")[0].split()).partition(". ")[0].rstrip(".")
+    return f"{first}." if first else ""

@@ -12,7 +12,7 @@
     |-- EndpointError (ConnectionError)    an endpoint rejects every request
     |-- TransferError (ValueError)         a contrast is not estimable from the available scores
     |-- MissingPackage (ImportError)       a package of an extra is not installed
-    |-- StaleStep (RuntimeError)           a finished step does not match the current study
+    |-- NotPrepared (RuntimeError)         the prepared data do not match the study file
     |-- LeaseHeld (RuntimeError)           another process holds the lease
     `-- StoreError (OSError)               the folder of a study cannot be read or written
 
@@ -79,8 +79,8 @@ class MissingPackage(CrossliftError, ImportError):
     """A package of an extra is not installed."""
 
 
-class StaleStep(CrossliftError, RuntimeError):
-    """A finished step does not match the current study."""
+class NotPrepared(CrossliftError, RuntimeError):
+    """The prepared data do not match the study file, which was changed since."""
 
 
 class LeaseHeld(CrossliftError, RuntimeError):

@@ -37,6 +37,7 @@ EXTRA_OF: Mapping[str, str] = MappingProxyType(
         "openai": "endpoint",
         "datasets": "hub",
         "huggingface_hub": "hub",
+        "trl": "trl",
     }
 )
 """Import name -> extra of pyproject.toml that installs it."""

@@ -2,7 +2,7 @@
 
 A fingerprint decides whether a finished step may be reused. Equal values must therefore have equal fingerprints on
 every machine, and a value without a stable form must raise an error: a `repr` that contains a memory address would make
-every run stale, and `default=str` would make some different runs equal.
+every run a new one, and `default=str` would make some different runs equal.
 """
 
 from __future__ import annotations

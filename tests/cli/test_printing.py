@@ -51,7 +51,7 @@ def test_texts_in_any_script_are_printed_as_they_are(text: str):
 def test_errors_are_printed_with_their_control_characters_as_escapes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    def fails() -> None:
+    def fails(**_: object) -> None:
         raise CrossliftError(f"corpora.x: '{HOSTILE}'")
 
     monkeypatch.setattr(cli, "app", fails)
@@ -70,11 +70,11 @@ def test_lines_of_progress_are_printed_so_too(capsys: pytest.CaptureFixture[str]
 
 def test_cells_of_a_table_keep_their_square_brackets():
     expected = ExpectedWork(num_steps=1, num_evaluations=1, trained=False, evaluations=0)
-    stale = Status(run="tiny.en.s0", what="stale", expected=expected, progress=None, message="languages was [en, sw]")
+    stale = Status(run="tiny.en.s0", what="changed", expected=expected, progress=None, message="languages was [en, sw]")
     screen = console()
     screen.file = io.StringIO()
     screen.width = 200
-    screen.print(_table([stale]))
+    screen.print(_table([stale], {}))
     assert "languages was [en, sw]" in screen.file.getvalue()
 
 
@@ -114,7 +114,7 @@ def test_an_unknown_kind_of_list_is_told_with_the_nearest():
         (("--cost", "en=-1"), "--cost en=-1"),
         (("--weight", "en=inf"), "--weight en=inf"),
         (("--weight", "en=0"), "--weight: at least one language needs a weight above 0."),
-        (("--budget", "inf"), "--budget inf: must be a finite number."),
+        (("--budget", "inf"), "--budget inf: must be a finite number above 0."),
     ],
 )
 def test_numbers_that_no_recommendation_can_use_are_refused(arguments: tuple[str, ...], says: str):

@@ -60,9 +60,11 @@ def commands() -> dict[str, set[str]]:
 def test_every_command_and_option_that_a_page_shows_exists(page):
     known = commands()
     text = page.read_text(encoding="utf-8")
-    shown = re.findall(r"(?:^|`|\$ )crosslift (?:pocket )?([a-z]+)((?: [^`\n#;|&]*)?)", text, flags=re.MULTILINE)
+    shown = re.findall(
+        r"(?:^|`|\$ )crosslift (?:(?:pocket|export) )?([a-z]+)((?: [^`\n#;|&]*)?)", text, flags=re.MULTILINE
+    )
     for command, arguments in shown:
-        assert command in {*known, "pocket"}, f"{page.name}: crosslift {command}"
+        assert command in {*known, "pocket", "export"}, f"{page.name}: crosslift {command}"
         for option in re.findall(r"(?<!\S)(--[a-z-]+)", arguments):
             assert option in known[command], f"{page.name}: crosslift {command} {option}"
 

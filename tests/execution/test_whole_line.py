@@ -44,9 +44,8 @@ def test_check_plan_run_report(tmp_path):
 
     text = (study / "study.toml").read_text()
     (study / "study.toml").write_text(text.replace("1e-3", "1e-4"))
-    said = crosslift("run", study, code=2)
-    assert "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001 and is now 1e-04." in said
-    assert "Traceback" not in said
+    said = crosslift("plan", study)
+    assert "2 runs change (training.learning_rate: 0.001 -> 1e-04), 1 kept, 2 earlier results stay." in said
 
 
 def test_worked_examples_are_shown_and_belong_to_the_evaluation_alone(tmp_path):
@@ -59,7 +58,7 @@ def test_worked_examples_are_shown_and_belong_to_the_evaluation_alone(tmp_path):
     assert not any(first["prompt"] in prompt for prompt in prompts if first["language"] != "sw")
     text = (study / "study.toml").read_text()
     (study / "study.toml").write_text(text.replace("number = 2", "number = 3"))
-    assert "math.en is stale: evaluation.shots.number was 2 and is now 3" in crosslift("run", study, code=2)
+    assert "3 runs keep their training (evaluations.math.shots.number: 2 -> 3)" in crosslift("plan", study)
 
 
 def test_a_restart_of_200_finished_runs_finds_nothing_to_do_in_three_seconds(tmp_path):

@@ -56,10 +56,13 @@ def test_doses_grow_beside_a_fixed_part() -> None:
 def test_donors_stand_beside_one_pivot() -> None:
     found = family(kind="donors", pivot="en", donors=["es", "sw"], donor_share=0.2)
     assert by_name(found) == {
+        "f-en": {("math", "en"): 100},
         "f-en-es": {("math", "en"): 80, ("math", "es"): 20},
         "f-en-sw": {("math", "en"): 80, ("math", "sw"): 20},
     }
-    assert [mixture.factors for mixture in found] == [{"donor": "es"}, {"donor": "sw"}]
+    assert [mixture.factors for mixture in found] == [{"donor": ""}, {"donor": "es"}, {"donor": "sw"}]
+    alone = family(kind="donors", pivot="en", donors=["es", "sw"], donor_share=0.2, pivot_alone=False)
+    assert [mixture.name for mixture in alone] == ["f-en-es", "f-en-sw"]
 
 
 def test_leave_one_out_keeps_the_total_and_names_what_is_left_out() -> None:

@@ -5,6 +5,7 @@ A block with `title="PATH"` is a file that the reader saves; ```diff with a titl
 
     <!-- test: output -->                the output of the block before; lines "..." stand for anything
     <!-- test: skip: REASON -->          cannot be executed in a test (or is no step), for this reason
+    <!-- test: needs PACKAGE -->         executed only where this package is installed
     <!-- test: setup NAME FOLDER -->     before any block: put a ready-made folder there (SETUPS)
 """
 
@@ -19,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from places import REPOSITORY
@@ -33,7 +35,7 @@ SETUPS = {
     "fake_study": "from fake_study import write_fake_study as w; w(folder)",
 }
 _FENCE = re.compile(r"^```(?P<info>.*)$")
-_COMMENT = re.compile(r"^<!-- test: (?P<kind>skip|output|setup)(?::? (?P<rest>.*?))? -->$")
+_COMMENT = re.compile(r"^<!-- test: (?P<kind>skip|output|setup|needs)(?::? (?P<rest>.*?))? -->$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Block:
     directive: str | None
     """"skip", "output" or None."""
     reason: str = ""
+    needs: str | None = None
+    """Package without which the block is not executed."""
 
     @property
     def place(self) -> str:
@@ -73,6 +77,7 @@ def read_page(name: str) -> Page:
     lines = (DOCS / name).read_text(encoding="utf-8").split("\n")
     place = 0
     directive: tuple[str, str] | None = None
+    needs: str | None = None
     while place < len(lines):
         line = lines[place]
         place += 1
@@ -80,6 +85,8 @@ def read_page(name: str) -> Page:
             if comment["kind"] == "setup":
                 setup, _, folder = comment["rest"].partition(" ")
                 setups.append((setup, folder))
+            elif comment["kind"] == "needs":
+                needs = comment["rest"]
             else:
                 directive = comment["kind"], comment["rest"] or ""
         elif fence := _FENCE.match(line):
@@ -94,11 +101,12 @@ def read_page(name: str) -> Page:
                 text="\n".join(lines[place:end]) + "\n",
                 directive=directive[0] if directive else None,
                 reason=directive[1] if directive else "",
+                needs=needs,
             )
             if block.directive is None and block.title is None and not block.is_executed:
                 raise ValueError(f"{block.place}: a block of '{language}' needs a title or a comment, see {__name__}.")
             blocks.append(block)
-            place, directive = end + 1, None
+            place, directive, needs = end + 1, None, None
         elif line.strip():
             directive = None
     return Page(name=name, blocks=tuple(blocks), setups=tuple(setups))
@@ -131,7 +139,7 @@ def run_page(page: Page, folder: Path, *, sources: Path = REPOSITORY / "src") ->
             text = block.text.replace(PORT, port)
             if block.directive == "output":
                 _compare(block, text, output)
-            elif block.directive == "skip":
+            elif block.directive == "skip" or (block.needs and find_spec(block.needs) is None):
                 continue
             elif block.title is not None:
                 _save(folder / block.title, text, is_change=block.language == "diff")

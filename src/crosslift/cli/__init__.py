@@ -9,13 +9,16 @@ Each command imports its dependencies when it is called, so that `crosslift --he
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
-from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from crosslift import __version__
+from crosslift.api.failures import as_crosslift_error
 from crosslift.cli.commands import (
+    definitions,
+    exporting,
     importing,
     judging,
     listing,
@@ -28,19 +31,32 @@ from crosslift.cli.commands import (
     viewing,
 )
 from crosslift.cli.printing import say
-from crosslift.errors import CrossliftError, StoreError
-from crosslift.extras import missing
-from crosslift.system.refusals import as_store_error
+from crosslift.errors import StoreError
 
 app = typer.Typer(
     name="crosslift",
     help="Which languages, how much of each? Controlled studies of multilingual post-training.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"crosslift {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop.")
+    ] = False,
+) -> None:
+    """Which languages, how much of each? Controlled studies of multilingual post-training."""
+
 
 app.command()(studies.new)
 app.command()(studies.check)
@@ -51,9 +67,14 @@ app.command()(running.status)
 app.command()(viewing.view)
 app.command()(running.work)
 app.command()(running.verify)
+app.command()(definitions.definitions)
+app.command()(definitions.clean)
 app.command()(results.score)
 app.command()(results.report)
 app.command("import")(importing.import_results)
+app.add_typer(exporting.app, name="export")
+app.command()(exporting.pack)
+app.command()(exporting.unpack)
 app.command()(recommending.recommend)
 app.command()(judging.judge)
 app.command()(translating.translate)
@@ -62,12 +83,10 @@ app.command()(listing.schema)
 app.add_typer(pocket.app, name="pocket")
 
 
+PROGRAM = "crosslift"
+"""Name in messages and in the variable of shell completion, also if started as `python -m crosslift`."""
 MIN_DESCRIPTORS = 64
 """Minimum number of file descriptors; with fewer, libraries fail during startup."""
-
-
-_IN_MESSAGE = re.compile(r"\(os error 2\)(?:: |.*?['\"])(/[^'\"]*)")
-"""Path of the missing file in error messages of Rust libraries."""
 
 
 def main() -> None:
@@ -77,43 +96,20 @@ def main() -> None:
     """
     try:
         _raise_descriptor_limit()
-        app()
-    except CrossliftError as error:
-        _end(str(error))
+        app(prog_name=PROGRAM)
     except KeyboardInterrupt:
         sys.exit(130)
-    except ModuleNotFoundError as error:
-        absent = missing(error)
-        if absent is None:
-            raise
-        _end(str(absent))
     except BaseException as error:  # Rust panics are not subclasses of Exception
-        found = _missing_folder(error) or as_store_error(error, _refused_what(error))
+        found = as_crosslift_error(error)
         if found is None:
             raise
         _end(str(found))
-
-
-def _missing_folder(error: BaseException) -> StoreError | None:
-    """Return the error for a file that was not found because the folder of the study was moved; None otherwise."""
-    found = _IN_MESSAGE.search(str(error)) if isinstance(error, FileNotFoundError) else None
-    name = getattr(error, "filename", None) or (found and found[1])
-    if not isinstance(name, str):
-        return None
-    from crosslift.system.files import missing_root_error
-
-    return missing_root_error(Path(name))
 
 
 def _end(message: str) -> None:
     with contextlib.suppress(OSError):  # standard error may be redirected to a full disk
         say(message, err=True)
     sys.exit(2)
-
-
-def _refused_what(error: BaseException) -> str:
-    name = getattr(error, "filename", None)
-    return f"{name} cannot be read or written" if name else "The operating system reported an error"
 
 
 def _raise_descriptor_limit() -> None:

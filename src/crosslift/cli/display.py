@@ -7,7 +7,8 @@ the output is not a terminal (a log file, CI), one plain line per minute is prin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -18,7 +19,7 @@ from rich.text import Text
 from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.progress import Progress, TotalProgress
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.workers.status import Status, StatusPoller, overall_progress, status
+from crosslift.execution.workers.status import Status, StatusPoller, losses, overall_progress, status
 
 LINE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
@@ -26,8 +27,9 @@ COLOURS = {
     "done": "green",
     "running": "cyan",
     "failed": "red",
+    "to evaluate": "yellow",
     "missing": "default",
-    "stale": "magenta",
+    "changed": "magenta",
     "damaged": "red",
 }
 
@@ -82,8 +84,9 @@ class Watcher:
 
 def print_status(graph: StepGraph) -> None:
     """Print a table of all runs and the damaged files."""
-    console().print(_table(status(graph)))
-    for line in graph.store.damage_lines():
+    found = status(graph)
+    console().print(_table(found, losses(graph, found)))
+    for line in (*_messages(found), *graph.store.damage_lines(), *(f"missing: {one}" for one in graph.study.absent)):
         say(line)
 
 
@@ -119,10 +122,14 @@ def progress_line(found: Sequence[Status], summed: TotalProgress) -> str:
     return f"{time.strftime('%H:%M:%S')} {share}{left}: {counts}"
 
 
-def _table(found: Sequence[Status]) -> RenderableType:
+def _table(found: Sequence[Status], losses: Mapping[str, float]) -> RenderableType:
+    """One line per run: messages are truncated to the width, and printed in full by `_messages`."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("run", "state", "steps", "evaluations", "loss", ""):
-        table.add_column(column, justify="right" if column in ("steps", "evaluations", "loss") else "left")
+        justify: Literal["left", "right"] = "right" if column in ("steps", "evaluations", "loss") else "left"
+        table.add_column(
+            column, justify=justify, no_wrap=True, overflow="ellipsis" if column in ("run", "") else "fold"
+        )
     for one in found:
         progress = one.progress if one.what == "running" else None
         step = one.expected.num_steps if one.expected.trained else progress.step if progress else 0
@@ -132,11 +139,23 @@ def _table(found: Sequence[Status]) -> RenderableType:
             Text(one.what, style=COLOURS[one.what]),
             f"{step}/{one.expected.num_steps}" if one.expected.num_steps else "",
             f"{evaluations}/{one.expected.num_evaluations}" if one.expected.num_evaluations else "",
-            f"{progress.loss:.3f}" if progress and progress.loss is not None else "",
-            cell(one.message) or (progress.phase if progress else ""),
+            f"{losses[one.run]:.3f}" if one.run in losses else "",
+            cell(one.message).replace("\n", " ") or (progress.phase if progress else ""),
         )
     counts = [f"{count} {what}" for what in COLOURS if (count := _count(found, what))]
     return Group(table, Text(", ".join(counts), style="bold"))
+
+
+def _messages(found: Sequence[Status]) -> list[str]:
+    """Return each message of the runs in full and once, with the state and the number of the runs."""
+    runs: dict[tuple[str, str], list[str]] = {}
+    for one in found:
+        if one.message:
+            runs.setdefault((one.what, one.message), []).append(one.run)
+    return [
+        f"{names[0]} {what}: {message}" if len(names) == 1 else f"{len(names)} runs {what}: {message}"
+        for (what, message), names in runs.items()
+    ]
 
 
 def _count(found: Sequence[Status], what: str) -> int:

@@ -8,12 +8,20 @@ from pathlib import Path
 
 from rich.table import Table
 
+from crosslift.api.running import plan_of
 from crosslift.cli.printing import cell, console, say
+from crosslift.errors import StoreError
+from crosslift.execution.definitions.changes import changes, sentences
+from crosslift.execution.definitions.provisional import ProvisionalGraph
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.workers.status import Status, status
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.plan import Plan
-from crosslift.studies.planning.plan import plan as make_plan
+from crosslift.studies.planning.token_estimate import (
+    BYTES_PER_TOKEN,
+    NUM_SAMPLED,
+    TokenEstimate,
+)
 from crosslift.transfer.design.power import DISCORDANCE, RUN_NOISE
 
 FEW_RUNS = 30
@@ -29,11 +37,7 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         runs: list every run.
     """
     prepared = graph.store.lock_file.is_file()
-    planned = make_plan(
-        graph.study,
-        manifests=graph.store.manifests() if prepared else None,
-        num_items=_num_items(graph) if prepared else None,
-    )
+    planned, estimate = plan_of(graph)
     found = {one.run: one for one in status(graph)}
     screen = console()
     if runs or len(planned.runs) <= FEW_RUNS:
@@ -41,12 +45,16 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         say()
     states = Counter(one.what for one in found.values())
     base = sum(not run.tasks for run in planned.runs)
-    number = f"{len(planned.runs) - base} runs" + (f" and {base} base models" if base else "")
+    for line in _edited(graph):
+        say(line)
+    number = f"{len(planned.runs) - base} runs" + (f" and {base} base model{'s' * (base > 1)}" if base else "")
     say(f"{number}: " + ", ".join(f"{count} {what}" for what, count in states.items()))
     say(_evaluations(planned))
     say(_cost(planned))
     say(_shared(graph, planned))
-    if not prepared:
+    if estimate is not None:
+        for line in _estimated(planned, estimate):
+            say(line)
         say(f"For exact numbers of tokens and of items without max_items, run: crosslift prepare {folder}")
     for title, table in (
         ("Steps of a run by number of trained languages", _steps(planned)),
@@ -62,9 +70,6 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
             say(f"\n{title}")
             screen.print(table)
     say()
-    for one in found.values():
-        if one.what == "stale":
-            say(f"stale: {one.message}")
     for line in graph.store.damage_lines():
         say(line)
     for absent in graph.study.absent:
@@ -73,19 +78,33 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         say(f"warning: {warning}")
 
 
-def _num_items(graph: StepGraph) -> dict[str, int]:
-    found = {}
-    for name, corpus in graph.store.lock()["corpora"].items():
-        if "num_items" in corpus:
-            found[name] = int(corpus["num_items"])
-    return found
+def _edited(graph: StepGraph) -> list[str]:
+    """Return a sentence about what an edit of the study file changes."""
+    try:
+        found = sentences(changes(ProvisionalGraph(graph)))
+    except StoreError:  # damage, which is listed below
+        return []
+    return [f"study.toml has changed since it was last prepared: {', '.join(found)}."] if found else []
+
+
+def _estimated(planned: Plan, estimate: TokenEstimate) -> list[str]:
+    """Return a line that states where estimated tokens come from; none if no number of the plan is an estimate."""
+    if not any(run.tokens_are_estimated for run in planned.runs):
+        return []
+    line = f"~ marks estimates from the first {NUM_SAMPLED} items of each corpus, without the markup of templates"
+    if estimate.by_bytes:
+        line += (
+            f"; {BYTES_PER_TOKEN:g} bytes per token where the tokenizer is not on this disk: {some(estimate.by_bytes)}"
+        )
+    return [line]
 
 
 def _every_run(planned: Plan, found: Mapping[str, Status]) -> Table:
     table = _table("run", "examples", "tokens", "steps", "evaluations", "state")
     for run in planned.runs:
-        counts = (run.num_examples, run.num_tokens, run.num_steps, len(run.evaluations))
-        table.add_row(run.name, *(_count(count) for count in counts), found[run.name].what)
+        tokens = f"{'~' if run.tokens_are_estimated else ''}{_count(run.num_tokens)}"
+        steps, evaluations = _count(run.num_steps), _count(len(run.evaluations))
+        table.add_row(run.name, _count(run.num_examples), tokens, steps, evaluations, found[run.name].what)
     return table
 
 
@@ -170,15 +189,12 @@ def _count(number: int | None) -> str:
 
 
 def _outdated(graph: StepGraph, prepared: bool) -> list[str]:
-    """Return warnings about runs that no longer belong to the study, and about scores of tasks that have changed."""
+    """Return warnings about scores of tasks that have changed."""
     from crosslift.execution.phases.run_records import task_revision
 
     if not prepared:
         return []
-    warnings = [
-        f"runs/{name} no longer belongs to the study; its results are not used. Move the folder, or restore the run."
-        for name in graph.store.unknown_runs()
-    ]
+    warnings = []
     for task, revision in graph.store.lock()["tasks"].items():
         if task_revision(task) != revision:
             warnings.append(f"task {task} has changed since its scores were made. Run: crosslift score")

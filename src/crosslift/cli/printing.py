@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+WIDE = 240
+"""Width in characters of tables that are not printed to a terminal."""
 
 
 def say(text: object = "", *, err: bool = False) -> None:
@@ -42,7 +44,10 @@ def console(*, err: bool = False) -> Console:
     """
     from rich.console import Console
 
-    return Console(stderr=err, markup=False, emoji=False)
+    screen = Console(stderr=err, markup=False, emoji=False)
+    if not screen.is_terminal:  # a file or another program, which finds one row per line
+        screen.width = WIDE
+    return screen
 
 
 class LogFormatter(logging.Formatter):

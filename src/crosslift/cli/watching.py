@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from crosslift.cli.display import LINE_SECONDS, progress_line, progress_summary
+from crosslift.cli.display import COLOURS, LINE_SECONDS, progress_line, progress_summary
 from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.progress import TotalProgress
 from crosslift.execution.workers.status import Status, overall_progress
@@ -23,7 +23,6 @@ from crosslift.viewing.observer import Observer, open_read_only
 
 REFRESH_SECONDS = 2.0
 _ORDER = {"running": 0, "failed": 1, "damaged": 2}
-_STYLES = {"done": "green", "running": "cyan", "failed": "red", "damaged": "red", "missing": "default"}
 
 
 def watch_status(folder: Path) -> None:
@@ -85,7 +84,7 @@ def _columns(one: Status) -> tuple[str | Text, ...]:
     losses = progress.last_losses if progress else {}
     return (
         Text(one.run, style="cyan" if one.what == "running" else ""),
-        Text(one.what, style=_STYLES.get(one.what, "magenta")),
+        Text(one.what, style=COLOURS[one.what]),
         f"{step}/{num_steps}" if num_steps else "",
         f"{evaluations}/{expected.num_evaluations}" if expected.num_evaluations else "",
         f"{progress.loss:.3f}" if progress and progress.loss is not None else "",

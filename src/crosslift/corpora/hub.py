@@ -64,7 +64,7 @@ def table(
         CorpusError: The data set cannot be read, or the package is not installed.
     """
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ImportError as error:
         raise CorpusError(_no_package(source, hub)) from error
     datasets.disable_progress_bars()

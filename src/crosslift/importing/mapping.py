@@ -31,22 +31,50 @@ kind = "pairs"                        # a module of importing/analyses, with its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
-from crosslift.discover import members
+from crosslift.discover import member, members
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import Real, Table, Text
 from crosslift.studies.parsing.toml_file import read_toml
 
-RUN_COLUMNS = ("run", "model", "mixture", "setting", "seed", "num_parameters", "trained", "dose", "amount")
-"""Columns of a run. `trained`: codes of its training languages in one text; `amount`: items per training language."""
-CELL_COLUMNS = ("evaluation", "task", "metric", "language", "value", "num_items", "standard_error", "item", "cluster")
-"""Columns of a cell: a score with its evaluation, language and, optionally, item."""
+RUN_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "run": "name of the run; rows of one run describe the same training",
+        "model": "name of the base model",
+        "mixture": "name of the training mixture",
+        "setting": "tasks that the run was trained on",
+        "seed": "training seed",
+        "num_parameters": "parameters of the model",
+        "trained": "tags of the training languages in one text, separated by source.separator",
+        "dose": "items per language other than the fixed ones",
+        "amount": "items per training language",
+    }
+)
+"""Columns of a run, and what they hold."""
+CELL_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "evaluation": "name of the evaluation; default: the task",
+        "task": "task of the evaluation",
+        "metric": "name of the metric",
+        "language": "language tag of the evaluation; other codes are converted by [recode.language]",
+        "value": "score, divided by source.unit",
+        "num_items": "items behind a mean",
+        "standard_error": "standard error of a mean over items",
+        "item": "id of the item, equal in all languages; without it, every row is a mean",
+        "cluster": "dialogue or document whose items depend on each other",
+    }
+)
+"""Columns of a cell, a score with its evaluation, language and, optionally, item, and what they hold."""
+COLUMNS: Mapping[str, str] = MappingProxyType({**RUN_COLUMNS, **CELL_COLUMNS})
+"""All columns of an import."""
 REQUIRED_COLUMNS = ("run", "task", "language", "value")
 """Columns that a mapping must define for the format "table"."""
 MIN_UNIT = 1e-12
@@ -175,16 +203,25 @@ def _check(table: ImportTable, problems: Problems) -> None:
     if not MIN_UNIT <= table.source.unit <= 1 / MIN_UNIT:
         problems.add("source.unit", f"is {table.source.unit:g}: values are divided by it. Use 1 or 100.")
     problems.reference("source.format", "format", table.source.format, members("format"))
-    known = (*RUN_COLUMNS, *CELL_COLUMNS)
     for place, given in (("columns", table.columns), ("constants", table.constants)):
         for column in given:
-            problems.reference(f"{place}.{column}", "column", column, known)
+            problems.reference(f"{place}.{column}", "column", column, COLUMNS)
     if twice := sorted(table.columns.keys() & table.constants.keys()):
         problems.add("constants", f"'{twice[0]}' is also in columns. Remove one of them.")
     lacking = [name for name in REQUIRED_COLUMNS if name not in table.columns and name not in table.constants]
     if lacking:
         problems.add(
-            "columns", f"lacks {', '.join(lacking)}. Map them to columns of the source, or add them to constants."
+            "columns",
+            f"lacks {', '.join(lacking)}. Map them to columns of the source{_source_columns(table.source)}, or add "
+            "them to constants.",
         )
     for number, one in enumerate(table.analyses):
         problems.reference(f"analyses[{number}].kind", "analysis", one.kind, members("analysis"))
+
+
+def _source_columns(source: SourceTable) -> str:
+    """Return the columns of a format in parentheses; empty if it is unknown or has those of a file."""
+    names: tuple[str, ...] = ()
+    if source.format in members("format"):
+        names = member("format", source.format).COLUMNS
+    return f" ({', '.join(names)}, and the named groups of source.pattern)" if names else ""

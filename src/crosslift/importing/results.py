@@ -13,7 +13,7 @@ from crosslift import __version__
 from crosslift.discover import member
 from crosslift.errors import TransferError, UnknownName
 from crosslift.fingerprint import fingerprint_file
-from crosslift.importing.mapping import CELL_COLUMNS, RUN_COLUMNS, ImportMapping
+from crosslift.importing.mapping import RUN_COLUMNS, ImportMapping
 from crosslift.languages.tags import standardize
 from crosslift.scores import CELLS, RUNS, SCORES
 from crosslift.system.files import atomic_write, write_json
@@ -165,7 +165,7 @@ def _standard_columns(mapping: ImportMapping, raw: pl.DataFrame) -> pl.DataFrame
         raise TransferError(f"{mapping.path.name}: not all values are numbers: {error}") from error
     missing = {"evaluation": pl.col("task"), "metric": pl.lit("score")}
     table = table.with_columns(expression.alias(name) for name, expression in missing.items() if name not in table)
-    empty = [name for name in CELL_COLUMNS[5:7] if name not in table.columns]
+    empty = [name for name in ("num_items", "standard_error") if name not in table.columns]
     table = table.with_columns(*(pl.lit(None).alias(name) for name in empty), value=pl.col("value") / mapping.unit)
     tags = _language_tags(mapping, table["language"].unique().to_list())
     return table.with_columns(pl.col("language").replace(tags))

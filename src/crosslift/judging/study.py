@@ -12,6 +12,7 @@ from crosslift.execution.folder.checksums import JUDGED
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep, RunState
 from crosslift.execution.folder.tables import read_step_table, write_table
+from crosslift.execution.phases.prepare import require_prepared
 from crosslift.judging.answers import RATING_METRIC, WIN_METRIC, ModelAnswer, compare, rate
 from crosslift.judging.judge import Judge
 from crosslift.remote.journal import Journal
@@ -40,12 +41,14 @@ def judge_study(graph: StepGraph, evaluation: str, judge: Judge, *, baseline: st
 
     Raises:
         StudyError: no such evaluation or run, or the baseline has not been evaluated in a language.
+        NotPrepared: the study file was edited since the study was run.
         EndpointError: the endpoint rejects the requests.
     """
     if evaluation not in graph.study.evaluations:
         known = tuple(graph.study.evaluations)
         hint = did_you_mean(evaluation, known)
         raise StudyError([f"{evaluation}: is not an evaluation of this study.{hint} Known: {', '.join(known)}."])
+    require_prepared(graph)
     states = graph.states()
     if baseline is not None and baseline not in states:
         raise StudyError([f"--against {baseline}: is not a run of this study.{did_you_mean(baseline, tuple(states))}"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import polars as pl
 
@@ -16,7 +16,7 @@ from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, rec
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN, random_mixtures
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
-from crosslift.transfer.model.observations import Amounts, log_sizes, observations_of
+from crosslift.transfer.model.observations import Amounts, Observations, log_sizes, observations_of
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -103,15 +103,7 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
             or the request contains a name that the study does not have.
         StoreError: the study has not been prepared.
     """
-    evaluation = _chosen("evaluation", request.evaluation, list(study.evaluations))
-    planned = _planned(store, evaluation, request.unit)
-    if planned.is_empty():
-        raise TransferError(
-            f"the study has no trained run with the evaluation '{evaluation}'. Choose another with --evaluation"
-        )
-    cells = _cells(store, study, evaluation, planned)
-    # Sizes of models without runs inform their predictions too.
-    observed = replace(observations_of(cells), sizes=log_sizes(planned))
+    evaluation, planned, cells, observed = observe(store, study, evaluation=request.evaluation, unit=request.unit)
     model = _chosen("model", request.model, list(dict.fromkeys(planned["model"])))
     amounts = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
@@ -155,6 +147,43 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
         ],
         runs=sorted(set(observed.runs[observed.models == model])),
     )
+
+
+class Observed(NamedTuple):
+    """What a transfer model of a study is fitted to."""
+
+    evaluation: str
+    planned: pl.DataFrame
+    """The trained runs that have the evaluation, finished or not, with `amounts`."""
+    cells: pl.DataFrame
+    """Mean scores of the finished runs, one row per run and language."""
+    observations: Observations
+
+
+def observe(
+    store: Store, study: Study, *, evaluation: str | None = None, unit: Literal["items", "tokens"] = "items"
+) -> Observed:
+    """Read what a transfer model is fitted to: the scores of the finished runs and the amounts of their mixtures.
+
+    Args:
+        store: the folder of the study.
+        study: the study.
+        evaluation: name of the evaluation; None if the study has only one.
+        unit: unit of the amounts.
+
+    Raises:
+        TransferError: the evaluation has no trained run, or the study has no such evaluation.
+        StoreError: the study has not been prepared.
+    """
+    evaluation = _chosen("evaluation", evaluation, list(study.evaluations))
+    planned = _planned(store, evaluation, unit)
+    if planned.is_empty():
+        raise TransferError(
+            f"the study has no trained run with the evaluation '{evaluation}'. Choose another with --evaluation"
+        )
+    cells = _cells(store, study, evaluation, planned)
+    # Sizes of models without runs inform their predictions too.
+    return Observed(evaluation, planned, cells, replace(observations_of(cells), sizes=log_sizes(planned)))
 
 
 def _candidates(

@@ -109,7 +109,7 @@ class Study:
     inactive: tuple[str, ...] = ()
     """Contrasts that require a disabled arm."""
     absent: tuple[str, ...] = ()
-    """Messages about missing corpus files."""
+    """Messages about missing files of corpora and folders of models."""
     results: Path | None = None
     """Folder for the output of the study; None means `folder`."""
     paths: dict[str, str] = field(default_factory=dict)
@@ -179,7 +179,7 @@ class Study:
         """Return everything in the study file that determines the result of the run's training, and nothing else.
 
         The names of the study, run, mixture and family, other mixtures, contrasts, evaluations
-        (`identity_of_evaluation`) and the site are excluded, so that adding a mixture makes no other run stale. The
+        (`identity_of_evaluation`) and the site are excluded, so that adding a mixture changes no other run. The
         content of corpora and models is not known here; callers that compute a fingerprint add those of the content.
         """
         identity: dict[str, Any] = {"model": self._model(run.model)}

@@ -7,6 +7,7 @@ none of which is a bug in crosslift.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -88,6 +89,25 @@ def as_store_error(error: BaseException, what: str) -> StoreError | None:
     found = StoreError(f"{what}: {reason}. {REMEDIES[number]}")
     found.errno = number
     return found
+
+
+@contextlib.contextmanager
+def refused(what: str) -> Iterator[None]:
+    """Context manager that converts operating-system errors.
+
+    Args:
+        what: start of the message, as for `as_store_error`.
+
+    Raises:
+        StoreError: the block ended in an operating-system error.
+    """
+    try:
+        yield
+    except OSError as error:
+        found = as_store_error(error, what)
+        if found is None:
+            raise
+        raise found from error
 
 
 def errno_text(number: int) -> str:

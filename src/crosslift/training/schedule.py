@@ -1,10 +1,13 @@
-"""Learning-rate schedules."""
+"""Learning-rate schedules, and the steps at which losses are recorded and checkpoints validated."""
 
 from __future__ import annotations
 
 import math
 
 from crosslift.training.trainer import SFTConfig
+
+NUM_LOG_ROWS = 50
+"""Number of times that the training loss is recorded during a run."""
 
 
 def learning_rate(step: int, num_steps: int, config: SFTConfig) -> float:
@@ -28,3 +31,20 @@ def learning_rate(step: int, num_steps: int, config: SFTConfig) -> float:
     if config.schedule == "cosine":
         return config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
     return config.learning_rate
+
+
+def validation_steps(config: SFTConfig, num_steps: int, steps_per_epoch: int) -> set[int]:
+    """Numbers of completed steps after which a run is validated; empty if it never is.
+
+    Args:
+        config: gives `validate_every` and `select_by`.
+        num_steps: steps of the whole run.
+        steps_per_epoch: steps of one epoch.
+    """
+    every = config.validate_every
+    if every is None:
+        every = num_steps / steps_per_epoch if config.select_by == "last" else 1.0
+    if every == 0:
+        return set()
+    interval = max(1.0, every * steps_per_epoch)
+    return {round(k * interval) for k in range(1, int(num_steps / interval) + 1)} | {num_steps}

@@ -6,7 +6,11 @@ A trainer is a module in `trainers/` with one function,
 
 that writes `folder/checkpoint/` (a Hugging Face folder: safetensors, config, tokenizer; an adapter folder for LoRA)
 and `folder/metrics.parquet`. If it is killed at any moment and called again with the same request, it must write the
-same bytes.
+same bytes. A trainer that does not support every setting has a second function,
+
+    refused(config: SFTConfig) -> list[str]
+
+that lists the unsupported ones, one sentence each, without importing torch; `crosslift check` reports them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -26,26 +25,16 @@ from damage import (
     truncated,
 )
 from fake_study import open_graph
+from in_process import Told, crosslift, quicker
 from tiny_study import write_study
-from typer.testing import CliRunner
 
-from crosslift.cli import app
-from crosslift.errors import CrossliftError
 from crosslift.execution.folder import checksums
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.workers.executors import local
 from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
-from crosslift.reporting import report
 from crosslift.studies.parsing.load import load
 
 CASES = [(file, damage) for file in FILES for damage in (*ANY, *(OF_JSON if file.endswith("json") else ()))]
-
-
-@dataclass
-class Told:
-    text: str
-    code: int
 
 
 @pytest.fixture(scope="module")
@@ -61,29 +50,6 @@ def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             scores.filter(metric="accuracy").with_columns(metric=pl.lit("judge")).write_parquet(file)
         assert crosslift("run", folder).code == 0
     return folder
-
-
-def quicker(patch: pytest.MonkeyPatch) -> None:
-    """Workers in this process, and a page instead of charts."""
-    patch.setattr(local, "launch", lambda job, tick: work(load(job.folder)))
-    patch.setattr(report, "publish", publish)
-
-
-def publish(data: report.ReportData, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    page = folder / "index.html"
-    shutil.rmtree(page) if page.is_dir() else None
-    page.write_text(f"{data.estimates.write_csv()} {sorted(data.manifests)} {data.training.height}")
-    return page
-
-
-def crosslift(*arguments: object) -> Told:
-    checksums.forget_hashes()  # every command is a process of its own
-    ended = CliRunner().invoke(app, list(map(str, arguments)))
-    if ended.exception is not None and not isinstance(ended.exception, (SystemExit, CrossliftError)):
-        raise ended.exception
-    message = str(ended.exception) if isinstance(ended.exception, CrossliftError) else ""
-    return Told(text=ended.output + message, code=2 if message else ended.exit_code)
 
 
 @pytest.mark.parametrize(("file", "damage"), CASES, ids=[f"{file}-{damage.__name__}" for file, damage in CASES])

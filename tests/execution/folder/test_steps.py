@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from crosslift.errors import StaleStep
-from crosslift.execution.folder.steps import Step, differences
+from crosslift.execution.folder.steps import Step
 
 
 def step(folder, **inputs):
-    return Step(name="runs/m.en.s3/train", folder=folder, inputs=inputs)
+    name = "runs/m.en.s3/train"
+    return Step(name=name, folder=folder, inputs=inputs, archive=Path(folder).with_name("earlier"))
 
 
 def test_a_step_is_done_when_its_marker_is_written(tmp_path):
@@ -22,38 +22,64 @@ def test_a_step_is_done_when_its_marker_is_written(tmp_path):
     assert one.result() == {"seconds": 2}
 
 
-def test_a_stale_step_names_the_field_and_both_values(tmp_path):
-    step(tmp_path, training={"learning_rate": 1e-5, "epochs": 3.0}).finish()
-    changed = step(tmp_path, training={"learning_rate": 1e-4, "epochs": 3.0})
-    assert not changed.done()
-    with pytest.raises(StaleStep) as error:
-        changed.result()
-    assert str(error.value) == (
-        "runs/m.en.s3/train is stale: training.learning_rate was 1e-05 and is now 1e-04. "
-        "Move the folder or rename the study."
-    )
-
-
-def test_all_changes_are_named(tmp_path):
-    was = {"a": True, "b": [1, 2], "c": {"d": None}}
-    now = {"a": False, "b": [1, 3], "e": "x"}
-    assert differences(was, now) == [
-        "a was true and is now false",
-        "b was [1, 2] and is now [1, 3]",
-        "c was {d = none} and is now not set",
-        "e was not set and is now x",
-    ]
-
-
 def test_what_lies_at_a_path_counts_and_not_the_path(tmp_path):
-    step(tmp_path, corpus={"path": "a.jsonl", "content": "1"}).finish()
-    assert step(tmp_path, corpus={"path": "b.jsonl", "content": "1"}).done()
-    with pytest.raises(StaleStep, match=r"content was 1 and is now 2; corpus.path was a.jsonl and"):
-        step(tmp_path, corpus={"path": "b.jsonl", "content": "2"}).result()
+    one = step(tmp_path / "train", corpus={"path": "a.jsonl", "content": "1"})
+    one.begin()
+    one.finish()
+    assert step(tmp_path / "train", corpus={"path": "b.jsonl", "content": "1"}).done()
+    assert not step(tmp_path / "train", corpus={"path": "b.jsonl", "content": "2"}).done()
+
+
+def finish(one, text):
+    one.begin()
+    (one.folder / "file").write_text(text)
+    one.finish(seconds=len(text))
+
+
+def test_a_result_of_other_inputs_is_moved_aside_and_back(tmp_path):
+    first, second = step(tmp_path / "train", a=1), step(tmp_path / "train", a=2)
+    finish(first, "first")
+    assert second.result() is None
+    finish(second, "second")
+    assert not first.done()
+    assert first.state().kept_aside
+    assert first.result() == {"seconds": 5}
+    assert (first.aside / "file").read_text() == "first"
+    assert first.take_back()
+    assert first.done()
+    assert (first.folder / "file").read_text() == "first"
+    assert second.result() == {"seconds": 6}
+    assert not first.take_back()
+
+
+def test_a_damaged_result_is_not_taken_back(tmp_path):
+    first, second = step(tmp_path / "train", a=1), step(tmp_path / "train", a=2)
+    finish(first, "first")
+    finish(second, "second")
+    (first.aside / "file").write_text("other")
+    assert first.result() is None
+    assert not first.take_back()
+    assert second.done()
+
+
+def test_a_result_is_found_under_another_name(tmp_path):
+    first, second = step(tmp_path / "train", a=1), step(tmp_path / "train", a=2)
+    finish(first, "first")
+    finish(second, "second")
+    other = Step(name="runs/m.english.s3/train", folder=tmp_path / "other", inputs={"a": 1}, archive=first.archive)
+    assert other.take_back()
+    assert other.done()
+    assert not first.aside.exists()
+
+
+def test_the_marker_of_another_step_is_damage(tmp_path):
+    finish(step(tmp_path / "train", a=1), "first")
+    other = Step(name="runs/m.english.s3/train", folder=tmp_path / "train", inputs={"a": 1})
+    assert [one.what for one in other.state().damage] == ["belongs to runs/m.en.s3/train"]
 
 
 def test_what_a_killed_start_left_is_kept_for_the_same_inputs_only(tmp_path):
-    for inputs, kept in (({"a": 1}, False), ({"a": 1}, True), ({"a": 2}, False)):
+    for inputs, kept in (({"a": 1}, False), ({"a": 1}, True), ({"a": 2}, False), ({"a": 1}, True)):
         one = step(tmp_path / "train", **inputs)
         one.begin()
         assert (one.folder / "state").exists() == kept

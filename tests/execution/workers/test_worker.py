@@ -9,8 +9,9 @@ import threading
 import polars as pl
 import pytest
 
-from crosslift.errors import StaleStep, StoreError, UnknownName
+from crosslift.errors import NotPrepared, StoreError, UnknownName
 from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.phases.rescore import rescore_all
 from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
@@ -145,17 +146,29 @@ def test_unknown_runs_are_named(study):
         do(study, "tiny.en.s7")
 
 
-def test_a_changed_study_stops_and_names_the_field(study):
+def test_a_worker_executes_only_what_is_prepared(study):
     do(study)
     change(study, "learning_rate = 1e-3", "learning_rate = 1e-4")
-    with pytest.raises(StaleStep) as error:
+    with pytest.raises(NotPrepared, match=r"tiny.en.s0 is not prepared as study.toml defines it.*Run: crosslift run"):
         do(study)
-    lines = str(error.value).splitlines()
-    assert lines[0] == (
-        "runs/tiny.en.s0/train is stale: training.learning_rate was 0.001 and is now 1e-04. "
-        "Move the folder or rename the study."
-    )
-    assert len(lines) == 4  # the base model is not trained
+
+
+def test_a_worker_of_an_earlier_definition_stops_and_records_no_error(study, graph_of, monkeypatch):
+    """The study is edited and prepared while a worker trains: its files were moved, which is no error of the run."""
+    before = graph_of(study).study
+
+    def train_while_edited(*_, **__):
+        change(study, 'path = "train.jsonl"', 'path = "train.jsonl"\nmax_items = 36')
+        prepare(graph_of(study), say=lambda line: None)
+        raise FileNotFoundError("tokens")
+
+    monkeypatch.setattr("crosslift.execution.workers.worker.train", train_while_edited)
+    with pytest.raises(NotPrepared, match=r"is not prepared as study\.toml defines it"):
+        work(before, ["tiny.en.s0"])
+    assert not list(study.glob("runs/*/error.json"))
+    monkeypatch.undo()
+    assert do(study)
+    assert set(states(graph_of(study)).values()) == {"done"}
 
 
 def test_what_does_not_touch_a_run_leaves_it_done(study, graph_of):

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli import completion
 from crosslift.cli.printing import console, say
 
 
@@ -18,22 +19,32 @@ class Kind(StrEnum):
     TASKS = "tasks"
     METRICS = "metrics"
     READERS = "readers"
+    CHECKS = "checks"
     TRAINERS = "trainers"
     GENERATORS = "generators"
     EXECUTORS = "executors"
+    TRACKERS = "trackers"
+    TRANSLATORS = "translators"
+    FORMATS = "formats"
+    ANALYSES = "analyses"
+    COLUMNS = "columns"
     PRESETS = "presets"
     RECIPES = "recipes"
     MODELS = "models"
 
 
-def list_members(kind: Annotated[str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(Kind)}.")]) -> None:
+def list_members(
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(Kind)}.", autocompletion=completion.kinds)
+    ],
+) -> None:
     """List the names that a study or site file may use."""
     from rich.table import Table
 
     columns, rows = _listed(_kind(kind))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column)
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
     console().print(table)
@@ -48,7 +59,7 @@ def _kind(word: str) -> Kind:
     from crosslift.errors import UnknownName, did_you_mean, visible
 
     for kind in Kind:
-        if word.lower() in (kind.value, kind.value.removesuffix("s")):
+        if word.lower() in (kind.value, _singular(kind)):
             return kind
     shown = visible(word, 60)
     raise UnknownName(
@@ -65,41 +76,90 @@ def schema() -> None:
     say(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
-def _listed(kind: Kind) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    if kind is Kind.LANGUAGES:
-        from crosslift.languages.language import language, tags
+Listing = tuple[tuple[str, ...], list[tuple[str, ...]]]
+"""Titles of the columns, and the rows."""
 
-        found = [language(tag) for tag in tags()]
-        columns = ("tag", "name", "family", "script", "resource")
-        return columns, [(one.tag, one.name, one.family, one.script, one.resource) for one in found]
-    if kind is Kind.TASKS:
-        from crosslift.discover import member, members
 
-        tasks = [(name, member("task", name)) for name in members("task")]
-        return ("task", "metrics", "prompts", "max_tokens"), [
-            (name, ", ".join(task.METRICS), ", ".join(task.PROMPTS), str(task.MAX_TOKENS)) for name, task in tasks
-        ]
-    if kind is Kind.PRESETS:
-        import tomllib
+def _listed(kind: Kind) -> Listing:
+    makers = {
+        Kind.LANGUAGES: _languages,
+        Kind.TASKS: _tasks,
+        Kind.PRESETS: _presets,
+        Kind.RECIPES: _recipes,
+        Kind.MODELS: _models,
+        Kind.FORMATS: _formats,
+        Kind.COLUMNS: _columns,
+    }
+    if kind in makers:
+        return makers[kind]()
+    from crosslift.discover import members, summary
 
-        from crosslift.studies.presets import preset_names, preset_text, scales_of
+    one = _singular(kind)
+    return (one, "what it is"), [(name, summary(one, name)) for name in members(one)]
 
-        scales = {name: scales_of(name) for name in preset_names()}
-        return ("preset", "scales", "question"), [
-            (name, ", ".join(known), tomllib.loads(preset_text(name, known[0])).get("question", ""))
-            for name, known in scales.items()
-        ]
-    if kind is Kind.RECIPES:
-        from crosslift.translation.recipe import load_recipe, recipe_names
 
-        recipes = [(name, load_recipe(Path(name))) for name in recipe_names()]
-        return ("recipe", "source", "split", "into"), [
-            (name, one.source.reader, one.source.split, " ".join(one.languages)) for name, one in recipes
-        ]
-    if kind is Kind.MODELS:
-        from crosslift.pocket.checkpoints import names
+def _languages() -> Listing:
+    from crosslift.languages.language import language, tags
 
-        return ("path",), [(f"pocket:{name}",) for name in names()]
-    from crosslift.discover import members
+    found = [language(tag) for tag in tags()]
+    columns = ("tag", "name", "family", "script", "resource")
+    return columns, [(one.tag, one.name, one.family, one.script, one.resource) for one in found]
 
-    return (kind.value.removesuffix("s"),), [(name,) for name in members(kind.value.removesuffix("s"))]
+
+def _tasks() -> Listing:
+    from crosslift.discover import member, members, summary
+
+    tasks = [(name, member("task", name)) for name in members("task")]
+    return ("task", "what it is", "metrics", "prompts", "max_tokens"), [
+        (name, summary("task", name), ", ".join(task.METRICS), ", ".join(task.PROMPTS), str(task.MAX_TOKENS))
+        for name, task in tasks
+    ]
+
+
+def _presets() -> Listing:
+    import tomllib
+
+    from crosslift.studies.presets import preset_names, preset_text, scales_of
+
+    scales = {name: scales_of(name) for name in preset_names()}
+    return ("preset", "scales", "question"), [
+        (name, ", ".join(known), tomllib.loads(preset_text(name, known[0])).get("question", ""))
+        for name, known in scales.items()
+    ]
+
+
+def _recipes() -> Listing:
+    from crosslift.translation.recipe import load_recipe, recipe_names
+
+    recipes = [(name, load_recipe(Path(name))) for name in recipe_names()]
+    return ("recipe", "source", "split", "into"), [
+        (name, one.source.reader, one.source.split, " ".join(one.languages)) for name, one in recipes
+    ]
+
+
+def _models() -> Listing:
+    from crosslift.pocket.checkpoints import names
+
+    return ("path",), [(f"pocket:{name}",) for name in names()]
+
+
+def _formats() -> Listing:
+    from crosslift.discover import member, members, summary
+
+    return ("format", "what it is", "columns that a mapping can refer to"), [
+        (name, summary("format", name), ", ".join(member("format", name).COLUMNS) or "those of the file")
+        for name in members("format")
+    ]
+
+
+def _columns() -> Listing:
+    from crosslift.importing.mapping import COLUMNS, REQUIRED_COLUMNS
+
+    return ("column of an import", "required", "what it holds"), [
+        (name, "yes" if name in REQUIRED_COLUMNS else "", about) for name, about in COLUMNS.items()
+    ]
+
+
+def _singular(kind: Kind) -> str:
+    """Return the word for one member of a kind."""
+    return "analysis" if kind is Kind.ANALYSES else kind.value.removesuffix("s")

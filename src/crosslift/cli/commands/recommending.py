@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli import completion
 from crosslift.cli.arguments import Folder, open_study, report_damage
 from crosslift.cli.printing import say
 
@@ -14,7 +15,9 @@ from crosslift.cli.printing import say
 def recommend(
     folder: Folder,
     *,
-    evaluation: Annotated[str | None, typer.Option(help="Evaluation to optimise.")] = None,
+    evaluation: Annotated[
+        str | None, typer.Option(help="Evaluation to optimise.", autocompletion=completion.evaluations)
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Model of the study.")] = None,
     budget: Annotated[
         float | None, typer.Option(min=1, help="Maximum cost. Default: the cost of the largest mixture.")
@@ -35,58 +38,45 @@ def recommend(
     ] = 3,
 ) -> None:
     """Recommend a mixture under a budget from the finished runs, with its uncertainty, and the next runs to train."""
+    from crosslift.api.recommending import advise_graph, option_problems, write_advice
     from crosslift.errors import StudyError
-    from crosslift.languages.similarity import known
-    from crosslift.languages.tags import resolve_all
-    from crosslift.recommendation.advice import RecommendationRequest, advise, summary_lines
-    from crosslift.reporting.questions.recommendation import write_recommendation
-    from crosslift.system.files import remove_leftovers
-    from crosslift.system.leases import waiting_lease
+    from crosslift.recommendation.advice import summary_lines
 
-    problems = []
-    if unit not in ("items", "tokens"):
-        problems.append(f"--unit {unit}: must be items or tokens.")
-    if objective not in ("mean", "worst", "weighted"):
-        problems.append(f"--objective {objective}: must be mean, worst or weighted.")
-    if budget is not None and not math.isfinite(budget):
-        problems.append(f"--budget {budget}: must be a finite number.")
+    problems: list[str] = []
     numbers = {
         "cost": _numbers("cost", cost, problems, positive=True),
         "weight": _numbers("weight", weight, problems, positive=False),
     }
-    if weight and not any(numbers["weight"].values()) and not problems:
-        problems.append("--weight: at least one language needs a weight above 0.")
+    problems += option_problems(
+        unit=unit,
+        objective=objective,
+        budget=budget,
+        costs=numbers["cost"],
+        weights={} if any(one.startswith("--weight") for one in problems) else numbers["weight"],
+        prefix="--",
+    )
     if problems:
         raise StudyError(problems)
-    weights = numbers["weight"]
-    if objective == "weighted" and not weights:
-        weights = {tag: float(facts.speakers) for tag, facts in known().items() if facts.speakers}
-    graph = open_study(folder)
-    advised = advise(
-        graph.store,
-        graph.study,
-        RecommendationRequest(
-            evaluation=evaluation,
-            model=model,
-            amount=budget,
-            unit=unit,  # type: ignore[arg-type]
-            languages=tuple(resolve_all(languages.split(",")).values()) if languages else (),
-            costs=numbers["cost"],
-            objective=objective,  # type: ignore[arg-type]
-            weights=weights,
-            english_at_least=english_at_least,
-            num_next_runs=next_runs,
-        ),
+    graph = open_study(folder, data="optional")
+    advised = advise_graph(
+        graph,
+        evaluation=evaluation,
+        model=model,
+        budget=budget,
+        unit=unit,  # type: ignore[arg-type]
+        languages=languages.split(",") if languages else (),
+        costs=numbers["cost"],
+        objective=objective,  # type: ignore[arg-type]
+        weights=numbers["weight"],
+        english_at_least=english_at_least,
+        num_next_runs=next_runs,
     )
     report_damage(graph.store)
     for line in summary_lines(advised):
         say(line)
-    if advised.recommendation is None:
-        return
-    place = graph.store.report_folder / "recommendation"
-    with waiting_lease(place):
-        remove_leftovers(place, below=True)
-        say(str(write_recommendation(place, graph.study, advised)))
+    page = write_advice(graph, advised)
+    if page is not None:
+        say(page)
 
 
 def _numbers(option: str, given: list[str] | None, problems: list[str], *, positive: bool) -> dict[str, float]:

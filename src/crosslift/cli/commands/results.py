@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 import typer
 
 from crosslift.cli.arguments import Folder, open_study, report_damage
 from crosslift.cli.printing import say
-from crosslift.errors import StaleStep, StoreError
-
-if TYPE_CHECKING:
-    from crosslift.execution.folder.step_graph import StepGraph
 
 
 def report(folder: Folder) -> None:
-    """Write estimates, tables, figures and the HTML page from the available scores."""
-    from crosslift.execution.folder.result_tables import rebuild_result_tables
+    """Write estimates, tables, figures and the HTML page from the available scores. STUDY@2: of definition 2."""
+    from crosslift.api.opening import open_results, split_definition
+    from crosslift.api.running import report_of, report_results
 
-    graph = open_study(folder)
-    graph.store.lock()
-    states = graph.states(thorough=True)
-    if not any(state.results for state in states.values()):
-        for line in graph.store.damage_lines():
-            say(line, err=True)
-        raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
-    page = update_report(graph, rebuild_result_tables(graph, states), force=True)
+    if split_definition(folder)[1] is not None:
+        study, store = open_results(folder)
+        page = report_results(study, store)
+        report_damage(store)
+        say(str(page))
+        return
+    graph = open_study(folder, data="optional")
+    page = report_of(graph, say=say)
     report_damage(graph.store)
     say(str(page))
 
@@ -37,48 +29,10 @@ def score(folder: Folder) -> None:
     """Score all predictions again after the code of a task has changed, without training or generation."""
     from crosslift.execution.phases.rescore import rescore_all
 
-    graph = open_study(folder)
+    graph = open_study(folder, data="optional")
     num_steps, num_errors = rescore_all(graph, say=say)
     report_damage(graph.store)
     say(f"{num_steps} evaluations were scored again. Next: crosslift report {folder}")
     if num_errors:
         say(f"{num_errors} samples could not be scored. See the lines above.", err=True)
         raise typer.Exit(1)
-
-
-def update_report(graph: StepGraph, tables: Mapping[str, str], *, force: bool = False) -> Path:
-    """Write the report if it is out of date. Concurrent processes write it one after the other.
-
-    Args:
-        graph: the steps of the study.
-        tables: table -> fingerprint, from `rebuild_result_tables`.
-        force: write the report even if it is up to date.
-
-    Returns:
-        Path of the HTML page.
-    """
-    from crosslift.execution.folder.result_tables import report_step
-    from crosslift.system.files import remove_leftovers
-    from crosslift.system.leases import waiting_lease
-
-    step = report_step(graph.study, graph.store, tables)
-    page = graph.store.report_folder / "index.html"
-    remove_leftovers(graph.store.folder)
-    remove_leftovers(graph.store.report_folder, below=True)
-    if step.done() and page.is_file() and not force:
-        return page
-    with contextlib.suppress(StaleStep):  # a report on other results is rewritten
-        for damage in step.state().damage:
-            say(f"damaged: {damage}")
-    with waiting_lease(graph.store.folder):
-        if force or not step.done():
-            from crosslift.cli.outcomes import outcomes
-            from crosslift.reporting.data import collect
-            from crosslift.reporting.report import publish
-
-            for line in outcomes(graph):
-                say(line)
-            say("Writing the report")
-            page = publish(collect(graph.store, graph.study), graph.store.report_folder)
-            step.finish()
-    return page

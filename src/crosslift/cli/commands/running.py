@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli import completion
 from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, site_file
 from crosslift.cli.printing import log_to_terminal, say
 
@@ -13,37 +14,33 @@ from crosslift.cli.printing import log_to_terminal, say
 def run(
     folder: Folder,
     executor: Annotated[
-        str | None, typer.Option(help="Executor that starts workers. See: crosslift list executors")
+        str | None,
+        typer.Option(
+            help="Executor that starts workers. See: crosslift list executors",
+            autocompletion=completion.members_of("executor"),
+        ),
     ] = None,
     site: SiteFile = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of workers. Default: one per GPU or core.")] = None,
 ) -> None:
     """Execute the missing work of a study: prepare, train, evaluate, report. Safe to call again at any time."""
-    from dataclasses import replace
-
-    from crosslift.cli.commands.results import update_report
+    from crosslift.api.running import run_graph
     from crosslift.cli.display import Watcher
-    from crosslift.execution.workers import launch
     from crosslift.execution.workers.executors.local import available_cores
-    from crosslift.extras import require
 
-    place = open_site(folder, site, executor=executor)
+    place = open_site(folder, site, executor=executor, num_workers=workers)
     graph = open_study(folder, site=place)
-    require("transformers", "scipy", "altair", "vl_convert")  # the last three are first used by the report
-    if workers is not None:
-        place = replace(place, num_workers=workers)
     with Watcher(graph, num_workers=place.num_workers or available_cores()) as watcher:
-        outcome = launch.run(graph, place, site_file=site_file(folder, site), say=say, watch=watcher.watch)
+        outcome = run_graph(graph, place, site_file=site_file(folder, site), say=say, watch=watcher.watch)
     for name, message in outcome.failed.items():
         say(f"{name} failed: {message}", err=True)
-    if not outcome.num_evaluated:
+    if outcome.report is None:
         say("Nothing has been evaluated, so there is no report.", err=True)
         raise typer.Exit(1)
-    page = update_report(graph, outcome.tables)
     if not outcome.num_started:
-        say(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {page}")
+        say(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {outcome.report}")
         return
-    say(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {page}")
+    say(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {outcome.report}")
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -51,28 +48,25 @@ def run(
 def work(
     folder: Folder,
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs to execute. Default: all missing runs.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN]...",
+            help="Runs to execute. Default: all missing runs.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     site: SiteFile = None,
 ) -> None:
     """Execute missing runs, one after another, until none remain. Started by executors, or manually on any machine."""
     import os
 
+    from crosslift.api.running import work_on
     from crosslift.execution.workers.job import SESSION
-    from crosslift.execution.workers.worker import work as work_on
 
     log_to_terminal()
     place = open_site(folder, site)
-    good = work_on(
-        open_study(folder, site=place).study,
-        runs or [],
-        device=place.device,
-        keep_checkpoints=place.keep_checkpoints,
-        generators=place.generators,
-        session=os.environ.get(SESSION, ""),
-        trackers=place.trackers,
-        say=say,
-    )
+    graph = open_study(folder, site=place)
+    good = work_on(graph, place, runs or [], say=say, session=os.environ.get(SESSION, ""))
     if not good:
         raise typer.Exit(1)
 
@@ -91,7 +85,7 @@ def status(
     else:
         from crosslift.cli.display import print_status
 
-        print_status(open_study(folder))
+        print_status(open_study(folder, data="optional"))
 
 
 def verify(folder: Folder) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from crosslift.errors import ModelError, StudyError
+from crosslift.errors import ModelError, StudyError, UnknownName
 from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.fingerprint import fingerprint
 from crosslift.studies.parsing.problems import some
@@ -49,11 +49,12 @@ class BaseModel:
     num_parameters: int
 
     def record(self) -> dict[str, Any]:
-        """Return the model's entry in `lock.json`, from which a hub model is identified at the next start."""
-        hub = (
-            {} if self.commit is None else {"path": self.path, "asked": self.requested_revision, "commit": self.commit}
-        )
-        return hub | {
+        """Return the model's entry in `lock.json`, from which a hub model is identified at the next start, and a folder
+        that no longer exists."""
+        source: dict[str, Any] = {"path": self.path}
+        if self.commit is not None:
+            source |= {"asked": self.requested_revision, "commit": self.commit}
+        return source | {
             "content": self.content,
             "tokenizer_files": self.tokenizer_files,
             "num_parameters": self.num_parameters,
@@ -76,11 +77,19 @@ class BaseModel:
             StudyError: the model was not found.
         """
         local = local_folder(self.name, self.path, study_folder)
-        return local if local is not None else _download(self.name, self.path, self.commit or self.requested_revision)
+        if local is not None:
+            return local
+        if self.commit is None:
+            raise StudyError(
+                f"models.{self.name}: the folder {self.path}, from which the study was prepared, does not exist. "
+                "Restore it."
+            )
+        return _download(self.name, self.path, self.commit)
 
 
 def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked: Mapping[str, Any] | None) -> BaseModel:
-    """Identify a model by its files; a hub model that the study has not used before is downloaded.
+    """Identify a model by its files; a hub model that the study has not used before is downloaded. A folder that no
+    longer exists is identified by `lock.json`, so that the results of an archived study can be read.
 
     Args:
         model: the model as declared in the study.
@@ -96,14 +105,20 @@ def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked:
     """
     template = template_file(model, study_folder)
     text = Path(template).read_text(encoding="utf-8") if template not in (None, "plain") else template
-    local = local_folder(model.name, model.path, study_folder)
-    if local is None and locked and (locked.get("path"), locked.get("asked")) == (model.path, model.revision):
-        commit, content, count = locked["commit"], locked["content"], locked["num_parameters"]
+    # Earlier versions recorded no path for a folder.
+    known = locked is not None and (locked.get("path", model.path), locked.get("asked")) == (model.path, model.revision)
+    try:
+        local = local_folder(model.name, model.path, study_folder)
+    except (StudyError, UnknownName):
+        if not known:  # otherwise the results are readable, and `BaseModel.folder` raises once the files are needed
+            raise
+        local = None
+    if local is None and locked and known:
+        commit, content, count = locked.get("commit"), locked["content"], locked["num_parameters"]
         tokenizer_files = locked["tokenizer_files"]
     else:
         folder = local if local is not None else _download(model.name, model.path, model.revision)
-        files = sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
-        hashed = hashes.of(f"models/{model.name}", folder, files)
+        hashed = hashes.of(f"models/{model.name}", folder, model_files(folder))
         commit = None if local is not None else folder.name
         content = fingerprint(hashed) if commit is None else f"{model.path}@{commit}"
         count = count_parameters(model.name, folder)
@@ -119,6 +134,11 @@ def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked:
         template=template,
         num_parameters=count,
     )
+
+
+def model_files(folder: Path) -> list[Path]:
+    """List the files of a model's folder that are read (safetensors, settings, tokenizer), sorted."""
+    return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())
 
 
 def count_parameters(name: str, folder: Path) -> int:

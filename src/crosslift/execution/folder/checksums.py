@@ -321,7 +321,12 @@ def name_damage(folder: Path, file: str, what: str) -> Damage:
     Returns:
         The damage.
     """
-    if folder.parent.name in ("corpora", "tokens", "mixtures"):  # first, because a corpus may be called train
+    if folder.parent.parent.name == "earlier":
+        step, then = (
+            "/".join(folder.parts[-3:]),
+            "It belongs to an earlier definition; if asked for again, it is run again",
+        )
+    elif folder.parent.name in ("corpora", "tokens", "mixtures"):  # first, because a corpus may be called train
         step, then = "/".join(folder.parts[-2:]), "crosslift run prepares it again"
     elif folder.name == "train" and folder.parent.parent.name == "runs":
         step = "/".join(folder.parts[-3:])

@@ -58,7 +58,17 @@ class ContentHashes:
         return {name: entry[2] for name, entry in found.items()}
 
     def of_path(self, key: str, path: Path) -> str:
-        """Fingerprint a file (independent of its name), or all files below a folder that are not hidden."""
+        """Fingerprint a file (independent of its name), or all files below a folder that are not hidden.
+
+        Of a path that does not exist, the hashes in the cache are used, so that the results of an archived study can be
+        read without its data. Commands that need the data load the study with `data="required"`.
+
+        Raises:
+            StoreError: the path does not exist and is not in the cache, or the folder is empty.
+        """
+        if not path.exists() and (known := self._known.get(key)):
+            cached = {name: entry[2] for name, entry in known.items()}
+            return str(cached[path.name]) if list(cached) == [path.name] else fingerprint(cached)
         found = self.of(key, path, files_below(path))
         return found[path.name] if path.is_file() else fingerprint(found)
 

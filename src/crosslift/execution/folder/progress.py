@@ -8,7 +8,7 @@ observer does not affect the workers.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,10 @@ class ExpectedWork:
     num_evaluations: int
     trained: bool
     evaluations: int
+    model: str = ""
+    """Name of the base model. Durations are measured for each model."""
+    num_parameters: int | None = None
+    """Parameters of the base model, by which durations of models that have not been measured are scaled."""
 
 
 @dataclass(kw_only=True)
@@ -129,7 +133,8 @@ class TotalProgress:
 
     done: float = 0.0
     total: float = 0.0
-    """In training steps; an evaluation has the weight of its measured duration, initially EVALUATION_STEPS."""
+    """In training steps of the first model; an evaluation has the weight of its measured duration, initially
+    EVALUATION_STEPS."""
     seconds_left: float | None = None
     """Estimated remaining time in seconds; None until enough has been measured."""
     active: dict[str, Progress] = field(default_factory=dict)
@@ -144,6 +149,10 @@ def total_progress(
     overhead of finished runs for each run that has not started, divided by the number of workers. There is no estimate
     for a kind of work that has not been measured: the duration of an evaluation does not follow from that of a step.
 
+    Durations are measured for each model, because the runs of a study are ordered by model and usually begin with the
+    smallest: its steps say too little of the others. The durations of a model that has not been measured are those of
+    the measured ones times the ratio of their parameters.
+
     Args:
         runs: (name, expected work, progress, whether a worker holds the run) per run.
         num_workers: number of workers.
@@ -152,26 +161,75 @@ def total_progress(
         Progress of all runs together.
     """
     result = TotalProgress()
-    sums = _Sums()
+    sums: dict[str, _Sums] = {}
     for name, expected, progress, active in runs:
-        sums.add(expected, progress)
+        sums.setdefault(expected.model, _Sums(num_parameters=expected.num_parameters)).add(expected, progress)
         if active and progress is not None:
             result.active[name] = progress
-    weight: float = EVALUATION_STEPS
-    if sums.per_step and sums.per_evaluation:
-        weight = sums.per_evaluation / sums.per_step
-    result.done = sums.steps + weight * sums.evaluations
-    result.total = result.done + sums.steps_left + weight * sums.evaluations_left
-    seconds = sums.seconds_left()
+    paces = _paces(sums)
+    for model, one in sums.items():
+        per_step, per_evaluation, scale = paces[model]
+        weight = per_evaluation / per_step if per_step and per_evaluation else EVALUATION_STEPS
+        done = one.steps + weight * one.evaluations
+        result.done += scale * done
+        result.total += scale * (done + one.steps_left + weight * one.evaluations_left)
+    seconds = _seconds_left(sums, paces)
     if seconds is not None:
         result.seconds_left = seconds / max(1, min(num_workers, len(result.active) or num_workers))
     return result
 
 
+_Pace = tuple[float | None, float | None, float]
+"""Duration of a step and of an evaluation in seconds, None if unknown; duration relative to the first model."""
+
+
+def _paces(sums: Mapping[str, _Sums]) -> dict[str, _Pace]:
+    """Return model -> durations, measured or scaled from the measured models by the number of parameters."""
+    steps = {model: one.per_step for model, one in sums.items()}
+    evaluations = {model: one.per_evaluation for model, one in sums.items()}
+    sizes = {model: float(one.num_parameters or 1) for model, one in sums.items()}
+    if not all(one.num_parameters for one in sums.values()):
+        sizes = dict.fromkeys(sums, 1.0)
+    paces: dict[str, _Pace] = {}
+    for model in sums:
+        step, evaluation = _scaled(model, steps, sizes), _scaled(model, evaluations, sizes)
+        first = next(iter(sums))
+        reference = _scaled(first, steps, sizes)
+        relative = step / reference if step and reference else sizes[model] / sizes[first]
+        paces[model] = step, evaluation, relative
+    return paces
+
+
+def _scaled(model: str, measured: Mapping[str, float | None], sizes: Mapping[str, float]) -> float | None:
+    """Return the duration of a model: its own, else the mean of the measured ones per parameter times its size."""
+    if measured[model] is not None:
+        return measured[model]
+    known = {other: seconds for other, seconds in measured.items() if seconds is not None}
+    if not known:
+        return None
+    return sizes[model] * sum(known.values()) / sum(sizes[other] for other in known)
+
+
+def _seconds_left(sums: Mapping[str, _Sums], paces: Mapping[str, _Pace]) -> float | None:
+    """Return the remaining time of a single worker in seconds; None if a kind of remaining work is unmeasured."""
+    others = [seconds for one in sums.values() for seconds in one.other_seconds]
+    overhead = sum(others) / len(others) if others else 0.0
+    total, measured = 0.0, False
+    for model, one in sums.items():
+        step, evaluation, _ = paces[model]
+        if (one.steps_left and step is None) or (one.evaluations_left and evaluation is None):
+            return None
+        measured |= step is not None or evaluation is not None
+        total += one.steps_left * (step or 0.0) + one.evaluations_left * (evaluation or 0.0)
+        total += one.runs_to_begin * overhead
+    return total if measured else None
+
+
 @dataclass(kw_only=True)
 class _Sums:
-    """Sums over runs: finished work, remaining work and measured times."""
+    """Sums over the runs of one model: finished work, remaining work and measured times."""
 
+    num_parameters: int | None = None
     steps: int = 0
     evaluations: int = 0
     steps_left: int = 0
@@ -217,17 +275,3 @@ class _Sums:
         if not self.evaluations_timed or self.evaluations_timed < self.evaluations_of_a_run:
             return None
         return self.evaluation_seconds / self.evaluations_timed
-
-    def seconds_left(self) -> float | None:
-        """Return the remaining time of a single worker in seconds; None if a kind of remaining work is unmeasured."""
-        steps, evaluations = self.per_step, self.per_evaluation
-        if (self.steps_left and steps is None) or (self.evaluations_left and evaluations is None):
-            return None
-        if steps is None and evaluations is None:
-            return None
-        others = sum(self.other_seconds) / len(self.other_seconds) if self.other_seconds else 0.0
-        return (
-            self.steps_left * (steps or 0.0)
-            + self.evaluations_left * (evaluations or 0.0)
-            + self.runs_to_begin * others
-        )

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from crosslift.errors import StaleStep, StoreError
+from crosslift.errors import NotPrepared, StoreError
+from crosslift.execution.folder import earlier
 from crosslift.execution.folder.base_models import BaseModel, identify
 from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.execution.folder.steps import EvaluationStep, RunState, RunSteps, Step, StepState
@@ -21,7 +23,6 @@ from crosslift.execution.folder.store import Store
 from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
 
-MAX_STALE_SHOWN = 5
 _OF_CORPUS = ("revision", "licence", "fingerprint", "num_items", "languages")
 _OF_EVALUATION = ("scores", "num_errors", "seconds")
 
@@ -55,16 +56,6 @@ class StepGraph:
         counting = [budget.tokenizer for budget in budgets if budget and budget.tokenizer]
         return dict(self.study.models) | {name: self.study.tokenizers[name] for name in counting}
 
-    def users_of(self, corpus: str) -> list[Run]:
-        """Return the runs that use a corpus for training, validation or evaluation."""
-        return [
-            run
-            for run in self.runs.values()
-            if (run.mixture is not None and corpus in run.mixture.corpora)
-            or corpus in self.study.validation_of(run)
-            or any(corpus in _read_by(evaluation) for evaluation in self.study.evaluations_of(run))
-        ]
-
     @cached_property
     def models(self) -> dict[str, BaseModel]:
         """The identified models of `wanted_models`.
@@ -90,7 +81,7 @@ class StepGraph:
         inputs = self.study.identity_of_corpus(name)
         del inputs["prompt"]  # affects tokenisation and evaluation, not reading
         content = None if source.path is None else self.hashes.of_path(f"corpora/{name}", source.path)
-        return self._step("corpora", name, {**inputs, "content": content})
+        return self._step(self.store.corpus_folder(name), {**inputs, "content": content}, required_outputs=_OF_CORPUS)
 
     def corpus(self, name: str) -> dict[str, Any]:
         """Return the metadata of a prepared corpus from its done-marker, even if its files are damaged.
@@ -102,7 +93,7 @@ class StepGraph:
             revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes.
 
         Raises:
-            StaleStep: the corpus was prepared from other inputs, or is not prepared.
+            NotPrepared: the corpus is not prepared, or was prepared from other inputs.
             StoreError: the marker is damaged.
         """
         if name not in self._corpora:
@@ -110,7 +101,7 @@ class StepGraph:
             if state.outputs is None and state.damage:
                 raise StoreError(str(state.damage[0]))
             if state.outputs is None:
-                raise StaleStep(f"corpora/{name} is not prepared. Run: crosslift prepare")
+                raise NotPrepared(f"corpora/{name} is not prepared as study.toml says. Run: crosslift run")
             self._corpora[name] = state.outputs
         return self._corpora[name]
 
@@ -130,7 +121,7 @@ class StepGraph:
             "tokenizer": tokenizer,
         }
         folder = self.store.tokens_folder(corpus, tokenizer)
-        return Step(name=self.store.name_of(folder), folder=folder, inputs=inputs)
+        return self._step(folder, inputs)
 
     def mixture_step(self, name: str) -> Step:
         """Return the step that draws a mixture."""
@@ -142,7 +133,7 @@ class StepGraph:
         }
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
             inputs["tokenizer"] = self.models[mixture.budget.tokenizer].tokenizer
-        return self._step("mixtures", name, inputs)
+        return self._step(self.store.mixture_folder(name), inputs)
 
     def prepared_steps(self) -> Iterator[Step]:
         """Yield all steps of `prepare` in the order of their dependencies."""
@@ -178,7 +169,7 @@ class StepGraph:
         """Return the steps of a run.
 
         Raises:
-            StaleStep: its corpora are not prepared.
+            NotPrepared: its corpora are not prepared.
         """
         if run.name not in self._steps:
             self._steps[run.name] = self._make_steps(run)
@@ -209,7 +200,7 @@ class StepGraph:
             The state of the run.
 
         Raises:
-            StaleStep: a finished step has other inputs.
+            NotPrepared: its corpora are not prepared.
         """
         steps = self.steps(run)
         state = RunState(steps=steps, trained=True)
@@ -225,6 +216,7 @@ class StepGraph:
         found = step.state(thorough=thorough)
         self.store.note_damage(step.name, found.damage)
         state.damage += found.damage
+        state.kept_aside |= found.kept_aside
         return found
 
     def states(self, runs: Iterable[Run] | None = None, *, thorough: bool = False) -> dict[str, RunState]:
@@ -238,20 +230,25 @@ class StepGraph:
             Run -> state.
 
         Raises:
-            StaleStep: finished steps have other inputs; the message lists the first MAX_STALE_SHOWN.
+            NotPrepared: the corpora of a run are not prepared.
         """
-        states: dict[str, RunState] = {}
-        stale: list[str] = []
-        for run in self.runs.values() if runs is None else runs:
-            try:
-                states[run.name] = self.state(run, thorough=thorough)
-            except StaleStep as error:
-                stale.append(str(error))
-        stale = list(dict.fromkeys(stale))  # all runs of a stale corpus have the same message
-        if stale:
-            more = [f"... and {len(stale) - MAX_STALE_SHOWN} more."] if len(stale) > MAX_STALE_SHOWN else []
-            raise StaleStep("\n".join([*stale[:MAX_STALE_SHOWN], *more]))
-        return states
+        chosen = self.runs.values() if runs is None else runs
+        return {run.name: self.state(run, thorough=thorough) for run in chosen}
+
+    def is_recorded(self, run: Run, recorded: Mapping[str, Any]) -> bool:
+        """Return whether lock.json lists the run with its present steps.
+
+        Args:
+            run: the run.
+            recorded: "runs" of lock.json.
+
+        Raises:
+            NotPrepared: its corpora are not prepared.
+        """
+        if run.name not in recorded:
+            return False
+        steps, record = self.steps(run), recorded[run.name]
+        return bool(record["fingerprint"] == steps.fingerprint and record["evaluations"] == steps.languages)
 
     def write_provenance(self, steps: RunSteps, environment: Mapping[str, Any]) -> None:
         """Write provenance.json of a run from its done-markers, so that it includes the times of all sessions.
@@ -263,6 +260,7 @@ class StepGraph:
         trained = steps.train.state().outputs if steps.train is not None else None
         results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
         record = {
+            "fingerprint": steps.fingerprint,
             "seed": steps.run.seed,
             "train": trained,
             "evaluate": {"seconds": round(sum(result["seconds"] for result in results), 3)},
@@ -281,7 +279,7 @@ class StepGraph:
             if run.mixture.pairing != "disjoint":  # with disjoint pairing, each language owns a block of the items
                 del inputs["languages"]
         folder = self.store.train_folder(run.name)
-        return Step(name=self.store.name_of(folder), folder=folder, inputs=identity)
+        return self._step(folder, identity)
 
     def _evaluation_step(self, run: Run, evaluation: Evaluation, tag: str, checkpoint: dict[str, Any]) -> Step:
         identity = self._evaluations.get((evaluation.name, tag))
@@ -295,16 +293,21 @@ class StepGraph:
             self._evaluations[evaluation.name, tag] = identity
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
         inputs = {**checkpoint, "evaluation": identity}
-        return Step(name=self.store.name_of(folder), folder=folder, inputs=inputs, required_outputs=_OF_EVALUATION)
+        return self._step(folder, inputs, required_outputs=_OF_EVALUATION)
 
     def _model(self, run: Run) -> dict[str, Any]:
         identity: dict[str, Any] = self.study.identity_of(run)["model"]
         return identity | self.models[run.model.name].identity()
 
-    def _step(self, kind: str, name: str, inputs: dict[str, Any]) -> Step:
-        folder = {"corpora": self.store.corpus_folder, "mixtures": self.store.mixture_folder}[kind](name)
-        required = _OF_CORPUS if kind == "corpora" else ()
-        return Step(name=f"{kind}/{name}", folder=folder, inputs=inputs, required_outputs=required)
+    def _step(self, folder: Path, inputs: dict[str, Any], *, required_outputs: tuple[str, ...] = ()) -> Step:
+        name = self.store.name_of(folder)
+        return Step(
+            name=name,
+            folder=folder,
+            inputs=inputs,
+            required_outputs=required_outputs,
+            archive=self.store.earlier_folder(earlier.kind_of(name)),
+        )
 
 
 def _read_by(evaluation: Evaluation) -> tuple[str, ...]:

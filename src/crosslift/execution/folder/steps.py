@@ -1,8 +1,10 @@
 """Steps of a study: each step has a folder, inputs, and a done-marker that is written last.
 
-The marker `done.json` contains the inputs in addition to their fingerprint, so that the message about a stale step
-names the changed field with both values. It also lists the size and SHA-256 of the step's files, so that a damaged step
-is considered unfinished and is run again (see `checksums`).
+A step is what its inputs say: their fingerprint decides whether a finished step belongs to the present study file.
+Results of an earlier definition are never overwritten; they are moved to `earlier/` (see `earlier`), and moved back
+when the study asks for them again. The marker `done.json` contains the inputs in addition to their fingerprint, so that
+a change can be named by its field. It also lists the size and SHA-256 of the step's files, so that a damaged step is
+considered unfinished and is run again (see `checksums`).
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from crosslift.errors import StaleStep, StoreError
-from crosslift.execution.folder import checksums
+from crosslift.errors import StoreError
+from crosslift.execution.folder import checksums, earlier
 from crosslift.execution.folder.checksums import JUDGED, MARKER, STARTED, Damage
+from crosslift.execution.folder.tables import rename_scores
 from crosslift.fingerprint import canonical, fingerprint
 from crosslift.studies.run import Run
 from crosslift.studies.study import Evaluation
@@ -30,6 +33,8 @@ class StepState:
     outputs: dict[str, Any] | None = None
     """Arguments of `finish`; None if the step is not finished or its marker is damaged."""
     damage: tuple[Damage, ...] = ()
+    kept_aside: bool = False
+    """Whether the result is among those of earlier definitions; `take_back` moves it into the step's folder."""
 
     @property
     def intact(self) -> bool:
@@ -45,16 +50,22 @@ class Step:
     """Name in messages: the folder relative to the study, `runs/pocket-m.en.s3/train`."""
     folder: Path
     inputs: Mapping[str, Any]
-    """Everything that determines the result. Keys `path` are shown in messages but not fingerprinted, because the
-    content of the file is part of the inputs."""
+    """Everything that determines the result. Keys `path` are recorded but not fingerprinted, because the content of the
+    file is part of the inputs."""
+    required_outputs: tuple[str, ...] = ()
+    """Outputs that other steps read; a marker that lacks one of them is damaged."""
+    archive: Path | None = None
+    """Folder of the results of earlier definitions of this kind of step, by fingerprint; None: they are overwritten."""
 
     @cached_property
     def fingerprint(self) -> str:
         """Fingerprint of the inputs without paths."""
-        return fingerprint(_without_paths(self.inputs))
+        return fingerprint_of_inputs(self.inputs)
 
-    required_outputs: tuple[str, ...] = ()
-    """Outputs that other steps read; a marker that lacks one of them is damaged."""
+    @property
+    def aside(self) -> Path | None:
+        """Folder of this step's result while the study asks for another one."""
+        return None if self.archive is None else self.archive / self.fingerprint
 
     def state(self, *, thorough: bool = False) -> StepState:
         """Determine whether the step is finished with these inputs, and which files are damaged.
@@ -63,46 +74,71 @@ class Step:
             thorough: hash every file.
 
         Returns:
-            The state of the step's folder.
-
-        Raises:
-            StaleStep: the step is finished with other inputs.
+            The state of the step's folder; that of its result in `earlier/` if the folder holds none or another one.
         """
         try:
             marker = checksums.read_marker(self.folder)
             if marker is None:
-                return StepState()
+                return self._state_aside(thorough=thorough)
+            foreign = marker.get("step", self.name) != self.name
+            if foreign:
+                what = f"belongs to {marker['step']}"
+                return StepState(damage=(checksums.name_damage(self.folder, MARKER, what),))
+            if marker["fingerprint"] != self.fingerprint:
+                return self._state_aside(thorough=thorough)
             missing = [key for key in self.required_outputs if key not in marker["outputs"]]
-            if missing and marker["fingerprint"] == self.fingerprint:
+            if missing:
                 raise StoreError(f"{self.folder / MARKER} lacks {missing[0]}")
         except StoreError as error:
             return StepState(damage=(checksums.damage_of(self.folder, error),))
-        damage = tuple(checksums.step_damage(self.folder, marker, thorough=thorough))
-        if any(one.file == MARKER for one in damage):  # another step's marker; an intact folder moved here is stale
-            return StepState(damage=damage)
-        if marker["fingerprint"] != self.fingerprint:
-            changes = "; ".join(differences(marker["inputs"], canonical(self.inputs)))
-            raise StaleStep(f"{self.name} is stale: {changes}. Move the folder or rename the study.")
-        return StepState(outputs=marker["outputs"], damage=damage)
+        return StepState(
+            outputs=marker["outputs"],
+            damage=tuple(checksums.step_damage(self.folder, marker, thorough=thorough)),
+        )
+
+    def _state_aside(self, *, thorough: bool) -> StepState:
+        marker = None if self.aside is None else earlier.intact_marker(self.aside, self.fingerprint, thorough=thorough)
+        if marker is None or any(key not in marker["outputs"] for key in self.required_outputs):
+            return StepState()
+        return StepState(outputs=marker["outputs"], kept_aside=True)
 
     def result(self) -> dict[str, Any] | None:
-        """Return the arguments of `finish`; None if the step is not finished or is damaged.
-
-        Raises:
-            StaleStep: the step is finished with other inputs.
-        """
+        """Return the arguments of `finish`; None if the step is not finished or is damaged."""
         state = self.state()
         return state.outputs if state.intact else None
 
     def done(self) -> bool:
-        """Return whether the step is finished with these inputs and intact; False if it has other inputs."""
-        try:
-            return self.state().intact
-        except StaleStep:
+        """Return whether the step's folder holds the intact result of these inputs."""
+        state = self.state()
+        return state.intact and not state.kept_aside
+
+    def set_aside(self) -> None:
+        """Move what another definition of the study left in the folder to `earlier/`, finished or not."""
+        found = earlier.content_fingerprint(self.folder)
+        if self.archive is not None and found not in (None, self.fingerprint):
+            earlier.keep(self.folder, self.archive / str(found))
+
+    def take_back(self, *, renamed: earlier.Renamed | None = None) -> bool:
+        """Move the step's result from `earlier/` into its folder, and set aside whatever the folder holds.
+
+        Args:
+            renamed: rewrites the names in the result's tables; needed for evaluations, whose run may have been renamed.
+
+        Returns:
+            Whether there was a result in `earlier/`.
+        """
+        if self.aside is None or not self.state().kept_aside:
             return False
+        self.set_aside()
+        earlier.give_back(self.aside, self.folder, step=self.name, renamed=renamed)
+        return True
 
     def begin(self) -> None:
-        """Prepare the folder. Files of an interrupted attempt are kept only if it had the same inputs."""
+        """Prepare the folder. Files of an interrupted attempt are kept if it had the same inputs, also in `earlier/`;
+        what another definition left is set aside."""
+        self.set_aside()
+        if self.aside is not None and not self.folder.exists():
+            earlier.resume(self.aside, self.folder)
         try:
             started = read_json(self.folder / STARTED)
         except StoreError:
@@ -124,6 +160,16 @@ class Step:
         marker = {"fingerprint": self.fingerprint, "inputs": canonical(self.inputs), "outputs": outputs}
         files = checksums.records_of(self.folder)
         checksums.write_sealed(self.folder / MARKER, marker | {"step": self.name, "files": files})
+
+    def discard(self, file: str) -> None:
+        """Remove a file of a finished step that is computed from other steps and is written again by `rewriting`.
+
+        Args:
+            file: name relative to the step's folder.
+        """
+        remove(self.folder / file)
+        with contextlib.suppress(StoreError):  # a damaged marker lists nothing
+            self._list(file, present=False)
 
     @contextlib.contextmanager
     def rewriting(self, file: str) -> Iterator[Path]:
@@ -153,53 +199,15 @@ class Step:
             checksums.write_sealed(self.folder / MARKER, marker | {"files": files})
 
 
+def fingerprint_of_inputs(inputs: Mapping[str, Any]) -> str:
+    """Compute the fingerprint of a step from its inputs, also as recorded in a marker or in run.json."""
+    return fingerprint(_without_paths(inputs))
+
+
 def _without_paths(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_paths(element) for key, element in value.items() if key != "path"}
     return value
-
-
-def differences(was: Any, now: Any) -> list[str]:
-    """Describe the changes between two values of a step's inputs.
-
-    Args:
-        was: recorded inputs.
-        now: current inputs.
-
-    Returns:
-        One phrase per changed field: `training.learning_rate was 1e-05 and is now 1e-04`.
-    """
-    return list(_differences(was, now, ""))
-
-
-def _differences(was: Any, now: Any, path: str) -> Iterator[str]:
-    if isinstance(was, Mapping) and isinstance(now, Mapping):
-        for key in sorted({*was, *now}):
-            inner = f"{path}.{key}" if path else key
-            if key not in was:
-                yield f"{inner} was not set and is now {_show(now[key])}"
-            elif key not in now:
-                yield f"{inner} was {_show(was[key])} and is now not set"
-            else:
-                yield from _differences(was[key], now[key], inner)
-    elif was != now or type(was) is not type(now):
-        yield f"{path} was {_show(was)} and is now {_show(now)}"
-
-
-def _show(value: Any) -> str:
-    """Format a value as in a study file, truncated to 200 characters."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value != 0 and not 1e-3 <= abs(value) < 1e6:
-        digits, exponent = f"{value:e}".split("e")
-        return f"{digits.rstrip('0').rstrip('.')}e{exponent}"
-    if isinstance(value, Mapping):
-        text = "{" + ", ".join(f"{key} = {_show(element)}" for key, element in value.items()) + "}"
-    elif isinstance(value, (list, tuple)):
-        text = "[" + ", ".join(map(_show, value)) + "]"
-    else:
-        text = "none" if value is None else str(value)
-    return text if len(text) <= 200 else text[:197] + "..."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +233,26 @@ class RunSteps:
         """Fingerprint of everything that determines the run's results."""
         return fingerprint([step.fingerprint for step in self.steps()])
 
+    @property
+    def languages(self) -> dict[str, list[str]]:
+        """Evaluation -> its languages."""
+        found: dict[str, list[str]] = {}
+        for one in self.evaluations:
+            found.setdefault(one.evaluation.name, []).append(one.language)
+        return found
+
+    def take_back(self) -> int:
+        """Move the run's results from `earlier/` into its folder, and set aside what the study does not ask for.
+
+        Returns:
+            Number of steps whose results were moved back.
+        """
+        found = 0 if self.train is None else int(self.train.take_back())
+        for one in self.evaluations:
+            renamed = partial(rename_scores, run=self.run.name, evaluation=one.evaluation.name)
+            found += one.step.take_back(renamed=renamed)
+        return found
+
     def steps(self) -> Iterator[Step]:
         """Yield the training step, if any, and the evaluation steps."""
         if self.train is not None:
@@ -244,6 +272,8 @@ class RunState:
     is finished, so that its scores are used, and also missing, so that it is retried. Damaged ones are not finished."""
     damage: list[Damage] = field(default_factory=list)
     """Damaged files, in the order of the steps."""
+    kept_aside: bool = False
+    """Whether a finished step is among the results of earlier definitions and must be moved back before it is read."""
 
     @property
     def missing(self) -> list[EvaluationStep]:

@@ -12,11 +12,12 @@
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
       report/                                 index.html, estimates.parquet, tables/, figures/, done.json
       logs/                                   output of workers between runs
+      earlier/<kind>/<fingerprint>/           results of earlier definitions of the study (see `earlier`)
+      definitions/<number>/                   study.toml and lock.json of every definition that had results
       trackers/<tracker>/                     files of the trackers of the site
       judgements/<evaluation>.jsonl           every reply of a judge
 
-`lock.json` lists the runs of the study. A folder in `runs/` that it does not list belongs to an earlier version of the
-study and is never read.
+Names are those of the present definition: `lock.json` lists its runs, and `runs/` holds no others.
 
 Each `done.json` lists the size and checksum of the files in its folder (`checksums`); `lock.json` does so for every
 `run.json`, and `.rebuilt.json` for the two tables. Files are verified when they are read: a damaged step is skipped,
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.errors import StoreError
-from crosslift.execution.folder import checksums
+from crosslift.execution.folder import checksums, earlier
 from crosslift.execution.folder.checksums import JUDGED, MARKER, Damage, checksum_of, read_sealed, write_sealed
 from crosslift.execution.folder.tables import read_step_table, read_table
 from crosslift.system.files import parse_json, read_bytes, read_json, remove, write_json
@@ -261,16 +262,18 @@ class Store:
         except StoreError:
             return None
 
-    def has_results(self, run: str) -> bool:
-        """Return whether any training or evaluation step of the run is finished."""
+    def step_folders(self, run: str) -> list[Path]:
+        """Return the existing folders of a run's steps, of any definition."""
         folder = self.run_folder(run)
-        return (folder / "train" / MARKER).is_file() or any(folder.glob(f"eval/*/{MARKER}"))
+        return [one for one in (folder / "train", *sorted((folder / "eval").glob("*"))) if one.is_dir()]
 
-    def unknown_runs(self) -> list[str]:
-        """Return the names of the folders in runs/ that no longer belong to the study, sorted."""
-        known = self.lock()["runs"]
-        found = (self.folder / "runs").glob("*/")
-        return sorted(folder.name for folder in found if folder.name not in known)
+    def has_results(self, run: str) -> bool:
+        """Return whether any step in the run's folder is finished, under any definition."""
+        return any((folder / MARKER).is_file() for folder in self.step_folders(run))
+
+    def run_folders(self) -> list[str]:
+        """Return the names of the folders in runs/, sorted, including those of an earlier definition."""
+        return sorted(folder.name for folder in (self.folder / "runs").glob("*/") if folder.name[0] != ".")
 
     # --------------------------------------------------------------------------------------------------------- folders
 
@@ -326,6 +329,14 @@ class Store:
     def holder(self, run: str) -> LeaseOwner | None:
         """Return the process that is working on a run; None if there is none."""
         return lease_holder(self.run_folder(run), read_only=self.read_only)
+
+    def earlier_folder(self, kind: str) -> Path:
+        """Return the folder of the results of earlier definitions of one kind, see `earlier.KINDS`."""
+        return self.folder / earlier.FOLDER / kind
+
+    def is_earlier(self, folder: Path) -> bool:
+        """Return whether a step's folder is among the results of earlier definitions."""
+        return folder.is_relative_to(self.folder / earlier.FOLDER)
 
     def name_of(self, folder: Path) -> str:
         """Return the name of a folder for messages, relative to the study: `runs/pocket-m.en.s3/train`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crosslift.errors import StoreError
 from crosslift.execution.folder import checksums
+from crosslift.fingerprint import fingerprint_file
 from crosslift.system.files import atomic_write
 
 if TYPE_CHECKING:  # a restart without work reads no table, and importing polars takes a tenth of its time
@@ -74,3 +75,28 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     """
     with atomic_write(path, durable=False) as temporary:
         table.rechunk().write_parquet(temporary, compression="zstd", row_group_size=ROW_GROUP)
+
+
+def rename_scores(folder: Path, *, run: str, evaluation: str) -> dict[str, Any]:
+    """Rewrite the names in the scores and verdicts of an evaluation whose run or evaluation was renamed.
+
+    Args:
+        folder: folder of the evaluation's files.
+        run: the run's present name.
+        evaluation: the evaluation's present name.
+
+    Returns:
+        The changed outputs of the evaluation's done-marker.
+
+    Raises:
+        StoreError: a table cannot be read or written.
+    """
+    import polars as pl
+
+    from crosslift.scores import SCORES
+
+    for file in (folder / "scores.parquet", folder / checksums.JUDGED):
+        if file.is_file():
+            table = read_table(file, SCORES)
+            write_table(file, table.with_columns(run=pl.lit(run), evaluation=pl.lit(evaluation)))
+    return {"scores": fingerprint_file(folder / "scores.parquet")}

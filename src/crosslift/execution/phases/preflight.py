@@ -6,10 +6,12 @@ a tokenizer has no chat template. Without these checks, such problems would appe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from crosslift.chat import load_tokenizer
 from crosslift.corpora.corpus import ParallelCorpus
@@ -32,22 +34,29 @@ NUM_SAMPLED = 16
 Say = Callable[[str], None]
 
 
-def preflight(graph: StepGraph, *, say: Say) -> None:
+def preflight(graph: StepGraph, *, say: Say) -> Counter[str]:
     """Read every corpus, draw every mixture, and tokenise a few items of each corpus with each local tokenizer.
 
     Args:
         graph: the steps of the study.
         say: called with each line of the report.
 
+    Returns:
+        Check -> number of rows with a finding of severity "error" that remain in the data. They do not stop a study:
+        its policies decide.
+
     Raises:
         StudyError: contains every problem found.
     """
-    problems: list[str] = []
-    corpora = _corpora(graph, problems, say)
+    problems = _refused(graph)
+    errors: Counter[str] = Counter()
+    corpora = _corpora(graph, problems, errors, say)
     for name in graph.evaluated_on():
         if name in corpora:
             trained = [corpora[one] for one in graph.trained_on() if one in corpora]
-            for line in findings_in_words(find_leaks(trained, corpora[name])):
+            leaks = find_leaks(trained, corpora[name])
+            errors.update(_errors(leaks))
+            for line in findings_in_words(leaks):
                 say(f"corpora.{name}: {line}")
     tokenizers = _tokenizers(graph, problems, say)
     for corpus in graph.trained_on():
@@ -60,9 +69,24 @@ def preflight(graph: StepGraph, *, say: Say) -> None:
     say(f"{drawn} mixtures can be drawn")
     if problems:
         raise StudyError(list(dict.fromkeys(problems)))
+    return errors
 
 
-def _corpora(graph: StepGraph, problems: list[str], say: Say) -> dict[str, ParallelCorpus]:
+def _errors(findings: pl.DataFrame, dropped: Collection[str] = ()) -> dict[str, int]:
+    """Return check -> rows with findings of severity "error", without checks that drop the items."""
+    rows = findings.filter(pl.col("severity") == "error")
+    counts: dict[str, int] = dict(rows["check"].value_counts().iter_rows())
+    return {check: count for check, count in counts.items() if check not in dropped}
+
+
+def _refused(graph: StepGraph) -> list[str]:
+    """Return the settings that the study's trainer does not support, one sentence each."""
+    training = graph.study.training
+    refused = getattr(member("trainer", training.trainer), "refused", None)
+    return [] if refused is None or not graph.study.mixtures else list(refused(training))
+
+
+def _corpora(graph: StepGraph, problems: list[str], errors: Counter[str], say: Say) -> dict[str, ParallelCorpus]:
     found: dict[str, ParallelCorpus] = {}
     for name in graph.corpora:
         source = graph.study.corpora[name]
@@ -76,6 +100,7 @@ def _corpora(graph: StepGraph, problems: list[str], say: Say) -> dict[str, Paral
             problems.append(str(error))
             continue
         corpus = found[name] = checked.corpus
+        errors.update(_errors(checked.findings, [one for one, policy in source.checks.items() if policy == "drop"]))
         say(f"corpora.{name}: {corpus.num_items} items in {', '.join(corpus.languages)}")
         for line in (*corpus.notes, *findings_in_words(checked.findings)):
             say(f"corpora.{name}: {line}")

@@ -1,13 +1,14 @@
 """Preparation of corpora, tokens and mixtures: everything that needs the network or is shared by runs.
 
-Prepared data are cheap. As long as no result depends on them, they follow the study: after a change of `max_items` they
-are prepared again. Once a result exists, prepared data that do not match the study are an error.
+Prepared data follow the study: after a change of `max_items` the corpus is read again, and its tokens and mixtures are
+made again. What was prepared for an earlier definition of the study is moved to `earlier/` together with the results
+that depend on it, and moved back when the study asks for it again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ from crosslift.corpora.corpus import ParallelCorpus
 from crosslift.corpora.ingest import read_checked as read_corpus
 from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.quality import summary_lines
-from crosslift.errors import LeaseHeld, MixtureError, StaleStep, StoreError
+from crosslift.errors import LeaseHeld, MixtureError, NotPrepared, StoreError
 from crosslift.evaluation.task import task as find_task
+from crosslift.execution.definitions.changes import changes, sentences
+from crosslift.execution.definitions.provisional import ProvisionalGraph
+from crosslift.execution.definitions.reconcile import reconcile, set_aside_prepared
+from crosslift.execution.definitions.records import present_definition, record_definition, record_study_file
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.tables import read_step_table, write_table
@@ -30,11 +35,12 @@ from crosslift.fingerprint import fingerprint_array
 from crosslift.mixtures.draw import CorpusIndex, draw
 from crosslift.mixtures.manifest import examples_sha256
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.run import Run
-from crosslift.system.files import remove, remove_leftovers
+from crosslift.system.files import remove_leftovers
 from crosslift.system.leases import waiting_lease
 
 Say = Callable[[str], None]
+LEAKS = "leaks.parquet"
+"""In the folder of an evaluation's corpus: its items that occur in a training corpus of the study."""
 
 
 def prepare(graph: StepGraph, *, say: Say) -> None:
@@ -45,10 +51,12 @@ def prepare(graph: StepGraph, *, say: Say) -> None:
         say: called with each line of progress.
 
     Raises:
-        StaleStep: prepared data on which results depend do not match the study.
         CorpusError, MixtureError, TemplateError, StudyError: the study or its data are invalid.
     """
     if is_prepared(graph):
+        present = present_definition(graph.store)
+        if present is not None:
+            record_study_file(graph, present.folder)
         return
     while True:
         try:
@@ -64,14 +72,31 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     """Prepare the study under a lease. `check` raises `LeaseHeld` if another process has taken the lease over."""
     for kind in ("corpora", "tokens", "mixtures"):
         remove_leftovers(graph.store.folder / kind, below=True)
+    set_aside_prepared(graph)
     _corpora(graph, say, check)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
     write_manifests(graph)
-    graph.states()  # raises StaleStep if finished runs do not match the study, before lock.json is changed
     check()
-    write_runs(graph)
+    _runs(graph, say)
     graph.hashes.save()
+
+
+def _runs(graph: StepGraph, say: Say) -> None:
+    """Move the results of changed runs, and write the records of all runs."""
+    store = graph.store
+    lock = store.lock_if_intact()
+    recorded: dict[str, Any] = {} if lock is None else lock["runs"]
+    superseded = present_definition(store)
+    if any(store.has_results(name) for name in recorded):
+        edited = changes(graph)
+        if edited.staying:
+            superseded = None  # it stays addressable
+        if edited:
+            say(f"study.toml has changed: {', '.join(sentences(edited))}.")
+    reconcile(graph, recorded)
+    write_runs(graph)
+    record_definition(graph, superseded=superseded)
 
 
 def is_prepared(graph: StepGraph) -> bool:
@@ -80,34 +105,42 @@ def is_prepared(graph: StepGraph) -> bool:
     try:
         if lock is None or not all(step.done() for step in graph.prepared_steps()):
             return False
-    except StoreError:  # a corpus's marker is damaged
+    except (NotPrepared, StoreError):  # a corpus is prepared from other inputs, or its marker is damaged
         return False
-    recorded = {name: record["fingerprint"] for name, record in lock["runs"].items()}
-    if recorded != {name: graph.steps(run).fingerprint for name, run in graph.runs.items()}:
+    if not all(graph.is_recorded(run, lock["runs"]) for run in graph.runs.values()) or lock["runs"].keys() - graph.runs:
         return False
     return all(graph.store.run_is_recorded(name, record) for name, record in lock["runs"].items())
 
 
-def _before(graph: StepGraph, step: Step, runs: Iterable[Run], say: Say) -> StepState | None:
+def require_prepared(graph: StepGraph) -> None:
+    """Check that the prepared data and lock.json match the study file, for commands that only read results.
+
+    Raises:
+        NotPrepared: the study file was edited; the message says what changes.
+        StoreError: the study has not been prepared.
+    """
+    graph.store.lock()
+    if is_prepared(graph):
+        return
+    edited = sentences(changes(ProvisionalGraph(graph)))
+    if edited:  # otherwise files are damaged, which the commands report when they read them
+        raise NotPrepared(
+            f"study.toml has changed since the study was run: {', '.join(edited)}. "
+            f"Run: crosslift run {graph.study.folder}"
+        )
+
+
+def _before(graph: StepGraph, step: Step, say: Say) -> StepState | None:
     """Return the state of a step that must be run; None if it is finished and intact. Damage is reported.
 
     Args:
         graph: the steps of the study.
         step: the step.
-        runs: runs whose results depend on the step.
         say: called with each line about damage.
-
-    Raises:
-        StaleStep: the step has other inputs, and results depend on it.
     """
-    state = StepState()
-    try:
-        state = step.state()
-        if state.intact:
-            return None
-    except StaleStep:
-        if any(graph.store.has_results(run.name) for run in runs):
-            raise
+    state = step.state()
+    if state.intact:
+        return None
     for damage in state.damage:
         say(f"damaged: {damage}")
     graph.store.note_damage(step.name, ())
@@ -138,12 +171,19 @@ def _begin(step: Step, before: StepState, key: str, now: Any) -> None:
 def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     for name in graph.corpora:
         step = graph.corpus_step(name)
-        before = _before(graph, step, graph.users_of(name), say)
+        if step.done():
+            continue
+        before = _before(graph, step, say)
+        for evaluated in graph.evaluated_on():  # rewritten below, also if the process is killed in between
+            graph.corpus_step(evaluated).discard(LEAKS)
+        if step.done():  # only the leaks were damaged
+            continue
         if before is None:
+            step.take_back()
+            step.discard(LEAKS)
+            graph.forget()
             continue
         say(f"Reading corpus {name}")
-        for evaluated in graph.evaluated_on():  # rewritten below, also if the process is killed in between
-            remove(_leaks_file(graph, evaluated))
         source = graph.study.corpora[name]
         checked = read_corpus(source)
         corpus = checked.corpus
@@ -165,7 +205,7 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
 
 
 def _leaks_file(graph: StepGraph, corpus: str) -> Path:
-    return graph.store.corpus_folder(corpus) / "leaks.parquet"
+    return graph.store.corpus_folder(corpus) / LEAKS
 
 
 def _leaks(graph: StepGraph, say: Say) -> None:
@@ -173,7 +213,7 @@ def _leaks(graph: StepGraph, say: Say) -> None:
     trained = [_prepared(graph, name) for name in graph.trained_on()]
     for name in graph.evaluated_on():
         found = find_leaks(trained, _prepared(graph, name))
-        with graph.corpus_step(name).rewriting("leaks.parquet") as file:
+        with graph.corpus_step(name).rewriting(LEAKS) as file:
             write_table(file, found)
         for line in summary_lines(found):
             say(f"corpora.{name}: {line}")
@@ -200,8 +240,7 @@ def _hash_language(corpus: ParallelCorpus, tag: str) -> str:
 def _tokens(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     for corpus, name in graph.tokenised():
         step = graph.tokens_step(corpus, name)
-        before = _before(graph, step, graph.users_of(corpus), say)
-        if before is None:
+        if step.done() or step.take_back() or (before := _before(graph, step, say)) is None:
             continue
         say(f"Tokenising corpus {corpus} for {name}")
         model = graph.models[name]
@@ -223,10 +262,9 @@ def _tokens(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
 def _mixtures(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     store = graph.store
     todo: dict[str, StepState] = {}
-    for name, mixture in graph.study.mixtures.items():
-        runs = [run for run in graph.runs.values() if run.mixture == mixture]
-        before = _before(graph, graph.mixture_step(name), runs, say)
-        if before is not None:
+    for name in graph.study.mixtures:
+        step = graph.mixture_step(name)
+        if not (step.done() or step.take_back()) and (before := _before(graph, step, say)) is not None:
             todo[name] = before
     if not todo:
         return

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases.evaluate import rescore
+from crosslift.execution.phases.prepare import require_prepared
 from crosslift.execution.phases.run_records import task_revision
 
 
@@ -21,8 +22,9 @@ def rescore_all(graph: StepGraph, *, say: Callable[[str], None]) -> tuple[int, i
 
     Raises:
         StoreError: the study has not been prepared.
-        StaleStep: finished work does not match the study.
+        NotPrepared: the study file was edited since the study was run.
     """
+    require_prepared(graph)
     lock = graph.store.lock()
     num_steps = num_errors = 0
     for name, state in graph.states(thorough=True).items():

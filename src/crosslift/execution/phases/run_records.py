@@ -92,10 +92,7 @@ def write_runs(graph: StepGraph) -> None:
     for name, run in graph.runs.items():
         steps = graph.steps(run)
         mixture = "base" if run.mixture is None else run.mixture.name
-        tags: dict[str, list[str]] = {}
-        for one in steps.evaluations:
-            tags.setdefault(one.evaluation.name, []).append(one.language)
-        record = {"fingerprint": steps.fingerprint, "mixture": mixture, "evaluations": tags}
+        record = {"fingerprint": steps.fingerprint, "mixture": mixture, "evaluations": steps.languages}
         known = before.get(name, {})
         if {**record, "record": known.get("record")} == known and store.run_is_recorded(name, known):
             records[name] = known

@@ -105,20 +105,31 @@ def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
 
 def examples_of(graph: StepGraph, run: Run) -> TokenTable:
     """Return the tokens of the run's mixture, in the order of the mixture, with the run's tokenizer."""
-    assert run.mixture is not None
-    examples = read_step_table(graph.store.mixture_folder(run.mixture.name), "examples.parquet")
-    return _gather(graph, run, examples.select("corpus", "language", "row"))
+    return _gather(graph, run, training_rows(graph, run))
 
 
 def validation_of(graph: StepGraph, run: Run) -> TokenTable | None:
     """Return the tokens of the run's validation items in the languages of its mixture; None without validation."""
+    rows = validation_rows(graph, run)
+    return None if rows is None else _gather(graph, run, rows)
+
+
+def training_rows(graph: StepGraph, run: Run) -> pl.DataFrame:
+    """Return the examples of the run's mixture in its order: corpus, language, and row in the corpus."""
+    assert run.mixture is not None
+    examples = read_step_table(graph.store.mixture_folder(run.mixture.name), "examples.parquet")
+    return examples.select("corpus", "language", "row")
+
+
+def validation_rows(graph: StepGraph, run: Run) -> pl.DataFrame | None:
+    """Return the run's validation items in the languages of its mixture, as `training_rows`; None if it has none."""
     frames = []
     for corpus, tags in graph.study.validation_of(run).items():
         rows = pl.DataFrame({"row": _validation_rows(graph, corpus, tags)})
         languages = graph.study.corpora[corpus].languages
         names = pl.Series("language", languages).gather(rows["row"] % len(languages))
         frames.append(rows.select(pl.lit(corpus).alias("corpus"), names, "row"))
-    return _gather(graph, run, pl.concat(frames)) if frames else None
+    return pl.concat(frames) if frames else None
 
 
 def _validation_rows(graph: StepGraph, corpus: str, tags: Sequence[str]) -> list[int]:
@@ -195,4 +206,4 @@ def _validation_score(
     return score
 
 
-__all__ = ["examples_of", "train", "validation_of"]
+__all__ = ["examples_of", "train", "training_rows", "validation_of", "validation_rows"]

@@ -65,7 +65,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         Numbers of runs, failures and fingerprints of the result tables.
 
     Raises:
-        StaleStep: finished work does not match the study; nothing has been changed.
+        NotPrepared: the study file was edited during the work; finished results are kept.
         CrossliftError: the study cannot be prepared, or the workers cannot run.
     """
     prepare(graph, say=say)
@@ -76,7 +76,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     reported = store.damage_lines()
     for line in reported:
         say(line)
-    missing = [name for name, state in states.items() if not state.done]
+    missing = [name for name, state in states.items() if not state.done or state.kept_aside]
     if missing:
         for line in unavailable(site.trackers):
             say(line)

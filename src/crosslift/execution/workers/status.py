@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from crosslift.errors import StaleStep, StoreError
+from crosslift.errors import NotPrepared, StoreError
+from crosslift.execution.definitions.changes import fields_of_run
+from crosslift.execution.definitions.provisional import ProvisionalGraph
 from crosslift.execution.folder.checksums import damage_of
 from crosslift.execution.folder.progress import ExpectedWork, Progress, TotalProgress, read_progress, total_progress
 from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.steps import RunState
 from crosslift.studies.run import Run
 from crosslift.training.trainer import num_steps
 
-RunStatus = Literal["done", "running", "failed", "missing", "stale", "damaged"]
+RunStatus = Literal["done", "running", "failed", "to evaluate", "missing", "changed", "damaged"]
+"""`to evaluate`: training is finished, evaluations are left. `changed`: the study file was edited since the run was
+made; its results are kept."""
+
+MAX_EVALUATIONS_SHOWN = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +33,8 @@ class Status:
     expected: ExpectedWork
     progress: Progress | None
     message: str = ""
-    """Reason if the run failed, is stale or is damaged; for a done run, damage that does not affect its results."""
+    """Reason if the run failed, changed or is damaged, or the evaluations that are left; for a done run, damage that
+    does not affect its results."""
 
 
 def status(graph: StepGraph, runs: Iterable[Run] | None = None) -> list[Status]:
@@ -39,18 +48,18 @@ def status(graph: StepGraph, runs: Iterable[Run] | None = None) -> list[Status]:
         One status per run, in the given order.
     """
     chosen = list(graph.runs.values() if runs is None else runs)
-    why: StaleStep | StoreError | None = None
-    prepared = graph.store.lock_file.exists()  # otherwise inputs are not read, because they may not exist yet
+    why: StoreError | None = None
+    lock = graph.store.lock_if_intact()  # without it inputs are not read, because they may not exist yet
     try:
-        for step in graph.prepared_steps() if prepared else ():
-            found = step.state()
-            graph.store.note_damage(step.name, found.damage)
-            prepared &= found.outputs is not None  # damaged files can be restored; the marker holds their metadata
-    except (StaleStep, StoreError) as error:
-        prepared, why = False, error
-    if prepared:
-        recorded = graph.store.lock()["runs"]
-        return [_of(graph, run, recorded) for run in chosen]
+        for step in graph.prepared_steps() if lock is not None else ():
+            graph.store.note_damage(step.name, step.state().damage)
+    except NotPrepared:  # the study file was edited
+        pass
+    except StoreError as error:
+        why = error
+    if why is None and lock is not None:
+        provisional = ProvisionalGraph(graph)
+        return [_of(provisional, run, lock["runs"]) for run in chosen]
     return [_unprepared(graph, run, why) for run in chosen]
 
 
@@ -97,11 +106,32 @@ def overall_progress(found: Iterable[Status], *, num_workers: int) -> TotalProgr
     )
 
 
-def _unprepared(graph: StepGraph, run: Run, why: StaleStep | StoreError | None) -> Status:
+def losses(graph: StepGraph, found: Iterable[Status]) -> dict[str, float]:
+    """Return the training loss of runs: the last one of trained runs, the latest one of running runs.
+
+    Args:
+        graph: the steps of the study.
+        found: status of each run.
+
+    Returns:
+        Run -> loss in nats per token. Base models and runs without a loss are omitted.
+    """
+    result: dict[str, float] = {}
+    for one in found:
+        if one.progress is not None and one.progress.loss is not None:
+            result[one.run] = one.progress.loss
+        elif one.expected.trained and graph.runs[one.run].mixture is not None:
+            with contextlib.suppress(StoreError):  # removed or damaged, which the status itself reports
+                rows = graph.store.training_metrics(one.run).filter(split="train")["loss"].drop_nulls()
+                if len(rows):
+                    result[one.run] = float(rows[-1])
+    return result
+
+
+def _unprepared(graph: StepGraph, run: Run, why: StoreError | None) -> Status:
     unknown = ExpectedWork(num_steps=0, num_evaluations=0, trained=False, evaluations=0)
     if why is not None and graph.store.has_results(run.name):
-        what: RunStatus = "stale" if isinstance(why, StaleStep) else "damaged"
-        return Status(run=run.name, what=what, expected=unknown, progress=None, message=str(why))
+        return Status(run=run.name, what="damaged", expected=unknown, progress=None, message=str(why))
     return Status(run=run.name, what="missing", expected=unknown, progress=None)
 
 
@@ -109,19 +139,14 @@ def _of(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status:
     """Return the status of a run in a prepared study. `recorded`: the runs in lock.json."""
     folder = graph.store.run_folder(run.name)
     steps = graph.steps(run)
-    num_training_steps = _num_steps(graph, run, recorded)
-    try:
-        state = graph.state(run)
-    except StaleStep as error:
-        expected = ExpectedWork(
-            num_steps=num_training_steps, num_evaluations=len(steps.evaluations), trained=False, evaluations=0
-        )
-        return Status(run=run.name, what="stale", expected=expected, progress=None, message=str(error))
+    state = graph.state(run)
     expected = ExpectedWork(
-        num_steps=num_training_steps,
+        num_steps=_num_steps(graph, run, recorded),
         num_evaluations=len(steps.evaluations),
         trained=state.trained,
         evaluations=state.num_evaluated,
+        model=run.model.name,
+        num_parameters=graph.models[run.model.name].num_parameters,
     )
     damage = str(state.damage[0]) if state.damage else ""
     if state.done:
@@ -132,8 +157,23 @@ def _of(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status:
     if failure is not None:
         message = f"{failure['error']}: {failure['message']}"
         return Status(run=run.name, what="failed", expected=expected, progress=None, message=message)
-    what: RunStatus = "damaged" if damage else "missing"
-    return Status(run=run.name, what=what, expected=expected, progress=None, message=damage)
+    what, message = _missing(graph, state, recorded)
+    return Status(
+        run=run.name, what="damaged" if damage else what, expected=expected, progress=None, message=damage or message
+    )
+
+
+def _missing(graph: StepGraph, state: RunState, recorded: Mapping[str, Any]) -> tuple[RunStatus, str]:
+    """Say what is missing of a run that is neither done nor leased, and why."""
+    run = state.steps.run
+    if state.trained and (run.mixture is not None or state.num_evaluated):
+        left = [f"{one.evaluation.name}.{one.language}" for one in state.missing]
+        more = f" and {len(left) - MAX_EVALUATIONS_SHOWN} more" if len(left) > MAX_EVALUATIONS_SHOWN else ""
+        return "to evaluate", ", ".join(left[:MAX_EVALUATIONS_SHOWN]) + more
+    edited = run.name in recorded and not graph.is_recorded(run, recorded)
+    if edited and graph.store.has_results(run.name):
+        return "changed", str(fields_of_run(graph, run.name, recorded[run.name]))
+    return "missing", ""
 
 
 def _num_steps(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.errors import StoreError
-from crosslift.execution.folder import checksums
+from crosslift.execution.folder import checksums, earlier
 from crosslift.execution.folder.checksums import MARKER, Damage
 from crosslift.execution.folder.result_tables import REBUILT
 from crosslift.execution.folder.store import Store
@@ -65,7 +65,7 @@ def verify(store: Store, *, tick: Tick = lambda read, total, left: None) -> Veri
             result.unverifiable.append(name)
             result.damage += checksums.step_damage(folder, marker, thorough=True)
         else:
-            foreign = marker.get("step", name) != name
+            foreign = marker.get("step", name) != name and not store.is_earlier(folder)
             if foreign:
                 what = f"belongs to {marker['step']}"
                 result.damage.append(checksums.name_damage(folder, MARKER, what))
@@ -111,6 +111,8 @@ def _steps(store: Store, lock: dict[str, Any]) -> Iterator[Path]:
             yield store.train_folder(run)
         for evaluation, tags in record["evaluations"].items():
             yield from (store.evaluation_folder(run, evaluation, tag) for tag in tags)
+    for kind in earlier.KINDS:
+        yield from sorted(folder for folder in store.earlier_folder(kind).glob("*/") if folder.name[0] != ".")
     if store.report_folder.exists():
         yield store.report_folder
 

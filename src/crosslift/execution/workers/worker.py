@@ -26,14 +26,16 @@ from crosslift.errors import (
     CrossliftError,
     EvaluationError,
     LeaseHeld,
+    NotPrepared,
     StoreError,
     TrainingError,
     UnknownName,
     did_you_mean,
 )
+from crosslift.execution.definitions.reconcile import reconcile_run
+from crosslift.execution.definitions.reuse import copy_predictions, copy_training, equal_runs
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.provenance import environment
-from crosslift.execution.folder.reuse import copy_predictions, copy_training, equal_runs
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.folder.store import Store
@@ -84,7 +86,7 @@ def work(
     Raises:
         StoreError: the study is not prepared.
         UnknownName: no run has that name.
-        StaleStep: finished work does not match the study.
+        NotPrepared: the study file was edited since the study was prepared, also while this worker executes runs.
     """
     graph = StepGraph(study, Store(study.results_folder))
     unknown = [name for name in names if name not in graph.runs]
@@ -92,10 +94,12 @@ def work(
         raise UnknownName(
             f"'{unknown[0]}' is not a run of this study.{did_you_mean(unknown[0], graph.runs)} See: crosslift status"
         )
-    graph.store.lock()
+    definition = _Definition(graph)
+    definition.check(list(names) or list(graph.runs))
     graph.store.clear_errors(names)
     worker = _Worker(
         graph=graph,
+        definition=definition,
         device=device,
         keep_checkpoints=keep_checkpoints,
         generators=generators or {},
@@ -106,7 +110,7 @@ def work(
         waits_for_equal_runs=not names,
     )
     runs = [graph.runs[name] for name in names or graph.runs]
-    missing = [name for name, state in graph.states(runs).items() if not state.done]
+    missing = [name for name, state in graph.states(runs).items() if not state.done or state.kept_aside]
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
     waiting = sorted(missing, key=lambda name: _follows_an_equal_run(worker, name))
     good = True
@@ -124,9 +128,44 @@ def work(
     return good
 
 
+class _Definition:
+    """The runs of lock.json, read again only when the file changes.
+
+    Another `crosslift run` may prepare an edited study file while workers execute the previous definition. Such a
+    worker stops before its next run, and an error that results from moved files is not recorded as an error of the run.
+    """
+
+    def __init__(self, graph: StepGraph) -> None:
+        self._graph = graph
+        self._stat: tuple[int, int, int] | None = None
+        self._recorded: Mapping[str, Any] = {}
+
+    def check(self, names: Sequence[str]) -> None:
+        """Verify that lock.json still lists runs as this worker's study file defines them.
+
+        Raises:
+            NotPrepared: it does not.
+            StoreError: the study has not been prepared.
+        """
+        try:
+            found = self._graph.store.lock_file.stat()
+            stat = (found.st_ino, found.st_size, found.st_mtime_ns)
+        except OSError:
+            stat = None
+        if stat is None or stat != self._stat:
+            self._recorded, self._stat = self._graph.store.lock()["runs"], stat
+        for name in names:
+            if not self._graph.is_recorded(self._graph.runs[name], self._recorded):
+                raise NotPrepared(
+                    f"{name} is not prepared as study.toml defines it: the file was edited. Finished results are kept. "
+                    f"Run: crosslift run {self._graph.study.folder}"
+                )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
     graph: StepGraph
+    definition: _Definition
     device: str
     keep_checkpoints: bool
     generators: Mapping[str, Mapping[str, Any]]
@@ -152,6 +191,8 @@ class _Worker:
         lease.acquire()
         finished = False
         try:
+            self.definition.check([name])
+            reconcile_run(self.graph, self.graph.runs[name])
             # Read after the lease was acquired: another process may have finished the run before.
             if store.error(name) is not None:
                 return True
@@ -184,6 +225,7 @@ class _Worker:
             if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
                 log.warning("%s was taken over by another worker: %s", name, error)
                 return True
+            self.definition.check([name])  # the study was prepared anew: files were moved on purpose
             known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
             if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
                 raise known from error  # no other run could be written either

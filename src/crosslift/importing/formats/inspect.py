@@ -1,8 +1,9 @@
 """inspect-ai: evaluation logs, `.eval` or `.json`.
 
 `source.path` is a log or a folder of logs. Columns: `model`, `task_name`, `metric` (the scorer), `item` (the sample's
-id), `epoch`, `value` (C is 1, P is 0.5, I and N are 0), and the named groups of `source.pattern` in `task_name`. A
-sample that ended in an error has no value; of an incomplete log, the samples it contains are read.
+id), `epoch`, `value` (C is 1, P is 0.5, I and N are 0), `cluster` (if it is in the samples' metadata), and the named
+groups of `source.pattern` in `task_name`. A sample that ended in an error has no value; of an incomplete log, the
+samples it contains are read.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from crosslift.extras import optional
 from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
 
+COLUMNS = ("model", "task_name", "metric", "item", "epoch", "value")
+"""Columns that a mapping can refer to."""
 LETTER_SCORES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 """Letter of inspect's scorers -> value."""
 
@@ -52,12 +55,15 @@ def _rows(file: Path) -> Iterator[dict[str, Any]]:
         for sample in samples:
             failed = sample.get("error") is not None
             scores = sample.get("scores") or {}
+            known = sample.get("metadata") or {}
+            cluster = {"cluster": str(known["cluster"])} if "cluster" in known else {}
             for scorer in scorers:
                 yield facts | {
                     "metric": scorer,
                     "item": str(sample["id"]),
                     "epoch": int(sample.get("epoch", 1)),
                     "value": None if failed or scorer not in scores else _value(scores[scorer]["value"]),
+                    **cluster,
                 }
     except TransferError:
         raise

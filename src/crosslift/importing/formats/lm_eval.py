@@ -1,8 +1,9 @@
 """lm-evaluation-harness: samples written with `--log_samples`, or the means in results_*.json if there are no samples.
 
 `source.path` is the output folder. Columns: `model`, `task_name`, `metric`, `filter`, `value`, `item` (the sample's
-doc_id; means have `num_items` and `standard_error` instead), and the named groups of `source.pattern` in `task_name`,
-such as `mgsm_direct_(?P<language>\\w+)`.
+doc_id; means have `num_items` and `standard_error` instead), `doc_item_id` and `doc_cluster` if the documents have an
+`item_id` and a `cluster`, and the named groups of `source.pattern` in `task_name`, such as
+`mgsm_direct_(?P<language>\\w+)`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from crosslift.errors import TransferError, visible
 from crosslift.importing.mapping import ImportMapping
 from crosslift.importing.pattern import parse_task_names
 
+COLUMNS = ("model", "task_name", "metric", "filter", "value", "item", "num_items", "standard_error")
+"""Columns that a mapping can refer to; `item` of samples only, the last two of means only."""
 _SAMPLES = re.compile(r"samples_(?P<task>.+)_\d{4}-\d\d-\d\dT[\d.:-]+\.jsonl$")
 
 
@@ -50,6 +53,8 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
             continue
         try:
             sample = json.loads(line)
+            doc = sample["doc"] if isinstance(sample.get("doc"), dict) else {}
+            ids = {f"doc_{key}": str(doc[key]) for key in ("item_id", "cluster") if key in doc}
             for metric in sample["metrics"]:
                 if isinstance(sample[metric], (int, float)):  # lists are components of a corpus-level metric
                     yield {
@@ -59,6 +64,7 @@ def _samples(file: Path) -> Iterator[dict[str, Any]]:
                         "filter": sample.get("filter", "none"),
                         "item": str(sample["doc_id"]),
                         "value": float(sample[metric]),
+                        **ids,
                     }
         except Exception as error:  # what others wrote fails in many ways: AttributeError, RecursionError
             said = visible(repr(error), 200)

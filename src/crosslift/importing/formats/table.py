@@ -9,6 +9,9 @@ import polars as pl
 from crosslift.errors import TransferError, visible
 from crosslift.importing.mapping import ImportMapping
 
+COLUMNS: tuple[str, ...] = ()
+"""Columns that a mapping can refer to; empty because they are those of the file."""
+
 
 def read(mapping: ImportMapping) -> pl.DataFrame:
     """Read the table and join it with the table of runs if the mapping names one.

@@ -3,7 +3,7 @@
     kind            names of the mixtures                     varied factor
     coverage        <family>-en, <family>-en-sw ...           set of languages
     dose            <family>-0, <family>-50 ...               amount of the other languages, beside a fixed part
-    donors          <family>-en-es, <family>-en-sw ...        second language
+    donors          <family>-en, <family>-en-es ...           second language, none in the control
     leave_one_out   <family>-full, <family>-minus-sw ...      omitted language
 
 With several corpora, the setting "single" creates one mixture per corpus and includes the corpus in the name
@@ -93,6 +93,8 @@ def _members(family: Family) -> Iterator[Member]:
                 rest = [tag for tag in family.languages if tag != left]
                 yield Member(f"minus-{left}", {"left_out": left}, _equal(rest, family.budget))
         case DonorsTable():
+            if family.pivot_alone:
+                yield Member(family.pivot, {"donor": ""}, {family.pivot: 1.0})
             for donor in family.donors:
                 shares = {family.pivot: 1 - family.donor_share, donor: family.donor_share}
                 yield Member(f"{family.pivot}-{donor}", {"donor": donor}, shares)

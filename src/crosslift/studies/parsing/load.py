@@ -25,13 +25,14 @@ from crosslift.training.trainer import LoRAConfig, SFTConfig
 FILE = "study.toml"
 
 
-def load(path: Path, *, data: Literal["required", "optional"] = "required") -> Study:
+def load(path: Path, *, data: Literal["required", "optional"] = "required", folder: Path | None = None) -> Study:
     """Load a study.
 
     Args:
         path: The study's folder, or its study file.
-        data: "required": missing corpus files are errors. "optional": they are listed in `Study.absent`, so that a
-            study can be planned before its data are available.
+        data: "required": missing files of corpora and folders of models are errors. "optional": they are listed in
+            `Study.absent`, so that a study can be planned before they are available, and read when they are gone.
+        folder: The study's folder, if the study file lies elsewhere.
 
     Returns:
         The study, with families expanded, defaults filled in and names resolved.
@@ -42,7 +43,7 @@ def load(path: Path, *, data: Literal["required", "optional"] = "required") -> S
     file = path if path.suffix == ".toml" or (path.exists() and not path.is_dir()) else path / FILE
     raw = read_toml(file, remedy=f"Write one with: crosslift new demo {_empty(file.parent)}")
     problems = Problems(file.name)
-    tables = read(raw, file.parent, problems)
+    tables = read(raw, folder or file.parent, problems)
     check(tables, problems)
     if data == "required":
         problems += problems.absent

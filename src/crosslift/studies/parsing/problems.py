@@ -43,10 +43,11 @@ class Problems(list[str]):
         super().__init__()
         self.file = file
         self.absent: list[str] = []
-        """Messages about missing corpus files. They are kept apart because a study can be planned without its data."""
+        """Messages about missing files of corpora and folders of models. They are kept apart because a study can be
+        planned, and its results can be read, without them."""
 
     def add_absent(self, place: str, message: str) -> None:
-        """Record a missing corpus file."""
+        """Record a missing file of a corpus or folder of a model."""
         text = f"{self.file}, {place}: {message}"
         if text not in self.absent:
             self.absent.append(text)

@@ -115,7 +115,7 @@ def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problem
                     f"{place}.path", f"{table.path} has no config.json and is not a model folder. Correct the path."
                 )
         elif table.path.startswith((".", "/", "~")):
-            problems.add(
+            problems.add_absent(
                 f"{place}.path",
                 f"the folder {table.path} does not exist. Correct the path (it is relative to the study file).",
             )

@@ -115,12 +115,13 @@ class DoseTable(Family):
 
 
 class DonorsTable(Family):
-    """One mixture per donor: the pivot language and the donor."""
+    """The pivot language alone as the control, and one mixture per donor: the pivot language and the donor."""
 
     kind: Literal["donors"]
     pivot: Text
     donors: Tags
     donor_share: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.5
+    pivot_alone: bool = Field(True, description="also one mixture of the pivot language alone, with the same budget")
     budget: BudgetTable
 
 

@@ -10,6 +10,7 @@ from crosslift.fingerprint import fingerprint
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.confounds import confounds
+from crosslift.studies.planning.token_estimate import TokenEstimate
 from crosslift.studies.planning.volume import checkpoint_bytes, training_flops
 from crosslift.studies.run import Run
 from crosslift.studies.study import Block, Study
@@ -26,6 +27,8 @@ class PlannedRun:
     """Examples per epoch; 0 for base models."""
     num_tokens: int | None
     """Tokens per epoch, with the run's own tokenizer."""
+    tokens_are_estimated: bool = False
+    """Whether `num_tokens`, and steps that follow from it, come from a `TokenEstimate`."""
     num_steps: int | None
     evaluations: tuple[str, ...]
     """`<evaluation>.<language>`, one step each."""
@@ -98,6 +101,7 @@ def plan(
     *,
     manifests: Mapping[str, Mapping[str, Any]] | None = None,
     num_items: Mapping[str, int] | None = None,
+    estimate: TokenEstimate | None = None,
 ) -> Plan:
     """Plan a study.
 
@@ -106,6 +110,7 @@ def plan(
         manifests: Mixture -> manifest, for prepared mixtures. Without a manifest, the number of tokens is unknown
             (None), and so is the number of examples if the budget is in tokens or bytes.
         num_items: Corpus -> number of items, for corpora that have been read; `max_items` is used for the others.
+        estimate: Estimated tokens of mixtures without a manifest.
 
     Returns:
         The plan: runs, arms, detectable differences and warnings.
@@ -113,7 +118,7 @@ def plan(
     manifests = manifests or {}
     items = {name: source.max_items for name, source in study.corpora.items()} | dict(num_items or {})
     return Plan(
-        runs=tuple(_run(study, run, manifests) for run in study.runs()),
+        runs=tuple(_run(study, run, manifests, estimate) for run in study.runs()),
         arms=tuple(_arms(study)),
         same=_same(study),
         differences={
@@ -164,7 +169,9 @@ def _waiting(study: Study) -> tuple[str, ...]:
     return (f"contrasts {names}: require a disabled arm and are not estimated.",)
 
 
-def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> PlannedRun:
+def _run(
+    study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]], estimate: TokenEstimate | None
+) -> PlannedRun:
     evaluations = tuple(f"{one.name}.{tag}" for one in study.evaluations_of(run) for tag in one.languages)
     if run.mixture is None:
         return PlannedRun(
@@ -181,6 +188,9 @@ def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> 
     tokens = None
     if manifest is not None and run.model.name in manifest["tokens"]:
         tokens = sum(sum(parts.values()) for parts in manifest["tokens"][run.model.name].values())
+    estimated = tokens is None and estimate is not None
+    if tokens is None and estimate is not None:
+        tokens = estimate.tokens(run.mixture, run.model.name)
     config = study.training
     steps = config.steps
     if steps is None and examples is not None and (config.batch_tokens is None or tokens is not None):
@@ -195,6 +205,7 @@ def _run(study: Study, run: Run, manifests: Mapping[str, Mapping[str, Any]]) -> 
         name=run.name,
         num_examples=examples,
         num_tokens=tokens,
+        tokens_are_estimated=estimated and tokens is not None,
         num_steps=steps,
         evaluations=evaluations,
         checkpoint_bytes=checkpoint_bytes(study, run.model),

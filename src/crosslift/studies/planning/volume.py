@@ -61,7 +61,7 @@ def num_parameters(study: Study, model: Model) -> float | None:
     Local models are counted from their files. For hub models the number is parsed from the name ("Qwen3-0.6B-Base");
     None if the name contains none.
     """
-    folder = _folder(study, model)
+    folder = model_folder(study, model)
     if folder is not None:
         shapes = _shapes(model, folder)
         return float(sum(map(math.prod, shapes.values()))) or None
@@ -78,7 +78,7 @@ def checkpoint_bytes(study: Study, model: Model) -> int | None:
     Returns:
         The number of bytes, or None if the size of the model or of its layers is unknown.
     """
-    folder, lora = _folder(study, model), study.training.lora
+    folder, lora = model_folder(study, model), study.training.lora
     if folder is None:
         parameters = num_parameters(study, model)
         return None if parameters is None or lora is not None else int(2 * parameters)
@@ -88,7 +88,8 @@ def checkpoint_bytes(study: Study, model: Model) -> int | None:
     return sum(ADAPTER_BYTES * lora.rank * sum(shape) for shape in shapes if len(shape) == 2) or None
 
 
-def _folder(study: Study, model: Model) -> Path | None:
+def model_folder(study: Study, model: Model) -> Path | None:
+    """Return the folder of a local or pocket model; None for models of the hub, which a plan does not look for."""
     if model.path.startswith("pocket:"):
         from crosslift.pocket import checkpoints
 

@@ -56,7 +56,7 @@ function createRow(row) {
 
 function showRow(row, parts) {
   const [state, steps, evaluations, loss, losses, score, unscored] = parts.cells;
-  state.className = `state ${row.state}`;
+  state.className = `state ${row.state.replace(" ", "-")}`;
   say(state, row.phase ? `${row.state}: ${row.phase}` : row.state);
   say(steps, row.num_steps ? `${row.step} / ${row.num_steps}` : "");
   say(evaluations, row.num_evaluations ? `${row.evaluations} / ${row.num_evaluations}` : "");
@@ -208,7 +208,7 @@ function opener(name) {
 
 function showFailures() {
   const rows = [...runs.values()].map(({ row }) => row);
-  const failed = rows.filter((row) => row.message && row.state !== "done");
+  const failed = rows.filter((row) => row.message && ["failed", "damaged", "changed"].includes(row.state));
   const shown = failed.slice(0, 50);
   const focused = document.activeElement?.dataset?.run;
   if (failed.length) {

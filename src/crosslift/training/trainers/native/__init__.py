@@ -1,5 +1,14 @@
 """The built-in trainer: one training loop for all Hugging Face causal language models, full or LoRA. See `loop`."""
 
-from crosslift.training.trainers.native.loop import train
+from __future__ import annotations
+
+from crosslift.training.trainer import Trained, TrainingRequest
 
 __all__ = ["train"]
+
+
+def train(request: TrainingRequest) -> Trained:
+    """Train as `crosslift.training.trainers.native.loop.train` describes. torch is imported here, not by `check`."""
+    from crosslift.training.trainers.native.loop import train as train_in_loop
+
+    return train_in_loop(request)

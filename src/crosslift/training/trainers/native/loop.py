@@ -20,28 +20,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from crosslift.errors import TrainingError
-from crosslift.fingerprint import fingerprint_file
 from crosslift.streams import seed_of
 from crosslift.system.files import atomic_write
 from crosslift.training.meter import LossMeter, LossSums
 from crosslift.training.order import BatchSampler, micro_batches
 from crosslift.training.packing import MicroBatch, build_micro_batch
 from crosslift.training.requests import truncate_examples, validate_request
-from crosslift.training.schedule import learning_rate
+from crosslift.training.schedule import NUM_LOG_ROWS, learning_rate, validation_steps
 from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
 from crosslift.training.trainers.native.attention import SequenceBoundaries
+from crosslift.training.trainers.native.best import BestWeights
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.loss import LogitSelector, token_losses
 from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
 from crosslift.training.trainers.native.passes import fuse_modules
 from crosslift.training.trainers.native.state import State
-
-NUM_LOG_ROWS = 50
-"""Number of times that the training loss is recorded during a run."""
 
 
 def train(request: TrainingRequest) -> Trained:
@@ -71,9 +67,8 @@ class _Run:
         self.validation = None if request.validation is None else truncate_examples(request.validation, request.config)
         self.num_steps = num_steps(len(self.examples), self.config, num_tokens=int(self.examples.offsets[-1]))
         self.order = BatchSampler(self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle)
-        self.validation_steps = _validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
+        self.validation_steps = validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
-        self.best: tuple[float, int, str] | None = None  # value (higher is better), step, checksum of the weights
         self.num_tokens = 0
         self.seconds = 0.0
 
@@ -85,6 +80,7 @@ class _Run:
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = _optimizer(self.weights, self.config)
         self.state = State(request, self.model, self.optimizer)
+        self.best = BestWeights(request.folder, self.model)
 
     def train(self) -> Trained:
         step, started = self._resume(), time.monotonic()
@@ -124,7 +120,7 @@ class _Run:
         self._finish()
         return Trained(
             num_steps=self.num_steps,
-            selected_step=self.num_steps if self.best is None else self.best[1],
+            selected_step=self.best.step or self.num_steps,
             num_tokens=self.num_tokens,
             seconds=seconds_before + time.monotonic() - started,
             precision=self.precision,
@@ -202,10 +198,7 @@ class _Run:
             assert sums is not None
             own = {self.examples.languages[i] for i in np.unique(self.examples.language)}
             value = -sums.mean_over_cells(own)
-        if self.best is None or value > self.best[0]:
-            with atomic_write(self._best_file) as temporary:
-                save_file({name: w.detach() for name, w in self.model.named_parameters() if w.requires_grad}, temporary)
-                self.best = (value, columns["step"], fingerprint_file(temporary))
+        self.best.consider(value, columns["step"])
 
     @torch.no_grad()
     def _validation_sums(self, table: TokenTable) -> LossSums:
@@ -224,30 +217,10 @@ class _Run:
         self.model.train()
         return sums
 
-    def _whole_best(self) -> Path:
-        """The file of the best weights.
-
-        Raises:
-            TrainingError: it is damaged. Nothing is left to resume from, so the next start trains from the beginning.
-        """
-        assert self.best is not None
-        known = self.best[2]
-        if not self._best_file.is_file() or (known and fingerprint_file(self._best_file) != known):
-            self.state.remove()
-            raise TrainingError(
-                f"{self._best_file.name}, the weights of the best step, is damaged. crosslift run begins the training "
-                "anew."
-            )
-        return self._best_file
-
-    @property
-    def _best_file(self) -> Path:
-        return self.request.folder / "best.safetensors"
-
     def _content(self) -> dict[str, Any]:
         return {
             "meter": self.meter.state(),
-            "best": self.best,
+            "best": self.best.state(),
             "num_tokens": self.num_tokens,
             "seconds": self.seconds,
         }
@@ -259,9 +232,7 @@ class _Run:
             return 0
         step, content = found
         self.meter.restore(content["meter"])
-        if content["best"] is not None:
-            value, selected, *checksum = content["best"]
-            self.best = (value, selected, checksum[0] if checksum else "")  # of an older version: not known
+        self.best.restore_state(content["best"])
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
         return step
 
@@ -269,17 +240,17 @@ class _Run:
         write_checkpoint(self.model, self.tokenizer, folder, self.request, self.dtype)
 
     def _finish(self) -> None:
-        if self.best is not None and self.best[1] != self.num_steps:
-            best = load_file(self._whole_best(), device=str(self.device))
-            with torch.no_grad():
-                for name, weight in self.model.named_parameters():
-                    if weight.requires_grad:
-                        weight.copy_(best[name])
+        if self.best.step not in (None, self.num_steps):
+            try:
+                self.best.load(self.device)
+            except TrainingError:
+                self.state.remove()  # nothing is left to resume from, so the next start trains from the beginning
+                raise
         self._write(self.request.folder / "checkpoint")
         with atomic_write(self.request.folder / "metrics.parquet") as temporary:
             self.meter.frame().write_parquet(temporary)
         self.state.remove()
-        self._best_file.unlink(missing_ok=True)
+        self.best.remove()
 
 
 def to_tensor(array: np.ndarray, device: torch.device) -> Tensor:
@@ -294,13 +265,3 @@ def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.op
         {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
-
-
-def _validation_steps(config: SFTConfig, num_steps: int, steps_per_epoch: int) -> set[int]:
-    every = config.validate_every
-    if every is None:
-        every = num_steps / steps_per_epoch if config.select_by == "last" else 1.0
-    if every == 0:
-        return set()
-    interval = max(1.0, every * steps_per_epoch)
-    return {round(k * interval) for k in range(1, int(num_steps / interval) + 1)} | {num_steps}

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from fake_study import open_graph
 
-from crosslift.execution.folder.reuse import equal_runs
+from crosslift.execution.definitions.reuse import equal_runs
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load

@@ -1,0 +1,289 @@
+"""What can be read of a study: its definition, plan, status, results and recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from crosslift.api.failures import user_errors
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from crosslift.api.results import StudyFigure, StudyResults
+    from crosslift.execution.definitions.records import Definition
+    from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.execution.workers.status import Status
+    from crosslift.execution.workers.verify import Verified
+    from crosslift.recommendation.advice import Advice
+    from crosslift.studies.planning.plan import Plan
+    from crosslift.studies.study import Study as ParsedStudy
+    from crosslift.transfer.model.gaussian_process import TransferModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyReader:
+    """A study in its folder, for reading. Tables are polars data frames (`.to_pandas()` converts them)."""
+
+    _graph: StepGraph
+    _site_file: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the study."""
+        return self._graph.study.folder
+
+    @property
+    def definition(self) -> ParsedStudy:
+        """The parsed study file: name, question, models, corpora, mixtures, training, evaluations and contrasts, with
+        families expanded and defaults filled in."""
+        return self._graph.study
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self._graph.study.name
+
+    @property
+    def run_names(self) -> tuple[str, ...]:
+        """Names of all runs, such as "qwen.coverage-en-sw.s0", in the order of the study."""
+        return tuple(self._graph.runs)
+
+    @user_errors()
+    def plan(self) -> Plan:
+        """Plan the study: runs, steps, evaluations, cost, detectable differences and confounds.
+
+        Returns:
+            `.runs` with numbers of examples, tokens and steps (estimated if the study is not prepared),
+            `.differences` (shares), `.flops`, `.disk_bytes` and `.warnings`.
+        """
+        from crosslift.api.running import plan_of
+
+        return plan_of(self._graph)[0]
+
+    @user_errors()
+    def status(self) -> dict[str, Status]:
+        """Determine the status of every run from the folder.
+
+        Returns:
+            Run -> `.what` ("done", "running", "failed", "to evaluate", "missing", "changed" or "damaged"), `.message`,
+            `.expected` and `.progress`, in the order of the study.
+        """
+        from crosslift.execution.workers.status import status
+
+        return {one.run: one for one in status(self._graph)}
+
+    @user_errors()
+    def verify(self) -> Verified:
+        """Read every file of the study and compare it with its checksum.
+
+        Returns:
+            `.damage`, `.unfinished` and `.unverifiable` steps, and the numbers of files and bytes.
+
+        Raises:
+            StoreError: the study has not been prepared.
+        """
+        from crosslift.execution.workers.verify import verify
+
+        return verify(self._graph.store)
+
+    @property
+    def damage(self) -> tuple[str, ...]:
+        """Damaged files that were skipped while reading; `run` creates them again."""
+        return tuple(self._graph.store.damage_lines())
+
+    @user_errors()
+    def runs(self) -> pl.DataFrame:
+        """Read all runs, finished or not, one row each; columns as in `StudyResults.runs`.
+
+        Raises:
+            StoreError: the study has not been prepared.
+        """
+        return self._graph.store.runs()
+
+    @user_errors()
+    def scores(self) -> pl.DataFrame:
+        """Read the scores of all finished evaluations; columns as in `StudyResults.scores`, values are shares.
+
+        Raises:
+            StoreError: the study has not been prepared.
+        """
+        return self._graph.store.scores()
+
+    @user_errors()
+    def predictions(self, run: str, evaluation: str, language: str) -> pl.DataFrame:
+        """Read the answers of a run.
+
+        Args:
+            run: name of the run.
+            evaluation: name of the evaluation.
+            language: language tag.
+
+        Returns:
+            One row per sample: sample_id, item_id, cluster, language, prompt, text, finish ("stop", "length", "error"),
+            num_prompt_tokens, num_completion_tokens and the gold answer.
+
+        Raises:
+            UnknownName: the study has no such run or evaluation, or does not evaluate it in the language.
+            StoreError: the run has not been evaluated yet, or the file is damaged.
+        """
+        from crosslift.api.running import expect_evaluation
+
+        expect_evaluation(self._graph, run, evaluation, language)
+        return self._graph.store.predictions(run, evaluation, language)
+
+    @user_errors()
+    def manifest(self, mixture: str) -> dict[str, Any]:
+        """Read the manifest of a prepared mixture.
+
+        Args:
+            mixture: name of the mixture.
+
+        Returns:
+            In JSON types: counts, distinct items and tokens per corpus and language, fertility, overlap with the other
+            mixtures, and hashes.
+
+        Raises:
+            UnknownName: no run of the study uses this mixture.
+            StoreError: the study has not been prepared.
+        """
+        from crosslift.api.running import manifest_of
+
+        return manifest_of(self._graph, mixture)
+
+    @user_errors()
+    def results(self) -> StudyResults:
+        """Read all results once: runs, scores, estimates, contrasts, figures and tables.
+
+        Raises:
+            StoreError: the study has not been prepared.
+            TransferError: the scores are inconsistent.
+            MissingPackage: scipy is not installed (extra `report`).
+        """
+        from crosslift.api.results import StudyResults
+        from crosslift.reporting.data import collect
+
+        return StudyResults(_data=collect(self._graph.store, self._graph.study))
+
+    @user_errors()
+    def definitions(self) -> tuple[Definition, ...]:
+        """List the definitions that the study has had.
+
+        Returns:
+            Per definition `.number`, `.num_runs` and `.folder`; the present one is among them.
+        """
+        from crosslift.execution.definitions.records import definitions
+
+        return tuple(definitions(self._graph.store))
+
+    @user_errors()
+    def earlier_results(self, number: int) -> StudyResults:
+        """Read all results of an earlier definition once, as `results` does for the present one.
+
+        Args:
+            number: number of the definition, as in `definitions`.
+
+        Raises:
+            UnknownName: there is no such definition.
+            StoreError: its record is damaged.
+        """
+        from crosslift.api.opening import open_results
+        from crosslift.api.results import StudyResults
+        from crosslift.reporting.data import collect
+
+        study, store = open_results(self.folder.with_name(f"{self.folder.name}@{number}"))
+        return StudyResults(_data=collect(store, study))
+
+    @user_errors()
+    def estimates(self) -> pl.DataFrame:
+        """Estimate all quantities of the report; as `results().estimates`, in shares, with limits at 95 %."""
+        return self.results().estimates
+
+    @user_errors()
+    def contrasts(self) -> pl.DataFrame:
+        """Estimate the declared contrasts; as `results().contrasts`, in shares, with limits at 95 %."""
+        return self.results().contrasts
+
+    @user_errors()
+    def figures(self) -> dict[str, StudyFigure]:
+        """Build the figures of the report: name -> figure; as `results().figures()`."""
+        return self.results().figures()
+
+    @user_errors()
+    def transfer_model(
+        self, evaluation: str | None = None, *, unit: Literal["items", "tokens"] = "items"
+    ) -> TransferModel:
+        """Fit the transfer model to the finished runs.
+
+        Args:
+            evaluation: name of the evaluation; None if the study has only one.
+            unit: unit of the amounts of mixtures.
+
+        Returns:
+            `.predict(mixtures, model, languages)` gives posterior mean and covariance of scores (shares) for mixtures
+            given as {language: amount}.
+
+        Raises:
+            TransferError: the study has no such evaluation, or no trained run with it.
+            StoreError: the study has not been prepared.
+        """
+        from crosslift.recommendation.advice import observe
+        from crosslift.transfer.model.gaussian_process import fit_transfer_model
+
+        observed = observe(self._graph.store, self._graph.study, evaluation=evaluation, unit=unit)
+        return fit_transfer_model(observed.observations)
+
+    @user_errors()
+    def recommend(
+        self,
+        *,
+        evaluation: str | None = None,
+        model: str | None = None,
+        budget: float | None = None,
+        unit: Literal["items", "tokens"] = "items",
+        languages: Iterable[str] = (),
+        costs: Mapping[str, float] | None = None,
+        objective: Literal["mean", "worst", "weighted"] = "mean",
+        weights: Mapping[str, float] | None = None,
+        english_at_least: float | None = None,
+        num_next_runs: int = 3,
+    ) -> Advice:
+        """Recommend a mixture under a budget, and the next runs to train. Nothing is written.
+
+        Args:
+            evaluation: evaluation to optimise; None if the study has only one.
+            model: model of the study; None if it has only one.
+            budget: maximum cost, in `unit` at a cost of 1; default: the amount of the largest mixture.
+            unit: unit of the budget.
+            languages: tags of the training languages; default: those of the study.
+            costs: language -> cost of one unit; default: 1.
+            objective: mean, minimum or weighted mean of the scores over evaluation languages.
+            weights: language -> weight; default: numbers of speakers.
+            english_at_least: minimum score in English, as a share.
+            num_next_runs: number of next runs to propose.
+
+        Returns:
+            `.recommendation` (`.amounts`, `.expected_objective` with `.low` and `.high` as shares, `.comparisons`,
+            `.caveats`; None if fewer than two mixtures are evaluated), `.validation` and `.next_runs`.
+
+        Raises:
+            StudyError: an option is invalid; all problems are listed.
+            TransferError: there are too few results, or the study has no such evaluation or model.
+        """
+        from crosslift.api.recommending import advise_graph
+
+        return advise_graph(
+            self._graph,
+            evaluation=evaluation,
+            model=model,
+            budget=budget,
+            unit=unit,
+            languages=languages,
+            costs=costs,
+            objective=objective,
+            weights=weights,
+            english_at_least=english_at_least,
+            num_next_runs=num_next_runs,
+        )

@@ -1,0 +1,114 @@
+"""Recommendations of a study: options, advice and its page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.recommendation.advice import Advice
+
+
+def advise_graph(
+    graph: StepGraph,
+    *,
+    evaluation: str | None = None,
+    model: str | None = None,
+    budget: float | None = None,
+    unit: Literal["items", "tokens"] = "items",
+    languages: Iterable[str] = (),
+    costs: Mapping[str, float] | None = None,
+    objective: Literal["mean", "worst", "weighted"] = "mean",
+    weights: Mapping[str, float] | None = None,
+    english_at_least: float | None = None,
+    num_next_runs: int = 3,
+) -> Advice:
+    """Recommend a mixture and next runs; arguments as for `crosslift.Study.recommend`.
+
+    Without `weights`, the objective "weighted" weights languages by their numbers of speakers.
+    """
+    from crosslift.errors import StudyError
+    from crosslift.languages.similarity import known
+    from crosslift.languages.tags import resolve_all
+    from crosslift.recommendation.advice import RecommendationRequest, advise
+
+    problems = option_problems(unit=unit, objective=objective, budget=budget, costs=costs, weights=weights)
+    if problems:
+        raise StudyError(problems)
+    if objective == "weighted" and not weights:
+        weights = {tag: float(facts.speakers) for tag, facts in known().items() if facts.speakers}
+    request = RecommendationRequest(
+        evaluation=evaluation,
+        model=model,
+        amount=budget,
+        unit=unit,
+        languages=tuple(resolve_all(languages).values()),
+        costs=dict(costs or {}),
+        objective=objective,
+        weights=dict(weights or {}),
+        english_at_least=english_at_least,
+        num_next_runs=num_next_runs,
+    )
+    return advise(graph.store, graph.study, request)
+
+
+def option_problems(
+    *,
+    unit: str,
+    objective: str,
+    budget: float | None,
+    costs: Mapping[str, float] | None,
+    weights: Mapping[str, float] | None,
+    prefix: str = "",
+) -> list[str]:
+    """Check the options of a recommendation.
+
+    Args:
+        unit: unit of the budget.
+        objective: the objective.
+        budget: maximum cost.
+        costs: language -> cost of one unit.
+        weights: language -> weight.
+        prefix: of the names of options in messages, such as "--".
+
+    Returns:
+        One message per problem.
+    """
+    problems = []
+    if unit not in ("items", "tokens"):
+        problems.append(f"{prefix}unit {unit}: must be items or tokens.")
+    if objective not in ("mean", "worst", "weighted"):
+        problems.append(f"{prefix}objective {objective}: must be mean, worst or weighted.")
+    if budget is not None and not (math.isfinite(budget) and budget > 0):
+        problems.append(f"{prefix}budget {budget}: must be a finite number above 0.")
+    for tag, cost in (costs or {}).items():
+        if not math.isfinite(cost) or cost <= 0:
+            problems.append(f"{prefix}cost {tag}={cost:g}: must be a finite number above 0.")
+    if weights and not any(weights.values()):
+        problems.append(f"{prefix}weight: at least one language needs a weight above 0.")
+    return problems
+
+
+def write_advice(graph: StepGraph, advice: Advice) -> Path | None:
+    """Write the page of a recommendation and its mixture.
+
+    Args:
+        graph: the steps of the study.
+        advice: the recommendation.
+
+    Returns:
+        Path of the page; None if there is no recommendation.
+    """
+    from crosslift.reporting.questions.recommendation import write_recommendation
+    from crosslift.system.files import remove_leftovers
+    from crosslift.system.leases import waiting_lease
+
+    if advice.recommendation is None:
+        return None
+    place = graph.store.report_folder / "recommendation"
+    with waiting_lease(place):
+        remove_leftovers(place, below=True)
+        return write_recommendation(place, graph.study, advice)

@@ -1,0 +1,74 @@
+"""Weights of the best step so far, for the selection of a checkpoint by validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from crosslift.errors import TrainingError
+from crosslift.fingerprint import fingerprint_file
+from crosslift.system.files import atomic_write
+
+
+class BestWeights:
+    """Keeps the trainable weights of the step with the highest value in one file.
+
+    Args:
+        folder: folder of the file.
+        model: the model in training.
+    """
+
+    def __init__(self, folder: Path, model: torch.nn.Module) -> None:
+        self._file = folder / "best.safetensors"
+        self._model = model
+        self._best: tuple[float, int, str] | None = None  # value, step, checksum of the file
+
+    @property
+    def step(self) -> int | None:
+        """The best step; None if no value has been considered."""
+        return None if self._best is None else self._best[1]
+
+    def consider(self, value: float, step: int) -> None:
+        """Keep the present weights if `value` is higher than that of every earlier step."""
+        if self._best is not None and value <= self._best[0]:
+            return
+        with atomic_write(self._file) as temporary:
+            save_file({name: weight.detach() for name, weight in self._trainable().items()}, temporary)
+            self._best = (value, step, fingerprint_file(temporary))
+
+    def load(self, device: torch.device) -> None:
+        """Set the model's weights to the best ones.
+
+        Raises:
+            TrainingError: the file is damaged.
+        """
+        assert self._best is not None
+        known = self._best[2]
+        if not self._file.is_file() or (known and fingerprint_file(self._file) != known):
+            raise TrainingError(
+                f"{self._file.name}, the weights of the best step, is damaged. crosslift run begins the training anew."
+            )
+        best = load_file(self._file, device=str(device))
+        with torch.no_grad():
+            for name, weight in self._trainable().items():
+                weight.copy_(best[name])
+
+    def remove(self) -> None:
+        """Delete the file."""
+        self._file.unlink(missing_ok=True)
+
+    def state(self) -> tuple[float, int, str] | None:
+        """Value, step and checksum of the best weights, in JSON types."""
+        return self._best
+
+    def restore_state(self, state: list[Any] | None) -> None:
+        """Continue from what `state` returned, after it was read from JSON."""
+        if state is not None:
+            value, step, *checksum = state
+            self._best = (value, step, checksum[0] if checksum else "")  # of an older version: not known
+
+    def _trainable(self) -> dict[str, torch.Tensor]:
+        return {name: weight for name, weight in self._model.named_parameters() if weight.requires_grad}

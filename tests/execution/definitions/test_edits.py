@@ -1,0 +1,168 @@
+"""Edits of a finished study, each forwards and back: exactly the necessary steps are computed, going back computes none
+and restores the same bytes."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_process import crosslift
+
+from crosslift.execution.folder.steps import Step, fingerprint_of_inputs
+
+MATH = ("math.en", "math.es", "math.sw")
+EDITS = tomllib.loads((Path(__file__).parent / "edits.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the finished steps."""
+    names: list[str] = []
+    finish = Step.finish
+
+    def counted(step: Step, **outputs: object) -> None:
+        names.append(step.name)
+        finish(step, **outputs)
+
+    monkeypatch.setattr(Step, "finish", counted)
+    return names
+
+
+def apply(study: Path, edit: dict[str, Any]) -> None:
+    text = (study / "study.toml").read_text()
+    for old, new in edit["replace"]:
+        assert old in text
+        text = text.replace(old, new, 1)
+    (study / "study.toml").write_text(text)
+
+
+def contents(study: Path) -> dict[str, bytes]:
+    """Every file that the present definition consists of."""
+    other = ("earlier", "definitions", "logs")
+    names = ("log.txt", "progress.json", ".hashes.json", ".rebuilt.json")  # the last one holds times
+    return {
+        path.relative_to(study).as_posix(): without_times(path)
+        for path in study.rglob("*")
+        if path.is_file()
+        and path.relative_to(study).parts[0] not in other
+        and path.name not in names
+        and path != study / "report" / "done.json"
+    }
+
+
+def without_times(path: Path) -> bytes:
+    if path.name != "done.json":
+        return path.read_bytes()
+    marker = json.loads(path.read_text())
+    del marker["checksum"]
+    for record in marker["files"].values():
+        del record["mtime_ns"]
+    return json.dumps(marker).encode()
+
+
+def differing(study: Path, before: dict[str, bytes]) -> list[str]:
+    now = contents(study)
+    return sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+
+
+def of_runs(names: list[str]) -> set[str]:
+    return {name for name in names if name.startswith("runs/")}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_computes_what_is_new_and_going_back_computes_nothing(name, study, computed):
+    edit, before = EDITS[name], contents(study)
+    original = (study / "study.toml").read_text()
+    apply(study, edit)
+    said = edit.get("said", "")
+    assert said in crosslift("plan", study).text
+    assert contents(study).keys() == before.keys()  # `plan` moves nothing
+    ran = crosslift("run", study)
+    assert ran.code == 0, ran.text
+    trained = edit.get("trained", [])
+    assert of_runs(computed) == {
+        *(f"runs/{run}/train" for run in trained),
+        *(f"runs/{run}/eval/{one}" for run in edit.get("evaluated", trained) for one in edit.get("evaluations", MATH)),
+    }
+    assert said in ran.text or "languages" in said or "read again" in said  # `run` says what it reads
+    assert crosslift("verify", study).code == 0
+    assert "missing" not in crosslift("status", study).text
+
+    computed.clear()
+    (study / "study.toml").write_text(original)
+    assert "changed" not in crosslift("status", study).text
+    assert "Nothing to do" in crosslift("run", study).text
+    assert of_runs(computed) == set()
+    assert differing(study, before) == []
+    assert crosslift("verify", study).code == 0
+
+
+def test_twenty_edits_one_after_another_are_all_kept_and_end_in_the_first_report(study, computed):
+    original, before = (study / "study.toml").read_text(), contents(study)
+    for edit in EDITS.values():
+        (study / "study.toml").write_text(original)
+        apply(study, edit)
+        ran = crosslift("run", study)
+        assert ran.code == 0, ran.text
+    first = len(of_runs(computed))
+    for edit in EDITS.values():
+        (study / "study.toml").write_text(original)
+        apply(study, edit)
+        assert "Nothing to do" in crosslift("run", study).text
+    assert len(of_runs(computed)) == first
+    (study / "study.toml").write_text(original)
+    crosslift("run", study)
+    assert differing(study, before) == []
+
+
+def test_an_edit_of_the_data_is_an_edit_too(study, computed):
+    lines = (study / "test.jsonl").read_text()
+    (study / "test.jsonl").write_text("\n".join(lines.splitlines()[:-3]) + "\n")
+    assert "corpora.test is read again" in crosslift("plan", study).text
+    assert "5 runs keep their training (evaluations.math: content changed)" in crosslift("run", study).text
+    assert len(of_runs(computed)) == 15
+    computed.clear()
+    (study / "test.jsonl").write_text(lines)
+    assert "Nothing to do" in crosslift("run", study).text
+    assert of_runs(computed) == set()
+
+
+def test_commands_that_read_results_say_that_the_study_was_edited(study):
+    apply(study, EDITS["learning_rate"])
+    for command in ("report", "score"):
+        told = crosslift(command, study)
+        assert told.code == 2
+        assert "study.toml has changed since the study was run: 4 runs change" in told.text
+        assert "Run: crosslift run" in told.text
+    status = crosslift("status", study).text
+    assert status.count("changed") == 5  # four runs and the total
+    apply(study, EDITS["seeds"])
+    assert "2 missing" in crosslift("status", study).text
+
+
+def test_evaluations_that_are_left_are_named(study):
+    apply(study, EDITS["an evaluation"])
+    status = crosslift("status", study).text
+    assert "5 to evaluate" in status
+    assert "more.es" in status
+
+
+def test_an_interrupted_training_is_resumed_after_going_there_and_back(study, computed):
+    original = (study / "study.toml").read_text()
+    apply(study, EDITS["learning_rate"])
+    crosslift("prepare", study)
+    run = study / "runs" / "tiny.en.s0"
+    (run / "train").mkdir()
+    fingerprint = json.loads((run / "run.json").read_text())["identity"]
+    started = {"fingerprint": fingerprint_of_inputs(fingerprint["runs/tiny.en.s0/train"])}
+    (run / "train" / "started.json").write_text(json.dumps(started))
+    (run / "train" / "state").write_text("half of the steps")
+    (study / "study.toml").write_text(original)
+    crosslift("run", study)
+    assert not (run / "train" / "state").exists()
+    apply(study, EDITS["learning_rate"])
+    crosslift("run", study)
+    assert (run / "train" / "state").exists()  # the fake trainer leaves it alone
