@@ -28,7 +28,6 @@ from crosslift.cli.commands import (
     running,
     studies,
     translating,
-    viewing,
 )
 from crosslift.cli.printing import say
 from crosslift.errors import StoreError
@@ -64,7 +63,7 @@ app.command()(studies.plan)
 app.command()(studies.prepare)
 app.command()(running.run)
 app.command()(running.status)
-app.command()(viewing.view)
+app.command()(running.view)
 app.command()(running.work)
 app.command()(running.verify)
 app.command()(definitions.definitions)

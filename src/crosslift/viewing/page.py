@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import script_json, vega_bundle
@@ -76,7 +77,7 @@ _OTHER_VERSION = (
 
 
 def _shell(study: Study) -> str:
-    payload = {"specs": {}, "themes": {"light": {}, "dark": {}}}
+    payload: dict[str, Any] = {"specs": {}, "themes": {"light": {}, "dark": {}}}
     template = environment("crosslift.viewing").get_template("running.html.jinja")
     return template.render(study=study, light=theme.LIGHT, dark=theme.DARK, payload=script_json(payload), bundle="")
 
