@@ -93,7 +93,7 @@ class Case:
     wrong: int = 0
     temporary: int = 0
     notes: list[str] = field(default_factory=list)
-    _finished: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _finished: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     _paid: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, int] = field(default_factory=dict)
 
