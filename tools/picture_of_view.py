@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
-from browser import browser, find_browser  # noqa: E402 - of the tests
-from live_study import served  # noqa: E402
+from browser import browser, find_browser
+from live_study import served
 
 WIDTH, HEIGHT = 1280, 1000
 
