@@ -1,7 +1,7 @@
 """The picture of the page of a running study for the documentation, taken with headless Chromium.
 
-    crosslift new demo demo-study && crosslift run demo-study &
-    python tools/picture_of_view.py demo-study docs/pictures/view.png
+crosslift new demo demo-study && crosslift run demo-study &
+python tools/picture_of_view.py demo-study docs/pictures/view.png
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def main() -> None:
         page = chromium.page()
         page.resize(WIDTH, HEIGHT)
         page.open(server.address)
-        page.wait("document.querySelectorAll('#rows tr').length > 0 && document.querySelector('#active .card')")
+        page.wait(
+            "document.querySelectorAll('#rows tr').length > 0 && document.querySelectorAll('#active .card').length > 0"
+        )
         page.wait("!document.getElementById('connection').textContent.includes('being read')")
         page.value("document.getElementById('progress').scrollIntoView({ behavior: 'instant' })")
         page.picture(file)
