@@ -1,4 +1,4 @@
-"""A small share of benchmarks/faults.py: a few kills and kinds of faults. The real trainer is killed in test_resume.py."""
+"""A small share of benchmarks/faults.py: a few kills and kinds of faults. test_resume.py kills the real trainer."""
 
 from __future__ import annotations
 
