@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -143,7 +142,7 @@ def finished_work(folder: Path) -> dict[str, tuple[tuple[str, int, int], ...]]:
     found = {}
     for kind in ("corpora", "tokens", "mixtures", "runs"):
         for marker in (folder / kind).rglob("done.json"):
-            names = sorted(os.listdir(marker.parent))
+            names = sorted(file.name for file in marker.parent.iterdir())
             files = [marker.parent / name for name in names if name not in REWRITTEN and name[0] != "."]
             stats = [(file.name, file.stat().st_ino, file.stat().st_mtime_ns) for file in files if file.is_file()]
             found[str(marker.relative_to(folder))] = tuple(stats)
