@@ -11,6 +11,7 @@ import polars as pl
 
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
+from crosslift.reporting.html.templates import environment
 from crosslift.reporting.questions.figures import figures
 from crosslift.system.files import write_text
 from crosslift.transfer.answers import Analysis, answer_table
@@ -45,37 +46,32 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
     Returns:
         The path of the page.
     """
-    import jinja2
-
     answers = answer_table(analysed)
     write_csv(folder / "answers.csv", answers)
     drawn = [render_figure(figure) for figure in figures(analysed)]
     for picture in drawn:
         if picture.svg is not None:
             write_text(folder / "figures" / f"{picture.figure.name}.svg", picture.svg, durable=False)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("crosslift.reporting"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     not_reproduced = answers.filter(~pl.col("reproduces").fill_null(value=True))
-    page = environment.get_template("questions.html.jinja").render(
-        head=head,
-        answers=[_row(row) for row in answers.iter_rows(named=True)],
-        not_reproduced=[_row(row) for row in not_reproduced.iter_rows(named=True)],
-        drawn=drawn,
-        tables=_tables(folder, analysed),
-        light=theme.LIGHT,
-        dark=theme.DARK,
-        payload=script_json(
-            {
-                "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
-                "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
-            }
-        ),
-        bundle=vega_bundle() if drawn else "",
+    page = (
+        environment()
+        .get_template("questions.html.jinja")
+        .render(
+            head=head,
+            answers=[_row(row) for row in answers.iter_rows(named=True)],
+            not_reproduced=[_row(row) for row in not_reproduced.iter_rows(named=True)],
+            drawn=drawn,
+            tables=_tables(folder, analysed),
+            light=theme.LIGHT,
+            dark=theme.DARK,
+            payload=script_json(
+                {
+                    "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
+                    "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
+                }
+            ),
+            bundle=vega_bundle() if drawn else "",
+        )
     )
     write_text(folder / "index.html", page, durable=False)
     return folder / "index.html"
