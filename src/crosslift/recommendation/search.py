@@ -47,7 +47,7 @@ def search_mixtures(
     pool = _random_shares(tags, NUM_RANDOM, seed)
     known: dict[tuple[tuple[str, int], ...], tuple[float, dict[str, float], dict[str, float]]] = {}
     for step in range(rounds + 1):
-        fresh = {}
+        fresh: dict[tuple[tuple[str, int], ...], tuple[dict[str, float], dict[str, float]]] = {}
         for shares in pool:
             amounts = budget.allocate(shares)
             if amounts and content_key(amounts) not in known:

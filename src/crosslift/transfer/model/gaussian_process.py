@@ -8,8 +8,9 @@ each with a variance that is estimated by maximising the marginal likelihood wit
     size, fertility             log of the model's parameters; tokens per item of a language under a model's tokenizer
     response                    response to the amounts, shared by all models and languages
     response(model), (language), (size)     differences of the response between models and languages
-    mixture                     what the features of a mixture do not explain: for all models and languages, for one
-    mixture(model), (language), (model, language)   model, for one language, and for one cell
+    mixture                     what the features of a mixture do not explain and mixtures of almost the same amounts
+    mixture(model), (language), (model, language)   share: for all models and languages, for one, and for both
+    cell                        what no other mixture shares, for one model and language
     run, noise                  effect of a run on all its languages, and on one: training seed, data order
 
 The measurement noise of the items is not estimated but known (`measurement`): a score of n effective items has the
@@ -60,7 +61,7 @@ MIN_LOG_VARIANCE = -16.0
 MAX_LOG_VARIANCE = 4.0
 """Upper bound of a log variance."""
 PRIOR_LOG_VARIANCES = np.array(
-    [-3.6, -4.1, -4.1, -4.3, -2.0, -2.0, 0.8, -3.7, -4.3, -2.0, -2.7, -4.2, -1.7, -6.0, -5.9, -4.6]
+    [-3.4, -3.5, -3.6, -3.8, -2.0, -2.0, 1.1, -3.4, -3.7, -2.0, -2.4, -3.9, -1.7, -6.6, -3.1, -5.9, -4.6]
 )
 """Prior means of the log variances of COMPONENTS, the kernels of runs for latent values and all others for
 standardised latent values: means over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2

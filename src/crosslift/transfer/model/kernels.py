@@ -27,6 +27,7 @@ COMPONENTS = (
     "mixture(model)",
     "mixture(language)",
     "mixture(model, language)",
+    "cell",
     "run",
     "noise",
 )
@@ -37,8 +38,6 @@ NUM_OF_RUNS = 2
 
 CENTRE_VARIANCE = 0.25
 """Variance of the common level of all cells around the mean of the observed ones."""
-NEAR = 0.5
-"""Part of what a mixture's features do not explain that is shared with mixtures of almost the same amounts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +144,7 @@ def kernel_matrices(one: KernelInputs, other: KernelInputs, *, of_runs: bool) ->
     yield near * same_model
     yield near * same_language
     yield near * same_cell
+    yield (near > 1 - 1e-6) * same_cell
     if of_runs:
         same_run = (one.runs[:, None] == other.runs[None, :]).astype(float)
         yield same_run
@@ -161,7 +161,7 @@ def kernel_diagonals(one: KernelInputs) -> Iterator[np.ndarray]:
     response = (one.features**2).mean(axis=1)
     yield from (same, same, same, _resource(one.languages) ** 2, one.sizes**2, one.fertility**2)
     yield from (response, response, response, response * one.sizes**2)
-    yield from (same, same, same, same)
+    yield from (same, same, same, same, same)
 
 
 def latent_variances(log_variances: np.ndarray, scale: float) -> np.ndarray:
@@ -173,7 +173,7 @@ def latent_variances(log_variances: np.ndarray, scale: float) -> np.ndarray:
 
 def weighted_sum(variances: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarray:
     """Sum of the kernels with their variances; one matrix at a time, because new cells can be many."""
-    total: np.ndarray | float = CENTRE_VARIANCE
+    total: Any = CENTRE_VARIANCE
     for variance, part in zip(variances, parts, strict=True):
         total = total + variance * part
     return np.asarray(total)
@@ -196,7 +196,7 @@ def _near(one: KernelInputs, other: KernelInputs) -> np.ndarray:
         for contents in (one.contents, other.contents)
     )
     squares = ((rows[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2)
-    return np.asarray(NEAR * np.exp(-np.sqrt(squares)) + (1 - NEAR) * (squares < 1e-9))
+    return np.asarray(np.exp(-np.sqrt(squares)))
 
 
 def _sizes(observed: Observations, models: np.ndarray) -> np.ndarray:

@@ -32,7 +32,8 @@ def effective_items(scores: pl.DataFrame, *, low: float = 0.0, high: float = 1.0
         share=pl.col("value").mean(), variance=pl.col("value").var(ddof=0), num=pl.len()
     )
     # How much the values of items vary, relative to values of 0 and 1; pooled, because it is 0/0 where all are 0.
-    binary, varied = (cells["share"] * (1 - cells["share"])).sum(), cells["variance"].sum()
+    share, variance = cells["share"].to_numpy(), cells["variance"].to_numpy()
+    binary, varied = float((share * (1 - share)).sum()), float(variance.sum())
     factor = binary / varied if varied > 0 else 1.0
     common = _correlation(clusters, cells)
     return cells.select("run", "language", num_effective=pl.col("num") * (factor / (1 - common)))
@@ -49,8 +50,9 @@ def _correlation(clusters: pl.DataFrame, cells: pl.DataFrame) -> float:
     total = sums.group_by("model", "language").agg(squares=(pl.col("z") ** 2).mean())
     runs = usable.group_by("model", "language").agg(runs=pl.len())
     table = total.join(runs, on=["model", "language"])
-    num_pairs = (table["runs"] * (table["runs"] - 1)).sum()
+    squares, num = table["squares"].to_numpy(), table["runs"].to_numpy().astype(float)
+    num_pairs = float((num * (num - 1)).sum())
     if not num_pairs:
         return 0.0
     # The variance of a sum of standardised values is the sum of all correlations.
-    return float(min(max((table["squares"] - table["runs"]).sum() / num_pairs, 0.0), LARGEST_CORRELATION))
+    return min(max(float((squares - num).sum()) / num_pairs, 0.0), LARGEST_CORRELATION)
