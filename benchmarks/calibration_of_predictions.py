@@ -128,24 +128,20 @@ def _latent(shares: np.ndarray) -> np.ndarray:
 
 
 def table(rows: pl.DataFrame) -> list[str]:
-    """Lines of a Markdown table per group of data sets and kind of prediction."""
+    """Lines of a Markdown table: coverage in percent, log score and error in points of every model."""
     rows = rows.with_columns(group=pl.col("data").str.replace(r"^world .*", "simulated worlds"))
-    lines = [
-        "| data | predicted | model | cells | coverage | PIT | log score | error |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
     scores = rows.filter(pl.col("pit").is_not_null())
-    for (group, kind, model), part in scores.group_by("group", "kind", "model", maintain_order=True):
+    models = [name for name in PREDICTORS if name in set(scores["model"])]
+    lines = [f"| data | predicted | cells | {' | '.join(models)} |", f"|---|---|---|{'---|' * len(models)}"]
+    for (group, kind), part in scores.group_by("group", "kind", maintain_order=True):
+        numbers = [_numbers(part.filter(model=model)) for model in models]
+        size = part.filter(model=models[0]).height
+        lines.append(f"| {group} | {kind} | {size:,} | {' | '.join(numbers)} |")
+    lines += ["", "Distance of the transfer model's probability integral transform from a uniform distribution:", ""]
+    for (kind,), part in scores.filter(model=models[0]).group_by("kind", maintain_order=True):
         pit = np.sort(part["pit"].to_numpy())
-        steps = (np.arange(len(pit)) + 0.5) / len(pit)
-        covered = ((pit >= 0.025) & (pit <= 0.975)).mean()
-        log_score = part["log_score"].mean() if "log_score" in part.columns else None
-        shown = f"{log_score:.2f}" if log_score is not None else ""
-        error = 100 * float(np.sqrt((part["error"].to_numpy() ** 2).mean()))
-        lines.append(
-            f"| {group} | {kind} | {model} | {len(pit):,} | {100 * covered:.1f} % | {np.abs(pit - steps).max():.2f} | "
-            f"{shown} | {error:.1f} |"
-        )
+        distance = np.abs(pit - (np.arange(len(pit)) + 0.5) / len(pit)).max()
+        lines.append(f"- {kind}: {distance:.2f}, coverage {_coverage(part):.1f} % of {len(pit):,} cells")
     near = rows.filter(pl.col("kind") == OBSERVED, pl.col("near").is_not_null())
     for (group,), part in near.group_by("group", maintain_order=True):
         if not part["error"].is_null().all():
@@ -159,6 +155,19 @@ def table(rows: pl.DataFrame) -> list[str]:
                 f"of the best {told['stated'].mean():.2f}, true frequency {told['hit'].mean():.2f}"
             )
     return lines
+
+
+def _coverage(part: pl.DataFrame) -> float:
+    return 100 * float(part["pit"].is_between(0.025, 0.975).mean() or 0)
+
+
+def _numbers(part: pl.DataFrame) -> str:
+    """Coverage, log score and root mean squared error of one model, as `94.3, -3.85, 6.3`."""
+    if part.is_empty():
+        return ""
+    error = 100 * float(np.sqrt((part["error"].to_numpy() ** 2).mean()))
+    log_score = part["log_score"].mean() if "log_score" in part.columns else None
+    return f"{_coverage(part):.1f}, {'' if log_score is None else f'{log_score:.2f}, '}{error:.1f}"
 
 
 def main() -> None:

@@ -61,7 +61,8 @@ class Recommendation:
     expected_by_language: dict[str, float]
     """Evaluation language -> posterior mean of the score."""
     probability_best: float
-    """Share of posterior draws in which no other candidate is better by more than EQUIVALENCE_MARGIN."""
+    """Share of posterior draws in which no other candidate that keeps English, whether or not its interval says
+    something, is better by more than EQUIVALENCE_MARGIN."""
     comparisons: tuple[BaselineComparison, ...]
     """Comparisons with the baselines."""
     alternatives: tuple[tuple[dict[str, float], float], ...]
@@ -144,7 +145,8 @@ def recommend(
             reason=f"the 95 % intervals of all candidates are at least {POINTS * float(widths.min()):.0f} points wide, "
             f"which is more than the difference of {POINTS * widest:.0f} points that they would have to resolve"
         )
-    allowed = informed & _keeps_english(objective, draws)
+    keeping = _keeps_english(objective, draws)
+    allowed = informed & keeping
     if not allowed.any():
         raise TransferError(
             f"no candidate keeps English above {objective.english_at_least:g} with probability {CONFIDENCE:g}. Lower "
@@ -166,12 +168,25 @@ def recommend(
         low=float(lows[best]),
         high=float(highs[best]),
         expected_by_language=dict(zip(objective.languages, draws[:, best].mean(axis=0).tolist(), strict=True)),
-        probability_best=float((values[:, best] >= values[:, allowed].max(axis=1) - EQUIVALENCE_MARGIN).mean()),
+        probability_best=float((values[:, best] >= values[:, keeping].max(axis=1) - EQUIVALENCE_MARGIN).mean()),
         comparisons=tuple(comparisons),
         alternatives=tuple((one, float(means[places[content_key(one)]])) for one in alternatives),
-        caveats=tuple(_caveats(fitted, model, within[best], objective)),
+        caveats=(
+            *_caveats(fitted, model, within[best], objective),
+            *_untold(float(values.mean(axis=0)[keeping & ~informed].max(initial=-np.inf)), float(means[best])),
+        ),
         observed=content_key(within[best]) in {content_key(one) for one in known},
     )
+
+
+def _untold(highest: float, chosen: float) -> list[str]:
+    """What is said of candidates that are expected to be better but whose intervals say nothing."""
+    if highest <= chosen + EQUIVALENCE_MARGIN:
+        return []
+    return [
+        f"mixtures unlike those that were trained are expected to reach up to {POINTS * highest:.1f}, with intervals "
+        "too wide to recommend them"
+    ]
 
 
 def _at_one_end(observed: Observations) -> str | None:

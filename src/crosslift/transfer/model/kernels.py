@@ -166,7 +166,7 @@ def kernel_diagonals(one: KernelInputs) -> Iterator[np.ndarray]:
 
 def latent_variances(log_variances: np.ndarray, scale: float) -> np.ndarray:
     """Variances of the kernels for latent values; those of runs are not relative to the scale."""
-    variances = np.exp(log_variances)
+    variances: np.ndarray = np.exp(log_variances)
     variances[:-NUM_OF_RUNS] *= scale**2
     return variances
 
