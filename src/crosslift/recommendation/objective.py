@@ -119,30 +119,37 @@ class Budget:
         Args:
             shares: language -> share of the budget, in any unit.
         """
-        asked = {tag: float(share) for tag, share in shares.items() if share > 0}
-        amounts: dict[str, float] = {}
-        money, open_tags = self.amount, dict(asked)
-        while open_tags:
-            rate = money / sum(open_tags.values())
-            full = {}
-            for tag, share in open_tags.items():
-                limit, cost = self.available.get(tag, math.inf), self.costs.get(tag, 1.0)
-                if share * rate >= limit * cost:
-                    full[tag] = limit
-                else:
-                    amounts[tag] = share * rate / cost
-            if not full:
-                break
-            for tag, limit in full.items():
-                amounts[tag] = limit
-                money -= limit * self.costs.get(tag, 1.0)
-                del open_tags[tag]
-        return self._whole(amounts)
+        rates = {tag: share / self.costs.get(tag, 1.0) for tag, share in shares.items() if share > 0}
+        constraints = [(self.costs, 1.0, self.amount), ({}, 1.0, self.total)]
+        constraints += [(pool.per_unit, 0.0, float(pool.num_items)) for pool in self.pools]
+        scale = min(self._largest_scale(rates, *constraint) for constraint in constraints)
+        limits = {tag: self.available.get(tag, math.inf) for tag in rates}
+        return self._whole({tag: min(rate * scale, limits[tag]) for tag, rate in rates.items()})
 
-    def _whole(self, amounts: dict[str, float]) -> dict[str, float]:
-        """Scale amounts into the total and the pools and round them to whole units by largest remainder."""
-        excess = max([sum(amounts.values()) / self.total, *(pool.use(amounts) for pool in self.pools), 1.0])
-        exact = {tag: amount / excess for tag, amount in amounts.items()}
+    def _largest_scale(
+        self, rates: Mapping[str, float], weights: Mapping[str, float], other: float, most: float
+    ) -> float:
+        """Largest t with sum of weight * min(rate * t, available) <= most; `other` is the weight of missing languages.
+
+        The sum is linear between the values of t at which a language reaches its limit.
+        """
+        if math.isinf(most):
+            return math.inf
+        full = {tag: self.available.get(tag, math.inf) / rate if rate else math.inf for tag, rate in rates.items()}
+        weight = {tag: weights.get(tag, other) for tag in rates}
+        used = 0.0
+        rising = sorted(rates, key=lambda tag: full[tag])
+        for place, tag in enumerate(rising):
+            slope = sum(weight[one] * rates[one] for one in rising[place:])
+            if slope * full[tag] > most - used:
+                return (most - used) / slope
+            used += weight[tag] * self.available.get(tag, math.inf)
+        return math.inf
+
+    def _whole(self, exact: dict[str, float]) -> dict[str, float]:
+        """Round amounts to whole units by largest remainder, within the constraints."""
+        if any(math.isinf(amount) for amount in exact.values()):
+            return {}
         found = {tag: float(math.floor(amount + 1e-6)) for tag, amount in exact.items()}
         for tag in sorted(exact, key=lambda tag: (found[tag] - exact[tag], tag)):
             more = found | {tag: found[tag] + 1}

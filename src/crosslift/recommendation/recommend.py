@@ -27,8 +27,8 @@ NUM_DRAWS = 4000
 """Posterior draws."""
 MIN_MIXTURES = 2
 """Smallest number of observed mixtures for a recommendation."""
-WIDEST_INTERVAL = 0.1
-"""A 95 % interval up to this share of the metric's range always says something."""
+WIDEST_MARGIN = 0.1
+"""A 95 % interval of plus or minus this share of the metric's range, or less, always says something."""
 POINTS = 100.0
 """Points per unit of a score."""
 EQUAL_SHARES, BEST_TRIED = "the same of every language", "the best mixture tried"
@@ -99,9 +99,9 @@ def recommend(
     """Choose the candidate with the highest posterior mean of the objective.
 
     Nothing is recommended where the data cannot tell: where all scores are within EQUIVALENCE_MARGIN of one end of the
-    metric's range, and where the 95 % interval of every candidate is wider than the objective's range over the observed
-    mixtures and than WIDEST_INTERVAL, both that of its objective and that of its difference from the mean of the
-    candidates. A single candidate of which this holds is not considered.
+    metric's range, and where the margin of every candidate (half the 95 % interval) is larger than the range of the
+    objective over the observed runs and than WIDEST_MARGIN, both that of its objective and that of its difference from
+    the mean of the candidates. A single candidate of which this holds is not considered.
 
     Args:
         fitted: the transfer model.
@@ -136,13 +136,13 @@ def recommend(
     draws = fitted.draw(within, model, objective.languages, NUM_DRAWS, stream(seed, "recommend", "draws"))
     values = objective.value(draws)
     lows, highs = np.quantile(values, [0.025, 0.975], axis=0)
-    widest = max(WIDEST_INTERVAL * (observed.high - observed.low), _observed_range(observed, model, objective))
+    widest = max(WIDEST_MARGIN * (observed.high - observed.low), _observed_range(observed, model, objective))
     relative = np.quantile(values - values.mean(axis=1, keepdims=True), [0.025, 0.975], axis=0)
-    widths = np.minimum(highs - lows, relative[1] - relative[0])
-    informed = widths <= widest
+    margins = np.minimum(highs - lows, relative[1] - relative[0]) / 2
+    informed = margins <= widest
     if not informed.any():
         return Undecided(
-            reason=f"the 95 % intervals of all candidates are at least {POINTS * float(widths.min()):.0f} points wide, "
+            reason=f"the 95 % intervals of all candidates are at least +- {POINTS * float(margins.min()):.0f} points, "
             f"which is more than the difference of {POINTS * widest:.0f} points that they would have to resolve"
         )
     keeping = _keeps_english(objective, draws)
