@@ -41,7 +41,7 @@ def base_of(adapter: Path) -> tuple[str, str | None]:
         folder = os.path.normpath(adapter.absolute() / name)
         if not Path(folder).is_dir():
             raise EvaluationError(
-                f"{file} names the base model {name}, which is no folder beside the adapter. Restore it, or give `base`."
+                f"{file} names the base model {name}, which is not a folder. Restore it, or give `base`."
             )
         return folder, None
     return name, None if revision is None else str(revision)

@@ -44,8 +44,8 @@ def recommend(
 
     problems: list[str] = []
     numbers = {
-        "cost": _numbers("cost", cost, problems, positive=True),
-        "weight": _numbers("weight", weight, problems, positive=False),
+        "cost": language_numbers("cost", cost, problems, positive=True),
+        "weight": language_numbers("weight", weight, problems, positive=False),
     }
     problems += option_problems(
         unit=unit,
@@ -79,7 +79,7 @@ def recommend(
         say(page)
 
 
-def _numbers(option: str, given: list[str] | None, problems: list[str], *, positive: bool) -> dict[str, float]:
+def language_numbers(option: str, given: list[str] | None, problems: list[str], *, positive: bool) -> dict[str, float]:
     """Parse `TAG=NUMBER` options; invalid, infinite, negative and disallowed zero values are added to `problems`."""
     from crosslift.errors import UnknownName
     from crosslift.languages.tags import resolve
