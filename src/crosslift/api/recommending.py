@@ -156,6 +156,8 @@ def final_plan(
     problems = []
     if (mixture is None) == (advice is None):
         problems.append("choose either a mixture of the study or the recommended one.")
+    if graph.study.results is not None:
+        problems.append("the site file asks for a rehearsal. Remove rehearsal from it to train the final model.")
     if seed < 0:
         problems.append(f"seed {seed}: must be at least 0.")
     if num_items is not None and num_items < 1:

@@ -39,8 +39,6 @@ class FinalPlan:
     num_steps: int
     num_tokens: int
     """Tokens of all forward passes of the training, prompts included."""
-    num_seen: int
-    """Examples that are seen at least once; fewer than all if the study sets a number of steps."""
     seconds: float | None
     """Estimated time of the training; None if the size of the model is unknown."""
     time_basis: str
@@ -153,7 +151,6 @@ def make_plan(
         inputs=dict(train.inputs),
         num_steps=steps,
         num_tokens=num_tokens,
-        num_seen=min(len(per_example), round(epochs * len(per_example))),
         seconds=seconds,
         time_basis=basis,
         merge=merge or local,

@@ -106,7 +106,8 @@ def _refuse_other(target: Path, hidden: Path, plan: FinalPlan) -> None:
                 f"{found['mixture']['num_examples']:,} examples, seed {found.get('seed')}). Choose another folder."
             )
     begun = read_json(hidden / TRAIN / STARTED) or read_marker(hidden / TRAIN)
-    if isinstance(begun, dict) and begun.get("fingerprint") != plan.fingerprint:
+    is_other = isinstance(begun, dict) and begun.get("fingerprint") != plan.fingerprint
+    if is_other and any(file.name != STARTED for file in (hidden / TRAIN).iterdir()):  # there is work to be lost
         raise StoreError(
             f"{hidden} holds the unfinished training of another request. Start it again with the options that it was "
             "begun with, choose another folder, or remove it."
