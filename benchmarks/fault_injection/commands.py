@@ -143,8 +143,8 @@ def finished_work(folder: Path, *, by_content: bool = False) -> dict[str, Any]:
 
     Args:
         folder: folder of the study.
-        by_content: identify files by their content. A process that was suspended while it wrote a result writes the same
-            bytes when it wakes, although another process has finished the step: nothing is lost by that.
+        by_content: identify files by their content. A process that was suspended while it wrote a result writes the
+            same bytes when it wakes, although another process has finished the step: nothing is lost by that.
     """
     found = {}
     for kind in ("corpora", "tokens", "mixtures", "runs"):
