@@ -47,6 +47,7 @@ def train(
     run, step = steps.run, steps.train
     assert run.mixture is not None
     assert step is not None
+    check()
     step.begin()
     model = graph.models[run.model.name]
     config = graph.study.training
