@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from crosslift.api.results import StudyFigure
-    from crosslift.comparing.compare import Comparison
-    from crosslift.comparing.pool import Pooled
+    from crosslift.comparing.paired.compare import Comparison
+    from crosslift.comparing.pooled.pool import Pooled
     from crosslift.comparing.result_set import ResultSet
     from crosslift.reporting.figure import Figure
 
@@ -49,14 +49,14 @@ class ComparedStudies:
     @property
     def conclusions(self) -> tuple[str, ...]:
         """English sentences with the verdicts, as the command prints them."""
-        from crosslift.comparing.compare_page import summary_lines
+        from crosslift.comparing.paired.page import summary_lines
 
         return tuple(summary_lines(self._found))
 
     @user_errors()
     def figures(self) -> dict[str, StudyFigure]:
         """Build the forest plots: name -> figure."""
-        from crosslift.comparing.compare_page import figures
+        from crosslift.comparing.paired.page import figures
 
         return _study_figures(figures(self._found))
 
@@ -74,7 +74,7 @@ class ComparedStudies:
         Raises:
             StoreError: the folder contains other files, or cannot be written.
         """
-        from crosslift.comparing.compare_page import write_comparison
+        from crosslift.comparing.paired.page import write_comparison
 
         return _write(Path(folder) if folder else self._folder, lambda place: write_comparison(place, self._found))
 
@@ -99,8 +99,8 @@ def compare_studies(
         TransferError: the studies have no cell in common; the message says why.
     """
     from crosslift.api.opening import open_result_sets
-    from crosslift.comparing.compare import compare
     from crosslift.comparing.name_map import name_map
+    from crosslift.comparing.paired.compare import compare
 
     one, other = open_result_sets([Path(first), Path(second)])
     pairs = name_map([f"{left}={right}" for left, right in (names or {}).items()], one, [other])
@@ -148,14 +148,14 @@ class PooledStudies:
     @property
     def conclusions(self) -> tuple[str, ...]:
         """English sentences with the verdicts, as the command prints them."""
-        from crosslift.comparing.pool_page import summary_lines
+        from crosslift.comparing.pooled.page import summary_lines
 
         return tuple(summary_lines(self._found))
 
     @user_errors()
     def figures(self) -> dict[str, StudyFigure]:
         """Build the forest plots: name -> figure."""
-        from crosslift.comparing.pool_page import figures
+        from crosslift.comparing.pooled.page import figures
 
         return _study_figures(figures(self._found))
 
@@ -172,7 +172,7 @@ class PooledStudies:
         Raises:
             StoreError: the folder contains other files, or cannot be written.
         """
-        from crosslift.comparing.pool_page import write_pooled
+        from crosslift.comparing.pooled.page import write_pooled
 
         return _write(Path(folder), lambda place: write_pooled(place, self._found, self._sets))
 
@@ -195,7 +195,7 @@ def pool_studies(*studies: str | Path, names: Mapping[str, str] | None = None) -
     """
     from crosslift.api.opening import open_result_sets
     from crosslift.comparing.name_map import name_map
-    from crosslift.comparing.pool import pool
+    from crosslift.comparing.pooled.pool import pool
     from crosslift.errors import StudyError
 
     if len(studies) < 2:

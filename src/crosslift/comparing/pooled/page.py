@@ -10,8 +10,8 @@ import polars as pl
 
 from crosslift.comparing.definition_differences import definition_differences, difference_lines
 from crosslift.comparing.figures import forest
-from crosslift.comparing.matching import first_lines
-from crosslift.comparing.pool import Pooled
+from crosslift.comparing.left_out import first_lines, left_out_lines
+from crosslift.comparing.pooled.pool import Pooled
 from crosslift.comparing.result_set import ResultSet
 from crosslift.comparing.written import write_tables
 from crosslift.reporting.figure import Figure
@@ -58,16 +58,8 @@ def summary_lines(found: Pooled) -> list[str]:
         f"{len(found.studies)} studies pooled: {', '.join(found.studies)}; {shared} mixtures in common",
         *(sentence(found, row) for row in main_rows(found)[:MAX_LINES]),
         *(f"note: {line}" for line in found.notes),
-        *(f"not pooled: {line}" for line in first_lines(_left_out_lines(found), MAX_LINES)),
+        *(f"not pooled: {line}" for line in first_lines(left_out_lines(found.left_out), MAX_LINES)),
     ]
-
-
-def _left_out_lines(found: Pooled) -> list[str]:
-    lines = []
-    for row in found.left_out.iter_rows(named=True):
-        cells = f" ({row['num_cells']} cells)" if row["num_cells"] else ""
-        lines.append(f"{row['study']}: {row['kind']} {row['name']}{cells}: {row['reason']}")
-    return lines
 
 
 def write_pooled(folder: Path, found: Pooled, sets: Sequence[ResultSet]) -> Path:
@@ -119,7 +111,7 @@ def write_pooled(folder: Path, found: Pooled, sets: Sequence[ResultSet]) -> Path
             ("Results", [*(sentence(found, row) for row in rows), *found.notes]),
             ("What is pooled", _shared_lines(found)),
             ("What differs", _difference_lines(sets)),
-            ("Not pooled", _left_out_lines(found) or ["Every estimate of every study is pooled."]),
+            ("Not pooled", left_out_lines(found.left_out) or ["Every estimate of every study is pooled."]),
         ],
     )
     write_tables(folder, {"runs": runs}, below="", csv=False)

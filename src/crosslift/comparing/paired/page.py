@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.comparing.compare import Comparison
 from crosslift.comparing.definition_differences import difference_lines
 from crosslift.comparing.figures import forest
-from crosslift.comparing.matching import first_lines, left_out_lines
+from crosslift.comparing.left_out import first_lines, left_out_lines
+from crosslift.comparing.paired.compare import Comparison
 from crosslift.comparing.written import write_tables
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.questions.page import PageHeader, write_page
@@ -33,14 +33,13 @@ def sentence(found: Comparison, row: dict[str, Any]) -> str:
     where = f"{row['evaluation']}, {row['model']}, {row['mixture']}"
     if row["value"] is None or row["low"] is None:
         return f"{where}: no estimate ({row['note']})."
-    numbers = (
-        f"{points_text(row['value'], signed=True)} points, {found.level:.0%} interval {interval_text(row, signed=True)}"
-    )
+    numbers = f"{points_text(row['value'], signed=True)} points, "
+    numbers += f"{found.level:.0%} interval {interval_text(row, signed=True)}"
     says: dict[Verdict, str] = {
         "supported": f"{found.second} scores higher than {found.first}: {numbers}.",
         "not supported": f"{found.second} scores lower than {found.first}: {numbers}.",
-        "cannot tell": f"{found.second} minus {found.first}: {numbers}. A loss of {points_text(-row['low'])} and a gain "
-        f"of {points_text(row['high'])} points are both compatible with the data.",
+        "cannot tell": f"{found.second} minus {found.first}: {numbers}. A loss of {points_text(-row['low'])} and a "
+        f"gain of {points_text(row['high'])} points are both compatible with the data.",
     }
     return f"{where}: {says[row['verdict']]}{_correction(found, row)}"
 
@@ -122,10 +121,10 @@ def write_comparison(folder: Path, found: Comparison) -> Path:
             (f"{found.differences.height:,}", "differences"),
             (f"{found.left_out.height:,}", "reasons why something is not compared"),
         ],
-        files=write_tables(folder, tables) + [("runs.parquet", "the compared runs of both studies")],
+        files=[*write_tables(folder, tables), ("runs.parquet", "the compared runs of both studies")],
         runs_file="runs.parquet",
         sections=[
-            ("Results", [sentence(found, row) for row in rows] + _seed_line(rows) + _same_line(found)),
+            ("Results", [*(sentence(found, row) for row in rows), *_seed_line(rows), *_same_line(found)]),
             ("What differs", difference_lines(found.differences)),
             ("Not compared", left_out_lines(found.left_out) or ["Every cell and item of both studies is compared."]),
         ],

@@ -6,27 +6,18 @@ answer are equal in that language; ids alone prove nothing, since corpora often 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from crosslift.comparing.left_out import LEFT_OUT, leave_out
 from crosslift.comparing.name_map import NameMap
 from crosslift.comparing.result_set import ResultSet
 from crosslift.transfer.estimates.panel import abbreviated_list
 
 FACTORS = ["model", "mixture", "seed", "evaluation", "language"]
-LEFT_OUT = pl.Schema(
-    {
-        "kind": pl.String,  # "model", "mixture", "seed", "evaluation", "language", "cell", "items"
-        "name": pl.String,
-        "study": pl.String,  # the study whose cells or items are left out
-        "num_cells": pl.Int64,
-        "num_items": pl.Int64,  # null unless items are left out
-        "reason": pl.String,
-    }
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +68,8 @@ def match(first: ResultSet, second: ResultSet, names: NameMap) -> Matched:
     original = {new: old for old, new in names.names.get("evaluation", {}).items()}
     evaluations = []
     for (name,), cells in both.group_by("evaluation", maintain_order=True):
-        found = _evaluation(first, second, str(name), original.get(str(name), str(name)), cells, left_out)
+        own = original.get(str(name), str(name))
+        found = _evaluation(first, second, name=str(name), original=own, cells=cells, left_out=left_out)
         if found is not None:
             evaluations.append(found)
     return Matched(
@@ -85,19 +77,6 @@ def match(first: ResultSet, second: ResultSet, names: NameMap) -> Matched:
         left_out=pl.DataFrame(left_out, schema=LEFT_OUT),
         num_cells=sum(one.pairs.height * one.scores["language"].n_unique() for one in evaluations),
     )
-
-
-def _left_out(
-    kind: str, name: str, study: str, num_cells: int, reason: str, num_items: int | None = None
-) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "name": name,
-        "study": study,
-        "num_cells": num_cells,
-        "num_items": num_items,
-        "reason": reason,
-    }
 
 
 def _without_partner(
@@ -117,16 +96,23 @@ def _without_partner(
         rest = rest.join(known, on=[*by, kind], how="semi", maintain_order="left")
         for values, part in lacking.group_by(kind, *by, maintain_order=True):
             where = f" of {values[1]}" if by else ""
-            yield _left_out(kind, f"{values[0]}{where}", one.label, part.height, f"not in {other.label}")
+            yield leave_out(kind, f"{values[0]}{where}", one.label, f"not in {other.label}", num_cells=part.height)
     for (mixture, model), part in rest.group_by("mixture", "model", maintain_order=True):
-        yield _left_out("cell", f"{model}, {mixture}", one.label, part.height, f"not in the grid of {other.label}")
+        reason = f"not in the grid of {other.label}"
+        yield leave_out("cell", f"{model}, {mixture}", one.label, reason, num_cells=part.height)
 
 
 def _evaluation(
-    first: ResultSet, second: ResultSet, name: str, original: str, cells: pl.DataFrame, left_out: list[dict[str, Any]]
+    first: ResultSet,
+    second: ResultSet,
+    *,
+    name: str,
+    original: str,
+    cells: pl.DataFrame,
+    left_out: list[dict[str, Any]],
 ) -> MatchedEvaluation | None:
     """Match one evaluation; what is not comparable is added to `left_out`."""
-    refuse = [_left_out("evaluation", name, one.label, cells.height, "") for one in (first, second)]
+    refuse = [leave_out("evaluation", name, one.label, "", num_cells=cells.height) for one in (first, second)]
     task, other_task = first.task(name), second.task(original)
     if task != other_task:
         left_out += [one | {"reason": f"other task: {task} and {other_task}"} for one in refuse]
@@ -146,12 +132,12 @@ def _evaluation(
         return None
     languages = cells["language"].unique().sort()
     a, b = (scores.filter(pl.col("language").is_in(languages.implode())) for scores in (a, b))
-    cells = _with_scores(cells, a, b, first, second, left_out)
+    cells = _with_scores(cells, a, b, first=first, second=second, left_out=left_out)
     a = a.filter(pl.col("run").is_in(cells["run"].implode()))
     b = b.filter(pl.col("run").is_in(cells["run_second"].implode()))
     keys = ["language", "item_id"]
     common = a.select(keys).unique().join(b.select(keys).unique(), on=keys).join(same, on=keys, how="semi")
-    _count_items(a, b, common, same, first, second, name, left_out)
+    _count_items(a=a, b=b, common=common, same=same, first=first, second=second, name=name, left_out=left_out)
     metrics = [metric, *(one for one in a["metric"].unique(maintain_order=True) if one in b["metric"].unique())]
     if cells.is_empty() or common.is_empty():
         return None
@@ -185,6 +171,7 @@ def _with_scores(
     cells: pl.DataFrame,
     a: pl.DataFrame,
     b: pl.DataFrame,
+    *,
     first: ResultSet,
     second: ResultSet,
     left_out: list[dict[str, Any]],
@@ -196,16 +183,14 @@ def _with_scores(
         missing = cells.join(scored, on=[run, "language"], how="anti", maintain_order="left")
         for (name,), part in missing.group_by(run, maintain_order=True):
             tags = abbreviated_list(part["language"].to_list())
-            left_out.append(
-                _left_out(
-                    "cell", str(name), side.label, part.height, f"not evaluated yet: {part['evaluation'][0]} in {tags}"
-                )
-            )
+            reason = f"not evaluated yet: {part['evaluation'][0]} in {tags}"
+            left_out.append(leave_out("cell", str(name), side.label, reason, num_cells=part.height))
         lacking |= set(missing.select("run", "run_second").iter_rows())
     return cells.filter([pair not in lacking for pair in cells.select("run", "run_second").iter_rows()])
 
 
 def _count_items(
+    *,
     a: pl.DataFrame,
     b: pl.DataFrame,
     common: pl.DataFrame,
@@ -230,24 +215,6 @@ def _count_items(
                 tags = abbreviated_list(part["language"].unique().sort().to_list())
                 num_cells = runs * part["language"].n_unique()
                 items = part["item_id"].n_unique()
-                left_out.append(_left_out("items", f"{name} in {tags}", side.label, num_cells, reason, items))
-
-
-def left_out_lines(table: pl.DataFrame) -> list[str]:
-    """Return one line per thing that is left out, with its number of cells or items and the reason."""
-    return [_line(row) for row in table.iter_rows(named=True)]
-
-
-def _line(row: dict[str, Any]) -> str:
-    if row["num_items"] is not None:
-        return f"{row['study']}: {row['num_items']} items of {row['name']}: {row['reason']}"
-    cells = "1 cell" if row["num_cells"] == 1 else f"{row['num_cells']} cells"
-    kind = "" if row["kind"] == "cell" else f"{row['kind']} "
-    return f"{row['study']}: {kind}{row['name']} ({cells}): {row['reason']}"
-
-
-def first_lines(lines: Iterable[str], limit: int) -> list[str]:
-    """Return the first lines, and a line with the number of further ones."""
-    found = list(lines)
-    more = len(found) - limit
-    return [*found[:limit], f"... and {more} more"] if more > 0 else found
+                left_out.append(
+                    leave_out("items", f"{name} in {tags}", side.label, reason, num_cells=num_cells, num_items=items)
+                )

@@ -15,10 +15,11 @@ from typing import Any
 
 import polars as pl
 
-from crosslift.comparing.composition import Identities, identities, items_fingerprint
-from crosslift.comparing.matching import LEFT_OUT
+from crosslift.comparing.left_out import LEFT_OUT, leave_out
 from crosslift.comparing.name_map import NameMap
-from crosslift.comparing.pooled_number import Member, pooled_number
+from crosslift.comparing.pooled.composition import Identities, identities, items_fingerprint
+from crosslift.comparing.pooled.number import Member, pooled_number
+from crosslift.comparing.pooled.scope import common_evaluations, common_languages, overlaps
 from crosslift.comparing.result_set import ResultSet
 from crosslift.errors import TransferError
 from crosslift.scores import RUNS
@@ -70,7 +71,7 @@ class Pooled:
     identities: pl.DataFrame
     """Models and mixtures with their names in each study, columns as in `composition.SHARES`."""
     left_out: pl.DataFrame
-    """What is not pooled, columns as in `matching.LEFT_OUT`."""
+    """What is not pooled, columns as in `left_out.LEFT_OUT`."""
     notes: tuple[str, ...]
     level: float
 
@@ -95,13 +96,24 @@ def pool(
     """
     same = identities(sets, names)
     left_out, notes, by_key = [], [], {}
-    for evaluation, task, users in _evaluations(sets, names, left_out):
-        tags = _common_languages(sets, users, left_out, evaluation)
+    for evaluation, users in common_evaluations(sets, names, left_out):
+        tags = common_languages(sets, users, left_out, evaluation)
         if not tags:
             continue
-        notes += _overlaps(sets, users, evaluation, tags)
+        notes += overlaps(sets, users, evaluation, tags)
         for place, own in users.items():
-            for member in _members(sets[place], place, own, evaluation, task, tags, same, level, num_resamples, seed):
+            members = _members(
+                sets[place],
+                place=place,
+                own=own,
+                evaluation=evaluation,
+                tags=tags,
+                same=same,
+                level=level,
+                num_resamples=num_resamples,
+                seed=seed,
+            )
+            for member in members:
                 key = tuple(member.row[name] for name in _KEY)
                 by_key.setdefault(key, {}).setdefault(place, member)
     rows, by_study = [], []
@@ -137,84 +149,12 @@ def pool(
     )
 
 
-def _left_out(kind: str, name: str, study: str, reason: str, num_cells: int = 0) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "name": name,
-        "study": study,
-        "num_cells": num_cells,
-        "num_items": None,
-        "reason": reason,
-    }
-
-
-def _evaluations(
-    sets: Sequence[ResultSet], names: NameMap, left_out: list[dict[str, Any]]
-) -> Iterator[tuple[str, str, dict[int, str]]]:
-    """Yield each evaluation with its task and {place of a study: its own name}, of at least two studies."""
-    found: dict[str, dict[int, str]] = {}
-    for place, one in enumerate(sets):
-        for own in one.study.evaluations:
-            if one.scores.filter(evaluation=own).height:
-                name = names.names.get("evaluation", {}).get(own, own) if place else own
-                found.setdefault(name, {})[place] = own
-    for name, users in found.items():
-        task = sets[min(users)].task(users[min(users)])
-        same = {}
-        for place, own in users.items():
-            if sets[place].task(own) == task:
-                same[place] = own
-                continue
-            cells = sets[place].cells.filter(evaluation=own).height
-            left_out.append(_left_out("evaluation", name, sets[place].label, f"other task: not {task}", cells))
-        if len(same) > 1:
-            yield name, task, same
-            continue
-        for place, own in same.items():
-            cells = sets[place].cells.filter(evaluation=own).height
-            left_out.append(_left_out("evaluation", name, sets[place].label, "in no other study", cells))
-
-
-def _common_languages(
-    sets: Sequence[ResultSet], users: dict[int, str], left_out: list[dict[str, Any]], evaluation: str
-) -> list[str]:
-    """Return the languages that all studies evaluate; a mean over other languages would be another quantity."""
-    tags = {place: set(sets[place].scores.filter(evaluation=own)["language"].unique()) for place, own in users.items()}
-    common = set.intersection(*tags.values())
-    for place, own in users.items():
-        for tag in sorted(tags[place] - common):
-            cells = sets[place].cells.filter(evaluation=own, language=tag).height
-            left_out.append(
-                _left_out("language", f"{tag} of {evaluation}", sets[place].label, "not in every study", cells)
-            )
-    return sorted(common)
-
-
-def _overlaps(sets: Sequence[ResultSet], users: dict[int, str], evaluation: str, tags: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for each pair of studies whose test items are the same in part."""
-    known = {place: sets[place].test_items(own) for place, own in users.items()}
-    groups = {place: items_fingerprint(sets[place], own, tags) for place, own in users.items()}
-    for place, own in users.items():
-        for other in users:
-            one, two = known[place], known[other]
-            if other <= place or one is None or two is None or groups[place] == groups[other]:
-                continue
-            tag = pl.col("language") == tags[0]
-            shared = one.filter(tag).join(two.filter(tag), on="content", how="semi").height
-            if shared:
-                yield (
-                    f"{evaluation}: {shared} test items of {sets[place].label} and {sets[other].label} are the same, "
-                    "the others are not. The intervals treat the items of both studies as independent, which makes "
-                    "them somewhat too narrow."
-                )
-
-
 def _members(
     one: ResultSet,
+    *,
     place: int,
     own: str,
     evaluation: str,
-    task: str,
     tags: Sequence[str],
     same: Identities,
     level: float,
@@ -290,7 +230,7 @@ def _alone(sets: Sequence[ResultSet], by_key: dict[tuple[Any, ...], dict[int, Me
                 continue
             said.add((kind, what, place))
             reason = member.row["note"] if member.statistic is None else "in no other study with the same composition"
-            yield _left_out(kind, what, sets[place].label, reason)
+            yield leave_out(kind, what, sets[place].label, reason)
 
 
 def _nothing_in_common(left_out: Sequence[dict[str, Any]]) -> str:
