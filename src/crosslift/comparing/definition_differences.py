@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -59,10 +59,11 @@ def _contents(first: ResultSet, second: ResultSet) -> Iterator[tuple[str, str, s
     for name, here in first.manifests.items():
         there = second.manifests.get(name)
         if there is not None and here["examples_sha256"] != there["examples_sha256"]:
-            yield (
-                f"mixtures.{name}",
-                *(f"{one['num_examples']} examples, {one['examples_sha256'][:8]}" for one in (here, there)),
-            )
+            yield f"mixtures.{name}", _drawn(here), _drawn(there)
+
+
+def _drawn(manifest: Mapping[str, Any]) -> str:
+    return f"{manifest['num_examples']} examples, {manifest['examples_sha256'][:8]}"
 
 
 def _environment(one: ResultSet) -> dict[str, str]:

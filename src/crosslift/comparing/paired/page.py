@@ -117,7 +117,7 @@ def write_comparison(folder: Path, found: Comparison) -> Path:
         question="What changes in the scores of the same model, mixture, seed, evaluation and language, item by item?",
         facts=[
             (f"{found.num_cells:,}", "cells in common"),
-            (f"{found.estimates['num_items'].max() or 0:,}", "items at most"),
+            (f"{max(found.estimates['num_items']):,}", "items at most"),
             (f"{found.differences.height:,}", "differences"),
             (f"{found.left_out.height:,}", "reasons why something is not compared"),
         ],

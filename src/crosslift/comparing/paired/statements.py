@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -170,7 +170,7 @@ def _summaries(
 _SAME = {"low": None, "high": None, "p": None, "method": "", "note": "one result of both definitions"}
 
 
-def _scores(resampled: ResampledPanel, one: _Difference) -> Mapping[str, float | None]:
+def _scores(resampled: ResampledPanel, one: _Difference) -> dict[str, float | None]:
     """Mean scores of both sides; null where the difference has no value."""
     if one.statement.statistic is None:
         return {"first": None, "second": None}

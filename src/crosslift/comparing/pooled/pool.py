@@ -30,31 +30,31 @@ from crosslift.transfer.estimates.multiplicity import adjust
 from crosslift.transfer.estimates.panel import panels
 from crosslift.transfer.estimates.statement import Statement, rows_of_statements
 
-POOLED = pl.Schema(
-    {
-        **{name: ESTIMATES[name] for name in ("estimand", "contrast", "declared", "primary", "model", "mixture")},
-        **{name: ESTIMATES[name] for name in ("control", "evaluation", "task", "metric", "languages")},
-        "is_primary_metric": pl.Boolean,
-        "num_studies": pl.Int64,
-        "studies": pl.String,
-        "effect": pl.String,  # of the study: "random", or "fixed" with two studies
-        "value": pl.Float64,
-        "low": pl.Float64,
-        "high": pl.Float64,
-        "level": pl.Float64,
-        "p": pl.Float64,
-        "p_adjusted": pl.Float64,
-        "between_sd": pl.Float64,  # standard deviation between studies; null with two
-        "between_low": pl.Float64,
-        "between_high": pl.Float64,
-        "heterogeneity": pl.String,  # the same as text, or "cannot tell" and why
-        "num_items": pl.Int64,  # different items of all studies
-        "verdict": pl.String,  # on the claim that a difference is above 0; "" for scores and ratios
-        "method": pl.String,
-        "note": pl.String,
-    }
-)
-BY_STUDY = pl.Schema({"study": pl.String, "weight": pl.Float64, **ESTIMATES})
+_POOLED: dict[str, Any] = {
+    **{name: ESTIMATES[name] for name in ("estimand", "contrast", "declared", "primary", "model", "mixture")},
+    **{name: ESTIMATES[name] for name in ("control", "evaluation", "task", "metric", "languages")},
+    "is_primary_metric": pl.Boolean,
+    "num_studies": pl.Int64,
+    "studies": pl.String,
+    "effect": pl.String,  # of the study: "random", or "fixed" with two studies
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "level": pl.Float64,
+    "p": pl.Float64,
+    "p_adjusted": pl.Float64,
+    "between_sd": pl.Float64,  # standard deviation between studies; null with two
+    "between_low": pl.Float64,
+    "between_high": pl.Float64,
+    "heterogeneity": pl.String,  # the same as text, or "cannot tell" and why
+    "num_items": pl.Int64,  # different items of all studies
+    "verdict": pl.String,  # on the claim that a difference is above 0; "" for scores and ratios
+    "method": pl.String,
+    "note": pl.String,
+}
+POOLED = pl.Schema(_POOLED)
+_BY_STUDY: dict[str, Any] = {"study": pl.String, "weight": pl.Float64, **ESTIMATES}
+BY_STUDY = pl.Schema(_BY_STUDY)
 """The estimates of single studies under the common names, with their weight in the pooled one."""
 _KEY = ("estimand", "model", "mixture", "control", "evaluation", "metric", "languages")
 
@@ -95,7 +95,9 @@ def pool(
         TransferError: the studies have no quantity in common; the message says what differs.
     """
     same = identities(sets, names)
-    left_out, notes, by_key = [], [], {}
+    left_out: list[dict[str, Any]] = []
+    notes: list[str] = []
+    by_key: dict[tuple[Any, ...], dict[int, Member]] = {}
     for evaluation, users in common_evaluations(sets, names, left_out):
         tags = common_languages(sets, users, left_out, evaluation)
         if not tags:
@@ -117,8 +119,8 @@ def pool(
                 key = tuple(member.row[name] for name in _KEY)
                 by_key.setdefault(key, {}).setdefault(place, member)
     rows, by_study = [], []
-    for members in by_key.values():
-        usable = [one for one in members.values() if one.statistic is not None and one.row.get("low") is not None]
+    for by_place in by_key.values():
+        usable = [one for one in by_place.values() if one.statistic is not None and one.row.get("low") is not None]
         if len(usable) < 2:
             continue
         number = pooled_number(usable, level=level)

@@ -31,13 +31,15 @@ def common_evaluations(
                 same[place] = own
                 continue
             cells = sets[place].cells.filter(evaluation=own).height
-            left_out.append(leave_out("evaluation", name, sets[place].label, f"other task: not {task}", cells))
+            left_out.append(
+                leave_out("evaluation", name, sets[place].label, f"other task: not {task}", num_cells=cells)
+            )
         if len(same) > 1:
             yield name, same
             continue
         for place, own in same.items():
             cells = sets[place].cells.filter(evaluation=own).height
-            left_out.append(leave_out("evaluation", name, sets[place].label, "in no other study", cells))
+            left_out.append(leave_out("evaluation", name, sets[place].label, "in no other study", num_cells=cells))
 
 
 def common_languages(
@@ -50,7 +52,9 @@ def common_languages(
         for tag in sorted(tags[place] - common):
             cells = sets[place].cells.filter(evaluation=own, language=tag).height
             left_out.append(
-                leave_out("language", f"{tag} of {evaluation}", sets[place].label, "not in every study", cells)
+                leave_out(
+                    "language", f"{tag} of {evaluation}", sets[place].label, "not in every study", num_cells=cells
+                )
             )
     return sorted(common)
 
