@@ -32,11 +32,12 @@ MEMBERS = {
     "trainer": ("Trainers", 'trainers: `trainer = "..."` of `[training]`'),
     "generator": ("Generators", 'generators: `generator = "..."` of an evaluation'),
     "executor": ("Executors", 'executors: `executor = "..."` of the site file'),
+    "tracker": ("Trackers", "trackers: tables `[trackers.<name>]` of the site file"),
     "translator": ("Translators", 'translators: `translator = "..."` of `[translation]` in the site file'),
     "format": ("Formats of results", 'formats of results made elsewhere: `format = "..."` of a mapping'),
     "analysis": ("Analyses", 'analyses of results made elsewhere: `kind = "..."` of a mapping'),
 }
-WITH_OPTIONS = ("reader", "executor")
+WITH_OPTIONS = ("reader", "executor", "tracker")
 """Kinds whose modules declare their further keys and load no model library when imported."""
 HIDDEN_ROOMS = ("cli", "pocket")
 """Packages that are used through commands, not from Python."""

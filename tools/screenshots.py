@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 SECTIONS = {
-    "in-short": 800,
+    "in-short": 760,
     "contrasts": 500,
     "languages": 560,
     "transfer": 508,

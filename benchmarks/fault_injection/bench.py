@@ -36,16 +36,13 @@ class Bench:
     """Command -> how long an undisturbed start takes."""
 
     def setup(self, *, native: bool) -> None:
-        """Write what commands begin with, and make every reference twice."""
+        """Write what commands begin with. References are made twice, when a command is first needed."""
         shutil.rmtree(self.folder, ignore_errors=True)
         fresh = self.folder / "fresh"
         fresh.mkdir(parents=True)
         commands.write_fresh(fresh, self.base_url, native=native)
         self._refer("run")
         commands.write_finished(fresh, self.folder / "reference", self.base_url)
-        for name in COMMANDS:
-            if name != "run" and (native or COMMANDS[name].fakes):
-                self._refer(name)
 
     def _refer(self, name: str) -> None:
         made = []
@@ -67,6 +64,8 @@ class Bench:
         }
 
     def case(self, name: str, number: int, kind: str, *, place: Path | None = None) -> Case:
+        if name not in self.references:
+            self._refer(name)
         folder = self.folder / "case" if place is None else place
         logs = self.folder / "said"
         for one in (folder, logs):
@@ -93,7 +92,7 @@ class Case:
     wrong: int = 0
     temporary: int = 0
     notes: list[str] = field(default_factory=list)
-    _finished: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _finished: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     _paid: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, int] = field(default_factory=dict)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import urllib.request
@@ -132,13 +133,18 @@ def write_finished(folder: Path, finished: Path, base_url: str) -> None:
     (folder / "judge" / "site.toml").write_text(site)
 
 
-def finished_work(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every finished step of a study: its marker, as that file (a step that is computed again gets another)."""
+REWRITTEN = ("done.json", "judged.parquet", "manifest.json", "leaks.parquet")
+"""Files of a step that are also written after it is finished; the marker then lists them anew."""
+
+
+def finished_work(folder: Path) -> dict[str, tuple[tuple[str, int, int], ...]]:
+    """Every finished step of a study: its files (a step that is computed again gets others)."""
     found = {}
     for kind in ("corpora", "tokens", "mixtures", "runs"):
         for marker in (folder / kind).rglob("done.json"):
-            stat = marker.stat()
-            found[str(marker.relative_to(folder))] = (stat.st_ino, stat.st_mtime_ns)
+            files = sorted(file for file in marker.parent.iterdir() if file.is_file() and file.name not in REWRITTEN)
+            stats = [(file.name, file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
+            found[str(marker.relative_to(folder))] = tuple(stats)
     return found
 
 
@@ -157,6 +163,8 @@ def paid_answers(folder: Path) -> dict[str, str]:
     return found
 
 
+SECTION_OF_TIMES = re.compile(rb'<section id="cost">.*?</section>', re.DOTALL)
+"""Part of the report that shows how long runs took."""
 TIMED = ("done.json", "provenance.json", "progress.json", "log.txt")
 """Files of a run that tell when and how long."""
 
@@ -167,13 +175,16 @@ def compared(file: str) -> bool:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Every file of a case's folder. Journals by their lines, which come in the order of the replies."""
+    """Every file of a case's folder. Journals by their different lines: they come in the order of the replies, and a
+    process that was suspended while it wrote one may write it a second time."""
     found = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             name, content = file.relative_to(folder).as_posix(), file.read_bytes()
             if name.endswith("journal.jsonl") or name.startswith("judgements/"):
-                content = b"\n".join(sorted(content.split(b"\n")))
+                content = b"\n".join(sorted(set(content.split(b"\n"))))
+            if name == "report/index.html":
+                content = SECTION_OF_TIMES.sub(b"", content)
             found[name] = content
     return found
 

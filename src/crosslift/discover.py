@@ -34,6 +34,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "training tool": ("crosslift.exporting.tools",),
         "log format": ("crosslift.exporting.logs",),
         "executor": ("crosslift.execution.workers.executors",),
+        "tracker": ("crosslift.execution.workers.trackers",),
     }
 )
 """Kind of member -> the packages whose modules are its members."""

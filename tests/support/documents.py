@@ -32,6 +32,8 @@ PORT = "8765"
 """The port that pages show for a server on this machine; a test takes a free one in its place."""
 SETUPS = {
     "finished_study": "from finished_study import write_finished_study as w; w(folder, num_mixtures=3, num_seeds=1)",
+    "better_study": "from finished_study import write_finished_study as w; "
+    "w(folder, num_mixtures=4, num_seeds=1, num_right=20)",
     "fake_study": "from fake_study import write_fake_study as w; w(folder)",
 }
 _FENCE = re.compile(r"^```(?P<info>.*)$")

@@ -16,15 +16,17 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
         graph: the steps of the study.
 
     Yields:
-        One line per evaluation.
+        One line per evaluation, and a second one with the commonest reason of failures, if there are any.
     """
     import polars as pl
 
     from crosslift.evaluation.task import task
     from crosslift.execution.folder.tables import read_table
+    from crosslift.reporting.unscored import failure_hints
     from crosslift.scores import STATUSES
 
     scores = read_table(graph.store.scores_file)
+    hints = {hint.evaluation: hint for hint in failure_hints(graph.store, scores)}
     for name, evaluation in graph.study.evaluations.items():
         metric = task(evaluation.task).METRICS[0]
         found = scores.filter((pl.col("evaluation") == name) & (pl.col("metric") == metric))
@@ -38,3 +40,5 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
             f"{name}: {found['item_id'].n_unique():,} items x {found['language'].n_unique()} languages, "
             f"{found['run'].n_unique()} runs, {found.height:,} answers: " + ", ".join(by_status) + score
         )
+        if name in hints:
+            yield f"{hints[name].sentence} Example ({hints[name].where}): {hints[name].quote}"

@@ -185,6 +185,9 @@ class StudyReader:
         Args:
             number: number of the definition, as in `definitions`.
 
+        Returns:
+            The results under the names of that definition; values are shares.
+
         Raises:
             UnknownName: there is no such definition.
             StoreError: its record is damaged.

@@ -220,7 +220,7 @@ def work_on(graph: StepGraph, site: Site, runs: Sequence[str], *, say: Say, sess
 
     Args:
         graph: the steps of the study.
-        site: the site, for the device, checkpoints and options of generators.
+        site: the site, for the device, checkpoints, and options of generators and trackers.
         runs: names of runs; empty for all that have not failed.
         say: receives a line per run.
         session: session that launched the worker.
@@ -236,6 +236,7 @@ def work_on(graph: StepGraph, site: Site, runs: Sequence[str], *, say: Say, sess
         device=site.device,
         keep_checkpoints=site.keep_checkpoints,
         generators=site.generators,
+        trackers=site.trackers,
         session=session,
         say=say,
     )

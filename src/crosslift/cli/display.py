@@ -66,10 +66,12 @@ class Watcher:
             found = poller.look()
             if self._console.is_terminal:
                 self._live.start()
-                self._live.update(_overall(found, overall_progress(found, num_workers=self._num_workers)), refresh=True)
+                self._live.update(
+                    progress_summary(found, overall_progress(found, num_workers=self._num_workers)), refresh=True
+                )
             elif time.monotonic() - self._last_line >= LINE_SECONDS:
                 self._last_line = time.monotonic()
-                say(_line(found, overall_progress(found, num_workers=self._num_workers)))
+                say(progress_line(found, overall_progress(found, num_workers=self._num_workers)))
 
         return tick
 
@@ -88,17 +90,8 @@ def print_status(graph: StepGraph) -> None:
         say(line)
 
 
-def watch_status(graph: StepGraph) -> None:
-    """Display the table of all runs and refresh it every two seconds until interrupted."""
-    found = status(graph)
-    with Live(_table(found, losses(graph, found)), console=console(), auto_refresh=False) as live:
-        while True:
-            time.sleep(2)
-            found = status(graph)
-            live.update(_table(found, losses(graph, found)), refresh=True)
-
-
-def _overall(found: Sequence[Status], summed: TotalProgress) -> RenderableType:
+def progress_summary(found: Sequence[Status], summed: TotalProgress) -> RenderableType:
+    """The overall bar with the time left, and one line per active run."""
     head = Table.grid(padding=(0, 2))
     head.add_row(
         f"{_count(found, 'done')} of {len(found)} runs",
@@ -121,7 +114,8 @@ def _columns(progress: Progress) -> tuple[str, str, str]:
     return progress.phase, f"{progress.evaluations} of {progress.num_evaluations}", ""
 
 
-def _line(found: Sequence[Status], summed: TotalProgress) -> str:
+def progress_line(found: Sequence[Status], summed: TotalProgress) -> str:
+    """One line: time of day, share of the work, time left, and counts of runs."""
     left = f", {duration(summed.seconds_left)} left" if summed.seconds_left is not None else ""
     share = f"{summed.done / summed.total:.0%}" if summed.total else "0%"
     counts = f"{_count(found, 'done')} of {len(found)} runs done, {_count(found, 'failed')} failed"

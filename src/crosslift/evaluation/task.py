@@ -8,6 +8,8 @@ A task is a module in `tasks/` named after its file, with
     present(messages, language, prompt) -> messages     the conversation in the prompt format named `prompt`
     score(text, answer, language) -> Outcome            compares one completion with its gold answer
 
+and, where it helps to explain failures, `unparsed_reason(text, language)` (see `unscored`).
+
 Training and evaluation both use the messages that `present` returns. It rewrites the last user message and returns all
 others unchanged, including a final message of the assistant. `score` receives only completions that ended with a stop
 token; truncation, required languages and program errors are handled for all tasks in `scoring`.

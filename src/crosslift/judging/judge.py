@@ -83,7 +83,7 @@ class Judge:
 
         if questions:
             self.check()
-            send_requests(self._endpoint, questions, answered)
+            send_requests(self._endpoint, questions, answered, check=self.check)
 
 
 def load_judge(path: Path) -> Judge:

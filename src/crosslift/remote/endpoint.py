@@ -90,7 +90,13 @@ ReplyHandler = Callable[[int, Reply | FailedRequest], None]
 """Called with the index of a request and its outcome."""
 
 
-def send_requests(endpoint: Endpoint, requests: Iterable[CompletionRequest], on_outcome: ReplyHandler) -> None:
+def send_requests(
+    endpoint: Endpoint,
+    requests: Iterable[CompletionRequest],
+    on_outcome: ReplyHandler,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Send all requests, at most `concurrency` at a time, and pass on each outcome when it arrives.
 
     Args:
@@ -98,20 +104,23 @@ def send_requests(endpoint: Endpoint, requests: Iterable[CompletionRequest], on_
         requests: the requests.
         on_outcome: called in this thread with the index of a request and its outcome. An exception in it stops all
             requests.
+        check: called before each attempt of a request; an exception in it stops all requests.
 
     Raises:
         EndpointError: the endpoint rejects the requests (key, model, format), or `openai` is not installed.
     """
-    asyncio.run(_send_all(endpoint, list(requests), on_outcome))
+    asyncio.run(_send_all(endpoint, list(requests), on_outcome, check))
 
 
-async def _send_all(endpoint: Endpoint, requests: list[CompletionRequest], on_outcome: ReplyHandler) -> None:
+async def _send_all(
+    endpoint: Endpoint, requests: list[CompletionRequest], on_outcome: ReplyHandler, check: Callable[[], None]
+) -> None:
     client = _client(endpoint)
     waiting = iter(enumerate(requests))
 
     async def work() -> None:
         for place, request in waiting:
-            on_outcome(place, await _send_with_retries(client, endpoint, request, seed=place))
+            on_outcome(place, await _send_with_retries(client, endpoint, request, check, seed=place))
 
     workers = [asyncio.create_task(work()) for _ in range(max(1, endpoint.concurrency))]
     try:
@@ -138,7 +147,7 @@ def _client(endpoint: Endpoint) -> Any:
 
 
 async def _send_with_retries(
-    client: Any, endpoint: Endpoint, request: CompletionRequest, *, seed: int
+    client: Any, endpoint: Endpoint, request: CompletionRequest, check: Callable[[], None], *, seed: int
 ) -> Reply | FailedRequest:
     import openai
 
@@ -146,6 +155,7 @@ async def _send_with_retries(
     reason = ""
     for attempt in range(endpoint.max_attempts):
         wait = 0.0
+        check()
         try:
             return _read(await _send(client, endpoint, request))
         except _NotACompletionError as error:

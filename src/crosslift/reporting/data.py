@@ -16,6 +16,7 @@ from crosslift import discover
 from crosslift.corpora.findings import FINDINGS
 from crosslift.errors import StoreError
 from crosslift.languages.language import Language, language
+from crosslift.reporting.unscored import FailureHint, failure_hints
 from crosslift.scores import MODEL_FAILURES
 from crosslift.studies.study import Study
 from crosslift.transfer.estimates.estimate import estimate
@@ -70,6 +71,8 @@ class ReportData:
     """Task -> primary metric."""
     level: float = 0.95
     """Coverage of the intervals."""
+    failure_hints: list[FailureHint] = field(default_factory=list)
+    """Why answers could not be scored, per evaluation."""
     findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}))
     """Findings of the corpus checks, columns as in `corpora.findings.FINDINGS` with `corpus` as the first column."""
 
@@ -165,6 +168,7 @@ def collect(store: Store, study: Study) -> ReportData:
         provenance={run: store.provenance(run) for run in runs["run"]},
         samples=_samples(store, runs, scores, primary_metrics),
         primary_metrics=primary_metrics,
+        failure_hints=failure_hints(store, scores),
         findings=_findings(store, study),
     )
 

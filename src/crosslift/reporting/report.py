@@ -20,6 +20,7 @@ from crosslift.reporting.figures.registry import FIGURES
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import RenderedFigure, add_white_background, render_figure, script_json, vega_bundle
 from crosslift.reporting.html.glossary import glossary
+from crosslift.reporting.html.templates import environment
 from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids
@@ -71,42 +72,48 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
         data: the report's data.
         drawn: the rendered figures, in the order of FIGURES and PAPER_FIGURES.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("crosslift.reporting", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     conclusions = sentences.conclusions(data)
-    return environment.get_template("report.html.jinja").render(
-        data=data,
-        study=data.study,
-        conclusions=conclusions,
-        strip=_strip_axis(conclusions),
-        headline=sentences.headline(conclusions),
-        failures=sentences.failures(data),
-        unfinished=sentences.unfinished(data),
-        confounds=sentences.confounds(data),
-        facts=_facts(data),
-        figures={one.figure.name: one for one in drawn},
-        grids=grids,
-        papers=paper_tables.grids(data),
-        paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
-        samples=_samples(data),
-        terms=glossary(),
-        light=theme.LIGHT,
-        dark=theme.DARK,
-        payload=script_json(
-            {
-                "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
-                "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
-            }
-        ),
-        bundle=vega_bundle() if any(one.spec for one in drawn) else "",
+    return (
+        environment()
+        .get_template("report.html.jinja")
+        .render(
+            data=data,
+            study=data.study,
+            conclusions=conclusions,
+            strip=_strip_axis(conclusions),
+            headline=sentences.headline(conclusions),
+            failures=sentences.failures(data),
+            unfinished=sentences.unfinished(data),
+            confounds=sentences.confounds(data),
+            facts=_facts(data),
+            figures={one.figure.name: one for one in drawn},
+            undrawn=_undrawn(drawn[: len(FIGURES)]),
+            grids=grids,
+            papers=paper_tables.grids(data),
+            paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
+            samples=_samples(data),
+            terms=glossary(),
+            light=theme.LIGHT,
+            dark=theme.DARK,
+            payload=script_json(
+                {
+                    "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
+                    "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
+                }
+            ),
+            bundle=vega_bundle() if any(one.spec for one in drawn) else "",
+        )
     )
+
+
+def _undrawn(drawn: list[RenderedFigure]) -> str:
+    """Titles and reasons of the figures that are not drawn, in one sentence; empty if all are."""
+    parts = [
+        f"{one.figure.title} ({one.figure.caption.removeprefix('Not drawn: ').rstrip('.')})"
+        for one in drawn
+        if one.svg is None
+    ]
+    return "; ".join(parts) + "." if parts else ""
 
 
 def _facts(data: ReportData) -> list[tuple[str, str]]:

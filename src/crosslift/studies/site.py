@@ -13,6 +13,8 @@ partition = "gpu"             # other keys are options of the executor, checked 
 base_url = "http://localhost:8000/v1"
 model = "{run}"
 
+[trackers.tensorboard]        # losses and scores in TensorBoard; also trackio, wandb
+
 [translation]                 # translation service (see docs/translation.md)
 [judge]                       # judge model (see docs/judging.md)
 """
@@ -49,6 +51,8 @@ class Site:
     """Whether to keep checkpoints after evaluation. Evaluations added later retrain runs without a checkpoint."""
     generators: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Generator -> settings declared in its OPTIONS, such as the address of its server or its memory limit."""
+    trackers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Tracker -> its options: programs that show losses and scores."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options that the executor declares in its OPTIONS."""
 
@@ -82,6 +86,9 @@ class SiteTable(Table):
     generators: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="generator -> its settings, such as the address of its server"
     )
+    trackers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="tracker -> its options; see: crosslift list trackers"
+    )
     translation: dict[str, Any] | None = Field(None, description="translation service, used by crosslift translate")
     judge: dict[str, Any] | None = Field(None, description="judge model, used by crosslift judge")
 
@@ -107,9 +114,10 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
     if table is not None and problems.reference("executor", "executor", table.executor, members("executor")):
         options = getattr(member("executor", table.executor), "OPTIONS", {})
         problems.options("", table.model_extra or {}, options, SiteTable.model_fields)
-    for name, given in (table.generators if table is not None else {}).items():
-        if problems.reference(f"generators.{name}", "generator", name, members("generator")):
-            problems.options(f"generators.{name}", given, getattr(member("generator", name), "OPTIONS", {}), ())
+    for kind, tables in (("generator", table.generators), ("tracker", table.trackers)) if table is not None else ():
+        for name, given in tables.items():
+            if problems.reference(f"{kind}s.{name}", kind, name, members(kind)):
+                problems.options(f"{kind}s.{name}", given, getattr(member(kind, name), "OPTIONS", {}), ())
     if problems or table is None:
         raise StudyError(problems)
     values = {name: getattr(table, name) for name in SiteTable.model_fields if name not in ("translation", "judge")}

@@ -183,18 +183,20 @@ class Lease:
                 os.utime(self._path)
 
 
-def lease_holder(folder: Path, *, stale_seconds: float = EXPIRY_SECONDS) -> LeaseOwner | None:
+def lease_holder(folder: Path, *, stale_seconds: float = EXPIRY_SECONDS, read_only: bool = False) -> LeaseOwner | None:
     """Return the current owner of the lease on a folder.
 
     Args:
         folder: the folder.
         stale_seconds: time in seconds without a heartbeat after which a lease expires.
+        read_only: judge the heartbeat by the clock of this machine, instead of by the time of a temporary file in the
+            folder.
 
     Returns:
         The owner; None if the folder is not leased.
     """
     number, owner = _highest(folder)
-    if owner is None or owner.released or not _alive(folder, number, owner, stale_seconds):
+    if owner is None or owner.released or not _alive(folder, number, owner, stale_seconds, read_only=read_only):
         return None
     return owner
 
@@ -259,12 +261,13 @@ def _owner(text: bytes) -> LeaseOwner:
     return owner
 
 
-def _alive(folder: Path, number: int, owner: LeaseOwner, stale_seconds: float) -> bool:
+def _alive(folder: Path, number: int, owner: LeaseOwner, stale_seconds: float, *, read_only: bool = False) -> bool:
     if owner.machine_id == machine_id() and not is_running(owner.pid, owner.started):
         return False
     touched = _touched(folder, number)
     # A time in the future is as implausible as one long past: it results from a clock change.
-    return touched is not None and abs(_now(folder) - touched) < stale_seconds
+    now = time.time() if read_only else _now(folder)
+    return touched is not None and abs(now - touched) < stale_seconds
 
 
 def _touched(folder: Path, number: int) -> float | None:

@@ -45,6 +45,7 @@ OF_THE_FILE_SYSTEM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _IN_RUST = re.compile(r"os error (\d+)|code: (\d+), kind:")
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _NO_MEMORY = re.compile(r"cannot allocate memory|failed to map segment|out of memory", re.IGNORECASE)
+_NO_THREAD = re.compile(r"can't start new thread")
 
 
 def refusal(error: BaseException) -> int | None:
@@ -67,9 +68,12 @@ def refusal(error: BaseException) -> int | None:
             number = errno.ENOSPC  # numpy does not keep the errno; a file size limit gives the same message
         if number is None and isinstance(one, (ImportError, OSError, RuntimeError)) and _NO_MEMORY.search(text):
             number = errno.ENOMEM
+        if number is None and isinstance(one, RuntimeError) and _NO_THREAD.search(text):
+            number = errno.EAGAIN
         if number in REMEDIES:
             return number
-    return None
+    # Without memory, handlers and imports fail in arbitrary ways while a MemoryError is being handled.
+    return errno.ENOMEM if any(isinstance(one, MemoryError) for one in _contexts(error)) else None
 
 
 def as_store_error(error: BaseException, what: str) -> StoreError | None:
@@ -113,6 +117,15 @@ def refused(what: str) -> Iterator[None]:
 def errno_text(number: int) -> str:
     """Return the system's text for an errno, such as `No space left on device`."""
     return os.strerror(number)
+
+
+def _contexts(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that were being handled when it was raised."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

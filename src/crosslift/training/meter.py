@@ -109,6 +109,7 @@ class LossMeter:
         self.window = LossSums(examples)
         self.cumulative = np.zeros(len(self.window.nats), np.int64)
         self.rows: list[dict[str, Any]] = []
+        self.curve: dict[str, list[float | None]] = {}
 
     def add_step(self, step: int, parts: list[tuple[np.ndarray, np.ndarray]], rows: np.ndarray) -> float:
         """Add the losses of one optimizer step.
@@ -140,6 +141,15 @@ class LossMeter:
         self.cumulative += self.window.tokens
         self.rows += self.window.rows(cumulative=self.cumulative, split="train", score=None, **columns)
         self.window.clear()
+        self.curve = self._curve()
+
+    def _curve(self) -> dict[str, list[float | None]]:
+        """Losses of the closed windows over all tasks, as in `trainer.Progress.curve`; four significant digits."""
+        rows = [row for row in self.rows if row["split"] == "train" and row["task"] == "all"]
+        steps = list(dict.fromkeys(row["step"] for row in rows))
+        losses = {(row["step"], row["language"]): float(f"{row['loss']:.4g}") for row in rows}
+        columns = dict.fromkeys(row["language"] for row in rows)
+        return {"step": steps, **{name: [losses.get((step, name)) for step in steps] for name in columns}}
 
     def frame(self) -> pl.DataFrame:
         """All metrics so far, with the schema METRICS."""
@@ -154,3 +164,4 @@ class LossMeter:
         self.window.restore(state["window"])
         self.cumulative[:] = state["cumulative"]
         self.rows = state["rows"]
+        self.curve = self._curve()

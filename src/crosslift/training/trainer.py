@@ -16,7 +16,7 @@ that lists the unsupported ones, one sentence each, without importing torch; `cr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -153,6 +153,10 @@ class Progress:
     loss: float
     """Mean loss of the last step's completion tokens, in nats."""
     tokens_per_second: float
+    curve: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    """Training losses so far, as the columns of a table with one row per logged step: "step", "all" (nats per
+    completion token), and one column per language tag; None where a language had no token. Empty if the trainer does
+    not record losses while it trains."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,10 @@ def test_after_cleaning_going_back_computes_again(edited):
     crosslift("clean", edited, "--yes")
     edit(edited, "2e-3", "1e-3")
     assert "5 of 5 runs are done" in crosslift("run", edited).text
+
+
+def test_a_definition_that_a_kill_prevented_is_recorded_by_the_next_start(study):
+    before = {file.name: file.read_bytes() for file in (study / "definitions" / "1").iterdir()}
+    shutil.rmtree(study / "definitions")
+    assert "Nothing to do" in crosslift("run", study).text
+    assert {file.name: file.read_bytes() for file in (study / "definitions" / "1").iterdir()} == before

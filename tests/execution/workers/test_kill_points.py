@@ -41,4 +41,4 @@ def test_killed_between_any_two_files_it_ends_in_the_same_bytes(study):
         assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert start(study, 0, "never").returncode == 0
     assert results(study) == results(undisturbed)
-    assert len(results(study)) == 2 + 15 * 2 + 2 * 2 + 1
+    assert len(results(study)) == 2 + 15 * 2 + 2 * 2 + 1 + 1  # the last one: runs.parquet of the definition

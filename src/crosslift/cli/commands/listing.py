@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TRAINERS = "trainers"
     GENERATORS = "generators"
     EXECUTORS = "executors"
+    TRACKERS = "trackers"
     TRANSLATORS = "translators"
     FORMATS = "formats"
     ANALYSES = "analyses"

@@ -1,4 +1,4 @@
-"""Commands that execute and monitor a study: run, work, status, verify."""
+"""Commands that execute and monitor a study: run, work, status, view, verify."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from crosslift.cli import completion
 from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, site_file
 from crosslift.cli.printing import log_to_terminal, say
+from crosslift.viewing.defaults import PORT
 
 
 def run(
@@ -73,16 +74,51 @@ def work(
 
 def status(
     folder: Folder,
-    watch: Annotated[bool, typer.Option("--watch", help="Refresh the table every two seconds.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show active runs, losses and the time left until all is done.")
+    ] = False,
 ) -> None:
     """Print a table of all runs, read from disk."""
-    from crosslift.cli import display
-
-    graph = open_study(folder, data="optional")
     if watch:
-        display.watch_status(graph)
+        from crosslift.cli.watching import watch_status
+
+        watch_status(folder)
     else:
-        display.print_status(graph)
+        from crosslift.cli.display import print_status
+
+        print_status(open_study(folder, data="optional"))
+
+
+def view(
+    folder: Folder,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help=f"Port of the page; 0: any free one. Default: {PORT}, or a free one."),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in the web browser.")] = False,
+) -> None:
+    """Serve a page for this machine that follows a running study and contains its report. Only reads the folder."""
+    from crosslift.errors import StoreError
+    from crosslift.viewing.observer import Observer, open_read_only
+    from crosslift.viewing.server import ViewServer
+
+    observer = Observer(lambda: open_read_only(folder))
+    try:
+        server = ViewServer(observer, port=PORT if port is None else port)
+    except StoreError:
+        if port is not None:
+            raise
+        server = ViewServer(observer, port=0)
+    say(f"{server.address} shows {folder}, for this machine only. Press Ctrl+C to end.")
+    if browser:
+        import webbrowser
+
+        webbrowser.open(server.address)
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("Ended. The study runs on.")
 
 
 def verify(folder: Folder) -> None:

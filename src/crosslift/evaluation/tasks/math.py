@@ -60,6 +60,13 @@ def score(text: str, answer: str, language: Language) -> Outcome:
     return Outcome(values={"accuracy": accuracy, LANGUAGE_METRIC: spoken}, status="scored", parsed=write(found.value))
 
 
+def unparsed_reason(text: str, language: Language) -> str:
+    """Why a completion has no final number, as the end of the sentence "the answer is ..."."""
+    if _signs(language).search(fold(text)):
+        return "announced, but no number follows the announcement"
+    return "without a number, and without a phrase that announces an answer"
+
+
 def final_number(text: str, language: Language) -> Number | None:
     """Extract the final answer of a completion; None if it contains no number."""
     text = fold(text)

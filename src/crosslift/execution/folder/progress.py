@@ -8,7 +8,7 @@ observer does not affect the workers.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,14 @@ class Progress:
     first_evaluation: int = 0
     seconds: float = 0.0
     """Time in seconds since this worker leased the run, including loading and writing."""
+    curve: dict[str, list[float | None]] = field(default_factory=dict)
+    """Training losses so far, as in `training.trainer.Progress.curve`."""
+
+    @property
+    def last_losses(self) -> dict[str, float]:
+        """Language -> its last recorded loss, in nats per completion token; without "all"."""
+        known = {name: [loss for loss in losses if loss is not None] for name, losses in self.curve.items()}
+        return {name: losses[-1] for name, losses in known.items() if losses and name not in ("step", "all")}
 
 
 class ProgressWriter:
@@ -52,9 +60,18 @@ class ProgressWriter:
         folder: the run's folder.
         num_evaluations: evaluations of the run.
         evaluations: evaluations that are already finished.
+        listener: called with the progress after every change.
     """
 
-    def __init__(self, folder: Path, *, num_evaluations: int, evaluations: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        num_evaluations: int,
+        evaluations: int = 0,
+        listener: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._listener = listener
         self._path = folder / "progress.json"
         self._written = 0.0
         self._started = time.monotonic()
@@ -65,6 +82,7 @@ class ProgressWriter:
         phase = self.now.phase
         for name, value in changes.items():
             setattr(self.now, name, value)
+        self._listener(self.now)
         if self.now.phase != phase or time.monotonic() - self._written >= INTERVAL_SECONDS:
             self.now.seconds = time.monotonic() - self._started
             write_json(self._path, asdict(self.now), durable=False)
@@ -84,9 +102,15 @@ def read_progress(folder: Path) -> Progress | None:
         found = Progress(**read_json(folder / "progress.json"))
     except (StoreError, TypeError):  # missing or damaged; the file is only informative
         return None
-    numbers = [value for name, value in asdict(found).items() if name != "phase" and value is not None]
+    if not isinstance(found.curve, dict) or not all(_is_column(column) for column in found.curve.values()):
+        return None
+    numbers = [value for name, value in vars(found).items() if name not in ("phase", "curve") and value is not None]
     valid = isinstance(found.phase, str) and all(isinstance(number, (int, float)) for number in numbers)
     return found if valid and found.step is not None and found.evaluations is not None else None
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, list) and all(value is None or isinstance(value, (int, float)) for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,8 @@ class StepGraph:
             name: identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
             for name, model in self.wanted_models().items()
         }
-        self.hashes.save()
+        if not self.store.read_only:
+            self.hashes.save()
         return found
 
     # ------------------------------------------------------------------------------------------------ prepared steps

@@ -14,6 +14,7 @@
       logs/                                   output of workers between runs
       earlier/<kind>/<fingerprint>/           results of earlier definitions of the study (see `earlier`)
       definitions/<number>/                   study.toml and lock.json of every definition that had results
+      trackers/<tracker>/                     files of the trackers of the site
       judgements/<evaluation>.jsonl           every reply of a judge
 
 Names are those of the present definition: `lock.json` lists its runs, and `runs/` holds no others.
@@ -34,6 +35,7 @@ from crosslift.execution.folder import checksums, earlier
 from crosslift.execution.folder.checksums import JUDGED, MARKER, Damage, checksum_of, read_sealed, write_sealed
 from crosslift.execution.folder.tables import read_step_table, read_table
 from crosslift.system.files import parse_json, read_bytes, read_json, remove, write_json
+from crosslift.system.leases import LeaseOwner, lease_holder
 
 if TYPE_CHECKING:  # a restart without work reads no table, and importing polars takes a tenth of its time
     import polars as pl
@@ -42,12 +44,19 @@ MAX_DAMAGE_SHOWN = 10
 
 
 class Store:
-    """Reads and writes the folder of one study."""
+    """Reads and writes the folder of one study.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: the folder.
+        read_only: never write to the folder, not even caches or the temporary files that show the clock of its disk.
+    """
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.folder = folder
+        self.read_only = read_only
         self.report_folder = folder / "report"
         self.logs_folder = folder / "logs"
+        self.trackers_folder = folder / "trackers"
         self.lock_file = folder / "lock.json"
         self.hashes_file = folder / ".hashes.json"
         self.runs_file = folder / "runs.parquet"
@@ -316,6 +325,10 @@ class Store:
     def evaluation_folder(self, run: str, evaluation: str, language: str) -> Path:
         """Return the folder of a run's evaluation step."""
         return self.run_folder(run) / "eval" / f"{evaluation}.{language}"
+
+    def holder(self, run: str) -> LeaseOwner | None:
+        """Return the process that is working on a run; None if there is none."""
+        return lease_holder(self.run_folder(run), read_only=self.read_only)
 
     def earlier_folder(self, kind: str) -> Path:
         """Return the folder of the results of earlier definitions of one kind, see `earlier.KINDS`."""

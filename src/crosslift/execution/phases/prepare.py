@@ -7,6 +7,7 @@ that depend on it, and moved back when the study asks for it again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -54,9 +55,7 @@ def prepare(graph: StepGraph, *, say: Say) -> None:
         CorpusError, MixtureError, TemplateError, StudyError: the study or its data are invalid.
     """
     if is_prepared(graph):
-        present = present_definition(graph.store)
-        if present is not None:
-            record_study_file(graph, present.folder)
+        _record(graph)
         return
     while True:
         try:
@@ -66,6 +65,18 @@ def prepare(graph: StepGraph, *, say: Say) -> None:
             return
         except LeaseHeld:  # another process took over while this one was suspended: check its results
             continue
+
+
+def _record(graph: StepGraph) -> None:
+    """Record the definition of a prepared study if a process was killed before it did so, and edits that change no run.
+    Nothing depends on it, so a folder that cannot be written, such as an archive, is no error."""
+    present = present_definition(graph.store)
+    with contextlib.suppress(StoreError):
+        if present is not None:
+            record_study_file(graph, present.folder)
+            return
+        with waiting_lease(graph.store.folder):
+            record_definition(graph, superseded=None)
 
 
 def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:

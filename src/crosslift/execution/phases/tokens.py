@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -100,7 +100,13 @@ def write(folder: Path, tokens: CorpusTokens) -> None:
     """Write the arrays to a step's folder."""
     for name in _ARRAYS:
         with atomic_write(folder / f"{name}.npy", durable=False) as temporary, temporary.open("wb") as file:
-            np.save(file, getattr(tokens, name), allow_pickle=False)
+            _save(file, getattr(tokens, name))
+
+
+def _save(file: BinaryIO, array: np.ndarray) -> None:
+    """Write the bytes of `np.save`, which itself ignores the error of the last block if the disk is full."""
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(np.ascontiguousarray(array).data)
 
 
 def read(folder: Path) -> CorpusTokens:

@@ -66,6 +66,7 @@ def train(
             loss=progress.loss,
             tokens_per_second=progress.tokens_per_second,
             train_seconds=time.monotonic() - first[1],
+            curve={name: list(losses) for name, losses in progress.curve.items()},
         )
 
     trained = member("trainer", config.trainer).train(

@@ -21,6 +21,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
+from crosslift.execution.workers.tracking import unavailable
 from crosslift.studies.site import Site
 from crosslift.system.leases import Lease, lease_holder
 
@@ -77,6 +78,8 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         say(line)
     missing = [name for name, state in states.items() if not state.done or state.kept_aside]
     if missing:
+        for line in unavailable(site.trackers):
+            say(line)
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
         _finish(
             graph,

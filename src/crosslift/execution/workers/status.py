@@ -15,7 +15,6 @@ from crosslift.execution.folder.progress import ExpectedWork, Progress, TotalPro
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.studies.run import Run
-from crosslift.system.leases import lease_holder
 from crosslift.training.trainer import num_steps
 
 RunStatus = Literal["done", "running", "failed", "to evaluate", "missing", "changed", "damaged"]
@@ -85,7 +84,7 @@ class StatusPoller:
             if before.what in ("done", "failed"):
                 continue
             folder = self._graph.store.run_folder(name)
-            if lease_holder(folder) is not None:
+            if self._graph.store.holder(name) is not None:
                 self._last[name] = replace(before, what="running", progress=read_progress(folder))
             elif before.what == "running" or any((folder / name).is_file() for name in ("error.json", "progress.json")):
                 self._last[name] = _of(self._graph, self._graph.runs[name], self._recorded)
@@ -152,7 +151,7 @@ def _of(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status:
     damage = str(state.damage[0]) if state.damage else ""
     if state.done:
         return Status(run=run.name, what="done", expected=expected, progress=read_progress(folder), message=damage)
-    if lease_holder(folder) is not None:
+    if graph.store.holder(run.name) is not None:
         return Status(run=run.name, what="running", expected=expected, progress=read_progress(folder))
     failure = graph.store.error(run.name)
     if failure is not None:

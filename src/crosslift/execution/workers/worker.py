@@ -42,7 +42,9 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
+from crosslift.execution.workers.tracking import Trackers, Tracking
 from crosslift.extras import optional
+from crosslift.studies.run import Run
 from crosslift.studies.study import Study
 from crosslift.system.files import make_folder, missing_root_error
 from crosslift.system.leases import Lease, lease_holder
@@ -63,6 +65,7 @@ def work(
     keep_checkpoints: bool = True,
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     session: str = "",
+    trackers: Trackers | None = None,
     say: Say = lambda line: None,
 ) -> bool:
     """Lease and execute missing runs until none is available.
@@ -74,6 +77,7 @@ def work(
         keep_checkpoints: whether to keep checkpoints after the run is finished.
         generators: the site's options per generator.
         session: session that launched the worker; deaths are counted per session.
+        trackers: the site's trackers with their options.
         say: called with each line of progress.
 
     Returns:
@@ -100,6 +104,7 @@ def work(
         keep_checkpoints=keep_checkpoints,
         generators=generators or {},
         session=session,
+        tracking=Tracking(trackers or {}),
         say=say,
         equal_runs=equal_runs(graph),
         waits_for_equal_runs=not names,
@@ -166,6 +171,7 @@ class _Worker:
     generators: Mapping[str, Mapping[str, Any]]
     """The site's options per generator."""
     session: str
+    tracking: Tracking
     say: Say
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
@@ -232,6 +238,8 @@ class _Worker:
             store.write_error(name, error=type(error).__name__, message=message)
         else:
             return True
+        finally:
+            self.tracking.finish()
         return False
 
     def _execute(self, name: str, lease: Lease) -> None:
@@ -250,8 +258,12 @@ class _Worker:
         state = graph.state(run)
         log.info("started: %s", name)
         reporter = ProgressWriter(
-            store.run_folder(name), num_evaluations=len(state.steps.evaluations), evaluations=state.num_evaluated
+            store.run_folder(name),
+            num_evaluations=len(state.steps.evaluations),
+            evaluations=state.num_evaluated,
+            listener=self.tracking.progress,
         )
+        self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
         reporter.update(phase="loading")
         checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
         if checkpoint is not None and _needs_training(state, checkpoint):
@@ -311,6 +323,7 @@ class _Worker:
                 faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
             done = state.num_evaluated + number + 1
             reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - started)
+            self.tracking.scores(one)
         return faults
 
 
@@ -323,6 +336,15 @@ def _needs_training(state: RunState, checkpoint: Path) -> bool:
         return False
     assert state.steps.train is not None
     return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).intact)
+
+
+def _facts(run: Run) -> dict[str, str | int]:
+    """What trackers show beside the name of a run."""
+    return {
+        "model": run.model.name,
+        "mixture": "base" if run.mixture is None else run.mixture.name,
+        "seed": run.seed,
+    }
 
 
 def _description(run: str, error: Exception) -> str:

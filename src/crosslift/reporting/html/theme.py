@@ -20,6 +20,7 @@ LIGHT = {
     "category": ["#0072b2", "#d55e00", "#8a9099", "#009e73", "#a3569a", "#e69f00", "#56b4e9"],
     "diverging": ["#a63f00", "#d9773a", "#f3cdb3", "#f4f4f2", "#bcd9ec", "#4f9bc9", "#085c94"],
     "on_strong": "#ffffff",
+    "loss_text": "#b34d00",  # the second category, dark enough for text: contrast 4.9 and more
 }
 """Colours of the light theme."""
 DARK = {
@@ -30,6 +31,7 @@ DARK = {
     "category": ["#5cb3ea", "#f58a3c", "#8d949e", "#35c79f", "#d492cc", "#f2c14e", "#9ad0f5"],
     "diverging": ["#ffa366", "#c4642a", "#6b3d22", "#2b2f35", "#21465f", "#2f80b5", "#7cc8f7"],
     "on_strong": "#101214",
+    "loss_text": "#f58a3c",
 }
 """Colours of the dark theme."""
 

@@ -12,6 +12,7 @@ import polars as pl
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
+from crosslift.reporting.html.templates import environment
 from crosslift.reporting.questions.figures import figures
 from crosslift.system.files import write_text
 from crosslift.transfer.answers import Analysis, answer_table
@@ -51,8 +52,6 @@ def write_page(
     Returns:
         The path of the page.
     """
-    import jinja2
-
     answers = answer_table(analysed)
     write_csv(folder / "answers.csv", answers)
     drawn = [render_figure(figure) for figure in (figures(analysed) if drawings is None else drawings)]
@@ -62,29 +61,26 @@ def write_page(
             file.unlink(missing_ok=True)
         else:
             write_text(file, picture.svg, durable=False)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("crosslift.reporting"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     not_reproduced = answers.filter(~pl.col("reproduces").fill_null(value=True))
-    page = environment.get_template("questions.html.jinja").render(
-        head=head,
-        answers=[_row(row) for row in answers.iter_rows(named=True)],
-        not_reproduced=[_row(row) for row in not_reproduced.iter_rows(named=True)],
-        drawn=drawn,
-        tables=_tables(folder, analysed),
-        light=theme.LIGHT,
-        dark=theme.DARK,
-        payload=script_json(
-            {
-                "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
-                "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
-            }
-        ),
-        bundle=vega_bundle() if any(one.spec for one in drawn) else "",
+    page = (
+        environment()
+        .get_template("questions.html.jinja")
+        .render(
+            head=head,
+            answers=[_row(row) for row in answers.iter_rows(named=True)],
+            not_reproduced=[_row(row) for row in not_reproduced.iter_rows(named=True)],
+            drawn=drawn,
+            tables=_tables(folder, analysed),
+            light=theme.LIGHT,
+            dark=theme.DARK,
+            payload=script_json(
+                {
+                    "specs": {one.figure.name: one.spec for one in drawn if one.spec is not None},
+                    "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
+                }
+            ),
+            bundle=vega_bundle() if any(one.spec for one in drawn) else "",
+        )
     )
     write_text(folder / "index.html", page, durable=False)
     return folder / "index.html"

@@ -44,7 +44,7 @@ def contrasts(data: ReportData) -> Grid:
             ]
         )
     head = header("contrast", "model", "treatment", "gain", f"{data.level:.0%} interval", "p", "adjusted p", "verdict")
-    return Grid(title="Declared contrasts, all languages", head=head, rows=rows, csv="contrasts.csv")
+    return Grid(title="Declared contrasts, all languages", head=head, rows=rows, csv="contrasts.csv", css="fits")
 
 
 def retention(data: ReportData) -> Grid | None:
@@ -69,7 +69,11 @@ def retention(data: ReportData) -> Grid | None:
         rows.append(cells)
     names = ("contrast", "model", "treatment", "English, %", "interval", "high-resource, %", "interval")
     return Grid(
-        title="Retention of the control's score", head=header(*names, numbers=[3, 5]), rows=rows, csv="retention.csv"
+        title="Retention of the control's score",
+        head=header(*names, numbers=[3, 5]),
+        rows=rows,
+        csv="retention.csv",
+        css="fits",
     )
 
 
@@ -237,7 +241,7 @@ def cost(data: ReportData) -> Grid:
     head = header(
         "run", "training", "tokens trained", "tokens / s", "evaluation", "precision", "device", numbers=range(1, 5)
     )
-    return Grid(title="Cost", head=head, rows=rows, csv="cost.csv")
+    return Grid(title="Cost", head=head, rows=rows, csv="cost.csv", css="fits")
 
 
 def corpora(data: ReportData) -> Grid:

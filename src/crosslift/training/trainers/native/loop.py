@@ -96,15 +96,23 @@ class _Run:
             step += 1
             saving = self.state.is_due()
             at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
+            columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
             if at_row or saving or len(pending) >= sync_every:
                 loss = self._read(pending)
                 now = time.monotonic() - started
                 self.seconds = seconds_before + now
                 speed = (self.num_tokens - tokens_at_start) / now
-                self.request.report(Progress(step=step, num_steps=self.num_steps, loss=loss, tokens_per_second=speed))
-            columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
-            if at_row:
-                self.meter.close_window(**columns)
+                if at_row:
+                    self.meter.close_window(**columns)
+                self.request.report(
+                    Progress(
+                        step=step,
+                        num_steps=self.num_steps,
+                        loss=loss,
+                        tokens_per_second=speed,
+                        curve=self.meter.curve,
+                    )
+                )
             if step in self.validation_steps:
                 self._validate(columns)
             if saving:
