@@ -139,10 +139,10 @@ def run_page(page: Page, folder: Path, *, sources: Path = REPOSITORY / "src") ->
         output = ""
         for block in page.blocks:
             text = block.text.replace(PORT, port)
+            if block.directive == "skip" or (block.needs and find_spec(block.needs) is None):
+                continue
             if block.directive == "output":
                 _compare(block, text, output)
-            elif block.directive == "skip" or (block.needs and find_spec(block.needs) is None):
-                continue
             elif block.title is not None:
                 _save(folder / block.title, text, is_change=block.language == "diff")
             elif block.language == "sh":

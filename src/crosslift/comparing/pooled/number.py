@@ -20,6 +20,8 @@ from crosslift.transfer.variance.between_studies import (
 )
 
 POINTS = 100.0
+NO_VARIANCE = 1e-20
+"""Variance over resamples below which all items are alike, up to rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def _covariance(members: Sequence[Member], statistics: Sequence[ResampledStatist
     groups = np.array([one.group for one in members])
     covariance = np.where(groups[:, None] == groups[None, :], covariance, 0.0)
     z = float(special.ndtri((1 + level) / 2))
-    alike = np.diag(covariance) == 0  # all items alike: as wide as the bound of a single study
+    alike = np.diag(covariance) < NO_VARIANCE  # all items alike: as wide as the bound of a single study
     reach = [zero_variance_half_width(one.row["num_clusters"], level) / z for one in members]
     bound = np.where(alike, reach, 0.0)
     covariance = covariance + np.where(groups[:, None] == groups[None, :], np.outer(bound, bound), 0.0)
@@ -131,7 +133,7 @@ def _fixed(
         merged.draws, noise, df_runs=df_runs, num_clusters=num_clusters, level=level
     )
     low, high, error = interval.low, interval.high, interval.standard_error
-    if error == 0:
+    if error**2 < NO_VARIANCE:
         error = math.sqrt(variance)
         half = float(special.ndtri((1 + level) / 2)) * error
         low, high = value - half, value + half

@@ -147,7 +147,7 @@ def _difference_lines(sets: Sequence[ResultSet]) -> list[str]:
 
 def figures(found: Pooled) -> list[Figure]:
     """Draw the forest plots: each study with the pooled estimate, and the pooled estimates by language."""
-    panel = pl.format("{} · {}: {}", "model", "evaluation", "contrast")
+    panel = pl.format("{} · {}", "evaluation", "contrast")
     chosen = pl.col("estimand") == ("gain" if (found.estimates["estimand"] == "gain").any() else "score")
     pooled = found.estimates.filter("is_primary_metric", chosen)
     keys = ["estimand", "model", "mixture", "control", "evaluation", "metric", "languages"]
