@@ -35,6 +35,8 @@ MEMBERS = {
     "tracker": ("Trackers", "trackers: tables `[trackers.<name>]` of the site file"),
     "translator": ("Translators", 'translators: `translator = "..."` of `[translation]` in the site file'),
     "format": ("Formats of results", 'formats of results made elsewhere: `format = "..."` of a mapping'),
+    "training tool": ("Training tools", "tools for whose configuration `crosslift export mixture` writes a file"),
+    "log format": ("Formats of logs", "formats of `crosslift export scores`"),
     "analysis": ("Analyses", 'analyses of results made elsewhere: `kind = "..."` of a mapping'),
 }
 WITH_OPTIONS = ("reader", "executor", "tracker")

@@ -142,8 +142,9 @@ def finished_work(folder: Path) -> dict[str, tuple[tuple[str, int, int], ...]]:
     found = {}
     for kind in ("corpora", "tokens", "mixtures", "runs"):
         for marker in (folder / kind).rglob("done.json"):
-            files = sorted(file for file in marker.parent.iterdir() if file.is_file() and file.name not in REWRITTEN)
-            stats = [(file.name, file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
+            names = sorted(file.name for file in marker.parent.iterdir())
+            files = [marker.parent / name for name in names if name not in REWRITTEN and name[0] != "."]
+            stats = [(file.name, file.stat().st_ino, file.stat().st_mtime_ns) for file in files if file.is_file()]
             found[str(marker.relative_to(folder))] = tuple(stats)
     return found
 

@@ -5,6 +5,7 @@ Nothing is moved, and no corpus is read.
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class ProvisionalGraph(StepGraph):
         super().__init__(graph.study, graph.store)
         self.hashes = graph.hashes
         self._graph = graph
+        with contextlib.suppress(NotPrepared, StoreError):
+            for name in graph.corpora:
+                graph.corpus(name)
+            self._steps = graph._steps  # nothing is assumed, so the steps are the same
 
     @cached_property
     def models(self) -> dict[str, BaseModel]:

@@ -96,7 +96,7 @@ function showActive() {
   at("active").replaceChildren(...active.map((row) => {
     const card = make("div", "card");
     const bar = make("progress");
-    const training = row.evaluations === 0;
+    const training = !row.phase.startsWith("evaluating");
     bar.max = (training ? row.num_steps : row.num_evaluations) || 1;
     bar.value = training ? row.step : row.evaluations;
     bar.setAttribute("aria-label", `${row.run}: ${training ? "steps" : "evaluations"}`);
