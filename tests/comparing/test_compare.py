@@ -176,6 +176,13 @@ def test_settings_contents_and_environment_that_differ_are_named(a, b):
     ]
 
 
+def test_folders_of_a_machine_are_in_no_output():
+    settings = {"models": {"x": {"path": "/home/ann/secret/qwen"}}, "corpora": {"c": {"path": "/data/ann/train.jsonl"}}}
+    one, other = result_set("a", {"en": 0.5}, settings={}), result_set("b", {"en": 0.5}, settings=settings)
+    text = "\n".join(summary_lines(compare(one, other, NONE)))
+    assert "ann" not in text and "path = qwen" in text and "path = train.jsonl" in text
+
+
 def test_the_page_has_tables_of_both_kinds_and_escapes_names(a, b, tmp_path):
     hostile = replace(b, label="<script>alert(1)</script>")
     page = write_comparison(tmp_path / "page", compare(a, hostile, NONE))

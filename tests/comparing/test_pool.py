@@ -108,6 +108,12 @@ def test_models_are_the_same_by_content_or_by_a_map():
     assert gain(pool([first, unlike], name_map(["tiny=small"], first, [unlike])))["model"] == "tiny"
 
 
+def test_ratios_are_not_told_in_points():
+    table = pool([study(name) for name in "abcd"], NONE).estimates
+    assert "points" not in table.filter(estimand="retention")["heterogeneity"][0]
+    assert "points" in table.filter(estimand="score")["heterogeneity"][0]
+
+
 def test_the_page_lists_what_is_pooled_and_is_deterministic(tmp_path):
     sets = [study(name) for name in "abc"]
     found = pool(sets, NONE)

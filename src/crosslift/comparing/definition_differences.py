@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import polars as pl
@@ -10,6 +11,8 @@ import polars as pl
 from crosslift.comparing.result_set import ResultSet
 from crosslift.execution.definitions.changes import differences
 
+PATHS = ("path", "template")
+"""Keys of the study file that may hold a path of this machine; what is at the path is compared by content."""
 DIFFERENCES = pl.Schema(
     {
         "part": pl.String,  # "study file", "content", "environment"
@@ -33,7 +36,7 @@ def definition_differences(first: ResultSet, second: ResultSet) -> pl.DataFrame:
     """
     rows = [
         ("study file", one.path, one.was_text, one.now_text)
-        for one in differences(first.settings, second.settings)
+        for one in differences(_without_folders(first.settings), _without_folders(second.settings))
         if one.path != "name"
     ]
     rows += [("content", *row) for row in _contents(first, second)]
@@ -44,6 +47,16 @@ def definition_differences(first: ResultSet, second: ResultSet) -> pl.DataFrame:
         if here.get(key) != there.get(key)
     ]
     return pl.DataFrame(rows, schema=DIFFERENCES, orient="row")
+
+
+def _without_folders(value: Any, key: str = "") -> Any:
+    """Keep only the names of files and models with an absolute path: pages are shared, folders of a machine are not."""
+    if isinstance(value, dict):
+        return {name: _without_folders(one, name) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(one, key) for one in value]
+    is_folder = isinstance(value, str) and key in PATHS and value.startswith(("/", "~", "..", "\\\\"))
+    return PurePath(value).name if is_folder else value
 
 
 def _contents(first: ResultSet, second: ResultSet) -> Iterator[tuple[str, str, str]]:

@@ -73,11 +73,12 @@ def pooled_number(members: Sequence[Member], *, level: float) -> PooledNumber:
         fixed, weights = _fixed(members, statistics, values, covariance, level)
         return PooledNumber(columns=common | fixed, weights=weights)
     found = random_effects(values, covariance, level=level)
-    sd = f"{POINTS * found.between_sd:.1f} points"
+    sd = _deviation(members[0], found.between_sd)
     if found.between_low is None or found.between_high is None:
         told = f"cannot tell: {len(members)} studies (estimate {sd})"
     else:
-        told = f"{sd} [{POINTS * found.between_low:.1f}, {POINTS * found.between_high:.1f}]"
+        limits = (_deviation(members[0], one, unit="") for one in (found.between_low, found.between_high))
+        told = f"{sd} [{', '.join(limits)}]"
     p = resample.t_test_p_value(found.value, found.standard_error, found.df) if members[0].tested else None
     columns = {
         "effect": "random",
@@ -146,10 +147,15 @@ def _fixed(
         "between_sd": None,
         "between_low": None,
         "between_high": None,
-        "heterogeneity": f"cannot tell: 2 studies ({POINTS * (values[1] - values[0]):+.1f} points between them)",
+        "heterogeneity": f"cannot tell: 2 studies ({_deviation(members[0], abs(values[1] - values[0]))} between them)",
         "method": "fixed effect of the study, weights by precision; expanded percentile bootstrap",
     }
     return columns, weights
+
+
+def _deviation(member: Member, value: float, unit: str = " points") -> str:
+    """Format a difference between studies: in points, or as it is for ratios, which have no upper bound."""
+    return f"{POINTS * value:.1f}{unit}" if np.isfinite(member.bounds).all() else f"{value:.2f}"
 
 
 def _note(members: Sequence[Member]) -> str:
