@@ -66,8 +66,11 @@ pairing = "shared"
 """
 
 
-def write_finished_study(folder: Path, *, num_mixtures: int, num_seeds: int, tags: tuple[str, ...] = TAGS) -> None:
-    """num_mixtures x num_seeds runs, each evaluated in every language."""
+def write_finished_study(
+    folder: Path, *, num_mixtures: int, num_seeds: int, tags: tuple[str, ...] = TAGS, num_right: int = 0
+) -> None:
+    """num_mixtures x num_seeds runs, each evaluated in every language; right on the first `num_right` items and on
+    about half of the others."""
     folder.mkdir(parents=True, exist_ok=True)
     mixtures = "".join(
         MIXTURE.format(number=number, english=100 + number, other=tags[1 + number % (len(tags) - 1)])
@@ -86,10 +89,10 @@ def write_finished_study(folder: Path, *, num_mixtures: int, num_seeds: int, tag
     graph = StepGraph(load(folder), Store(folder))
     prepare(graph, say=lambda line: None)
     for run in graph.runs.values():
-        _finish(graph, run)
+        _finish(graph, run, num_right)
 
 
-def _finish(graph, run):
+def _finish(graph, run, num_right):
     steps = graph.steps(run)
     if steps.train is not None:
         steps.train.begin()
@@ -99,7 +102,7 @@ def _finish(graph, run):
         one.step.begin()
         write_table(one.step.folder / "predictions.parquet", _predictions(one.language))
         scores = one.step.folder / "scores.parquet"
-        write_table(scores, _scores(run.name, one.language))
+        write_table(scores, _scores(run.name, one.language, num_right))
         one.step.finish(scores=fingerprint_file(scores), num_samples=NUM_ITEMS, num_errors=0, seconds=1.0)
 
 
@@ -127,7 +130,7 @@ def _predictions(tag):
     return pl.DataFrame(rows, schema=PREDICTIONS)
 
 
-def _scores(run, tag):
+def _scores(run, tag, num_right):
     """Right for about half of the items, which half depending on run and language."""
     rows = [
         {
@@ -139,7 +142,7 @@ def _scores(run, tag):
             "item_id": f"test{i}",
             "cluster": f"test{i}",
             "metric": metric,
-            "value": float((i + len(run) + sum(map(ord, run[-4:] + tag))) % 2),
+            "value": 1.0 if i < num_right else float((i + len(run) + sum(map(ord, run[-4:] + tag))) % 2),
             "status": "scored",
         }
         for i in range(NUM_ITEMS)

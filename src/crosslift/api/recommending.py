@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from crosslift.final.folder import FinalModel
     from crosslift.final.plan import FinalPlan
     from crosslift.recommendation.advice import Advice
+    from crosslift.recommendation.further_studies import FurtherStudy
     from crosslift.studies.site import Site
 
 
@@ -28,6 +29,7 @@ def advise_graph(
     weights: Mapping[str, float] | None = None,
     english_at_least: float | None = None,
     num_next_runs: int = 3,
+    others: Sequence[str | Path] = (),
 ) -> Advice:
     """Recommend a mixture and next runs; arguments as for `crosslift.Study.recommend`.
 
@@ -55,7 +57,21 @@ def advise_graph(
         english_at_least=english_at_least,
         num_next_runs=num_next_runs,
     )
-    return advise(graph.store, graph.study, request)
+    return advise(graph.store, graph.study, request, others=_further_studies(graph, evaluation, others))
+
+
+def _further_studies(graph: StepGraph, evaluation: str | None, folders: Sequence[str | Path]) -> list[FurtherStudy]:
+    """Open further studies, and check that their evaluation is the same."""
+    from crosslift.recommendation.further_studies import FurtherStudy
+
+    if not folders:
+        return []
+    from crosslift.api.opening import open_result_sets
+    from crosslift.comparing.evaluations import require_same_evaluation
+
+    first, *others = open_result_sets([graph.study.folder, *map(Path, folders)])
+    require_same_evaluation(first, others, evaluation)
+    return [FurtherStudy(label=one.label, study=one.study, store=one.store) for one in others]
 
 
 def option_problems(

@@ -72,6 +72,14 @@ def test_workers_that_die_before_any_run_are_not_started_for_ever(study, graph_o
         run(graph, num_workers=1)
 
 
+def test_workers_that_are_terminated_at_the_same_run_are_not_started_for_ever(study, graph_of, monkeypatch):
+    graph = graph_of(study)
+    code = "import os, signal; print('started run tiny.base', flush=True); os.kill(os.getpid(), signal.SIGTERM)"
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", code])
+    with pytest.raises(CrossliftError, match=r"10 workers in a row were terminated .* while they executed tiny\.base"):
+        run(graph, num_workers=1)
+
+
 def test_workers_that_are_interrupted_while_they_start_are_no_bug(study, graph_of, monkeypatch):
     graph = graph_of(study)
     code = "import sys; sys.exit('Traceback (most recent call last):\\nKeyboardInterrupt')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,10 @@ from crosslift.cli.printing import say
 
 def recommend(
     folder: Folder,
+    others: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[STUDY]...", help="Further studies with the same evaluation to learn from."),
+    ] = None,
     *,
     evaluation: Annotated[
         str | None, typer.Option(help="Evaluation to optimise.", autocompletion=completion.evaluations)
@@ -70,6 +75,7 @@ def recommend(
         weights=numbers["weight"],
         english_at_least=english_at_least,
         num_next_runs=next_runs,
+        others=others or (),
     )
     report_damage(graph.store)
     for line in summary_lines(advised):

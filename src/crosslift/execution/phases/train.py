@@ -48,6 +48,7 @@ def train(
     """
     run, step = steps.run, steps.train
     assert step is not None
+    check()
     step.begin()
     config = graph.study.training
     started = time.monotonic()

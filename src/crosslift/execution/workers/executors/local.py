@@ -26,6 +26,9 @@ POLL_SECONDS = 0.25
 GRACE_SECONDS = 60.0
 MAX_SILENT_EXITS = 3
 """Number of consecutive workers that may fail before starting a run; after that, the executor stops."""
+MAX_EXITS_PER_RUN = 10
+"""Number of consecutive workers that may be terminated during the same run, such as by a memory watchdog that sends
+SIGTERM. The time limit of the site is not counted, because the run makes progress under it."""
 
 
 def launch(job: Job, tick: Callable[[], None]) -> None:
@@ -79,6 +82,9 @@ class _Pool:
         self.workers: dict[int, subprocess.Popen[bytes]] = {}
         self.started: dict[int, float] = {}
         self.silent_exits = 0
+        self.last_run = ""
+        self.exits_of_last_run = 0
+        self.timed_out: set[int] = set()
 
     def start(self, place: int) -> None:
         """Start the worker with the given index."""
@@ -124,6 +130,7 @@ class _Pool:
         if late > GRACE_SECONDS:
             self.workers[place].kill()
         elif late > 0:
+            self.timed_out.add(place)
             self.workers[place].terminate()
 
     def end(self) -> None:
@@ -138,14 +145,28 @@ class _Pool:
                 worker.wait()
 
     def _replace(self, place: int, code: int) -> None:
-        has_started_run = RUN_STARTED in self._output(place)
+        output = self._output(place)
+        has_started_run = RUN_STARTED in output
         self.silent_exits = 0 if has_started_run else self.silent_exits + 1
         if self.silent_exits >= MAX_SILENT_EXITS:
             raise CrossliftError(
                 f"{MAX_SILENT_EXITS} workers in a row exited (exit code {code}) before they started a run. "
                 f"Start one manually: {' '.join(self.job.command())}"
             )
+        if place not in self.timed_out and has_started_run:
+            self._count_exit(output.rpartition(RUN_STARTED)[2].split("\n")[0].strip(), code)
+        self.timed_out.discard(place)
         self.start(place)
+
+    def _count_exit(self, run: str, code: int) -> None:
+        self.exits_of_last_run = self.exits_of_last_run + 1 if run == self.last_run else 1
+        self.last_run = run
+        if self.exits_of_last_run >= MAX_EXITS_PER_RUN:
+            raise CrossliftError(
+                f"{MAX_EXITS_PER_RUN} workers in a row were terminated (exit code {code}) while they executed {run}. "
+                "Find out what ends them (a watchdog for memory, a limit of the system) and start again; finished work "
+                "is kept."
+            )
 
     def _output(self, place: int) -> str:
         try:
