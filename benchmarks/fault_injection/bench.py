@@ -92,7 +92,9 @@ class Case:
     wrong: int = 0
     temporary: int = 0
     notes: list[str] = field(default_factory=list)
-    _finished: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
+    suspended: bool = False
+    """Whether a process was suspended and woken."""
+    _finished: dict[str, Any] = field(default_factory=dict)
     _paid: dict[str, str] = field(default_factory=dict)
     _asked: dict[str, int] = field(default_factory=dict)
 
@@ -115,7 +117,8 @@ class Case:
 
     def look(self) -> None:
         """Compare finished and paid work with the last look, and remember it."""
-        finished, paid = commands.finished_work(self.folder), commands.paid_answers(self.folder)
+        finished = commands.finished_work(self.folder, by_content=self.suspended)
+        paid = commands.paid_answers(self.folder)
         changed = [step for step, mark in self._finished.items() if finished.get(step) != mark]
         gone = [key for key in self._paid if key not in paid]
         if self.command.paid:

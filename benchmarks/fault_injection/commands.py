@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SUPPORT = Path(__file__).parents[2] / "tests" / "support"
 sys.path.insert(0, str(SUPPORT))
@@ -137,15 +138,24 @@ REWRITTEN = ("done.json", "judged.parquet", "manifest.json", "leaks.parquet")
 """Files of a step that are also written after it is finished; the marker then lists them anew."""
 
 
-def finished_work(folder: Path) -> dict[str, tuple[tuple[str, int, int], ...]]:
-    """Every finished step of a study: its files (a step that is computed again gets others)."""
+def finished_work(folder: Path, *, by_content: bool = False) -> dict[str, Any]:
+    """Every finished step of a study: its files (a step that is computed again gets others).
+
+    Args:
+        folder: folder of the study.
+        by_content: identify files by their content. A process that was suspended while it wrote a result writes the
+            same bytes when it wakes, although another process has finished the step: nothing is lost by that.
+    """
     found = {}
     for kind in ("corpora", "tokens", "mixtures", "runs"):
         for marker in (folder / kind).rglob("done.json"):
             names = sorted(file.name for file in marker.parent.iterdir())
             files = [marker.parent / name for name in names if name not in REWRITTEN and name[0] != "."]
-            stats = [(file.name, file.stat().st_ino, file.stat().st_mtime_ns) for file in files if file.is_file()]
-            found[str(marker.relative_to(folder))] = tuple(stats)
+            found[str(marker.relative_to(folder))] = [
+                (file.name, file.read_bytes() if by_content else (file.stat().st_ino, file.stat().st_mtime_ns))
+                for file in files
+                if file.is_file()
+            ]
     return found
 
 
@@ -172,7 +182,9 @@ TIMED = ("done.json", "provenance.json", "progress.json", "log.txt")
 
 def compared(file: str) -> bool:
     """Is it a file of a result, and none that tells when something was done?"""
-    return not file.startswith("logs/") and not (file.startswith("runs/") and Path(file).name in TIMED)
+    if file.startswith("logs/") or file == ".hashes.json":  # a cache, which tells when a file was hashed
+        return False
+    return not (file.startswith("runs/") and Path(file).name in TIMED)
 
 
 def results(folder: Path) -> dict[str, bytes]:

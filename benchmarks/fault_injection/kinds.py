@@ -62,6 +62,7 @@ def killed_at_random(bench: Bench, name: str, number: int) -> dict[str, Any]:
 def stopped(bench: Bench, name: str, number: int) -> dict[str, Any]:
     """SIGSTOP until the lease has gone to another start, which completes; then SIGCONT."""
     case = bench.case(name, number, "stopped")
+    case.suspended = True
     if case.chance.random() < 0.5:
         first = case.start(fault=_point(case, [signal.SIGSTOP], target="group") | {"short_leases": True})
         first.wait(ENDING_SECONDS)

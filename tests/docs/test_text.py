@@ -61,7 +61,7 @@ def test_every_command_and_option_that_a_page_shows_exists(page):
     known = commands()
     text = page.read_text(encoding="utf-8")
     shown = re.findall(
-        r"(?:^|`|\$ )crosslift (?:(?:pocket|export) )?([a-z]+)((?: [^`\n#;|&]*)?)", text, flags=re.MULTILINE
+        r"(?:^|`|\$ )crosslift (?:(?:pocket|export) )?([a-z][a-z-]*)((?: [^`\n#;|&]*)?)", text, flags=re.MULTILINE
     )
     for command, arguments in shown:
         assert command in {*known, "pocket", "export"}, f"{page.name}: crosslift {command}"

@@ -32,6 +32,8 @@ PORT = "8765"
 """The port that pages show for a server on this machine; a test takes a free one in its place."""
 SETUPS = {
     "finished_study": "from finished_study import write_finished_study as w; w(folder, num_mixtures=3, num_seeds=1)",
+    "better_study": "from finished_study import write_finished_study as w; "
+    "w(folder, num_mixtures=4, num_seeds=1, num_right=20)",
     "fake_study": "from fake_study import write_fake_study as w; w(folder)",
 }
 _FENCE = re.compile(r"^```(?P<info>.*)$")
@@ -137,10 +139,10 @@ def run_page(page: Page, folder: Path, *, sources: Path = REPOSITORY / "src") ->
         output = ""
         for block in page.blocks:
             text = block.text.replace(PORT, port)
+            if block.directive == "skip" or (block.needs and find_spec(block.needs) is None):
+                continue
             if block.directive == "output":
                 _compare(block, text, output)
-            elif block.directive == "skip" or (block.needs and find_spec(block.needs) is None):
-                continue
             elif block.title is not None:
                 _save(folder / block.title, text, is_change=block.language == "diff")
             elif block.language == "sh":

@@ -80,11 +80,12 @@ def write_finished_study(
     tags: tuple[str, ...] = TAGS,
     mixtures: str = "",
     right: Callable[[str, str, int], bool] = right_for_half,
+    num_right: int = 0,
 ) -> None:
-    """num_mixtures x num_seeds runs, each evaluated in every language.
+    """num_mixtures x num_seeds runs, each evaluated in every language; right on the first `num_right` items.
 
     `mixtures` replaces the tables of mixtures (m0 and m1 are in the contrast); `right` says of run, language and item
-    whether the answer was right.
+    whether the answer was right on the others, by default about half of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mixtures = mixtures or "".join(
@@ -104,7 +105,7 @@ def write_finished_study(
     graph = StepGraph(load(folder), Store(folder))
     prepare(graph, say=lambda line: None)
     for run in graph.runs.values():
-        _finish(graph, run, right)
+        _finish(graph, run, lambda name, tag, item: item < num_right or right(name, tag, item))
 
 
 def _finish(graph, run, right):

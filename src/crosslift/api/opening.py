@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from crosslift.comparing.result_set import ResultSet
     from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.execution.folder.store import Store
     from crosslift.studies.site import Site
@@ -69,6 +71,39 @@ def open_results(folder: Path) -> tuple[Study, Store]:
         return load(place, data="optional"), Store(place)
     store = DefinitionStore(place, number)
     return load(store.definition_folder / STUDY_FILE, data="optional", folder=place), store
+
+
+def open_result_sets(folders: Sequence[Path]) -> list[ResultSet]:
+    """Read the results of several studies, or definitions of studies.
+
+    Args:
+        folders: folders of studies; with `@N` at the end, definition N.
+
+    Returns:
+        The results, with unique labels, in the order of the folders.
+
+    Raises:
+        StudyError: a study file is invalid.
+        UnknownName: there is no definition N.
+        NotPrepared: a study file was edited since the study was run.
+        StoreError: a study has not been prepared, or nothing of it has been evaluated.
+    """
+    from crosslift.comparing.result_set import read_result_set, unique_labels
+    from crosslift.execution.definitions.records import STUDY_FILE, DefinitionStore
+    from crosslift.execution.phases.prepare import require_prepared
+
+    names = []
+    for folder in folders:
+        place, number = split_definition(folder)
+        names.append(place.resolve().name + ("" if number is None else f"@{number}"))
+    found = []
+    for folder, label in zip(folders, unique_labels(names), strict=True):
+        study, store = open_results(folder)
+        if not isinstance(store, DefinitionStore):
+            require_prepared(open_graph(study.folder, data="optional"))
+        recorded = getattr(store, "definition_folder", study.folder) / STUDY_FILE
+        found.append(read_result_set(study, store, label=label, study_file=recorded))
+    return found
 
 
 def split_definition(folder: Path) -> tuple[Path, int | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -252,6 +252,7 @@ class StudyReader:
         weights: Mapping[str, float] | None = None,
         english_at_least: float | None = None,
         num_next_runs: int = 3,
+        others: Sequence[str | Path] = (),
     ) -> Advice:
         """Recommend a mixture under a budget, and the next runs to train. Nothing is written.
 
@@ -266,6 +267,8 @@ class StudyReader:
             weights: language -> weight; default: numbers of speakers.
             english_at_least: minimum score in English, as a share.
             num_next_runs: number of next runs to propose.
+            others: folders of further studies with the same evaluation, from which the transfer model learns too. Each
+                of their models has a level of its own; the recommendation is for this study.
 
         Returns:
             `.recommendation` (`.amounts`, `.expected_objective` with `.low` and `.high` as shares, `.comparisons`,
@@ -273,7 +276,8 @@ class StudyReader:
 
         Raises:
             StudyError: an option is invalid; all problems are listed.
-            TransferError: there are too few results, or the study has no such evaluation or model.
+            TransferError: there are too few results, the study has no such evaluation or model, or a further study has
+                another evaluation under this name.
         """
         from crosslift.api.recommending import advise_graph
 
@@ -289,4 +293,5 @@ class StudyReader:
             weights=weights,
             english_at_least=english_at_least,
             num_next_runs=num_next_runs,
+            others=others,
         )

@@ -1,15 +1,19 @@
-"""Recommendations of a study: options, advice and its page."""
+"""Recommendations of a study: options, advice and its page, and the model that is trained on the chosen mixture."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.final.folder import FinalModel
+    from crosslift.final.plan import FinalPlan
     from crosslift.recommendation.advice import Advice
+    from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.studies.site import Site
 
 
 def advise_graph(
@@ -25,6 +29,7 @@ def advise_graph(
     weights: Mapping[str, float] | None = None,
     english_at_least: float | None = None,
     num_next_runs: int = 3,
+    others: Sequence[str | Path] = (),
 ) -> Advice:
     """Recommend a mixture and next runs; arguments as for `crosslift.Study.recommend`.
 
@@ -52,7 +57,21 @@ def advise_graph(
         english_at_least=english_at_least,
         num_next_runs=num_next_runs,
     )
-    return advise(graph.store, graph.study, request)
+    return advise(graph.store, graph.study, request, others=_further_studies(graph, evaluation, others))
+
+
+def _further_studies(graph: StepGraph, evaluation: str | None, folders: Sequence[str | Path]) -> list[FurtherStudy]:
+    """Open further studies, and check that their evaluation is the same."""
+    from crosslift.recommendation.further_studies import FurtherStudy
+
+    if not folders:
+        return []
+    from crosslift.api.opening import open_result_sets
+    from crosslift.comparing.evaluations import require_same_evaluation
+
+    first, *others = open_result_sets([graph.study.folder, *map(Path, folders)])
+    require_same_evaluation(first, others, evaluation)
+    return [FurtherStudy(label=one.label, study=one.study, store=one.store) for one in others]
 
 
 def option_problems(
@@ -112,3 +131,84 @@ def write_advice(graph: StepGraph, advice: Advice) -> Path | None:
     with waiting_lease(place):
         remove_leftovers(place, below=True)
         return write_recommendation(place, graph.study, advice)
+
+
+def final_plan(
+    graph: StepGraph,
+    *,
+    mixture: str | None,
+    advice: Advice | None,
+    model: str | None = None,
+    seed: int = 0,
+    num_items: int | None = None,
+    merge: bool = False,
+    say: Callable[[str], None],
+) -> FinalPlan:
+    """Plan the training of a mixture at its full size; prepares the study if it has not been prepared.
+
+    Args:
+        graph: the steps of the study.
+        mixture: name of the mixture; None with `advice`.
+        advice: the recommendation to follow; None with `mixture`.
+        model: name of the model; None for that of the recommendation or the study's only one.
+        seed: training seed.
+        num_items: examples in total; None for all that the corpora hold.
+        merge: merge an adapter into full weights.
+        say: receives lines of progress.
+
+    Returns:
+        The plan.
+
+    Raises:
+        StudyError: not exactly one of mixture and recommendation is given, or an argument is out of range.
+        TransferError: the finished runs cannot tell which mixture is best.
+        CrossliftError: the study is not as it was prepared, or the corpora hold too few items.
+    """
+    from crosslift.errors import StudyError
+    from crosslift.execution.phases.prepare import prepare, require_prepared
+    from crosslift.final.choice import named, recommended
+    from crosslift.final.plan import make_plan
+
+    problems = []
+    if (mixture is None) == (advice is None):
+        problems.append("choose either a mixture of the study or the recommended one.")
+    if graph.study.results is not None:
+        problems.append("the site file asks for a rehearsal. Remove rehearsal from it to train the final model.")
+    if seed < 0:
+        problems.append(f"seed {seed}: must be at least 0.")
+    if num_items is not None and num_items < 1:
+        problems.append(f"items {num_items}: must be at least 1.")
+    if problems:
+        raise StudyError(problems)
+    if graph.store.lock_file.is_file():
+        require_prepared(graph)
+    prepare(graph, say=say)  # also restores damaged files
+    graph.forget()
+    chosen = recommended(graph, advice) if advice is not None else named(graph, mixture or "", model=model)
+    return make_plan(graph, chosen, seed=seed, num_items=num_items, merge=merge)
+
+
+def train_plan(
+    graph: StepGraph, plan: FinalPlan, folder: Path, *, site: Site, say: Callable[[str], None]
+) -> FinalModel:
+    """Train a plan of `final_plan` in this process and write the model folder.
+
+    Args:
+        graph: the steps of the study.
+        plan: what to train.
+        folder: the model folder.
+        site: the site, for the device and the options of generators.
+        say: receives lines of progress.
+
+    Returns:
+        The finished model.
+
+    Raises:
+        MissingPackage: a package for training is not installed; nothing has been started.
+        CrossliftError: the model cannot be trained, or the folder holds something else.
+    """
+    from crosslift.extras import require
+    from crosslift.final.train import train_final
+
+    require("transformers", "peft")
+    return train_final(graph, plan, folder, device=site.device, generators=site.generators, say=say)

@@ -14,6 +14,7 @@ from crosslift.api.running import RunOutcome, nothing
 if TYPE_CHECKING:
     from crosslift.execution.folder.progress import TotalProgress
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.final.folder import FinalModel
     from crosslift.recommendation.advice import Advice
 
 Progress = Callable[[str], None]
@@ -250,6 +251,52 @@ class Study(StudyReader):
         from crosslift.api.recommending import write_advice
 
         return write_advice(self._graph, advice)
+
+    @user_errors()
+    def train_final(
+        self,
+        folder: str | Path,
+        *,
+        mixture: str | None = None,
+        advice: Advice | None = None,
+        model: str | None = None,
+        seed: int = 0,
+        items: int | None = None,
+        merge: bool = False,
+        progress: Progress = nothing,
+    ) -> FinalModel:
+        """Train a mixture at its full size with the study's settings, and write a model folder. A repeated call
+        continues; a finished folder is left as it is.
+
+        Args:
+            folder: folder to write: weights or adapter, tokenizer, model card and manifest.
+            mixture: name of a mixture of the study; not with `advice`.
+            advice: result of `recommend`, whose mixture is trained; not with `mixture`.
+            model: name of the model; None for that of the advice, or the study's only one.
+            seed: training seed.
+            items: examples in total; None for all that the corpora hold in the shares of the mixture.
+            merge: merge a LoRA adapter into full weights; always done if the base model is a local folder.
+            progress: receives what will be trained, then lines of progress.
+
+        Returns:
+            `.folder`, `.num_examples`, `.num_steps`, `.merged` and `.was_finished`.
+
+        Raises:
+            TransferError: the recommendation cannot tell which mixture is best.
+            MixtureError: the corpora hold too few items.
+            StoreError: the folder holds something else.
+            CrossliftError: the study is not as it was prepared, or the model cannot be trained.
+        """
+        from crosslift.api.opening import open_site
+        from crosslift.api.recommending import final_plan, train_plan
+
+        graph = self._with_data()
+        plan = final_plan(
+            graph, mixture=mixture, advice=advice, model=model, seed=seed, num_items=items, merge=merge, say=progress
+        )
+        for line in plan.lines():
+            progress(line)
+        return train_plan(graph, plan, Path(folder), site=open_site(self.folder, self._site_file), say=progress)
 
     def _with_data(self) -> StepGraph:
         """Return the steps, after checking that the files of corpora and models exist."""

@@ -117,9 +117,11 @@ def import_results(
     from crosslift.importing.mapping import load_import
     from crosslift.importing.results import read_results, write_results
     from crosslift.reporting.questions.page import write_page
-    from crosslift.system.files import remove_leftovers
+    from crosslift.system.files import expect_folder, remove_leftovers
     from crosslift.system.leases import waiting_lease
 
+    if folder is not None:
+        expect_folder(Path(folder))
     definition = load_import(Path(mapping), data=None if data is None else Path(data))
     results = read_results(definition)
     progress(

@@ -37,15 +37,20 @@ def export_model(graph: StepGraph, model: Model, folder: Path) -> tuple[str, str
     target.mkdir()
     for file in model_files(source):
         if file.suffix == ".safetensors":
-            _link(file.resolve(), target / file.name)
+            link_or_copy(file.resolve(), target / file.name)
         elif not file.name.startswith(_WITH_TOKENIZER):
             shutil.copyfile(file, target / file.name)
     load_tokenizer(source, template=base.template).save_pretrained(target)
     return FOLDER, None
 
 
-def _link(source: Path, target: Path) -> None:
-    """Hard-link a file of weights, which no tool changes in place; copy it where that is not possible."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Hard-link a file of weights, which no tool changes in place; copy it where that is not possible.
+
+    Args:
+        source: the file.
+        target: the path of the link or copy.
+    """
     try:
         os.link(source, target)
     except OSError:

@@ -16,7 +16,7 @@ from crosslift.fingerprint import fingerprint_file
 from crosslift.importing.mapping import RUN_COLUMNS, ImportMapping
 from crosslift.languages.tags import standardize
 from crosslift.scores import CELLS, RUNS, SCORES
-from crosslift.system.files import atomic_write, expect_folder, make_folder, write_json
+from crosslift.system.files import atomic_write, write_json
 
 TEXT_COLUMNS = (
     "run",
@@ -111,8 +111,6 @@ def assemble(mapping: ImportMapping, raw: pl.DataFrame) -> Results:
 
 def write_results(folder: Path, mapping: ImportMapping, results: Results) -> None:
     """Write the tables as Parquet files, and `manifest.json` with the provenance."""
-    make_folder(folder)
-    expect_folder(folder)
     for name, table in (("runs", results.runs), ("cells", results.cells), ("scores", results.scores)):
         if name != "scores" or not table.is_empty():
             with atomic_write(folder / f"{name}.parquet", durable=False) as temporary:

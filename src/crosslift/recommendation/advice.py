@@ -11,6 +11,7 @@ import polars as pl
 from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
+from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.limits import MOST_BEYOND, limited_budget, tokens_per_item
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.pattern import Pattern, pattern_of
@@ -108,13 +109,16 @@ class Advice:
         return [one for one in self.next_runs if one.run or one.expected_gain >= MIN_EXPECTED_GAIN]
 
 
-def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice:
+def advise(
+    store: Store, study: Study, request: RecommendationRequest, *, others: Sequence[FurtherStudy] = ()
+) -> Advice:
     """Fit the transfer model to the finished runs, validate it, and recommend a mixture and next runs.
 
     Args:
         store: the folder of the study.
         study: the study.
         request: options.
+        others: further studies to learn from, with the same evaluation; the recommendation is for the first.
 
     Raises:
         TransferError: the evaluation has no trained run, too few mixtures are finished and no next runs are requested,
@@ -122,6 +126,11 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
         StoreError: the study has not been prepared.
     """
     evaluation, planned, cells, observed = observe(store, study, evaluation=request.evaluation, unit=request.unit)
+    own_runs, further = set(observed.runs), []
+    for other in others:
+        seen = observe(other.store, other.study, evaluation=evaluation, unit=request.unit)
+        further.append((other.label, seen.observations))
+    observed = pooled_observations(observed, further)
     model = _chosen("model", request.model, list(dict.fromkeys(planned["model"])))
     amounts = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
@@ -157,7 +166,10 @@ def advise(store: Store, study: Study, request: RecommendationRequest) -> Advice
         )
     found = recommend(fitted, model, objective, budget) if num_mixtures >= MIN_MIXTURES else None
     recommendation = found if isinstance(found, Recommendation) else None
-    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in set(observed.runs)}
+    if recommendation is not None and further:
+        told = (further_caveat(*one) for one in further)
+        recommendation = replace(recommendation, caveats=(*recommendation.caveats, *told))
+    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
     return Advice(
         evaluation=evaluation,
         model=model,

@@ -7,6 +7,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from crosslift.errors import TransferError
 from crosslift.mixtures.mixture import Mixture, Pairing, largest_remainder
@@ -20,7 +21,7 @@ class Pattern:
     parts: Mapping[str, Mapping[str, float]]
     """Language -> corpus -> part of the language's amount. Languages in no corpus of the pattern are missing."""
     pairing: Pairing
-    order: str
+    order: Literal["shuffled", "by_language"]
     repeat: bool
 
     @property

@@ -70,9 +70,10 @@ def expect_folder(folder: Path) -> None:
     If the folder is missing later, it was moved; writes then fail instead of creating a second folder at the old path.
 
     Args:
-        folder: an existing folder.
+        folder: the folder; if it does not exist yet, its nearest existing parent is registered.
     """
-    _roots.add(folder.absolute())
+    place = folder.absolute()
+    _roots.add(next(one for one in (place, *place.parents) if one.is_dir()))
 
 
 def make_folder(folder: Path) -> None:

@@ -160,6 +160,16 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaseName:
+    """Name of a base model in the configuration of an adapter. It never contains a path of the machine."""
+
+    name: str | None
+    """Hub name, `pocket:<name>`, or a path relative to the checkpoint that begins with a dot; None: not named."""
+    revision: str | None = None
+    """Commit of a hub model."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRequest:
     """Everything that a trainer needs for one run."""
 
@@ -183,6 +193,8 @@ class TrainingRequest:
     """Shuffle anew in every epoch. False: always the order of the mixture, for curricula."""
     template: str | None = None
     """Chat template to save with the checkpoint, in the form that `chat.load_tokenizer` takes."""
+    base_name: BaseName | None = None
+    """Name of the base model in an adapter's configuration; None: `model` and `revision`."""
     save_seconds: float = 60.0
     """Seconds between two saves of the state that an interrupted run resumes from. The interval grows if saving is
     slow, so that saving takes at most a few percent of the time. It does not change the result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,10 @@ from crosslift.cli.printing import say
 
 def recommend(
     folder: Folder,
+    others: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[STUDY]...", help="Further studies with the same evaluation to learn from."),
+    ] = None,
     *,
     evaluation: Annotated[
         str | None, typer.Option(help="Evaluation to optimise.", autocompletion=completion.evaluations)
@@ -44,8 +49,8 @@ def recommend(
 
     problems: list[str] = []
     numbers = {
-        "cost": _numbers("cost", cost, problems, positive=True),
-        "weight": _numbers("weight", weight, problems, positive=False),
+        "cost": language_numbers("cost", cost, problems, positive=True),
+        "weight": language_numbers("weight", weight, problems, positive=False),
     }
     problems += option_problems(
         unit=unit,
@@ -70,6 +75,7 @@ def recommend(
         weights=numbers["weight"],
         english_at_least=english_at_least,
         num_next_runs=next_runs,
+        others=others or (),
     )
     report_damage(graph.store)
     for line in summary_lines(advised):
@@ -79,7 +85,7 @@ def recommend(
         say(page)
 
 
-def _numbers(option: str, given: list[str] | None, problems: list[str], *, positive: bool) -> dict[str, float]:
+def language_numbers(option: str, given: list[str] | None, problems: list[str], *, positive: bool) -> dict[str, float]:
     """Parse `TAG=NUMBER` options; invalid, infinite, negative and disallowed zero values are added to `problems`."""
     from crosslift.errors import UnknownName
     from crosslift.languages.tags import resolve

@@ -1,13 +1,14 @@
-"""Commands that execute and monitor a study: run, work, status, view, verify."""
+"""Commands that execute and monitor a study: run, work, status, view, verify; and train-final."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from crosslift.cli import completion
-from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, site_file
+from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, report_damage, site_file
 from crosslift.cli.printing import log_to_terminal, say
 from crosslift.viewing.defaults import PORT
 
@@ -148,3 +149,76 @@ def verify(folder: Folder) -> None:
         say(f"{len(found.damage)} damaged; {size} read. Next: crosslift run {folder}")
         raise typer.Exit(1)
     say(f"{'No damage was found' if found.unverifiable else 'All files are intact'}: {size} read.")
+
+
+def train_final(
+    folder: Folder,
+    *,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write.")],
+    recommended: Annotated[bool, typer.Option("--recommended", help="Train the recommended mixture.")] = False,
+    mixture: Annotated[str | None, typer.Option(metavar="NAME", help="Train this mixture of the study.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model of the study. Default: its only one.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Training seed.")] = 0,
+    items: Annotated[
+        int | None, typer.Option(min=1, help="Examples in total. Default: all that the corpora hold in these shares.")
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Merge a LoRA adapter into full weights; always done for a local base model."),
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only print what would be trained.")] = False,
+    site: SiteFile = None,
+    evaluation: Annotated[
+        str | None,
+        typer.Option(
+            help="With --recommended: evaluation to optimise. So are the following options; see recommend.",
+            autocompletion=completion.evaluations,
+        ),
+    ] = None,
+    budget: Annotated[float | None, typer.Option(min=1, help="Maximum cost of the recommendation.")] = None,
+    languages: Annotated[str, typer.Option(help="Languages of the recommendation, as en,sw.")] = "",
+    cost: Annotated[list[str] | None, typer.Option(metavar="TAG=COST", help="Cost of one item in a language.")] = None,
+    objective: Annotated[str, typer.Option(help="mean, worst or weighted.")] = "mean",
+    weight: Annotated[
+        list[str] | None, typer.Option(metavar="TAG=USERS", help="Weight of a language in the objective.")
+    ] = None,
+    english_at_least: Annotated[float | None, typer.Option(min=0, max=1, help="Minimum score in English.")] = None,
+) -> None:
+    """Train the recommended or a named mixture at its full size, and write a model folder with a card."""
+    from crosslift.api.recommending import advise_graph, final_plan, train_plan
+    from crosslift.cli.commands.recommending import language_numbers
+    from crosslift.errors import StudyError
+
+    problems: list[str] = []
+    costs = language_numbers("cost", cost, problems, positive=True)
+    weights = language_numbers("weight", weight, problems, positive=False)
+    if recommended == (mixture is not None):
+        problems.append("Choose either --recommended or --mixture NAME.")
+    if problems:
+        raise StudyError(problems)
+    place = open_site(folder, site)
+    graph = open_study(folder, site=place)
+    advice = None
+    if recommended:
+        advice = advise_graph(
+            graph,
+            evaluation=evaluation,
+            model=model,
+            budget=budget,
+            languages=languages.split(",") if languages else (),
+            costs=costs,
+            objective=objective,  # type: ignore[arg-type]
+            weights=weights,
+            english_at_least=english_at_least,
+            num_next_runs=0,
+        )
+    found = final_plan(
+        graph, mixture=mixture, advice=advice, model=model, seed=seed, num_items=items, merge=merge, say=say
+    )
+    report_damage(graph.store)
+    for line in found.lines():
+        say(line)
+    if plan:
+        return
+    done = train_plan(graph, found, output, site=place, say=say)
+    say(f"{output} {'is finished already' if done.was_finished else 'is finished'}. Its card: {output / 'README.md'}")

@@ -17,6 +17,7 @@ from typing import Any
 
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
+from crosslift.evaluation.adapters import base_of
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.endpoint import run_of
 
@@ -72,10 +73,9 @@ class Generator:
         rank = 0
         if adapter.is_file():
             config = json.loads(adapter.read_text(encoding="utf-8"))
-            source = base or config.get("base_model_name_or_path") or ""
             rank = int(config["r"])
-            if not source:
-                raise EvaluationError(f"{adapter} names no base model. Give `base`.")
+            source, named_revision = (base, None) if base else base_of(Path(checkpoint))
+            revision = revision or named_revision
         own = (Path(checkpoint) / "tokenizer_config.json").is_file() or not rank
         self.tokenizer = load_tokenizer(checkpoint if own else source, None if own and rank else revision, template)
         self._stops = stop_ids(self.tokenizer)

@@ -137,12 +137,22 @@ class Field:
     def __str__(self) -> str:
         if isinstance(self.was, (Mapping, list)) and isinstance(self.now, (Mapping, list)) and self.is_long:
             return self.path
-        return f"{self.path}: {_show(self.was)} -> {_show(self.now)}"
+        return f"{self.path}: {self.was_text} -> {self.now_text}"
+
+    @property
+    def was_text(self) -> str:
+        """The recorded value, as in a study file."""
+        return _show(self.was)
+
+    @property
+    def now_text(self) -> str:
+        """The present value, as in a study file."""
+        return _show(self.now)
 
     @property
     def is_long(self) -> bool:
         """Whether both values take too much room for a sentence."""
-        return len(_show(self.was)) + len(_show(self.now)) > 80
+        return len(self.was_text) + len(self.now_text) > 80
 
 
 ABSENT = object()

@@ -86,8 +86,8 @@ def described(store: Store, definition: Definition) -> Described:
     """Count the results of a definition, and name the settings in which its study file differs from the present one."""
     found = DefinitionStore(store.folder, definition.number)
     folders = list(_evaluation_folders(found))
-    now = _settings(store.folder / STUDY_FILE)
-    fields = [str(one) for one in differences(_settings(definition.folder / STUDY_FILE), now)]
+    now = study_settings(store.folder / STUDY_FILE)
+    fields = [str(one) for one in differences(study_settings(definition.folder / STUDY_FILE), now)]
     return Described(
         num_evaluations=len(folders),
         num_done=sum((folder / MARKER).is_file() for folder in folders),
@@ -95,8 +95,8 @@ def described(store: Store, definition: Definition) -> Described:
     )
 
 
-def _settings(file: Path) -> dict[str, Any]:
-    """Return the content of a study file; empty if it cannot be read."""
+def study_settings(file: Path) -> dict[str, Any]:
+    """Return the settings of a study file as written; empty if it cannot be read."""
     try:
         return read_toml(file, remedy="")
     except StudyError:

@@ -86,7 +86,7 @@ def evaluate(
         run: the run.
         one: the evaluation step.
         answers: the loaded generator.
-        check: called before files are written; raises if this worker must stop.
+        check: called before files are removed or written; raises if this worker must stop.
 
     Returns:
         Number of samples that failed with an error; if it is not 0, the step is finished and will be retried.
@@ -94,6 +94,7 @@ def evaluate(
     corpus = one.evaluation.corpus
     languages = graph.study.corpora[corpus].languages
     rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
+    check()  # loading the model took a while, and what another worker has finished must not be removed
     one.step.begin()
     started = time.monotonic()
     predictions = predict(

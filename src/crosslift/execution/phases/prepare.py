@@ -287,7 +287,7 @@ def _mixtures(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     }
     problems: list[str] = []
     for mixture in drawn:
-        indexes = {corpus: _index(graph, mixture, corpus, rows[corpus]) for corpus in mixture.corpora}
+        indexes = {corpus: mixture_index(graph, mixture, corpus, rows[corpus]) for corpus in mixture.corpora}
         try:
             examples = draw(mixture, indexes, data_seed=graph.study.data_seed)
         except MixtureError as error:
@@ -302,7 +302,18 @@ def _mixtures(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         raise MixtureError("\n".join(problems))
 
 
-def _index(graph: StepGraph, mixture: Mixture, corpus: str, rows: pl.DataFrame) -> CorpusIndex:
+def mixture_index(graph: StepGraph, mixture: Mixture, corpus: str, rows: pl.DataFrame) -> CorpusIndex:
+    """Build the index of a prepared corpus with lengths in the unit of a mixture's budget.
+
+    Args:
+        graph: the steps of the study.
+        mixture: the mixture.
+        corpus: one of its corpora.
+        rows: the rows of the corpus.
+
+    Returns:
+        The index.
+    """
     lengths = None
     if mixture.unit == "bytes":
         lengths = tokens.lengths_in_bytes(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.discover import member
+from crosslift.execution.folder.checksums import CHECKPOINT
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunSteps
@@ -19,7 +21,7 @@ from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import evaluate, tokens
 from crosslift.studies.run import Run
 from crosslift.system.leases import HEARTBEAT_SECONDS
-from crosslift.training.trainer import Progress, TokenTable, TrainingRequest
+from crosslift.training.trainer import BaseName, Progress, TokenTable, TrainingRequest
 
 
 def train(
@@ -45,10 +47,9 @@ def train(
         TrainingError: the run cannot be trained. Other exceptions of the trainer are not caught.
     """
     run, step = steps.run, steps.train
-    assert run.mixture is not None
     assert step is not None
+    check()
     step.begin()
-    model = graph.models[run.model.name]
     config = graph.study.training
     started = time.monotonic()
     first: tuple[int, float] | None = None
@@ -69,25 +70,88 @@ def train(
             curve={name: list(losses) for name, losses in progress.curve.items()},
         )
 
-    trained = member("trainer", config.trainer).train(
-        TrainingRequest(
-            model=str(model.folder(graph.study.folder)),
-            revision=None,  # the folder is the snapshot of the commit
-            config=config,
-            examples=examples_of(graph, run),
-            validation=validation_of(graph, run),
-            seed=run.seed,
-            folder=step.folder,
-            score=_validation_score(graph, run, device, generators) if config.select_by == "score" else None,
-            report=report,
-            device=device,
-            shuffle=run.mixture.order == "shuffled",
-            template=model.template,
-        )
+    request = training_request(
+        graph,
+        run,
+        examples=examples_of(graph, run),
+        folder=step.folder,
+        base_name=base_name(graph, run, step.folder / CHECKPOINT),
+        device=device,
+        generators=generators,
+        report=report,
     )
+    trained = member("trainer", config.trainer).train(request)
     check()
     facts = asdict(trained) if is_dataclass(trained) and not isinstance(trained, type) else {}
     step.finish(**({"seconds": round(time.monotonic() - started, 3)} | facts))
+
+
+def training_request(
+    graph: StepGraph,
+    run: Run,
+    *,
+    examples: TokenTable,
+    folder: Path,
+    base_name: BaseName,
+    device: str,
+    generators: Mapping[str, Mapping[str, Any]],
+    report: Callable[[Progress], None],
+) -> TrainingRequest:
+    """Build the trainer's request.
+
+    Args:
+        graph: the steps of the study.
+        run: model, mixture and seed; the run need not be one of the study.
+        examples: the training examples.
+        folder: folder for the checkpoint, the metrics and the state of an interrupted training.
+        base_name: name of the base model in an adapter's configuration.
+        device: as in the site file.
+        generators: the site's options per generator, for selecting checkpoints by score.
+        report: receives the progress.
+
+    Returns:
+        The request.
+    """
+    assert run.mixture is not None
+    model, config = graph.models[run.model.name], graph.study.training
+    return TrainingRequest(
+        model=str(model.folder(graph.study.folder)),
+        revision=None,  # the folder is the snapshot of the commit
+        config=config,
+        examples=examples,
+        validation=validation_of(graph, run),
+        seed=run.seed,
+        folder=folder,
+        score=_validation_score(graph, run, device, generators) if config.select_by == "score" else None,
+        report=report,
+        device=device,
+        shuffle=run.mixture.order == "shuffled",
+        template=model.template,
+        base_name=base_name,
+    )
+
+
+def base_name(graph: StepGraph, run: Run, checkpoint: Path) -> BaseName:
+    """Name the base model for the configuration of an adapter in the folder of the study.
+
+    A hub model is named with its commit. A local model gets a path relative to the checkpoint, which remains correct
+    when the study is moved. A model that the study file names by an absolute path is not named, because the path means
+    nothing on another machine.
+
+    Args:
+        graph: the steps of the study.
+        run: gives the model.
+        checkpoint: folder of the adapter.
+
+    Returns:
+        The name.
+    """
+    model = graph.models[run.model.name]
+    if model.path.startswith("pocket:") or model.commit is not None:
+        return BaseName(name=model.path, revision=model.commit)
+    if model.path.startswith(("/", "~")):
+        return BaseName(name=None)
+    return BaseName(name=Path(os.path.relpath(graph.study.folder / model.path, checkpoint)).as_posix())
 
 
 def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
@@ -105,13 +169,13 @@ def _every(seconds: float, call: Callable[[], None]) -> Callable[[], None]:
 
 def examples_of(graph: StepGraph, run: Run) -> TokenTable:
     """Return the tokens of the run's mixture, in the order of the mixture, with the run's tokenizer."""
-    return _gather(graph, run, training_rows(graph, run))
+    return gather_tokens(graph, run, training_rows(graph, run))
 
 
 def validation_of(graph: StepGraph, run: Run) -> TokenTable | None:
     """Return the tokens of the run's validation items in the languages of its mixture; None without validation."""
     rows = validation_rows(graph, run)
-    return None if rows is None else _gather(graph, run, rows)
+    return None if rows is None else gather_tokens(graph, run, rows)
 
 
 def training_rows(graph: StepGraph, run: Run) -> pl.DataFrame:
@@ -144,8 +208,8 @@ def _validation_rows(graph: StepGraph, corpus: str, tags: Sequence[str]) -> list
     return [item * len(languages) + place for item in range(num_items) for place in places]
 
 
-def _gather(graph: StepGraph, run: Run, examples: pl.DataFrame) -> TokenTable:
-    """Return the tokens of examples given as a table (corpus, language, row)."""
+def gather_tokens(graph: StepGraph, run: Run, examples: pl.DataFrame) -> TokenTable:
+    """Return the tokens of examples given as a table (corpus, language, row), with the run's tokenizer."""
     study = graph.study
     corpora = list(dict.fromkeys(examples["corpus"].to_list()))
     languages = tuple(dict.fromkeys(tag for corpus in corpora for tag in study.corpora[corpus].languages))
@@ -206,4 +270,13 @@ def _validation_score(
     return score
 
 
-__all__ = ["examples_of", "train", "training_rows", "validation_of", "validation_rows"]
+__all__ = [
+    "base_name",
+    "examples_of",
+    "gather_tokens",
+    "train",
+    "training_request",
+    "training_rows",
+    "validation_of",
+    "validation_rows",
+]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from crosslift.reporting.figure import Figure
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import render_figure, script_json, vega_bundle
 from crosslift.reporting.html.templates import environment
@@ -33,25 +34,33 @@ class PageHeader:
     """(path relative to the page, content) pairs."""
     runs_file: str
     """Path of the table of runs, relative to the page."""
+    sections: Sequence[tuple[str, Sequence[str]]] = ()
+    """(title, one sentence per line) of further sections, before the answers."""
 
 
-def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path:
+def write_page(
+    folder: Path, head: PageHeader, analysed: list[Analysis], *, drawings: Sequence[Figure] | None = None
+) -> Path:
     """Write answers.csv, tables/*.csv, figures/*.svg and, last, index.html.
 
     Args:
         folder: of the page.
         head: its header.
         analysed: the analyses with their answers and tables.
+        drawings: figures of the page; by default those of the answers and tables.
 
     Returns:
         The path of the page.
     """
     answers = answer_table(analysed)
     write_csv(folder / "answers.csv", answers)
-    drawn = [render_figure(figure) for figure in figures(analysed)]
+    drawn = [render_figure(figure) for figure in (figures(analysed) if drawings is None else drawings)]
     for picture in drawn:
-        if picture.svg is not None:
-            write_text(folder / "figures" / f"{picture.figure.name}.svg", picture.svg, durable=False)
+        file = folder / "figures" / f"{picture.figure.name}.svg"
+        if picture.svg is None:  # remove the file of an earlier page
+            file.unlink(missing_ok=True)
+        else:
+            write_text(file, picture.svg, durable=False)
     not_reproduced = answers.filter(~pl.col("reproduces").fill_null(value=True))
     page = (
         environment()
@@ -70,7 +79,7 @@ def write_page(folder: Path, head: PageHeader, analysed: list[Analysis]) -> Path
                     "themes": {"light": theme.vega_config(theme.LIGHT), "dark": theme.vega_config(theme.DARK)},
                 }
             ),
-            bundle=vega_bundle() if drawn else "",
+            bundle=vega_bundle() if any(one.spec for one in drawn) else "",
         )
     )
     write_text(folder / "index.html", page, durable=False)

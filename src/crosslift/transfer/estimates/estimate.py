@@ -112,22 +112,25 @@ def estimate(
         resampled = ResampledPanel(
             panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed
         )
-        rows += rows_of_statements(resampled, _of_conditions(resampled), level=level)
+        rows += rows_of_statements(resampled, condition_statements(resampled), level=level)
         is_primary = primary[panel.task] == panel.metric
         for contrast in contrasts:
-            rows += rows_of_statements(resampled, _of_contrast(resampled, contrast, is_primary=is_primary), level=level)
+            rows += rows_of_statements(
+                resampled, contrast_statements(resampled, contrast, is_primary=is_primary), level=level
+            )
     rows += _without_common_ground(known, contrasts, rows)
     return adjust(pl.DataFrame(rows, schema=ESTIMATES, infer_schema_length=None))
 
 
-def _of_conditions(resampled: ResampledPanel) -> Iterator[Statement]:
+def condition_statements(resampled: ResampledPanel) -> Iterator[Statement]:
+    """Yield every estimand of every condition of a panel."""
     for condition in resampled.evaluated_conditions:
         for estimand in ESTIMANDS:
             for label in estimand.labels(language_groups(resampled.panel.languages, condition.trained)):
                 yield _statement(resampled, estimand, label, condition)
 
 
-def _of_contrast(resampled: ResampledPanel, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
+def contrast_statements(resampled: ResampledPanel, contrast: Contrast, *, is_primary: bool) -> Iterator[Statement]:
     """Each treatment minus the control, then the mean over the treatments minus the control, per model."""
     present = {condition.key: condition for condition in resampled.evaluated_conditions}
     for model in sorted({condition.model for condition in present.values()}):
@@ -141,12 +144,12 @@ def _of_contrast(resampled: ResampledPanel, contrast: Contrast, *, is_primary: b
                 declared = contrast.primary and is_primary and comparison is GAIN and label == "all"
                 single = declared and len(treatments) == 1
                 each = [
-                    _compared(resampled, comparison, label, treatment, control, contrast=contrast, primary=single)
+                    compared(resampled, comparison, label, treatment, control, contrast=contrast, primary=single)
                     for treatment in treatments
                 ]
                 yield from each
                 if len(each) > 1:
-                    yield _mean_of(each, contrast, primary=declared)
+                    yield mean_of(each, contrast, primary=declared)
 
 
 def _statement(resampled: ResampledPanel, estimand: Estimand, label: str, condition: Condition) -> Statement:
@@ -173,7 +176,7 @@ def _statement(resampled: ResampledPanel, estimand: Estimand, label: str, condit
     )
 
 
-def _compared(
+def compared(
     resampled: ResampledPanel,
     comparison: Comparison,
     label: str,
@@ -243,7 +246,7 @@ def _num_seeds(sides: Sequence[Condition]) -> int:
     return min((len(side.runs) for side in sides if not side.is_base), default=1)
 
 
-def _mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bool) -> Statement:
+def mean_of(statements: Sequence[Statement], contrast: Contrast, *, primary: bool) -> Statement:
     """The mean over the treatments of a contrast; null if any of them is null."""
     first = statements[0]
     problems = [

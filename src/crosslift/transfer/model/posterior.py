@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
+from scipy.special import ndtri
 
 from crosslift.transfer.model.kernels import (
     COMPONENTS,
@@ -90,6 +91,18 @@ class TransferModel:
         variance = weighted_sum(self._variances[:-NUM_OF_RUNS], kernel_diagonals(new)) - (half**2).sum(axis=0)
         mean = self.centre + across @ self._weights
         return self.expected_scores(mean, np.maximum(variance, 0.0)).reshape(len(mixtures), len(languages))
+
+    def predict_interval(
+        self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str], *, level: float = 0.95
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Credible limits of scores; arguments and order as for `predict`.
+
+        Returns:
+            Lower and upper limits, in the unit of the scores and within the metric's range.
+        """
+        latent = self.predict_latent(mixtures, model, languages)
+        margin = ndtri((1 + level) / 2) * np.sqrt(np.maximum(np.diag(latent.covariance), 0.0))
+        return self._scores(to_share(latent.mean - margin)), self._scores(to_share(latent.mean + margin))
 
     def predict_latent(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> Latent:
         """Posterior of the latent values for new runs; arguments and order as for `predict`."""

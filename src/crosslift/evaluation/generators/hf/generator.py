@@ -12,7 +12,6 @@ a GPU out of memory, where the batch is halved.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from transformers import AutoModelForCausalLM
 
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
+from crosslift.evaluation.adapters import base_of
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.hf.cache import preallocated_cache
 from crosslift.untrusted.model_files import reading
@@ -69,7 +69,12 @@ class Generator:
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         dtype = _dtype(precision, self.device)
         adapter = Path(checkpoint) / "adapter_config.json"
-        source = _base_of(adapter, base) if adapter.is_file() else str(checkpoint)
+        source = base or str(checkpoint)
+        if not adapter.is_file():
+            source = str(checkpoint)
+        elif base is None:
+            source, named_revision = base_of(Path(checkpoint))
+            revision = revision or named_revision
         own_tokenizer = (Path(checkpoint) / "tokenizer_config.json").is_file() or not adapter.is_file()
         self.tokenizer = load_tokenizer(
             checkpoint if own_tokenizer else source, None if adapter.is_file() and own_tokenizer else revision, template
@@ -206,13 +211,6 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
         fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-def _base_of(adapter: Path, base: str | None) -> str:
-    named = base or json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not named:
-        raise EvaluationError(f"{adapter} names no base model. Give `base`.")
-    return str(named)
 
 
 def _with_adapter(model: Any, folder: Path, *, merge: bool) -> Any:

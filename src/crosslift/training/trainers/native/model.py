@@ -12,7 +12,7 @@ import torch
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import TrainingError
 from crosslift.streams import seed_of
-from crosslift.training.trainer import LoRAConfig, TrainingRequest
+from crosslift.training.trainer import BaseName, LoRAConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
 from crosslift.untrusted.model_files import reading
 
@@ -66,10 +66,23 @@ def read_tokenizer(request: TrainingRequest) -> Any:
 
 def stored_dtype(request: TrainingRequest) -> torch.dtype:
     """The dtype in which the base model is stored, and in which its checkpoints are written."""
+    return dtype_of(request.model, request.revision)
+
+
+def dtype_of(model: str, revision: str | None = None) -> torch.dtype:
+    """The dtype in which a model is stored.
+
+    Args:
+        model: local folder or hub name.
+        revision: revision of a hub model.
+
+    Raises:
+        TrainingError: its configuration cannot be read.
+    """
     from transformers import AutoConfig
 
-    with reading(f"the configuration of {request.model}", TrainingError):
-        dtype = AutoConfig.from_pretrained(request.model, revision=request.revision, trust_remote_code=False).dtype
+    with reading(f"the configuration of {model}", TrainingError):
+        dtype = AutoConfig.from_pretrained(model, revision=revision, trust_remote_code=False).dtype
     return dtype if isinstance(dtype, torch.dtype) else torch.float32
 
 
@@ -121,16 +134,28 @@ def write_checkpoint(model: Any, tokenizer: Any, folder: Path, request: Training
     shutil.rmtree(partial, ignore_errors=True)
     if request.config.method == "lora":
         model.save_pretrained(partial)
-        _tidy_adapter(partial)
+        _tidy_adapter(partial, request.base_name or BaseName(name=request.model, revision=request.revision))
     else:
-        model.generation_config.eos_token_id = list(stop_ids(tokenizer))
-        model.config.use_cache = True
-        model.save_pretrained(partial, state_dict=_cast(model.state_dict(), dtype), max_shard_size="5GB")
-        model.config.use_cache = False
-        _edit_json(partial / "config.json", dtype=str(dtype).removeprefix("torch."))
+        write_weights(model, tokenizer, partial, dtype)
     tokenizer.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def write_weights(model: Any, tokenizer: Any, folder: Path, dtype: torch.dtype) -> None:
+    """Write all weights of a model with its configuration.
+
+    Args:
+        model: the model.
+        tokenizer: gives the tokens that end an answer.
+        folder: destination.
+        dtype: floating-point type of the saved weights.
+    """
+    model.generation_config.eos_token_id = list(stop_ids(tokenizer))
+    model.config.use_cache = True
+    model.save_pretrained(folder, state_dict=_cast(model.state_dict(), dtype), max_shard_size="5GB")
+    model.config.use_cache = False
+    _edit_json(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
 
 
 def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -142,12 +167,15 @@ def _cast(state: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch
     return {name: cast.get(tensor.data_ptr(), tensor) for name, tensor in state.items()}
 
 
-def _tidy_adapter(folder: Path) -> None:
-    """Sort the module names, which PEFT writes in the varying order of a set, and remove its empty model card."""
+def _tidy_adapter(folder: Path, base: BaseName) -> None:
+    """Name the base model, sort the module names, which PEFT writes in the varying order of a set, and remove its empty
+    model card."""
     (folder / "README.md").unlink(missing_ok=True)
     config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    changes: dict[str, Any] = {"base_model_name_or_path": base.name, "revision": base.revision}
     if isinstance(config["target_modules"], list):
-        _edit_json(folder / "adapter_config.json", target_modules=sorted(config["target_modules"]))
+        changes["target_modules"] = sorted(config["target_modules"])
+    _edit_json(folder / "adapter_config.json", **changes)
 
 
 def _edit_json(path: Path, **changes: Any) -> None:

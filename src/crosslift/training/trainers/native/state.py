@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -35,7 +36,8 @@ def request_fingerprint(request: TrainingRequest) -> str:
     tables = [request.examples] + ([request.validation] if request.validation is not None else [])
     return fingerprint(
         {
-            "model": request.model,
+            # The path of a local model changes with the working directory; the caller identifies its content.
+            "model": request.model if request.base_name is None else asdict(request.base_name),
             "revision": request.revision,
             "config": request.config,
             "seed": request.seed,

@@ -1,0 +1,1 @@
+"""Two studies, or two definitions of one, compared on the cells and items that both have."""

@@ -1,0 +1,1 @@
+"""Several studies pooled, with the study as a level of the model."""

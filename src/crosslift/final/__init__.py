@@ -1,0 +1,1 @@
+"""From a chosen mixture to a model folder: `crosslift train-final`."""
