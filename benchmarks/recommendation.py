@@ -24,6 +24,8 @@ from crosslift.recommendation.recommend import Undecided, recommend
 from crosslift.streams import stream
 from crosslift.transfer.model.cross_validation import cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.link import to_share
+from crosslift.transfer.model.measurement import effective_items
 from crosslift.transfer.model.observations import Observations
 from crosslift.transfer.variance.between_seeds import between_seed_deviations
 
@@ -31,6 +33,8 @@ REFERENCE = Path(__file__).parents[1] / "references" / "english-is-not-all-you-n
 METRICS = {"math": "accuracy", "api_calling": "exact"}
 NUM_STEPS = 14
 NUM_CANDIDATES, TOTAL, MODEL = 120, 630, "qwen3-m"
+NUM_ITEMS = 80
+"""Items behind each measured score."""
 
 
 def cells_of(task: str) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -39,9 +43,9 @@ def cells_of(task: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     runs = runs.filter(pl.col("seed") == pl.col("seed").min().over("model", "mixture"))
     scores = pl.read_parquet(REFERENCE / "scores.parquet").filter(task=task, metric=METRICS[task])
     scores = scores.join(runs.select("run", "model", "mixture"), on="run")
-    return scores.group_by("run", "language").agg(pl.col("value").mean()).sort("run", "language").join(
-        runs, on="run"
-    ), scores
+    means = scores.group_by("run", "language").agg(pl.col("value").mean()).sort("run", "language")
+    means = means.join(effective_items(scores), on=["run", "language"], maintain_order="left")
+    return means.join(runs, on="run", maintain_order="left"), scores
 
 
 def observed_of(cells: pl.DataFrame) -> Observations:
@@ -56,6 +60,7 @@ def observed_of(cells: pl.DataFrame) -> Observations:
             row["mixture"]: dict(zip(row["languages"], row["num_items"], strict=True))
             for row in facts.iter_rows(named=True)
         },
+        num_effective=cells["num_effective"].to_numpy(),
     )
 
 
@@ -144,7 +149,7 @@ def harder(num_truths: int) -> None:
     trained = sorted({tag for one in fitted.observed.amounts.values() for tag in one})
     languages = tuple(sorted(set(fitted.observed.languages)))
     objective = Objective(languages=languages)
-    noise = np.exp(fitted.log_variances[-2:]) * fitted.scale**2
+    of_run, of_language = fitted.run_variances
     curves: dict[str, list[np.ndarray]] = {"chosen": [], "random": []}
     for number in range(num_truths):
         generator = stream(number, "benchmark", "harder")
@@ -153,12 +158,14 @@ def harder(num_truths: int) -> None:
             chosen = generator.choice(len(trained), size=int(generator.integers(1, len(trained) + 1)), replace=False)
             shares = generator.dirichlet(np.ones(len(chosen)))
             pool.append({trained[place]: TOTAL * share for place, share in zip(chosen, shares, strict=True)})
-        mean, covariance = fitted.predict(pool, MODEL, languages)
+        mean, covariance = fitted.predict_latent(pool, MODEL, languages)
         values, vectors = np.linalg.eigh(covariance)
-        truth = mean + vectors @ (np.sqrt(np.clip(values, 0, None)) * generator.standard_normal(len(mean)))
-        truth = truth.reshape(NUM_CANDIDATES, -1)
-        measured = truth + np.sqrt(noise[0]) * generator.standard_normal((NUM_CANDIDATES, 1))
-        measured = measured + np.sqrt(noise[1]) * generator.standard_normal(measured.shape)
+        latent = mean + vectors @ (np.sqrt(np.clip(values, 0, None)) * generator.standard_normal(len(mean)))
+        latent = latent.reshape(NUM_CANDIDATES, -1)
+        truth = to_share(latent)
+        shift = np.sqrt(of_run) * generator.standard_normal((NUM_CANDIDATES, 1))
+        shift = shift + np.sqrt(of_language) * generator.standard_normal(latent.shape)
+        measured = generator.binomial(NUM_ITEMS, to_share(latent + shift)) / NUM_ITEMS
         names = [f"m{place}" for place in range(NUM_CANDIDATES)]
         here = Observations(
             values=measured.ravel(),
@@ -167,6 +174,7 @@ def harder(num_truths: int) -> None:
             languages=np.tile(languages, NUM_CANDIDATES),
             mixtures=np.repeat(names, len(languages)),
             amounts=dict(zip(names, pool, strict=True)),
+            num_effective=np.full(measured.size, float(NUM_ITEMS)),
         )
         known = {("one", name): float(row.mean()) for name, row in zip(names, truth, strict=True)}
         order = [int(place) for place in generator.permutation(NUM_CANDIDATES)]

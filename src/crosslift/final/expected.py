@@ -12,9 +12,6 @@ from crosslift.recommendation.advice import Advice, observe
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 
-Z_95 = 1.959964
-"""97.5 % quantile of the standard normal distribution."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedScore:
