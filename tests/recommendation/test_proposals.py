@@ -52,6 +52,22 @@ pairing = "disjoint"
 components = [{ corpus = "train", counts = { ja = 30 } }, { corpus = "more", counts = { te = 40 } }]
 pairing = "disjoint"
 """,
+    "one language": "".join(
+        f'[mixtures.m{n}]\ncomponents = [{{ corpus = "train", counts = {{ en = {count} }} }}]\npairing = "shared"\n'
+        for n, count in enumerate((30, 60, 90))
+    ),
+    "two tasks": """
+[corpora.other]
+reader = "jsonl"
+task = "open_ended"
+path = "train.jsonl"
+languages = ["en", "es"]
+"""
+    + "".join(
+        f'[mixtures.m{n}]\ncomponents = [{{ corpus = "train", counts = {{ {counts} }} }}, '
+        '{ corpus = "other", counts = { en = 20, es = 10 } }]\npairing = "independent"\n'
+        for n, counts in enumerate(("en = 60", "en = 30, sw = 30", "es = 60"))
+    ),
     "tokens": "".join(
         f'[mixtures.m{n}]\ncomponents = [{{ corpus = "train", shares = {shares} }}]\n'
         'budget = { amount = 1500, unit = "tokens", tokenizer = "tiny" }\npairing = "shared"\n'
@@ -84,7 +100,8 @@ def test_the_written_mixture_passes_check_where_it_is_pasted(
     monkeypatch.setattr("crosslift.recommendation.recommend.WIDEST_MARGIN", 1.0)  # whatever can be told
     write_finished_study(tmp_path, num_mixtures=6, num_seeds=1, mixtures=MIXTURES[kind], right=helped)
     options = ["--unit", "tokens"] if kind == "tokens" else []
-    done = CliRunner().invoke(app, ["recommend", str(tmp_path), "--languages", "en,es,sw", *options])
+    languages = [] if kind == "one language" else ["--languages", "en,es,sw"]
+    done = CliRunner().invoke(app, ["recommend", str(tmp_path), *languages, *options])
     assert done.exit_code == 0, done.output + repr(done.exception)
     pasted = (tmp_path / "report" / "recommendation" / "mixture.toml").read_text()
     with (tmp_path / "study.toml").open("a") as file:
