@@ -301,7 +301,7 @@ def test_the_project_of_a_user_is_typed(tmp_path):
     assert ended.returncode == 0, ended.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.pages
 def test_every_block_of_the_tour_works(tmp_path):
     run_page(read_page("python.md"), tmp_path)
 

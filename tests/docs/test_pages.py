@@ -17,7 +17,7 @@ NUM_SKIPPED = 5
 """Blocks of these pages that cannot be executed in a test, each with its reason."""
 
 
-@pytest.mark.slow
+@pytest.mark.pages
 @pytest.mark.parametrize("name", EXECUTED)
 def test_every_block_of_a_page_works(name: str, tmp_path: Path):
     """Files below src/ are added to (or changed in) a temporary copy of the package."""
