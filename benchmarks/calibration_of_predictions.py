@@ -56,12 +56,9 @@ def predicted(data: DataSet, *, most: int | None = None) -> pl.DataFrame:
             columns: dict[str, Any] = {
                 "data": data.name, "kind": split.kind, "split": number, "model": name,
                 **scored(bins, wanted.shares, stream(0, "pit", data.name, number)),
-                "error": expected - wanted.values, "value": wanted.values,
+                "error": expected - wanted.values, "value": wanted.values, "num_items": data.num_items,
                 "seconds": (time.process_time() - started) / len(wanted.values),
             }  # fmt: skip
-            if split.kind == OBSERVED:
-                items = data.num_items or float("nan")
-                columns["near"] = np.abs(columns["error"]) <= 2 * np.sqrt(expected * (1 - expected) / items)
             parts.append(pl.DataFrame(columns, strict=False))
     if data.truth is not None:
         parts.append(_truth(data))
@@ -142,11 +139,11 @@ def table(rows: pl.DataFrame) -> list[str]:
         pit = np.sort(part["pit"].to_numpy())
         distance = np.abs(pit - (np.arange(len(pit)) + 0.5) / len(pit)).max()
         lines.append(f"- {kind}: {distance:.2f}, coverage {_coverage(part):.1f} % of {len(pit):,} cells")
-    near = rows.filter(pl.col("kind") == OBSERVED, pl.col("near").is_not_null())
-    for (group,), part in near.group_by("group", maintain_order=True):
-        if not part["error"].is_null().all():
-            share = 100 * (part["near"].mean() or 0)
-            lines.append(f"\n{group}: {share:.1f} % of observed cells are expected within two standard errors")
+    for (group,), part in scores.filter(kind=OBSERVED).group_by("group", maintain_order=True):
+        expected = (part["error"] + part["value"]).to_numpy()
+        margin = 2 * np.sqrt(expected * (1 - expected) / part["num_items"].to_numpy())
+        share = 100 * float((np.abs(part["error"].to_numpy()) <= margin).mean())
+        lines.append(f"\n{group}: {share:.1f} % of observed cells are expected within two standard errors")
     if "stated" in rows.columns:
         told = rows.filter(kind="recommended")
         if told.height:

@@ -19,6 +19,8 @@ REFERENCES = {
     "post-trainers-guide": {"math": "accuracy", "summarization": "rouge_l", "instruction_following": "constraints"},
 }
 IMPORTED = {"language-subsets": ("xcopa", "xstorycloze"), "number-of-languages": ("xcopa",)}
+IMPORTED_ITEMS = {"xcopa": 500, "xstorycloze": 1511}
+"""Items of the published test sets."""
 NUM_FOLDS, NUM_QUARTERS = 10, 5
 """Groups of mixtures left out in turn; random quarters of the runs to learn from."""
 WORLD_LANGUAGES = ("de", "en", "es", "ja", "sw", "te")
@@ -31,10 +33,10 @@ class DataSet:
 
     name: str
     observed: Observations
+    num_items: float
+    """Items behind each measured score, for its standard error."""
     truth: np.ndarray | None = None
     """Expected scores without any noise, shape (n,), of a simulated world."""
-    num_items: float | None = None
-    """Items behind each measured score, for its standard error; None if unknown."""
     replicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     """Rows of further seeds of mixtures that are among the other rows too."""
 
@@ -67,7 +69,7 @@ def reference_sets() -> Iterator[DataSet]:
             cells = cells.sort("run", "language")
             further = cells.select((pl.col("seed") > pl.col("seed").min().over("model", "mixture")).alias("x"))["x"]
             yield DataSet(
-                name=f"{name} {task}", observed=observations_of(cells), num_items=float(cells["num"].median() or 0),
+                name=f"{name} {task}", observed=observations_of(cells), num_items=float(cells["num"].to_numpy().mean()),
                 replicates=np.flatnonzero(further.to_numpy()),
             )  # fmt: skip
 
@@ -85,7 +87,8 @@ def imported_sets(data: Path) -> Iterator[DataSet]:
         )
         for task in tasks:
             cells = table.filter(task=task).drop("num_items", "num_parameters", "num_tokens")
-            yield DataSet(name=f"{name} {task}", observed=observations_of(cells))
+            items = float(IMPORTED_ITEMS[task])
+            yield DataSet(name=f"{name} {task}", observed=observations_of(cells), num_items=items)
 
 
 def world(number: int) -> DataSet:

@@ -272,7 +272,8 @@ class StudyReader:
 
         Returns:
             `.recommendation` (`.amounts`, `.expected_objective` with `.low` and `.high` as shares, `.comparisons`,
-            `.caveats`; None if fewer than two mixtures are evaluated), `.validation` and `.next_runs`.
+            `.caveats`; None if fewer than two mixtures are evaluated, or if the data cannot tell, see `.undecided`),
+            `.validation` and `.next_runs`.
 
         Raises:
             StudyError: an option is invalid; all problems are listed.

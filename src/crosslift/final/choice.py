@@ -75,7 +75,9 @@ def recommended(graph: StepGraph, advice: Advice) -> Choice:
     )
     if found is None:
         raise TransferError(
-            f"The finished runs cannot tell which mixture is best for {advice.model}, so none is recommended. {remedy}"
+            f"The finished runs cannot tell which mixture is best for {advice.model}, so none is recommended"
+            + (f": {advice.undecided}. " if advice.undecided else ". ")
+            + remedy
         )
     if found.verdict in ("cannot tell", "worse"):
         against = next(one for one in found.comparisons if one.verdict == found.verdict)
