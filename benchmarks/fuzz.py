@@ -37,8 +37,9 @@ def main() -> int:
     arguments.add_argument("--kind", default="", help="only kinds whose name holds this")
     arguments.add_argument("--only", type=int, help="only the input of this number")
     given = arguments.parse_args()
-    from conftest import STUDY
     from fuzzing import KINDS, accepted, languages_are_loaded
+
+    from conftest import STUDY
 
     languages_are_loaded()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -77,6 +78,7 @@ def main() -> int:
 def prepare(folder: Path) -> None:
     """What the study file refers to."""
     import polars as pl
+
     from conftest import lines, write_jsonl
 
     (folder / "tiny").mkdir()
