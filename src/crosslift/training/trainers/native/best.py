@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
 from crosslift.errors import TrainingError
 from crosslift.fingerprint import fingerprint_file
 from crosslift.system.files import atomic_write
+from crosslift.training.meter import LossSums
+from crosslift.training.trainer import TokenTable, TrainingRequest
 
 
 class BestWeights:
@@ -72,3 +77,36 @@ class BestWeights:
 
     def _trainable(self) -> dict[str, torch.Tensor]:
         return {name: weight for name, weight in self._model.named_parameters() if weight.requires_grad}
+
+
+def score_of_candidate(request: TrainingRequest, write: Callable[[Path], None]) -> float | None:
+    """Score the present weights if the checkpoint is selected by score; None otherwise.
+
+    Args:
+        request: the training request, whose `score` evaluates a checkpoint.
+        write: writes the present weights as a checkpoint into a folder.
+    """
+    if request.config.select_by != "score":
+        return None
+    assert request.score is not None
+    candidate = request.folder / "candidate"
+    write(candidate)
+    score = float(request.score(candidate))
+    shutil.rmtree(candidate)
+    return score
+
+
+def selection_value(examples: TokenTable, sums: LossSums | None, score: float | None) -> float:
+    """Return the value by which a checkpoint is selected; higher is better.
+
+    It is the score, else the negative mean validation loss over the languages and tasks that are trained on.
+
+    Args:
+        examples: the training examples.
+        sums: the validation losses; may be None only if there is a score.
+        score: result of `score_of_candidate`.
+    """
+    if score is not None:
+        return score
+    assert sums is not None
+    return -sums.mean_over_cells({examples.languages[number] for number in np.unique(examples.language)})

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from crosslift.training.requests import truncate_examples, validate_request
 from crosslift.training.schedule import NUM_LOG_ROWS, learning_rate, validation_steps
 from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
 from crosslift.training.trainers.native.attention import SequenceBoundaries
-from crosslift.training.trainers.native.best import BestWeights
+from crosslift.training.trainers.native.best import BestWeights, score_of_candidate, selection_value
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.loss import LogitSelector, token_losses
 from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
@@ -182,23 +181,11 @@ class _Run:
 
     def _validate(self, columns: dict[str, Any]) -> None:
         sums = None if self.validation is None else self._validation_sums(self.validation)
-        score = None
-        if self.config.select_by == "score":
-            candidate = self.request.folder / "candidate"
-            self._write(candidate)
-            assert self.request.score is not None
-            score = float(self.request.score(candidate))
-            shutil.rmtree(candidate)
+        score = score_of_candidate(self.request, self._write)
         if sums is not None:
             self.meter.rows += sums.rows(split="validation", score=score, **columns)
-        if self.config.select_by == "last":
-            return
-        value = score
-        if value is None:
-            assert sums is not None
-            own = {self.examples.languages[i] for i in np.unique(self.examples.language)}
-            value = -sums.mean_over_cells(own)
-        self.best.consider(value, columns["step"])
+        if self.config.select_by != "last":
+            self.best.consider(selection_value(self.examples, sums, score), columns["step"])
 
     @torch.no_grad()
     def _validation_sums(self, table: TokenTable) -> LossSums:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 import warnings
 from dataclasses import replace
@@ -23,7 +22,7 @@ from crosslift.training.order import BatchSampler, micro_batches
 from crosslift.training.requests import truncate_examples, validate_request
 from crosslift.training.schedule import NUM_LOG_ROWS, learning_rate, validation_steps
 from crosslift.training.trainer import Progress, TokenTable, Trained, TrainingRequest, num_steps
-from crosslift.training.trainers.native.best import BestWeights
+from crosslift.training.trainers.native.best import BestWeights, score_of_candidate, selection_value
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
 from crosslift.training.trainers.trl.limits import num_micro_batches, refused
@@ -141,23 +140,11 @@ class _Run:
 
     def _validate(self, columns: dict[str, Any]) -> None:
         sums = None if self.validation is None else self._validation_sums(self.validation)
-        score = None
-        if self.config.select_by == "score":
-            candidate = self.request.folder / "candidate"
-            self._write(candidate)
-            assert self.request.score is not None
-            score = float(self.request.score(candidate))
-            shutil.rmtree(candidate)
+        score = score_of_candidate(self.request, self._write)
         if sums is not None:
             self.meter.rows += sums.rows(split="validation", score=score, **columns)
-        if self.config.select_by == "last":
-            return
-        value = score
-        if value is None:
-            assert sums is not None
-            own = {self.examples.languages[i] for i in np.unique(self.examples.language)}
-            value = -sums.mean_over_cells(own)
-        self.best.consider(value, columns["step"])
+        if self.config.select_by != "last":
+            self.best.consider(selection_value(self.examples, sums, score), columns["step"])
 
     def _validation_sums(self, table: TokenTable) -> LossSums:
         rows, sums = dataset_of(table, loss_on_prompt=False), LossSums(table)
