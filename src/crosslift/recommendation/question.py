@@ -1,8 +1,8 @@
 """What is asked of a recommendation, before a study is looked at.
 
 A question says what is wanted (scores, of which tasks and languages), what may be spent, what the data cost and what
-exists already. `question_file` reads one from a TOML file; the options of commands and the arguments of Python functions
-are `QuestionOptions`. Names of evaluations and models are checked when a study answers the question.
+exists already. The options of commands, the arguments of Python functions and the entries of a question file are
+`QuestionOptions`. Names of evaluations and models are checked when a study answers the question.
 """
 
 from __future__ import annotations
@@ -163,41 +163,13 @@ def option_problems(options: QuestionOptions, *, prefix: str = "") -> Iterator[s
         yield f"{prefix}unit {unit}: must be items or tokens."
     if (objective := options.get("objective", "mean")) not in OBJECTIVES:
         yield f"{prefix}objective {objective}: must be mean, worst or weighted."
-    for name in ("budget", "translatable"):
-        if (value := options.get(name)) is not None and not _above_zero(value):
+    for name, value in (("budget", options.get("budget")), ("translatable", options.get("translatable"))):
+        if value is not None and not _above_zero(value):
             yield f"{prefix}{name} {value}: must be a finite number above 0."
-    asked = options.get("evaluation")
-    for name, weight in ({} if asked is None or isinstance(asked, str) else asked).items():
-        if not _above_zero(weight):
-            yield f"{prefix}evaluation {name}={weight:g}: must be a finite number above 0. Leave the evaluation out."
     yield from _language_problems(options, prefix)
-    for tag, cost in (options.get("costs") or {}).items():
-        one = cost if isinstance(cost, Cost) else Cost(amount=cost)
-        if not _above_zero(one.amount):
-            yield (
-                f"{prefix}cost {tag}={one.amount:g}: must be a finite number above 0. Data that cost nothing are "
-                f"named as existing: {prefix}existing {tag}=all."
-            )
-        if not _at_least_zero(one.fixed):
-            yield f"{prefix}fixed-cost {tag}={one.fixed:g}: must be a finite number of at least 0."
-    for tag, amount in (options.get("existing") or {}).items():
-        if amount != ALL and not (isinstance(amount, int | float) and amount >= 0):
-            yield f"{prefix}existing {tag}={amount}: must be a number of at least 0, or all."
-    weights = options.get("weights") or {}
-    for tag, weight in weights.items():
-        if not _at_least_zero(weight):
-            yield f"{prefix}weight {tag}={weight:g}: must be a finite number of at least 0."
-    if weights and not any(weights.values()):
-        yield f"{prefix}weight: at least one language needs a weight above 0."
-    floors = options.get("at_least") or {}
-    for name, minimum in floors.items():
-        if not 0 <= minimum <= 1:
-            yield f"{prefix}at-least {name}={minimum:g}: must be between 0 and 1."
-    if (english := options.get("english_at_least")) is not None:
-        if not 0 <= english <= 1:
-            yield f"{prefix}english-at-least {english:g}: must be between 0 and 1."
-        if floors.get(ENGLISH, english) != english:
-            yield f"{prefix}english-at-least {english:g}: differs from at-least {ENGLISH}={floors[ENGLISH]:g}. Keep one."
+    yield from _weight_problems(options, prefix)
+    yield from _cost_problems(options, prefix)
+    yield from _floor_problems(options, prefix)
 
 
 def _language_problems(options: QuestionOptions, prefix: str) -> Iterator[str]:
@@ -218,6 +190,48 @@ def _language_problems(options: QuestionOptions, prefix: str) -> Iterator[str]:
                 continue
             if name in ("cost", "existing", "weight") and seen.setdefault(tag, code) != code:
                 yield f"{prefix}{name} {code}: is the same language as {seen[tag]}. Keep one."
+
+
+def _weight_problems(options: QuestionOptions, prefix: str) -> Iterator[str]:
+    asked = options.get("evaluation")
+    for name, weight in ({} if asked is None or isinstance(asked, str) else asked).items():
+        if not _above_zero(weight):
+            yield f"{prefix}evaluation {name}={weight:g}: must be a finite number above 0. Leave the evaluation out."
+    weights = options.get("weights") or {}
+    for tag, weight in weights.items():
+        if not _at_least_zero(weight):
+            yield f"{prefix}weight {tag}={weight:g}: must be a finite number of at least 0."
+    if weights and not any(weights.values()):
+        yield f"{prefix}weight: at least one language needs a weight above 0."
+
+
+def _cost_problems(options: QuestionOptions, prefix: str) -> Iterator[str]:
+    for tag, cost in (options.get("costs") or {}).items():
+        one = cost if isinstance(cost, Cost) else Cost(amount=cost)
+        if not _above_zero(one.amount):
+            yield (
+                f"{prefix}cost {tag}={one.amount:g}: must be a finite number above 0. Name data that cost nothing as "
+                f"existing: {prefix}existing {tag}=all."
+            )
+        if not _at_least_zero(one.fixed):
+            yield f"{prefix}fixed-cost {tag}={one.fixed:g}: must be a finite number of at least 0."
+    for tag, amount in (options.get("existing") or {}).items():
+        if amount != ALL and not (isinstance(amount, int | float) and amount >= 0):
+            yield f"{prefix}existing {tag}={amount}: must be a number of at least 0, or all."
+
+
+def _floor_problems(options: QuestionOptions, prefix: str) -> Iterator[str]:
+    floors = options.get("at_least") or {}
+    for name, minimum in floors.items():
+        if not 0 <= minimum <= 1:
+            yield f"{prefix}at-least {name}={minimum:g}: must be between 0 and 1."
+    if (english := options.get("english_at_least")) is not None:
+        if not 0 <= english <= 1:
+            yield f"{prefix}english-at-least {english:g}: must be between 0 and 1."
+        if floors.get(ENGLISH, english) != english:
+            yield (
+                f"{prefix}english-at-least {english:g}: differs from at-least {ENGLISH}={floors[ENGLISH]:g}. Keep one."
+            )
 
 
 def _above_zero(value: float) -> bool:
