@@ -8,9 +8,9 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from crosslift.recommendation.objective import Objective
+from crosslift.recommendation.joint import AnyModel
+from crosslift.recommendation.objective import AnyObjective
 from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts
-from crosslift.transfer.model.posterior import TransferModel
 
 NUM_INITIAL = 3
 """Until so many mixtures are observed, runs are selected by variance reduction."""
@@ -21,9 +21,9 @@ NUM_FANTASIES = 128
 
 
 def knowledge_gradient_batch(
-    fitted: TransferModel,
+    fitted: AnyModel,
     model: str,
-    objective: Objective,
+    objective: AnyObjective,
     candidates: Sequence[Amounts],
     *,
     batch_size: int,
@@ -96,7 +96,7 @@ def knowledge_gradient_batch(
 
 
 def _beliefs(
-    fitted: TransferModel, model: str, objective: Objective, runs: Sequence[Amounts], options: Sequence[Amounts]
+    fitted: AnyModel, model: str, objective: AnyObjective, runs: Sequence[Amounts], options: Sequence[Amounts]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The expected objective of the options, the joint covariance of runs and options, and the noise of the runs."""
     pool = [*runs, *options]
@@ -110,7 +110,7 @@ def _beliefs(
     return objective.value(means)[len(runs) :], joint, noise
 
 
-def _noise(fitted: TransferModel, means: np.ndarray, weights: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _noise(fitted: AnyModel, means: np.ndarray, weights: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """Variance of the measured objective of one run around its expectation: the run's, and that of its items."""
     of_run, of_language = fitted.run_variances
     observed = fitted.observed
