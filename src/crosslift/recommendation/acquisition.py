@@ -60,7 +60,7 @@ def knowledge_gradient_batch(
         return []
     options = list(candidates) if options is None else list(options)
     runs = [*candidates, *pending]
-    expected, joint, noise = _beliefs(fitted, model, objective, runs, options)
+    expected, joint, noise = beliefs(fitted, model, objective, runs, options)
     num_observed = len(set(fitted.observed.mixtures))
     size = len(pending) + min(batch_size, len(candidates))
     fantasies = _normal_fantasies(size)
@@ -95,7 +95,7 @@ def knowledge_gradient_batch(
     return chosen
 
 
-def _beliefs(
+def beliefs(
     fitted: AnyModel, model: str, objective: AnyObjective, runs: Sequence[Amounts], options: Sequence[Amounts]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The expected objective of the options, the joint covariance of runs and options, and the noise of the runs."""

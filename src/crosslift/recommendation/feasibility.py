@@ -41,7 +41,9 @@ def keeps_floors(objective: AnyObjective, draws: np.ndarray) -> np.ndarray:
 
 def too_high(objective: AnyObjective, draws: np.ndarray) -> str:
     """That no candidate keeps the minimum scores, and which ones could be kept."""
-    floors = {label: floor for label, floor in zip(objective.languages, objective.floors, strict=True) if floor > -np.inf}
+    floors = {
+        label: floor for label, floor in zip(objective.languages, objective.floors, strict=True) if floor > -np.inf
+    }
     asked = " and ".join(f"{floor_name(label)} above {floor:g}" for label, floor in floors.items())
     reached = np.quantile(draws, 1 - CONFIDENCE, axis=0).max(axis=0)
     possible = dict(zip(objective.languages, reached.tolist(), strict=True))

@@ -40,7 +40,10 @@ class JointModel:
         limits = self._joined(
             languages,
             lambda part, tags: np.stack(
-                [one.reshape(len(mixtures), len(tags)) for one in part.predict_interval(mixtures, model, tags, level=level)]
+                [
+                    one.reshape(len(mixtures), len(tags))
+                    for one in part.predict_interval(mixtures, model, tags, level=level)
+                ]
             ),
         )
         return limits[0].ravel(), limits[1].ravel()

@@ -171,6 +171,7 @@ def tokens_per_item(runs: pl.DataFrame, model: str) -> dict[str, float]:
         model: name of the model.
     """
     here = runs.filter(model=model)
-    long = (here if here.height else runs).explode("languages", "num_items", "num_tokens").drop_nulls()
+    long = (here if here.height else runs).select("languages", "num_items", "num_tokens")
+    long = long.explode("languages", "num_items", "num_tokens").drop_nulls()
     sums = long.filter(pl.col("num_items") > 0).group_by("languages").agg(pl.col("num_items", "num_tokens").sum())
     return {row["languages"]: row["num_tokens"] / row["num_items"] for row in sums.iter_rows(named=True)}
