@@ -20,7 +20,7 @@ EDGES = (0.0, 0.5, 0.7, 0.9, 1.0001)
 
 def main() -> None:
     num_worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0  # noqa: PLR2004
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     found = [recommended(world(number)) for number in range(first, first + num_worlds)]
     told = [one for one in found if one is not None]
     stated, hit = (np.array(column, dtype=float) for column in zip(*told, strict=True))

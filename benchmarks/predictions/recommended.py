@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from predictions.data import WORLD_LANGUAGES, DataSet
 
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.recommend import Recommendation, recommend
@@ -13,6 +12,7 @@ from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.streams import stream
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.posterior import TransferModel
+from predictions.data import WORLD_LANGUAGES, DataSet
 
 
 class Told(NamedTuple):
