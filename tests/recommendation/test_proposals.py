@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -121,7 +120,9 @@ def test_an_earlier_recommendation_goes_when_the_answer_becomes_cannot_tell(tmp_
     shutil.copytree(study, folder)
     place = folder / "report" / "recommendation"
     first = CliRunner().invoke(app, ["recommend", str(folder), "--next", "1"])
-    assert first.exit_code == 0 and {"index.html", "mixture.toml", "question.toml"} <= set(os.listdir(place))
+    assert first.exit_code == 0 and {"index.html", "mixture.toml", "question.toml"} <= {
+        one.name for one in place.iterdir()
+    }
     asked = CliRunner().invoke(app, ["recommend", str(folder), "--languages", "th", "--next", "0"])
     assert asked.exit_code == 0, asked.output + repr(asked.exception)
     assert "cannot tell: no run has trained on or measured th" in asked.output

@@ -118,8 +118,8 @@ def _validation_lines(advice: Advice) -> list[str]:
     for name, one in advice.validations.items():
         of = f" ({name})" if len(advice.validations) > 1 else ""
         lines.append(
-            f"  cross-validation over mixtures{of}: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other mixtures "
-            f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
+            f"  cross-validation over mixtures{of}: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other "
+            f"mixtures {POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
         )
     return lines
 
