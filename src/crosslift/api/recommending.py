@@ -79,7 +79,8 @@ def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequ
     from crosslift.comparing.evaluations import require_same_evaluation
 
     first, *others = open_result_sets([graph.study.folder, *map(Path, folders)])
-    for evaluation in list(evaluations) or [None]:
+    names: list[str | None] = [*evaluations] or [None]
+    for evaluation in names:
         require_same_evaluation(first, others, evaluation)
     return [FurtherStudy(label=one.label, study=one.study, store=one.store) for one in others]
 

@@ -273,7 +273,7 @@ def _sure(advice: Advice, found: Recommendation) -> Section:
 
 def _changes(told: Explanation) -> Section:
     same = [change_text(one) for one in told.changes if one.amounts is not None and one.exchanged <= 0]
-    rows = []
+    rows: list[list[Any]] = []
     for one in sorted(told.changes, key=lambda one: -abs(one.effect.value if one.effect else 0.0)):
         if one.effect is None or one.amounts is None:
             rows.append([change_text(one), one.reason, "", "", ""])
