@@ -93,7 +93,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_written_mixture_passes_check_where_it_is_pasted(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("crosslift.recommendation.recommend.WIDEST_MARGIN", 1.0)  # whatever can be told
+    monkeypatch.setattr("crosslift.recommendation.feasibility.WIDEST_MARGIN", 1.0)  # whatever can be told
     write_finished_study(tmp_path, num_mixtures=6, num_seeds=1, mixtures=MIXTURES[kind], right=helped)
     options = ["--unit", "tokens"] if kind == "tokens" else []
     languages = [] if kind == "one language" else ["--languages", "en,es,sw"]
