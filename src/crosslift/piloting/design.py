@@ -17,8 +17,8 @@ from crosslift.transfer.model.observations import content_key
 
 TOTALS = (1.0, 0.5, 0.25)
 """Totals of the candidates, relative to the largest, so that a pilot also tells how much data helps."""
-MAX_CELLS = 1200
-"""Upper limit of candidates x languages, which bounds the time to a few seconds."""
+MAX_CANDIDATES, MAX_CELLS = 120, 720
+"""Upper limits of candidates, and of candidates x languages, which bound the time to about a second."""
 PARTS = 20
 """Shares are multiples of 1 / PARTS."""
 NUM_COMPARED = 10
@@ -77,7 +77,7 @@ def _pool(languages: Sequence[str], total: int, seed: int) -> list[dict[str, int
         sets += list(combinations(range(1, num), 2))
     weights = [np.isin(np.arange(num), chosen).astype(float) for chosen in sets]
     generator = stream(seed, "pilot", "candidates")
-    most = max(MAX_CELLS // num, len(sets) * len(TOTALS))
+    most = max(min(MAX_CELLS // num, MAX_CANDIDATES), len(sets) * len(TOTALS))
     found: dict[tuple[tuple[str, int], ...], dict[str, int]] = {}
     for one in weights:
         _add(found, languages, one, total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from crosslift.piloting.carry_over import sentences as carry_over
 from crosslift.piloting.data import PilotData, pilot_data
 from crosslift.piloting.design import PilotDesign, pilot_design
 from crosslift.piloting.request import PilotRequest, request_problems
-from crosslift.piloting.study_file import SOURCE, mixture_names, recipe_toml, study_toml
+from crosslift.piloting.study_file import SOURCE, mixture_names, model_label, recipe_toml, study_toml
 from crosslift.recommendation.question import Question
 from crosslift.studies.parsing.load import FILE, load
 from crosslift.system.files import make_folder, write_text
@@ -83,30 +84,34 @@ def make_pilot(
     with new_folder(folder) as partial:
         _write_data(request, data, partial)
         write_text(partial / FILE, study_toml(request, data, design, name=_name(folder), folder=folder))
-        write_text(partial / QUESTION, question_text(question_of_study(request)))
+        write_text(partial / QUESTION, question_text(question_of_study(request, data)))
         write_text(partial / NOTES, _notes(pilot))
-        load(partial / FILE, data="optional")
+        _validate(partial, prefix)
     return pilot
 
 
-def question_of_study(request: PilotRequest) -> Question:
-    """The question as it is asked of the study: with its names, and with what exists."""
-    given = request.question
+def question_of_study(request: PilotRequest, data: PilotData) -> Question:
+    """The question as it is asked of the study: with its names, and with what exists once it is translated."""
+    exists = {
+        tag: float(data.num_usable) if tag in request.missing else math.inf
+        for tag in request.languages
+    }
     return replace(
-        given,
+        request.question,
         evaluations={request.source.task: 1.0},
         model="small",
         languages=request.languages,
-        existing={**given.existing, **{tag: float("inf") for tag in request.source.languages if tag in request.languages}},
+        existing=exists,
     )
 
 
 def _described(request: PilotRequest, data: PilotData, design: PilotDesign, folder: Path) -> Pilot:
     names = mixture_names(request, design)
+    larger = None if request.larger is None else model_label(request.larger)
     each = data.num_train + data.num_test
     to_translate = dict.fromkeys(request.missing, each)
     told = [
-        f"{len(names)} mixtures of {request.model}, {request.pivot} alone with two seeds: {len(names) + 1} training runs. The "
+        f"{len(names)} mixtures of {model_label(request.model)}, {request.pivot} alone with two seeds: {len(names) + 1} training runs. The "
         f"mixtures are D-optimal under the transfer model, and tell as much as about {design.as_random} random ones beside "
         "the control.",
         f"{data.num_train:,} items to train on and {data.num_test:,} to test with in each of "
@@ -133,8 +138,15 @@ def _described(request: PilotRequest, data: PilotData, design: PilotDesign, fold
         to_translate=to_translate,
         cost=data.cost,
         detectable=design.detectable,
-        sentences=(*told, *carry_over(request.model, request.larger)),
-        commands=(*commands, f"crosslift check {folder}", f"crosslift plan {folder}", f"crosslift run {folder}"),
+        sentences=(*told, *carry_over(model_label(request.model), larger)),
+        commands=(
+            *commands,
+            f"crosslift check {folder}",
+            f"crosslift plan {folder}",
+            f"crosslift run {folder}",
+            f"crosslift recommend {folder} --question {folder / QUESTION}"
+            + (f" --translatable {data.num_all}" if request.missing else ""),
+        ),
     )
 
 
@@ -154,6 +166,22 @@ def _json_lines(rows: pl.DataFrame, tag: str) -> str:
     return "".join(
         json.dumps(row, ensure_ascii=False) + "\n" for row in rows.filter(language=tag).iter_rows(named=True)
     )
+
+
+def _validate(folder: Path, prefix: str) -> None:
+    """Check the study file that was written; only the paths of models are the user's.
+
+    Raises:
+        StudyError: a path is neither a hub name nor a folder.
+    """
+    try:
+        load(folder / FILE, data="optional")
+    except StudyError as error:
+        named = {f"{FILE}, models.small.path": f"{prefix}model", f"{FILE}, models.larger.path": f"{prefix}larger"}
+        text = str(error)
+        for place, option in named.items():
+            text = text.replace(place, option)
+        raise StudyError(text.splitlines()) from error
 
 
 def _notes(pilot: Pilot) -> str:

@@ -51,6 +51,8 @@ def study_toml(request: PilotRequest, data: PilotData, design: PilotDesign, *, n
     """
     names = mixture_names(request, design)
     control, others = names[0], names[1:]
+    total = sum(design.mixtures[0].values())
+    alike = [one for one, amounts in zip(others, design.mixtures[1:], strict=True) if sum(amounts.values()) == total]
     is_pocket = request.model.startswith("pocket:")
     models = {"small": request.model} | ({} if request.larger is None else {"larger": request.larger})
     lines = [
@@ -69,7 +71,6 @@ def study_toml(request: PilotRequest, data: PilotData, design: PilotDesign, *, n
         lines += ["", f"[models.{key}]", f"path = {_text(_relative(path, folder))}"]
     lines += _corpus("train", "train", TRAIN, request, data)
     lines += _corpus("test", "test", TEST, request, data)
-    lines += ["", f"# The control: {request.pivot} alone."]
     for one, amounts in zip(names, design.mixtures, strict=True):
         lines += mixture_lines(one, amounts)
     lines += [
@@ -104,9 +105,9 @@ def study_toml(request: PilotRequest, data: PilotData, design: PilotDesign, *, n
     lines += [
         "",
         "[[contrasts]]",
-        f'name = "more languages minus {request.pivot} alone"',
+        f'name = "other mixtures minus {request.pivot} alone"',
         f"control = {_text(control)}",
-        f"treatments = {_list(others)}",
+        f"treatments = {_list(alike or others)}",
         "primary = true",
     ]
     return "\n".join(lines) + "\n"
@@ -155,9 +156,15 @@ def _corpus(name: str, split: str, path: str, request: PilotRequest, data: Pilot
     ]
     if request.missing:
         lines.append('incomplete = "drop"')
-    if data.licence:
+    if data.licence not in ("", "unknown"):
         lines.append(f"licence = {_text(data.licence)}")
     return lines
+
+
+def model_label(path: str) -> str:
+    """Name of a model in sentences: that of its folder if the path is local."""
+    place = Path(path).expanduser()
+    return place.resolve().name if not path.startswith("pocket:") and place.exists() else path
 
 
 def _relative(path: str, folder: Path) -> str:
