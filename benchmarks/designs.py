@@ -107,7 +107,9 @@ def show(title: str, sizes: Sequence[int], random_sizes: Sequence[int], found: d
         for size, error in zip(sizes, found[rule], strict=True):
             needed = runs_needed(error, random_sizes, found["random"])
             shares.append(size / needed)
-            print(f"  {rule}, {size:2d} runs: error {error:5.2f} points, as {needed:4.1f} random runs ({size / needed:.0%})")
+            print(
+                f"  {rule}, {size:2d} runs: error {error:5.2f} points, as {needed:4.1f} random runs ({size / needed:.0%})"
+            )
         print(f"  {rule}: {np.mean(shares):.0%} of the random runs on average over sizes")
 
 

@@ -71,9 +71,7 @@ def cases() -> Iterator[Case]:
 
 
 def _table(means: pl.DataFrame) -> dict[str, np.ndarray]:
-    return {
-        str(mixture): part.sort("cluster")["value"].to_numpy() for (mixture,), part in means.group_by("mixture")
-    }
+    return {str(mixture): part.sort("cluster")["value"].to_numpy() for (mixture,), part in means.group_by("mixture")}
 
 
 def statistics(small: np.ndarray, large: np.ndarray) -> tuple[float, float, float]:

@@ -42,9 +42,7 @@ def drawn(mixture: Mixture, **fields: Any) -> pl.DataFrame:
 
 
 def described(mixture: Mixture, examples: pl.DataFrame) -> dict[str, Any]:
-    return manifest(
-        mixture, examples, corpora={"math": RECORD}, tokens={}, others={}, data_seed=4
-    )
+    return manifest(mixture, examples, corpora={"math": RECORD}, tokens={}, others={}, data_seed=4)
 
 
 def keys(examples: pl.DataFrame) -> list[tuple[Any, ...]]:
@@ -84,7 +82,9 @@ def test_a_stage_is_shuffled_unless_ordered_by_language() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(share=st.sampled_from([0.0, 0.05, 0.3, 0.5]), amount=st.integers(30, 150), unit=st.sampled_from(["items", "bytes"]))
+@given(
+    share=st.sampled_from([0.0, 0.05, 0.3, 0.5]), amount=st.integers(30, 150), unit=st.sampled_from(["items", "bytes"])
+)
 def test_replay_takes_its_share_of_later_stages_from_earlier_ones(share: float, amount: int, unit: str) -> None:
     scale = 1 if unit == "items" else 20
     budget = {"amount": amount * scale, "unit": unit}
@@ -114,9 +114,7 @@ def test_later_stages_replay_other_items() -> None:
 
 @pytest.mark.parametrize("pairing", ["shared", "disjoint", "independent"])
 def test_no_item_is_used_more_often_than_the_limit(pairing: str) -> None:
-    found = family(
-        kind="upsampling", items={"en": 90, "sw": 20, "de": 5}, max_uses=[1, 4], pairing=pairing
-    )
+    found = family(kind="upsampling", items={"en": 90, "sw": 20, "de": 5}, max_uses=[1, 4], pairing=pairing)
     for name, uses, counts in (
         ("f-1", 1, {"en": 75, "sw": 20, "de": 5}),
         ("f-4", 4, {"en": 40, "sw": 40, "de": 20}),

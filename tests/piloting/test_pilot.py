@@ -119,7 +119,14 @@ def test_a_larger_pilot_keeps_the_items_of_a_smaller_one(tmp_path: Path) -> None
     for budget in (120, 180):
         folder = tmp_path / f"pilot-{budget}"
         crosslift.pilot(
-            folder, model="org/m", data=data, test=test, languages=["sw"], pilot_budget=budget, num_test_items=30, num_runs=4
+            folder,
+            model="org/m",
+            data=data,
+            test=test,
+            languages=["sw"],
+            pilot_budget=budget,
+            num_test_items=30,
+            num_runs=4,
         )
         items.append({json.loads(line)["item_id"] for line in (folder / "source" / "train.jsonl").open()})
     assert items[0] < items[1]
@@ -171,7 +178,9 @@ def test_the_same_pilot_is_written_again(tmp_path: Path) -> None:
 
 def test_the_sentences_state_power_translations_and_what_carries_over(tmp_path: Path) -> None:
     data = write_data(tmp_path / "english.jsonl")
-    found = crosslift.pilot(tmp_path / "pilot", model="org/small", larger="org/large", data=data, languages=["sw"], num_runs=5)
+    found = crosslift.pilot(
+        tmp_path / "pilot", model="org/small", larger="org/large", data=data, languages=["sw"], num_runs=5
+    )
     text = "\n".join(found.sentences)
     assert re.search(r"differ by \d+\.\d points", text) and f"{100 * found.detectable:.1f} points" in text
     assert "200 items into each of sw" in text

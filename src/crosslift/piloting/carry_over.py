@@ -49,7 +49,7 @@ def sentences(small: str, larger: str | None) -> list[str]:
         "model is at the floor.",
         "So use the small model to see whether the data, the prompts and the scores are right and how scores grow with "
         "data, and repeat the mixtures that matter on the larger one before you decide"
-        + (': enabled = true under [arms.larger].' if larger is not None else "."),
+        + (": enabled = true under [arms.larger]." if larger is not None else "."),
     ]
 
 

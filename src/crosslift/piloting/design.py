@@ -39,9 +39,7 @@ class PilotDesign:
     """The same for two runs in one language, without the noise between runs."""
 
 
-def pilot_design(
-    languages: Sequence[str], *, total: int, num_mixtures: int, num_test: int, seed: int
-) -> PilotDesign:
+def pilot_design(languages: Sequence[str], *, total: int, num_mixtures: int, num_test: int, seed: int) -> PilotDesign:
     """Choose the mixtures of a pilot.
 
     Args:

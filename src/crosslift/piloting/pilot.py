@@ -92,10 +92,7 @@ def make_pilot(
 
 def question_of_study(request: PilotRequest, data: PilotData) -> Question:
     """The question as it is asked of the study: with its names, and with what exists once it is translated."""
-    exists = {
-        tag: float(data.num_usable) if tag in request.missing else math.inf
-        for tag in request.languages
-    }
+    exists = {tag: float(data.num_usable) if tag in request.missing else math.inf for tag in request.languages}
     return replace(
         request.question,
         evaluations={request.source.task: 1.0},

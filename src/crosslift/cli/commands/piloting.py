@@ -89,7 +89,9 @@ def pilot(
     for sentence in written.sentences:
         say(f"- {sentence}")
     if any(" translate " in command for command in written.commands):
-        say(f"The translator is named in {folder / 'site.toml'}, table [translation]; add --dry-run to see the cost first.")
+        say(
+            f"The translator is named in {folder / 'site.toml'}, table [translation]; add --dry-run to see the cost first."
+        )
     say("Next:")
     for command in written.commands:
         say(f"  {command}")

@@ -185,15 +185,16 @@ def _simplex(place: str, table: schema.SimplexTable, problems: Problems) -> None
         if number > MAX_OPTIMAL:
             problems.add(
                 f"{place}.{key}",
-                f"are {number} and an optimal design has at most {MAX_OPTIMAL}. Lower them, or set "
-                'design = "uniform".',
+                f'are {number} and an optimal design has at most {MAX_OPTIMAL}. Lower them, or set design = "uniform".',
             )
 
 
 def _staged(place: str, table: schema.StagedTable, problems: Problems) -> None:
     total = math.fsum(share for stage in table.stages for share in stage.values())
     if abs(total - 1) > SHARES_TOLERANCE:
-        problems.add(f"{place}.stages", f"shares of all stages sum to {total:.6g} and must sum to 1. Change one of them.")
+        problems.add(
+            f"{place}.stages", f"shares of all stages sum to {total:.6g} and must sum to 1. Change one of them."
+        )
     for i, stage in enumerate(table.stages):
         if not any(stage.values()):
             problems.add(f"{place}.stages[{i}]", "all shares are 0, so the stage is empty. Remove it or raise a share.")
@@ -233,7 +234,7 @@ def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problem
             )
 
 
-def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict[str, int]]]:
+def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict[str, Any]]]:
     """Return every list of languages in a family, with its key."""
     match table:
         case schema.CoverageTable():
@@ -248,11 +249,11 @@ def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict
         case schema.LeaveOneOutTable() | schema.MonolingualTable() | schema.SimplexTable():
             return [("languages", table.languages)]
         case schema.TemperatureTable():
-            return [("sizes", list(table.sizes))]
+            return [("sizes", dict(table.sizes))]
         case schema.UpsamplingTable():
-            return [("items", list(table.items))]
+            return [("items", dict(table.items))]
         case schema.StagedTable():
-            return [(f"stages[{i}]", list(stage)) for i, stage in enumerate(table.stages)]
+            return [(f"stages[{i}]", dict(stage)) for i, stage in enumerate(table.stages)]
     return []
 
 

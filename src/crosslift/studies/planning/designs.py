@@ -50,6 +50,6 @@ def _staged(study: Study) -> Iterator[str]:
         )
     if training.schedule != "constant":
         yield (
-            f"mixtures {some(staged)}: with schedule = \"{training.schedule}\", later stages are trained at lower "
+            f'mixtures {some(staged)}: with schedule = "{training.schedule}", later stages are trained at lower '
             'learning rates, which is part of what their order changes. schedule = "constant" keeps it equal.'
         )

@@ -130,9 +130,7 @@ def optimal_design(
     return _ordered(candidates, chosen, included, criterion)
 
 
-def _ordered(
-    candidates: Candidates, chosen: Sequence[int], included: Sequence[int], criterion: Criterion
-) -> list[int]:
+def _ordered(candidates: Candidates, chosen: Sequence[int], included: Sequence[int], criterion: Criterion) -> list[int]:
     """The chosen runs in the order of greedy choice."""
     ordered: list[int] = []
     outside = np.setdiff1d(np.arange(candidates.num), chosen)

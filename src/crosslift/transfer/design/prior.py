@@ -50,7 +50,9 @@ def noise_of_runs(num_languages: int, *, num_items: float = NUM_ITEMS) -> np.nda
     """
     of_run, of_language = np.exp(LOG_VARIANCES[-NUM_OF_RUNS:])
     of_items = 0.5 * np.pi / num_items
-    return np.asarray(of_run * np.ones((num_languages, num_languages)) + (of_language + of_items) * np.eye(num_languages))
+    return np.asarray(
+        of_run * np.ones((num_languages, num_languages)) + (of_language + of_items) * np.eye(num_languages)
+    )
 
 
 def candidates(
