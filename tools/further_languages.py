@@ -25,6 +25,7 @@ from language_facts import INDIVIDUAL, lineage_of, table
 from crosslift.languages.similarity import known
 
 COLUMNS = ("tag", "iso639_3", "name", "script", "resource_class", "speakers", "lineage", "syntax")
+MACRO = {individual: general for general, individual in INDIVIDUAL.items()}
 NO_LANGUAGES = ("mis", "mul", "und", "zxx", "root")
 
 
@@ -52,7 +53,7 @@ def main() -> None:
         writer.writerow([
             tag, code, facts.get("english_name") or names[tag], script_of(tag, facts),
             joshi.get(general) or joshi.get(code) or "", facts.get("estimated_number_of_speakers", ""),
-            "|".join(lineage_of(groups, lineages, family_row, code, general)), f"{int(bits, 2):026x}" if bits else "",
+            "|".join(lineage_of(groups, lineages, family_row, code, MACRO.get(code, general))), f"{int(bits, 2):026x}" if bits else "",
         ])  # fmt: skip
     target.write_bytes(lzma.compress(text.getvalue().encode(), preset=9 | lzma.PRESET_EXTREME))
     print(f"{text.getvalue().count(chr(10)) - 1} languages, {target.stat().st_size} bytes")

@@ -19,7 +19,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.evaluation.task import (
+    LANGUAGE_METRIC,
+    Message,
+    Outcome,
+    check_prompt,
+    last_question,
+    rewrite_question,
+    words_of,
+)
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
@@ -36,12 +44,12 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
     """The conversation with its last user message in a published prompt format.
 
     Raises:
-        EvaluationError: the prompt format is unknown, or there is no user message.
+        EvaluationError: the prompt format is unknown or has no words in the language, or there is no user message.
     """
     check_prompt(prompt, PROMPTS)
     question = messages[last_question(messages)]["content"]
     if prompt == "mcot":
-        question = _MCOT.format(question=question, step_by_step=language.step_by_step)
+        question = _MCOT.format(question=question, step_by_step=words_of(language, "step_by_step", prompt))
     return rewrite_question(messages, question)
 
 
@@ -141,6 +149,7 @@ def _signs(language: Language) -> re.Pattern[str]:
     spoken = (language, find_language("en"))
     cues = {cue for tongue in spoken for cue in (tongue.answer_cue, *tongue.further_cues)}
     words = {word for tongue in spoken for word in tongue.answer_words}
+    cues, words = cues - {""}, words - {""}
     signs = [
         r"\\boxed\s*\{",
         "####",
