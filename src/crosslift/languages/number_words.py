@@ -107,7 +107,7 @@ def _beginnings(key: str, tag: str) -> Iterator[tuple[int, int]]:
             place = key.find(word, place + 1)
 
 
-MAX_LINK = 6
+MAX_LINK = 14
 """Characters between the parts of a number."""
 
 
@@ -160,11 +160,13 @@ def _heads(tag: str) -> dict[str, tuple[int, ...]]:
     """Spelling -> values, for the multiples of powers of ten that larger numbers begin with."""
     found: dict[str, tuple[int, ...]] = {}
     for speller in _spellers(tag):
+        one = _key(speller.format({"n": 1}))
         for power, most in _POWERS:
-            for multiple in range(1, most + 1):
-                key, value = _key(speller.format({"n": multiple * power})), multiple * power
-                if value not in found.get(key, ()):
-                    found[key] = (*found.get(key, ()), value)
+            for value in range(power, most * power + 1, power):
+                alone, before_one = (_key(speller.format({"n": n})) for n in (value, value + 1))
+                for key in {alone, before_one.removesuffix(one).strip()}:  # Georgian ათასი, but ათას ერთი
+                    if value not in found.get(key, ()):
+                        found[key] = (*found.get(key, ()), value)
     return found
 
 
@@ -173,7 +175,7 @@ def _scale_words(tag: str) -> dict[str, int]:
     """What follows a multiple in the spellings of millions and more: " millones", "ล้าน" -> the power of ten."""
     found: dict[str, int] = {}
     for speller in _spellers(tag):
-        for power in (10**6, 10**9, 10**12):
+        for power in (10**6, 10**7, 10**9, 10**12):
             for multiple in (2, 5, 21, 132, 2000, 2046):
                 alone, scaled = (_key(speller.format({"n": n})) for n in (multiple, multiple * power))
                 if scaled.startswith(alone) and len(scaled) > len(alone) + 1:
