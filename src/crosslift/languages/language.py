@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -107,9 +108,11 @@ def language(tag: str) -> Language:
         UnknownName: the tag belongs to no language, or is not in its standard form.
     """
     if tag in tags():
-        facts = tomllib.loads(_files()[tag].read_text(encoding="utf-8"))
-        facts |= {name: tuple(facts.get(name, ())) for name in ("answer_words", "further_cues")}
-        return Language(tag=tag, **facts)
+        file = _files()[tag]
+        curated, problems = parse_file(tag, file.read_text(encoding="utf-8"), file.name)
+        if curated is None:
+            raise UnknownName("\n".join(problems))
+        return curated
     found = uncurated(tag)
     if found is None:
         raise UnknownName(
@@ -123,6 +126,82 @@ def language(tag: str) -> Language:
     if writing(tag) is None:
         values |= {name: getattr(parent, name) for name in ("digits", "decimal_mark", "group_mark")}
     return Language(**{**vars(found), **values})
+
+
+def parse_file(tag: str, text: str, name: str) -> tuple[Language | None, list[str]]:
+    """Read the file of a language. What it leaves out is as CLDR and the published facts have it.
+
+    Args:
+        tag: the language.
+        text: the content of the file, in TOML.
+        name: the file's name, for messages.
+
+    Returns:
+        The language, None if the file is invalid; and one sentence per problem.
+    """
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return None, [f"{name}: {error}. Correct the TOML."]
+    problems = []
+    for key, value in given.items():
+        kind = _KINDS.get(key)
+        if kind is None:
+            problems.append(f"{name}: unknown key '{visible(key, 60)}'.{did_you_mean(key, _KINDS)} Remove or rename it.")
+        elif not kind.check(value):
+            problems.append(f"{name}, {key}: must be {kind.words}. Change it.")
+    base = uncurated(tag)
+    values = {} if base is None else {key: getattr(base, key) for key in _KINDS if key not in WORDS}
+    values |= given
+    lacking = [key for key in (*REQUIRED, "answer_cue", "answer_words") if key not in values]
+    if lacking:
+        problems.append(f"{name}: lacks {', '.join(lacking)}. Add {'it' if len(lacking) == 1 else 'them'}.")
+    if problems:
+        return None, problems
+    values |= {key: tuple(values.get(key, ())) for key in ("answer_words", "further_cues")}
+    return Language(tag=tag, **values), []
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the value of a key must be."""
+
+    words: str
+    check: Callable[[Any], bool]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _are_factors(value: Any) -> bool:
+    return isinstance(value, dict) and all(type(factor) is int and factor > 1 for factor in value.values())
+
+
+def _one_of(*known: str) -> _Kind:
+    return _Kind(" or ".join(f'"{one}"' for one in known), lambda value: value in known)
+
+
+_TEXT = _Kind("a text in quotes", _is_text)
+_TEXTS = _Kind("a list of texts", _are_texts)
+_FACTORS = _Kind("a table of word = whole number above 1", _are_factors)
+_KINDS = {
+    **dict.fromkeys(("iso639_3", "name", "family", "script"), _TEXT),
+    "direction": _one_of("ltr", "rtl"),
+    "resource": _one_of("high", "low", "unknown"),
+    "digits": _Kind("ten different characters, from zero to nine", lambda value: _is_text(value) and len(set(value)) == 10),
+    "decimal_mark": _Kind("one character", lambda value: _is_text(value) and len(value) == 1),
+    "group_mark": _Kind("one character", lambda value: _is_text(value) and len(value) == 1),
+    **dict.fromkeys(("step_by_step", "answer_cue", "summarize"), _TEXT),
+    **dict.fromkeys(("further_cues", "answer_words"), _TEXTS),
+    **dict.fromkeys(("scales", "leading_scales"), _FACTORS),
+}
+REQUIRED = tuple(key for key in _KINDS if key not in WORDS)
+"""Fields that a file must have for a language that no source knows."""
 
 
 def is_known(tag: str) -> bool:

@@ -29,6 +29,8 @@ SMALL = 10_000
 LARGEST = 10**15
 MAX_LINK = 12
 """Characters between the parts of a number, without gaps."""
+MAX_STEPS = 3_000
+"""Splits that are tried for one number; the largest numbers need up to two thousand."""
 MAX_LENGTH = 250
 """Characters of a spelled number."""
 _POWERS = (
@@ -93,7 +95,8 @@ def parse_number_words(text: str, tag: str) -> int | None:
         return _table(tag)[key] if _is_written(key, breaks, _table(tag)[key], tag) else None
     if not any(word in key for word in _large_words(tag)):
         return None
-    return next((value for value in _split(key, tag, LARGEST) if _is_written(key, breaks, value, tag)), None)
+    steps = iter(range(MAX_STEPS))
+    return next((value for value in _split(key, tag, LARGEST, steps) if _is_written(key, breaks, value, tag)), None)
 
 
 def may_begin_number(text: str, tag: str) -> bool:
@@ -141,22 +144,28 @@ def _without_links(spelled: str, links: frozenset[str]) -> str:
     return " ".join(word for word in spelled.split() if _plain(word) not in links)
 
 
-def _split(key: str, tag: str, below: int) -> Iterator[int]:
-    """Values that a text may spell: a multiple of a power of ten, and what the rest of the text spells."""
+def _split(key: str, tag: str, below: int, steps: Iterator[int]) -> Iterator[int]:
+    """Values that a text may spell: a multiple of a power of ten, and what the rest of the text spells.
+
+    Each call takes one of the `steps`, and without any left nothing is found: the ways to split "million million ..."
+    grow exponentially.
+    """
+    if next(steps, None) is None:
+        return
     if _table(tag).get(key, below) < below:
         yield _table(tag)[key]
-    for value, end in _beginnings(key, tag):
+    for value, end in _beginnings(key, tag, steps):
         if value >= below:
             continue
         if end == len(key):
             yield value
         power = 10 ** (len(str(value)) - len(str(value).rstrip("0")))
         for gap in range(min(MAX_LINK, len(key) - end)):  # "and", et, و or 零 between the two
-            for rest in _split(key[end + gap :], tag, min(power, value)):
+            for rest in _split(key[end + gap :], tag, min(power, value), steps):
                 yield value + rest
 
 
-def _beginnings(key: str, tag: str) -> Iterator[tuple[int, int]]:
+def _beginnings(key: str, tag: str, steps: Iterator[int]) -> Iterator[tuple[int, int]]:
     """Multiples of powers of ten that a text may begin with, and where they end; the longest first."""
     heads = _heads(tag)
     for end in range(len(key), 0, -1):
@@ -165,7 +174,7 @@ def _beginnings(key: str, tag: str) -> Iterator[tuple[int, int]]:
     for word, power in _scale_words(tag).items():  # "dos mil cuarenta y seis millones", where a million millions is one
         place = key.find(word, 1)
         while place > 0:
-            multiple = _table(tag).get(key[:place]) or next(_split(key[:place], tag, 10**9), 0)
+            multiple = _table(tag).get(key[:place]) or next(_split(key[:place], tag, 10**9, steps), 0)
             if multiple >= 1000:
                 yield multiple * power, place + len(word)
             place = key.find(word, place + 1)
@@ -180,14 +189,13 @@ def _spellers(tag: str) -> tuple[Any, ...]:
     """
     with optional():
         from icu4py.messageformat import MessageFormat
-    english = _spelled(MessageFormat("{n, spellout}", "en"))
+    english = () if tag.split("-")[0] == "en" else _spelled(_spellers("en")[0])
     found: dict[tuple[str, ...], Any] = {}
     for form in _FORMS:
         rules = f",%spellout-{form}" if form else ""  # a space after the comma would be part of the name
         speller = MessageFormat(f"{{n, spellout{rules}}}", tag)
         spelled = _spelled(speller)
-        fallen_back = (spelled == english) != (tag.split("-")[0] == "en")
-        if not form and (fallen_back or any(map(str.isdigit, "".join(spelled)))):
+        if not form and (spelled == english or any(map(str.isdigit, "".join(spelled)))):
             return ()
         found.setdefault(spelled, speller)
     return tuple(found.values())

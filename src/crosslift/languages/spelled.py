@@ -96,7 +96,7 @@ def numeral_at_end(text: str, language: Language) -> Fraction | None:
             value = _read(line[word.start() :], language)
             if value is not None:
                 part = index > 0 and _read(words[index - 1].group(), language) is not None
-                return None if part else Fraction(value)
+                return None if part or value <= 1 else Fraction(value)  # a sentence may end with "one" or "none"
     return None
 
 
