@@ -14,7 +14,7 @@ from crosslift.execution.folder.progress import Progress, read_progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table
-from crosslift.scores import MODEL_FAILURES, PREDICTIONS, SCORES
+from crosslift.scores import MODEL_FAILURES, PREDICTION_TABLES, SCORES
 
 MAX_TEXT = 2000
 """Characters of a prompt or an answer that the page shows."""
@@ -135,7 +135,7 @@ def _samples(graph: StepGraph, run: str) -> list[dict[str, Any]]:
             continue
         try:
             scores = read_step_table(one.step.folder, "scores.parquet", SCORES)
-            texts = read_step_table(one.step.folder, "predictions.parquet", PREDICTIONS)
+            texts = read_step_table(one.step.folder, "predictions.parquet", PREDICTION_TABLES)
         except StoreError:
             continue
         rows = scores.filter(metric=find_task(one.evaluation.task).METRICS[0]).with_columns(
