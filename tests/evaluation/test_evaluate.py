@@ -12,7 +12,7 @@ from crosslift.corpora.corpus import ROWS
 from crosslift.errors import CrossliftError, EvaluationError
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.hf import generator as hf
-from crosslift.evaluation.requests import Example
+from crosslift.evaluation.requests.kinds import Example
 from crosslift.evaluation.scoring import Failure, predict, score
 from crosslift.evaluation.task import Outcome, task
 from crosslift.languages.language import language, tags

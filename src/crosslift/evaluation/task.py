@@ -30,7 +30,7 @@ from typing import Any, Protocol, cast
 
 from crosslift.discover import member
 from crosslift.errors import EvaluationError, did_you_mean
-from crosslift.evaluation.requests import Example, Message, Request
+from crosslift.evaluation.requests.kinds import Example, Message, Request
 from crosslift.languages.language import Language
 from crosslift.scores import Status
 

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from crosslift.errors import EvaluationError, visible
-from crosslift.evaluation.requests import Continuations, Example
+from crosslift.evaluation.requests.kinds import Continuations, Example
 from crosslift.evaluation.task import Message, Outcome, check_prompt, last_question, rewrite_question
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language

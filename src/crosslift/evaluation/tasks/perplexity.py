@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from crosslift.errors import EvaluationError
-from crosslift.evaluation.requests import Example, Text
+from crosslift.evaluation.requests.kinds import Example, Text
 from crosslift.evaluation.task import Message, Outcome, check_prompt, present_unchanged
 from crosslift.languages.language import Language
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from crosslift.discover import member
 from crosslift.errors import EvaluationError, StoreError
-from crosslift.evaluation.requests import Example
+from crosslift.evaluation.requests.kinds import Example
 from crosslift.evaluation.scoring import predict
 from crosslift.evaluation.scoring import score as score_predictions
 from crosslift.evaluation.task import task as find_task
@@ -169,6 +169,11 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[]
         task_name=one.evaluation.task,
         require_language=one.evaluation.require_language,
     )
+    if scores.height and one.evaluation.metric not in scores["metric"].unique():
+        raise EvaluationError(
+            f"evaluations.{one.evaluation.name}.metric: '{one.evaluation.metric}' is no metric of the task in "
+            f"'{one.language}'. Known: {', '.join(scores['metric'].unique(maintain_order=True))}."
+        )
     check()
     file = one.step.folder / "scores.parquet"
     write_table(file, scores)

@@ -27,7 +27,7 @@ from crosslift.evaluation.adapters import base_of
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.hf import likelihood
 from crosslift.evaluation.generators.hf.cache import preallocated_cache
-from crosslift.evaluation.requests import Likelihood, TokenContinuations
+from crosslift.evaluation.requests.kinds import Likelihood, TokenContinuations
 from crosslift.untrusted.model_files import reading
 
 log = logging.getLogger(__name__)

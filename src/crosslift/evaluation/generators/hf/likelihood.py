@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from crosslift.evaluation.requests import Likelihood, TokenContinuations
+from crosslift.evaluation.requests.kinds import Likelihood, TokenContinuations
 
 MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 29}
 """Maximum number of logits in memory by device: positions times vocabulary, in float32."""

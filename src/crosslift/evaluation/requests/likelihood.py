@@ -18,7 +18,7 @@ import polars as pl
 
 from crosslift.chat import encode_prompts
 from crosslift.errors import EvaluationError
-from crosslift.evaluation.requests import Continuations, Likelihood, Text, TokenContinuations
+from crosslift.evaluation.requests.kinds import Continuations, Likelihood, Text, TokenContinuations
 from crosslift.scores import LIKELIHOODS
 
 
@@ -68,7 +68,7 @@ def predict_continuations(
     tokenizer = generator.tokenizer
     asked = encode(tokenizer, requests)
     alone = list(dict.fromkeys(request.delimiter + choice for request in requests for choice in request.choices))
-    without = TokenContinuations(context=(prefix_token(tokenizer),), continuations=_encode_alone(tokenizer, alone))
+    without = TokenContinuations(context=(prefix_token(tokenizer),), continuations=encode_alone(tokenizer, alone))
     *given, unconditional = generator.log_likelihoods([*asked, without])
     prior = {text: None if one is None else one.log_probability for text, one in zip(alone, unconditional, strict=True)}
     kept, texts, finishes = [], [], []
@@ -105,7 +105,7 @@ def predict_texts(generator: SupportsLikelihood, requests: Sequence[Text], rows:
     """
     tokenizer = generator.tokenizer
     prefix = prefix_token(tokenizer)
-    ids = _encode_alone(tokenizer, [request.text for request in requests])
+    ids = encode_alone(tokenizer, [request.text for request in requests])
     cut = [windows(tokens, prefix=prefix, max_length=generator.max_length) for tokens in ids]
     found = iter(generator.log_likelihoods([window for windows_of_text in cut for window in windows_of_text]))
     kept, finishes = [], []
@@ -144,14 +144,14 @@ def encode(tokenizer: Any, requests: Sequence[Continuations]) -> list[TokenConti
         endings.append([moved + request.delimiter + choice for choice in request.choices])
     heads = _encode_heads(tokenizer, requests, contexts)
     together = [bare + end for bare, ends in zip(contexts, endings, strict=True) if bare for end in ends]
-    wholes = iter(_encode_texts(tokenizer, together))
+    wholes = iter(encode_texts(tokenizer, together))
     prefix = prefix_token(tokenizer)
     found = []
     for request, bare, head, ends in zip(requests, contexts, heads, endings, strict=True):
         if bare:
             tails = [tuple(next(wholes)[len(head) :]) for _ in ends]
         else:  # nothing merges across the end of a chat template's prompt, which is that of training
-            tails = list(_encode_alone(tokenizer, ends))
+            tails = list(encode_alone(tokenizer, ends))
         if not all(tails):
             raise EvaluationError(
                 f"the choice {request.choices[tails.index(())]!r} has no token of its own behind its context. Give the "
@@ -197,7 +197,7 @@ def prefix_token(tokenizer: Any) -> int:
 
 def _encode_heads(tokenizer: Any, requests: Sequence[Continuations], contexts: list[str]) -> list[list[int]]:
     """Token ids of the contexts; none for an empty text."""
-    texts = iter(_encode_texts(tokenizer, [text for text in contexts if text]))
+    texts = iter(encode_texts(tokenizer, [text for text in contexts if text]))
     chats = iter(encode_prompts(tokenizer, [one.context for one in requests if not isinstance(one.context, str)]))
     found = []
     for request, text in zip(requests, contexts, strict=True):
@@ -208,7 +208,7 @@ def _encode_heads(tokenizer: Any, requests: Sequence[Continuations], contexts: l
     return found
 
 
-def _encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Tokenise with special tokens, except where a text begins with the beginning-of-text token already."""
     if not texts:
         return []
@@ -220,7 +220,7 @@ def _encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     return encoded
 
 
-def _encode_alone(tokenizer: Any, texts: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+def encode_alone(tokenizer: Any, texts: Sequence[str]) -> tuple[tuple[int, ...], ...]:
     return tuple(map(tuple, _call(tokenizer, texts, special=False)))
 
 
