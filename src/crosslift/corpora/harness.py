@@ -77,6 +77,8 @@ def metrics_of(task: Any) -> list[str]:
     """Names of the metrics of a task, with their filter unless it has none: "acc", "exact_match,strict-match"."""
     filters = [one["name"] for one in (task.config.filter_list or [])] or ["none"]
     metrics = [one["metric"] for one in (task.config.metric_list or [])]
+    if "bits_per_byte" in metrics:
+        metrics = ["byte_probability", *metrics]
     return [metric_name(str(metric), str(name)) for metric in metrics for name in filters]
 
 

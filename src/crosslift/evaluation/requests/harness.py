@@ -113,6 +113,8 @@ def _values(samples: list[dict[str, Any]], left_out: set[str]) -> dict[str, floa
                 left_out.add(name)
             else:
                 values[name] = value
+                if metric == "bits_per_byte":  # no share, so it cannot be primary; see tasks.perplexity
+                    values["byte_probability"] = 2.0**-value
     return values
 
 

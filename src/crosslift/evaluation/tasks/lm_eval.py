@@ -62,7 +62,13 @@ def problems(source: Source, metric: str) -> list[str]:
     """
     found = []
     for tag in source.languages:
-        known = metrics_of(load_task(source, tag))
+        task = load_task(source, tag)
+        known = metrics_of(task)
+        if task.higher_is_better().get(metric.partition(",")[0]) is False:
+            found.append(
+                f"evaluations.{source.name}.metric: '{metric}' is better if it is lower, so it cannot be the primary "
+                "metric. Choose another."
+            )
         if known and metric not in known:
             found.append(
                 f"evaluations.{source.name}.metric: the task has no metric '{metric}' in '{tag}'. Known: "

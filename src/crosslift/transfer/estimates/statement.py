@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -99,6 +100,8 @@ def _conclude(
 
     interval = statistic.interval(resampled, num_clusters=num_clusters, level=level)
     low, high = interval.low, interval.high
+    if interval.standard_error == 0 and math.isinf(statement.bounds[1]):
+        return row | {"note": "; ".join(["all items alike: no interval", *notes])}, None
     if interval.standard_error == 0 and statistic.contributions is not None:
         reach = zero_variance_half_width(num_clusters, level)
         low, high = statistic.value - reach, statistic.value + reach
