@@ -37,7 +37,6 @@ SCORES = pl.Schema(
 )
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """Range and direction of a metric."""

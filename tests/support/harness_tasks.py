@@ -1,10 +1,10 @@
 """Tasks for lm-evaluation-harness on this machine: items of the pocket world, each in the harness's own format.
 
-    reading_<tag>       multiple choice with full answers (as XCOPA, XStoryCloze)
-    letters_<tag>       multiple choice with letters (as Belebele, Global-MMLU)
-    next_<tag>          the result of a word problem among four numbers (as MMLU by cloze)
-    solving_<tag>       word problems with generated answers and two filters (as MGSM)
-    text_<tag>          bits per byte of whole texts (as WikiText)
+reading_<tag>       multiple choice with full answers (as XCOPA, XStoryCloze)
+letters_<tag>       multiple choice with letters (as Belebele, Global-MMLU)
+next_<tag>          the result of a word problem among four numbers (as MMLU by cloze)
+solving_<tag>       word problems with generated answers and two filters (as MGSM)
+text_<tag>          bits per byte of whole texts (as WikiText)
 """
 
 from __future__ import annotations

@@ -175,18 +175,22 @@ def score(
             columns["metric"].append(metric)
             columns["value"].append(value)
             columns["status"].append(status)
-    return predictions[columns["row"]].select(
-        pl.lit(run).alias("run"),
-        pl.lit(evaluation).alias("evaluation"),
-        pl.lit(task_name).alias("task"),
-        "language",
-        "sample_id",
-        "item_id",
-        "cluster",
-        pl.Series("metric", columns["metric"], pl.String),
-        pl.Series("value", columns["value"], pl.Float64),
-        pl.Series("status", columns["status"], pl.String),
-    ).cast(SCORES)
+    return (
+        predictions[columns["row"]]
+        .select(
+            pl.lit(run).alias("run"),
+            pl.lit(evaluation).alias("evaluation"),
+            pl.lit(task_name).alias("task"),
+            "language",
+            "sample_id",
+            "item_id",
+            "cluster",
+            pl.Series("metric", columns["metric"], pl.String),
+            pl.Series("value", columns["value"], pl.Float64),
+            pl.Series("status", columns["status"], pl.String),
+        )
+        .cast(SCORES)
+    )
 
 
 _Scored = tuple[str, float | None, Status]

@@ -148,9 +148,7 @@ def collect(store: Store, study: Study) -> ReportData:
     """
     runs, scores = store.runs(), store.scores()
     known = study.primary_metrics()
-    primary_metrics = {
-        task: known.get(task) or find_task(task).METRICS[0] for task in scores["task"].unique().sort()
-    }
+    primary_metrics = {task: known.get(task) or find_task(task).METRICS[0] for task in scores["task"].unique().sort()}
     metrics = {}
     for run in runs.filter(pl.col("mixture") != "base")["run"]:
         try:

@@ -228,7 +228,7 @@ class HarnessTable(Table):
     num_fewshot: Amount | None = Field(None, description="worked examples; default: those of the task")
     max_items: Positive | None = Field(None, description="the first n items")
     incomplete: Literal["error", "drop"] = Field("error", description="handling of items that lack a language")
-    item: Text | None = Field(None, description='id of an item by fields of its document; default: its number')
+    item: Text | None = Field(None, description="id of an item by fields of its document; default: its number")
     cluster: Text | None = Field(None, description='what dependent items share, such as "{link}"; default: nothing')
     metric: Text = Field("acc", description='primary metric; with the filter if it has one: "exact_match,strict-match"')
     runs: Literal["trained", "all"] = Field("all", description='"all": every run is evaluated')

@@ -37,7 +37,9 @@ def read(source: Source) -> ParallelCorpus:
         MissingPackage: lm-evaluation-harness is not installed.
     """
     if "harness_task" not in source.options:
-        raise CorpusError(f'{source.place}: reader \'lm_eval\' needs harness_task, such as "xnli_{{language}}". Add it.')
+        raise CorpusError(
+            f"{source.place}: reader 'lm_eval' needs harness_task, such as \"xnli_{{language}}\". Add it."
+        )
     columns: dict[str, list[Any]] = {name: [] for name in ROWS.names()}
     notes = []
     for tag in source.languages:
@@ -70,7 +72,7 @@ def _field(source: Source, option: str, document: dict[str, Any], default: str) 
         return str(template.format_map(document))
     except (KeyError, IndexError, AttributeError, ValueError) as error:
         raise CorpusError(
-            f"{source.place}: {option} = \"{template}\" does not fit the documents ({error}). Their fields: "
+            f'{source.place}: {option} = "{template}" does not fit the documents ({error}). Their fields: '
             f"{', '.join(document)}."
         ) from error
 

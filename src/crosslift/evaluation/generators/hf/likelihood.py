@@ -183,7 +183,9 @@ def _each_with_its_context(
         logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
         for row, (context, continuation) in enumerate(batch):
             scored = logits[row : row + 1, len(context) - 1 : len(context) + len(continuation) - 1]
-            (value, is_greedy), = _sums(scored, torch.tensor([continuation], device=model.device), [len(continuation)])
+            ((value, is_greedy),) = _sums(
+                scored, torch.tensor([continuation], device=model.device), [len(continuation)]
+            )
             found.append((context, continuation, Likelihood(log_probability=value, is_greedy=is_greedy)))
     return found
 
