@@ -3,7 +3,7 @@
 reading_<tag>       multiple choice with full answers (as XCOPA, XStoryCloze)
 letters_<tag>       multiple choice with letters (as Belebele, Global-MMLU)
 next_<tag>          the result of a word problem among four numbers (as MMLU by cloze)
-solving_<tag>       word problems with generated answers and two filters (as MGSM)
+solving_<tag>       word problems with generated answers, the filters and the metric of mgsm_direct
 text_<tag>          bits per byte of whole texts (as WikiText)
 """
 
@@ -43,24 +43,29 @@ dataset_kwargs:
 output_type: generate_until
 test_split: test
 target_delimiter: ""
-doc_to_text: "{{{{question}}}}\\n"
+doc_to_text: "{{{{question}}}}"
 doc_to_target: "{{{{answer}}}}"
 generation_kwargs:
   until: ["\\n\\n"]
   do_sample: false
-  max_gen_toks: 48
+  max_gen_toks: 64
 filter_list:
-  - name: last-number
+  - name: remove_whitespace
+    filter:
+      - function: remove_whitespace
+      - function: take_first
+  - name: flexible-extract
     filter:
       - function: regex
         group_select: -1
-        regex_pattern: "(-?[0-9]+)"
-      - function: take_first
-  - name: whole
-    filter:
+        regex_pattern: (-?[$0-9.,]{{2,}})|(-?[0-9]+)
       - function: take_first
 metric_list:
   - metric: exact_match
+    aggregation: mean
+    higher_is_better: true
+    ignore_case: true
+    ignore_punctuation: true
 """
 
 TEXT = """
