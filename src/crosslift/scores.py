@@ -82,7 +82,7 @@ PREDICTIONS = pl.Schema(
 CONTINUATION = pl.Struct(
     {
         "text": pl.String(),  # without the delimiter behind the context; empty for a whole text, which is the prompt
-        "log_probability": pl.Float64(),  # natural logarithm, with the delimiter; null if it does not fit in the context
+        "log_probability": pl.Float64(),  # natural logarithm, delimiter included; null if it does not fit
         "unconditional": pl.Float64(),  # the same without the context; null for a whole text
         "is_greedy": pl.Boolean(),  # would greedy decoding have written it?
         "num_tokens": pl.Int32(),

@@ -27,8 +27,8 @@ from crosslift.chat import encode_prompts
 from crosslift.corpora.corpus import Source
 from crosslift.errors import CrossliftError, EvaluationError
 from crosslift.evaluation.generator import Completion
-from crosslift.evaluation.requests.likelihood import predict_continuations, predict_texts, require_likelihoods
 from crosslift.evaluation.requests.kinds import Example, Generation, Text
+from crosslift.evaluation.requests.likelihood import predict_continuations, predict_texts, require_likelihoods
 from crosslift.evaluation.task import LANGUAGE_METRIC, Message, asks_for_likelihoods
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language

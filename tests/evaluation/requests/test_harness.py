@@ -13,17 +13,17 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed; make harness installs it")
 
-from harness_tasks import pocket_rows, write_harness_tasks  # noqa: E402
+from harness_tasks import pocket_rows, write_harness_tasks
 
-from crosslift.corpora.corpus import CorpusError, Source  # noqa: E402
-from crosslift.corpora.harness import find_task, load_task  # noqa: E402
-from crosslift.corpora.readers.general import lm_eval as reader  # noqa: E402
-from crosslift.errors import EvaluationError  # noqa: E402
-from crosslift.evaluation.generators.hf import Generator  # noqa: E402
-from crosslift.evaluation.scoring import predict, score  # noqa: E402
-from crosslift.evaluation.task import task  # noqa: E402
-from crosslift.evaluation.tasks import lm_eval as harness_task  # noqa: E402
-from crosslift.pocket import checkpoints  # noqa: E402
+from crosslift.corpora.corpus import CorpusError, Source
+from crosslift.corpora.harness import find_task, load_task
+from crosslift.corpora.readers.general import lm_eval as reader
+from crosslift.errors import EvaluationError
+from crosslift.evaluation.generators.hf import Generator
+from crosslift.evaluation.scoring import predict, score
+from crosslift.evaluation.task import task
+from crosslift.evaluation.tasks import lm_eval as harness_task
+from crosslift.pocket import checkpoints
 
 TAGS = ("en", "de", "sw")
 NUM_ITEMS = 20

@@ -118,7 +118,7 @@ class Generator:
         Raises:
             EvaluationError: the adapter gives the same outputs as its base model.
         """
-        from vllm import SamplingParams
+        from vllm import SamplingParams  # type: ignore[import-not-found]
 
         found: list[list[Likelihood | None]] = [[None] * len(request.continuations) for request in requests]
         longest = self.max_length
@@ -154,7 +154,7 @@ class Generator:
         self._canary = False
 
     def _ask(self, prompts: Sequence[Sequence[int]], max_tokens: int, adapter: Any) -> list[Completion]:
-        from vllm import SamplingParams  # type: ignore[import-not-found]
+        from vllm import SamplingParams
 
         found = self._engine.generate(
             [{"prompt_token_ids": list(ids)} for ids in prompts],

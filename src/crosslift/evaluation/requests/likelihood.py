@@ -89,7 +89,8 @@ def predict_continuations(
                 for choice, ids, one in zip(request.choices, tokens.continuations, found, strict=True)
             ]
         )
-    return _table(tokenizer, rows, [tokens.context for tokens in asked], texts, finishes, kept)
+    contexts = [tokens.context for tokens in asked]
+    return _table(tokenizer, rows, contexts=contexts, texts=texts, finishes=finishes, kept=kept)
 
 
 def predict_texts(generator: SupportsLikelihood, requests: Sequence[Text], rows: pl.DataFrame) -> pl.DataFrame:
@@ -126,7 +127,7 @@ def predict_texts(generator: SupportsLikelihood, requests: Sequence[Text], rows:
             ]
         )
     contexts = [(prefix, *tokens) for tokens in ids]
-    return _table(tokenizer, rows, contexts, [""] * len(ids), finishes, kept)
+    return _table(tokenizer, rows, contexts=contexts, texts=[""] * len(ids), finishes=finishes, kept=kept)
 
 
 def encode(tokenizer: Any, requests: Sequence[Continuations]) -> list[TokenContinuations]:
@@ -148,10 +149,8 @@ def encode(tokenizer: Any, requests: Sequence[Continuations]) -> list[TokenConti
     prefix = prefix_token(tokenizer)
     found = []
     for request, bare, head, ends in zip(requests, contexts, heads, endings, strict=True):
-        if bare:
-            tails = [tuple(next(wholes)[len(head) :]) for _ in ends]
-        else:  # nothing merges across the end of a chat template's prompt, which is that of training
-            tails = list(encode_alone(tokenizer, ends))
+        # Nothing merges across the end of a chat template's prompt, which is that of training.
+        tails = [tuple(next(wholes)[len(head) :]) for _ in ends] if bare else list(encode_alone(tokenizer, ends))
         if not all(tails):
             raise EvaluationError(
                 f"the choice {request.choices[tails.index(())]!r} has no token of its own behind its context. Give the "
@@ -236,6 +235,7 @@ def _call(tokenizer: Any, texts: Sequence[str], *, special: bool) -> list[list[i
 def _table(
     tokenizer: Any,
     rows: pl.DataFrame,
+    *,
     contexts: Sequence[Sequence[int]],
     texts: list[str],
     finishes: list[str],

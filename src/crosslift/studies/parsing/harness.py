@@ -44,18 +44,20 @@ def expand_harness(
                 "path": table.include_path,
                 "max_items": table.max_items,
                 "incomplete": table.incomplete,
-                "checks": {check: "off" for check in ("answers", "numbers", "lengths", "language", "untranslated")},
+                "checks": dict.fromkeys(("answers", "numbers", "lengths", "language", "untranslated"), "off"),
                 "harness_task": task,
                 **options,
             }
         )
-        evaluation = schema.EvaluationTable(
-            corpus=own,
-            languages=table.languages,
-            generator=table.generator,
-            metric=table.metric,
-            runs=table.runs,
-            chat_template=table.chat_template,
+        evaluation = schema.EvaluationTable.model_validate(
+            {
+                "corpus": own,
+                "languages": table.languages,
+                "generator": table.generator,
+                "metric": table.metric,
+                "runs": table.runs,
+                "chat_template": table.chat_template,
+            }
         )
         found[own] = (corpus, evaluation)
     return found

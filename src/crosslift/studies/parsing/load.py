@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from crosslift.corpora.corpus import Source
-from crosslift.evaluation.task import asked_of_every_run
-from crosslift.evaluation.task import task as find_task
 from crosslift.discover import member
 from crosslift.errors import StudyError
+from crosslift.evaluation.task import asked_of_every_run
+from crosslift.evaluation.task import task as find_task
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.harness import short_name
 from crosslift.studies.parsing.problems import Problems

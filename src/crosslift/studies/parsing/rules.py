@@ -209,9 +209,7 @@ def _asked(place: str, table: schema.EvaluationTable, corpus: schema.CorpusTable
     """Check the keys whose meaning depends on the task."""
     task = member("task", corpus.task)
     by_likelihood = hasattr(task, "score_row")
-    if table.metric is not None and hasattr(task, "score"):
-        problems.reference(f"{place}.metric", f"metric of task '{corpus.task}' called", table.metric, task.METRICS)
-    elif table.metric is not None and hasattr(task, "request"):
+    if (table.metric is not None and hasattr(task, "score")) or (table.metric is not None and hasattr(task, "request")):
         problems.reference(f"{place}.metric", f"metric of task '{corpus.task}' called", table.metric, task.METRICS)
     if table.metric is not None and not scale(table.metric).is_share:
         problems.add(

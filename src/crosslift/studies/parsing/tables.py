@@ -92,15 +92,7 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
     tables.head = _entry(
         schema.HeaderTable, {key: raw[key] for key in schema.HeaderTable.model_fields if key in raw}, "", problems
     )
-    for key, kind in schema.TABLES.items():
-        entries = raw.get(key, {})
-        if not isinstance(entries, dict):
-            problems.add(key, f"must be tables of the form [{key}.<name>]. Change it.")
-            continue
-        if key == "evaluations":
-            entries = _of_harness(tables, entries, problems)
-        read_entries = {name: _entry(kind, value, f"{key}.{name}", problems) for name, value in entries.items()}
-        setattr(tables, key, getattr(tables, key) | read_entries)
+    _read_named_tables(tables, raw, problems)
     tables.grid = _entry(schema.GridTable, raw.get("grid", {}), "grid", problems)
     if raw.get("training"):
         tables.training = _entry(schema.TrainingTable, raw["training"], "training", problems)
@@ -118,6 +110,18 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
         if family is not None and name not in tables.expanded:
             tables.expanded[name] = expand(name, family)
     return tables
+
+
+def _read_named_tables(tables: Tables, raw: Mapping[str, Any], problems: Problems) -> None:
+    for key, kind in schema.TABLES.items():
+        entries = raw.get(key, {})
+        if not isinstance(entries, dict):
+            problems.add(key, f"must be tables of the form [{key}.<name>]. Change it.")
+            continue
+        if key == "evaluations":
+            entries = _of_harness(tables, entries, problems)
+        read_entries = {name: _entry(kind, value, f"{key}.{name}", problems) for name, value in entries.items()}
+        setattr(tables, key, getattr(tables, key) | read_entries)
 
 
 def _of_harness(tables: Tables, entries: Mapping[str, Any], problems: Problems) -> dict[str, Any]:

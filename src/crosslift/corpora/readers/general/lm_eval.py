@@ -78,6 +78,6 @@ def _field(source: Source, option: str, document: dict[str, Any], default: str) 
 
 
 def _shown(task: Any, document: dict[str, Any]) -> str:
-    """The question as text, for checks and leaks; the document itself where the task puts the choices in the context."""
+    """The question as text, for checks and leaks; the document itself where the choices are in the context."""
     text = task.doc_to_text(document)
     return text if isinstance(text, str) and text.strip() else json.dumps(document, default=str, ensure_ascii=False)

@@ -1,9 +1,9 @@
 """Log-probabilities of given continuations, with the key-value cache of a context shared by its continuations.
 
-A multiple-choice item of 300 tokens with four choices of 10 needs 1,240 tokens without sharing and 340 with it. Contexts
-are computed once, several per batch and padded on the left, and the logits behind them give the first token of every
-continuation. Rows of the cache are then repeated for the continuations of more than one token, padded on the right.
-Continuations that occur twice behind a context are computed once.
+A multiple-choice item of 300 tokens with four choices of 10 needs 1,240 tokens without sharing and 340 with it.
+Contexts are computed once, several per batch and padded on the left, and the logits behind them give the first token of
+every continuation. Rows of the cache are then repeated for the continuations of more than one token, padded on the
+right. Continuations that occur twice behind a context are computed once.
 
 Layers whose cache is not keys and values per position (recurrent ones) cannot be repeated in this way; such models
 compute each continuation with its whole context.
@@ -12,7 +12,7 @@ compute each continuation with its whole context.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,9 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 
 from crosslift.evaluation.requests.kinds import Likelihood, TokenContinuations
 
-MAX_LOGITS = {"cpu": 1 << 26, "cuda": 1 << 29}
-"""Maximum number of logits in memory by device: positions times vocabulary, in float32."""
+MAX_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 29}
+"""Maximum number of logits of a batch by device: positions times vocabulary, in float32. On a CPU, more than its cache
+holds is slower."""
 
 Ids = tuple[int, ...]
 
@@ -82,9 +83,6 @@ def max_length(model: Any) -> int:
 def vocabulary_size(model: Any) -> int:
     """Number of logits of a position."""
     return int(model.config.get_text_config().vocab_size)
-
-
-_Found = Iterator[tuple[Ids, Ids, Likelihood]]
 
 
 @torch.inference_mode()
