@@ -44,9 +44,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 HEAD = """# Agreement with lm-evaluation-harness
 
-`python benchmarks/multiple_choice.py {items} {model}`: lm-evaluation-harness {version}, pocket model {model} in float32 on
-one thread, {items} items per task and language. "Same" counts items on which both are right or both are wrong; "largest
-difference" is that of the log-probability of any choice.
+`python benchmarks/multiple_choice.py {items} {model}`: lm-evaluation-harness {version}, pocket model {model} in float32
+on one thread, {items} items per task and language. "Same" counts items on which both are right or both are wrong;
+"largest difference" is that of the log-probability of any choice.
 
 | task | language | acc | same | acc_norm | same | acc_bytes | same | acc_mutual_info | same | largest difference |
 |---|---|---|---|---|---|---|---|---|---|---|
@@ -54,7 +54,7 @@ difference" is that of the log-probability of any choice.
 SPEED = """
 ## Speed
 
-Seconds for all {cells} cells, without loading the model and the data. Batches of the harness: {batch}.
+CPU seconds for all {cells} cells, without loading the model and the data. Batches of the harness: {batch}.
 
 | | seconds | harness / this |
 |---|---|---|

@@ -1,11 +1,11 @@
 """Tasks of lm-evaluation-harness: which task belongs to a language, and its documents.
 
-The name of a task contains the code of its language, and data sets disagree on codes: "belebele_deu_Latn", "mgsm_direct_de".
-`{language}` stands for the first code that gives a known task: what `codes` says, else the tag, the ISO 639-3 code with
-the script as FLORES-200 writes it, and the ISO 639-3 code alone.
+The name of a task contains the code of its language, and data sets disagree on codes ("belebele_deu_Latn",
+"mgsm_direct_de"). `{language}` stands for the first code that gives a known task: what `codes` says, else the tag, the
+ISO 639-3 code with the script as FLORES-200 writes it, and the ISO 639-3 code alone.
 
-Relative paths in `dataset_path` and `dataset_kwargs` that exist in the folder of `include_path` mean files there, so that
-a study with its data can be moved. Nothing else of a task is changed.
+Relative paths in `dataset_path` and `dataset_kwargs` that exist in the folder of `include_path` mean files there, so
+that a study with its data can be moved. Nothing else of a task is changed.
 """
 
 from __future__ import annotations

@@ -174,8 +174,8 @@ class Generator:
         if len(reply.tokens) not in (num_prompt, num_prompt + 1) or None in scored:
             raise EvaluationError(
                 f"{self._endpoint.base_url} does not return log-probabilities of the prompt's tokens (echo and "
-                f'logprobs of /v1/completions; {len(reply.tokens)} values for {num_prompt} tokens). Set generator = "hf" or '
-                '"vllm" for tasks by likelihood, or use a server that has both, such as vLLM\'s.'
+                f"logprobs of /v1/completions; {len(reply.tokens)} values for {num_prompt} tokens). Set "
+                'generator = "hf" or "vllm" for tasks by likelihood, or use a server that has both, such as vLLM\'s.'
             )
         values = [one for one in scored if one is not None]
         return Likelihood(

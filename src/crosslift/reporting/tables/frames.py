@@ -9,7 +9,6 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.sentences import gain_verdict
-from crosslift.reporting.tables.units import own_units
 from crosslift.scores import STATUSES
 
 NUMBERS = (
@@ -273,6 +272,5 @@ TABLES = (
     checks,
     models,
     training,
-    own_units,
 )
 """All tables; the name of the function is the file name."""
