@@ -189,7 +189,7 @@ def _spellers(tag: str) -> tuple[Any, ...]:
     """
     with optional():
         from icu4py.messageformat import MessageFormat
-    english = () if tag.split("-", maxsplit=1)[0] == "en" else _spelled(_spellers("en")[0])
+    english = () if tag.split("-")[0] == "en" else _spelled(_spellers("en")[0])
     found: dict[tuple[str, ...], Any] = {}
     for form in _FORMS:
         rules = f",%spellout-{form}" if form else ""  # a space after the comma would be part of the name
