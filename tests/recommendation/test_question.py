@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import crosslift
-from crosslift.api.question_file import question_toml
 from crosslift.api.recommending import read_question
 from crosslift.cli import app
 from crosslift.errors import StudyError, TransferError
+from crosslift.recommendation.observing.question_file import question_toml
 from crosslift.recommendation.question import Cost, Floor, Question, question_of
 
 FILE = """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from crosslift.final.folder import FinalModel
     from crosslift.final.plan import FinalPlan
     from crosslift.recommendation.advice import Advice
-    from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.recommendation.observing.further_studies import FurtherStudy
     from crosslift.recommendation.question import Question, QuestionOptions
     from crosslift.studies.site import Site
 
@@ -54,8 +54,8 @@ def read_question(file: Path, options: QuestionOptions | None = None, *, prefix:
     Raises:
         StudyError: the file or an option is invalid; all problems are listed.
     """
-    from crosslift.api.question_file import options_of
     from crosslift.errors import StudyError
+    from crosslift.recommendation.observing.question_file import options_of
     from crosslift.recommendation.question import option_problems, question_of
 
     problems = list(option_problems(options or {}, prefix=prefix))
@@ -71,7 +71,7 @@ def read_question(file: Path, options: QuestionOptions | None = None, *, prefix:
 
 def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequence[str | Path]) -> list[FurtherStudy]:
     """Open further studies, and check that their evaluations are the same."""
-    from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.recommendation.observing.further_studies import FurtherStudy
 
     if not folders:
         return []
@@ -96,7 +96,7 @@ def write_advice(graph: StepGraph, advice: Advice) -> Path | None:
     Returns:
         Path of the page; None if there is no recommendation.
     """
-    from crosslift.api.question_file import question_toml
+    from crosslift.recommendation.observing.question_file import question_toml
     from crosslift.reporting.questions.recommendation import write_recommendation
     from crosslift.system.files import remove, remove_leftovers, write_text
     from crosslift.system.leases import waiting_lease

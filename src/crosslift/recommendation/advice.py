@@ -13,11 +13,11 @@ from crosslift.errors import TransferError
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.explaining.explanation import Explanation, explain
 from crosslift.recommendation.explaining.pilots import Pilot, pilot_for
-from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.joint import AnyModel, JointModel
 from crosslift.recommendation.limits import MOST_BEYOND, held_amounts, limited_budget, tokens_per_item, unit_costs
 from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.observing.asked import named, objective_of, untold_languages
+from crosslift.recommendation.observing.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.observing.runs import observe
 from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.question import Question, Unit

@@ -80,7 +80,7 @@ def sections_of(advice: Advice, found: Recommendation, told: Explanation, mixtur
         sections.append(
             Section(
                 id="untold",
-                title="What cannot be told",
+                title="Languages without data",
                 lede="Languages that no run has trained on or measured are not in the mixture.",
                 notes=pilots,
             )
@@ -178,7 +178,7 @@ def _why(found: Recommendation, told: Explanation) -> Section:
 
 
 def _pair_notes(found: Sequence[Contribution]) -> list[str]:
-    """The strongest effects of one language on another that are told from none."""
+    """The strongest effects of one language on another whose interval does not contain 0."""
     pairs = [
         (one.language, label, effect)
         for one in found
@@ -186,7 +186,7 @@ def _pair_notes(found: Sequence[Contribution]) -> list[str]:
         if cell_of(label)[1] != one.language and (effect.low > 0 or effect.high < 0)
     ]
     if not pairs:
-        return ["No effect of one language's data on another language is told from none."]
+        return ["The data of no language have an effect on another language whose interval excludes 0."]
     pairs.sort(key=lambda one: -abs(one[2].value))
     return [
         f"{language_name(tag)} {'raises' if effect.value > 0 else 'lowers'} {label_name(label)}: "
