@@ -11,7 +11,7 @@ import pytest
 
 import crosslift
 from crosslift.api.opening import open_graph
-from crosslift.api.question_file import options_of
+from crosslift.recommendation.observing.question_file import options_of
 from crosslift.api.running import check_graph
 from crosslift.errors import StoreError, StudyError
 from crosslift.recommendation.question import Cost

@@ -322,7 +322,7 @@ def write_pilot(
     Raises:
         CrossliftError: see `pilot`.
     """
-    from crosslift.api.question_file import question_toml
+    from crosslift.recommendation.observing.question_file import question_toml
     from crosslift.corpora.corpus import Source
     from crosslift.discover import member
     from crosslift.errors import StudyError
