@@ -232,8 +232,8 @@ def uncurated(tag: str) -> Language | None:
     except LanguageTagError:
         return None
     base = tag.split("-")[0]
-    if tag != standard or not langcodes.tag_is_valid(tag):
-        return None
+    if tag != standard or not (tag in locales() or langcodes.tag_is_valid(tag)):
+        return None  # the registry of langcodes is older than CLDR, which has Toki Pona
     parts = langcodes.get(tag)
     if parts.extensions or parts.private or parts.extlangs or (parts.variants and tag not in locales()):
         return None
