@@ -80,7 +80,7 @@ def test_digits_and_marks_of_a_language_without_a_file_are_read() -> None:
 def test_a_prompt_form_with_words_is_refused_without_them() -> None:
     with pytest.raises(MissingWords, match="Kazakh"):
         task("math").present([{"role": "user", "content": "?"}], language("kk"), "mcot")
-    with pytest.raises(MissingWords, match="prompt = \"bare\""):
+    with pytest.raises(MissingWords, match='prompt = "bare"'):
         task("summarization").present([{"role": "user", "content": "?"}], language("nap"), "instructed")
 
 

@@ -17,7 +17,14 @@ LARGE = (10_000, 12_345, 60_494, 123_456, 1_000_000, 2_046_695_052)
 
 @pytest.mark.parametrize(
     ("tag", "values"),
-    [("en", SAMPLE + LARGE), ("hr", SAMPLE), ("sw", SAMPLE + LARGE), ("tr", SAMPLE), ("km", SAMPLE), ("ka", SAMPLE + LARGE)],
+    [
+        ("en", SAMPLE + LARGE),
+        ("hr", SAMPLE),
+        ("sw", SAMPLE + LARGE),
+        ("tr", SAMPLE),
+        ("km", SAMPLE),
+        ("ka", SAMPLE + LARGE),
+    ],
 )
 def test_numbers_are_read_back_by_value(tag: str, values: tuple[int, ...]) -> None:
     """All values up to 10,000 in all languages: benchmarks/languages.py."""

@@ -188,7 +188,11 @@ class Problems(list[str]):
         for where, tag in places:
             if len(tag) > MAX_SHOWN or not is_known(tag):
                 shown = visible(tag, 60)
-                self.add(where, f"'{shown}' is not a language tag that Crosslift knows.{_near_language(tag)} See: crosslift list languages")
+                self.add(
+                    where,
+                    f"'{shown}' is not a language tag that Crosslift knows.{_near_language(tag)} "
+                    "See: crosslift list languages",
+                )
             elif tag in seen:
                 self.add(where, f"'{tag}' is listed twice. Remove one.")
             elif among is not None and tag not in among:
