@@ -71,8 +71,8 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "unknown_language": (
         text('corpus = "test"', 'corpus = "test"\nlanguages = ["en", "swa-x"]'),
-        "study.toml, evaluations.math.languages[1]: 'swa-x' is not a language tag that Crosslift knows. Did you mean 'sw'? "
-        "See: crosslift list languages",
+        "study.toml, evaluations.math.languages[1]: 'swa-x' is not a language tag that Crosslift knows. "
+        "Did you mean 'sw'? See: crosslift list languages",
     ),
     "evaluation_language_not_in_corpus": (
         text('corpus = "test"', 'corpus = "test"\nlanguages = ["es"]'),
