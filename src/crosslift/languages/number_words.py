@@ -306,7 +306,7 @@ def _first_words(tag: str) -> frozenset[str]:
     """The spellings with which the spelling of every number begins."""
     basic = (*range(21), *range(30, 101, 10), *range(200, 1001, 100), *(power for power, _ in _POWERS))
     large = (multiple * power for power, _ in _POWERS for multiple in (2, 3, 5, 6, 8, 21))
-    values = (*range(2000), *large)
+    values = (*range(2000), *range(2000, SMALL, 100), *large)
     first = {_key(_GAPS.split(one.strip(_BREAKS), maxsplit=1)[0]) for value in values for one in spellings(value, tag)}
     return frozenset({_key(one) for value in basic for one in spellings(value, tag)} | first)
 
