@@ -55,10 +55,31 @@ def members(kind: str) -> dict[str, str]:
 
 @user_errors()
 def languages_by_tag() -> dict[str, str]:
-    """List the supported languages: tag -> English name."""
+    """List the languages that have a file: tag -> English name. Further ones work without."""
     from crosslift.languages.language import language, tags
 
     return {tag: language(tag).name for tag in tags()}
+
+
+@user_errors()
+def check_language(file: str | Path) -> list[str]:
+    """Check a file of a language, `<tag>.toml`, against CLDR, and that answers in its words are read.
+
+    Args:
+        file: path of the file.
+
+    Returns:
+        One sentence per problem; empty if there are none.
+
+    Raises:
+        UnknownName: there is no such file, or its name is no language tag.
+    """
+    from crosslift.errors import UnknownName
+    from crosslift.languages.coverage import problems_of_file
+
+    if not Path(file).is_file():
+        raise UnknownName(f"there is no file {file}. Correct the path.")
+    return problems_of_file(Path(file))
 
 
 @user_errors()

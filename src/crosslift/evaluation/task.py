@@ -175,7 +175,8 @@ def words_of(language: Language, field: str, prompt: str) -> str:
     if not text:
         raise MissingWords(
             f"The prompt form '{prompt}' adds a sentence in the language of the item, and {language.name} "
-            f"({language.tag}) has no file with one ('{field}'). Use prompt = \"bare\", or add a file (docs/languages.md)."
+            f"({language.tag}) has no file with one ('{field}'). Use prompt = \"bare\", or add a file "
+            "(docs/languages.md)."
         )
     return text
 

@@ -108,7 +108,7 @@ def can_be_classified(asked: Language) -> bool:
 
 
 def _usual_script(tag: str) -> str:
-    return language(tag.split("-")[0]).script
+    return language(tag.split("-", maxsplit=1)[0]).script
 
 
 def _is_english(prose: str, asked: Language) -> bool:

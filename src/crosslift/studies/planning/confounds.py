@@ -44,7 +44,15 @@ def confounds(study: Study) -> tuple[str, ...]:
         for one in _contrast(study, contrast):
             found.setdefault((one.kind, one.sentence), []).append(one.place)
     warnings = [f"{kind} {some(places)}: {sentence}" for (kind, sentence), places in found.items()]
-    return (*warnings, *_training(study), *_items(study), *_languages(study), *_prompts(study), *_design(study))
+    return (
+        *warnings,
+        *_training(study),
+        *_items(study),
+        *_languages(study),
+        *_sources(study),
+        *_prompts(study),
+        *_design(study),
+    )
 
 
 def _contrast(study: Study, contrast: Contrast) -> Iterator[Confound]:
@@ -145,6 +153,26 @@ def _languages(study: Study) -> Iterator[str]:
     evaluated = {tag for evaluation in study.evaluations.values() for tag in evaluation.languages}
     if study.mixtures and all(evaluated <= set(mixture.languages) for mixture in study.mixtures.values()):
         yield "evaluations: every mixture trains on every evaluated language. Unseen languages are not evaluated."
+
+
+def _sources(study: Study) -> Iterator[str]:
+    """Yield warnings about languages of which little is known."""
+    evaluated = dict.fromkeys(tag for evaluation in study.evaluations.values() for tag in evaluation.languages)
+    unlabelled = [tag for tag in evaluated if language(tag).resource == "unknown"]
+    if unlabelled:
+        yield (
+            f"languages: the resource class of {', '.join(unlabelled)} is unknown (Joshi et al. 2020 list none), so "
+            "that the groups of high- and low-resource languages leave it out."
+        )
+    read = {
+        tag for evaluation in study.evaluations.values() if evaluation.task == "math" for tag in evaluation.languages
+    }
+    silent = [tag for tag in evaluated if tag in read and not language(tag).answer_cue]
+    if silent:
+        yield (
+            f"languages: {', '.join(silent)} has no file with the phrases that announce an answer. Answers are read "
+            "after English phrases, and otherwise from the last number, which misses more of them (docs/languages.md)."
+        )
 
 
 def _prompts(study: Study) -> Iterator[str]:
