@@ -31,7 +31,7 @@ class Pattern:
 
 
 def pattern_of(study: Study, evaluation: str) -> Pattern:
-    """The pattern of the mixtures that train on the task of an evaluation; among equally frequent ones the first.
+    """The pattern of the mixtures that an evaluation is asked of; among equally frequent ones the first.
 
     A language's amount is divided between the corpora as in the mixtures with that pattern; a language that none of
     them has, as all languages together.
@@ -39,8 +39,8 @@ def pattern_of(study: Study, evaluation: str) -> Pattern:
     Raises:
         TransferError: no mixture trains on the task.
     """
-    task = study.evaluations[evaluation].task
-    mixtures = [mixture for mixture in study.mixtures.values() if task in study.tasks_of(mixture)]
+    task, every_run = study.evaluations[evaluation].task, study.evaluations[evaluation].every_run
+    mixtures = [mixture for mixture in study.mixtures.values() if every_run or task in study.tasks_of(mixture)]
     if not mixtures:
         raise TransferError(f"no mixture of the study trains on the task {task} of the evaluation '{evaluation}'.")
     kind, _ = Counter(map(_kind, mixtures)).most_common(1)[0]
