@@ -156,11 +156,36 @@ def check_prompt(prompt: str, known: tuple[str, ...]) -> None:
         )
 
 
+class MissingWords(EvaluationError):
+    """A prompt form needs a sentence in a language that has no file."""
+
+
+def words_of(language: Language, field: str, prompt: str) -> str:
+    """A text in the language of the item that a prompt form adds.
+
+    Args:
+        language: the language of the item.
+        field: the field of `Language`: "step_by_step" or "summarize".
+        prompt: the prompt form, for the message.
+
+    Raises:
+        MissingWords: the language has no file, and so no such text.
+    """
+    text = str(getattr(language, field))
+    if not text:
+        raise MissingWords(
+            f"The prompt form '{prompt}' adds a sentence in the language of the item, and {language.name} "
+            f"({language.tag}) has no file with one ('{field}'). Use prompt = \"bare\", or add a file (docs/languages.md)."
+        )
+    return text
+
+
 __all__ = [
     "LANGUAGE_METRIC",
     "Language",
     "LikelihoodTask",
     "Message",
+    "MissingWords",
     "Outcome",
     "Task",
     "asked_of_every_run",
@@ -170,4 +195,5 @@ __all__ = [
     "present_unchanged",
     "rewrite_question",
     "task",
+    "words_of",
 ]

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosslift.discover import member, members
-from crosslift.errors import visible
+from crosslift.errors import EvaluationError, visible
+from crosslift.evaluation.task import MissingWords
+from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Mixture
 from crosslift.scores import scale
 from crosslift.studies.parsing import schema
@@ -142,10 +144,9 @@ def _there(folder: Path, written: str) -> Path | None:
 
 
 def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Problems) -> None:
-    problems.languages(f"{place}.languages", table.languages)
-    if _member(f"{place}.task", "task", table.task, problems) and table.prompt is not None:
-        prompts = member("task", table.task).PROMPTS
-        problems.reference(f"{place}.prompt", f"prompt of task '{table.task}' called", table.prompt, prompts)
+    known = problems.languages(f"{place}.languages", table.languages)
+    if _member(f"{place}.task", "task", table.task, problems):
+        _prompt(f"{place}.prompt", table, table.languages if known else (), problems)
     for name in table.checks:
         _member(f"{place}.checks", "check", name, problems)
     if not _member(f"{place}.reader", "reader", table.reader, problems):
@@ -168,6 +169,20 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
         )
     elif not os.access(path, os.R_OK):
         problems.add(f"{place}.path", f"{table.path} cannot be read. Give yourself read permission.")
+
+
+def _prompt(place: str, table: schema.CorpusTable, languages: Iterable[str], problems: Problems) -> None:
+    """Record a prompt form that the task lacks, or that has no words in a language without a file."""
+    task = member("task", table.task)
+    prompt = table.prompt or task.PROMPTS[0]
+    if problems.reference(place, f"prompt of task '{table.task}' called", prompt, task.PROMPTS):
+        for tag in languages:
+            try:
+                task.present([{"role": "user", "content": "?"}], language(tag), prompt)
+            except MissingWords as error:
+                problems.add(place, str(error))
+            except EvaluationError:
+                return  # the task asks for more than a question; the corpus is read later
 
 
 def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
