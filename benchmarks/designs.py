@@ -4,8 +4,8 @@
 
 Three tenths of the 110 runs of a task (5 models x 22 mixtures) are left out at random. From the others, n runs are
 chosen by a criterion (`transfer/design/optimal.py`), before anything was measured, or at random; the transfer model is
-fitted to them and predicts the runs that were left out. How many random runs give the error of n chosen ones? The same for the
-mixtures of one model. Variances of the prior come from the other reference study.
+fitted to them and predicts the runs that were left out. How many random runs give the error of n chosen ones?
+The same for the mixtures of one model. Variances of the prior come from the other reference study.
 """
 
 from __future__ import annotations

@@ -109,8 +109,8 @@ def _described(request: PilotRequest, data: PilotData, design: PilotDesign, fold
     to_translate = dict.fromkeys(request.missing, each)
     told = [
         f"{len(names)} mixtures of {model_label(request.model)}, {request.pivot} alone with two seeds: "
-        f"{len(names) + 1} training runs. The mixtures are D-optimal under the transfer model, and tell as much as about "
-        f"{design.as_random} random ones beside the control.",
+        f"{len(names) + 1} training runs. The mixtures are D-optimal under the transfer model, and tell as much as "
+        f"about {design.as_random} random ones beside the control.",
         f"{data.num_train:,} items to train on and {data.num_test:,} to test with in each of "
         f"{', '.join(request.languages)}; a mixture has up to {data.num_usable:,} items.",
         f"Power: two mixtures are told apart (80 %, at the 5 % level) if their means over languages differ by "
@@ -119,7 +119,8 @@ def _described(request: PilotRequest, data: PilotData, design: PilotDesign, fold
     if request.missing:
         told.append(
             f"To be translated: {each:,} items into each of {', '.join(request.missing)}, "
-            f"{each * len(request.missing):,} in all, at a cost of {data.cost:,.6g}. Training items remain of use for the final data."
+            f"{each * len(request.missing):,} in all, at a cost of {data.cost:,.6g}. "
+            "Training items remain of use for the final data."
         )
     commands = [
         f"crosslift translate {folder / f'translate-{split}.toml'} {folder / 'data' / split} "

@@ -58,8 +58,8 @@ def study_toml(request: PilotRequest, data: PilotData, design: PilotDesign, *, n
     lines = [
         "# A pilot, written by: crosslift pilot. Its mixtures are those from which the transfer model learns most",
         f"# (D-optimal); they tell as much as about {design.as_random} random ones beside the control.",
-        f"# {data.num_test} test items find differences of two mixtures from {100 * design.detectable:.1f} points, as means "
-        "over languages.",
+        f"# {data.num_test} test items find differences of two mixtures from {100 * design.detectable:.1f} points, as "
+        "means over languages.",
         "",
         f"name = {_text(name)}",
         'question = "Which languages, and how much of each?"',
