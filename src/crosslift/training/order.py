@@ -3,8 +3,8 @@
 Many trainers group examples of similar length across steps to save padding. Length correlates with language: the same
 item takes three times as many tokens in Bengali as in English. Such batches are nearly monolingual, and their order
 depends on the tokenizer, which would confound a study of mixtures. Here the batch of a step is a random sample of the
-epoch, or of a stage of a curriculum, independent of length. Examples are sorted by length only within a step, where order does not change the
-accumulated gradient.
+epoch, or of a stage of a curriculum, independent of length. Examples are sorted by length only within a step, where
+order does not change the accumulated gradient.
 """
 
 from __future__ import annotations

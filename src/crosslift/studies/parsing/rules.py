@@ -16,7 +16,8 @@ from crosslift.mixtures.mixture import Mixture
 from crosslift.scores import scale
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.limits import check_limits
-from crosslift.studies.parsing.mixture_rules import check_mixtures, no_duplicate_mixtures
+from crosslift.studies.parsing.family_rules import no_duplicate_mixtures
+from crosslift.studies.parsing.mixture_rules import check_mixtures
 from crosslift.studies.parsing.problems import Problems, some
 from crosslift.studies.parsing.tables import Tables, treatments
 

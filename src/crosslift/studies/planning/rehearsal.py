@@ -69,7 +69,7 @@ def _fewer(evaluation: Evaluation, cut: Rehearsal) -> Evaluation:
 
 
 def _cut(mixture: Mixture, cut: Rehearsal) -> Mixture:
-    """Reduce the amounts of a mixture to the size of the reduced corpora, in one stage, and allow repetition of items."""
+    """Reduce the amounts of a mixture to the size of the reduced corpora, and allow repetition. Stages are left out."""
     each = cut.items if mixture.unit == "items" else cut.items * TOKENS_PER_ITEM
     components = tuple(
         replace(part, different=None)
