@@ -19,6 +19,7 @@ from rich.text import Text
 from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.progress import Progress, TotalProgress
 from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.workers.queue import queue_lines
 from crosslift.execution.workers.status import Status, StatusPoller, losses, overall_progress, status
 
 LINE_SECONDS = 60.0
@@ -86,7 +87,7 @@ def print_status(graph: StepGraph) -> None:
     """Print a table of all runs and the damaged files."""
     found = status(graph)
     console().print(_table(found, losses(graph, found)))
-    for line in (*_messages(found), *graph.store.damage_lines(), *(f"missing: {one}" for one in graph.study.absent)):
+    for line in (*queue_lines(graph.store.folder), *_messages(found), *graph.store.damage_lines(), *(f"missing: {one}" for one in graph.study.absent)):
         say(line)
 
 
