@@ -17,7 +17,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -244,11 +244,6 @@ def cancel(results: Path) -> str:
         return "No job is queued or running."
     chosen.cancel(record)
     return f"Cancelled: {queue}. Finished work is kept."
-
-
-def for_group(job: Job, group: Group) -> Job:
-    """Return the work of the workers of one group."""
-    return replace(job, only=group.models)
 
 
 def _missing(parts: list[Group], queue: Queue) -> dict[int, int]:

@@ -60,9 +60,14 @@ class Group:
     """Workers at once; 0 if no run is missing."""
 
     @property
+    def workers_per_job(self) -> int:
+        """Workers in one job, which share its devices."""
+        return max(1, min(self.need.runs_per_job, self.num_workers))
+
+    @property
     def num_jobs(self) -> int:
         """Jobs at once."""
-        return math.ceil(self.num_workers / self.need.runs_per_job)
+        return self.num_workers // self.workers_per_job
 
 
 def need_of(site: Site, model: str) -> Need:

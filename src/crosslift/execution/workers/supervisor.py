@@ -15,7 +15,7 @@ from crosslift.errors import CrossliftError
 from crosslift.execution.workers.job import GRACE, PARENT, PATIENT, Job
 from crosslift.execution.workers.pool import POLL_SECONDS, Pool, visible_gpus
 from crosslift.execution.workers.queue import write_failure
-from crosslift.execution.workers.resources import Need
+from crosslift.execution.workers.resources import Group
 
 KILL_SECONDS = 5.0
 """Time in seconds between the end of the workers' grace and SIGKILL."""
@@ -26,18 +26,19 @@ class Supervisor:
 
     Args:
         job: the work of the job's group.
-        need: what one of its runs needs.
+        group: what the job's runs need, and how many workers share its devices.
         name: name of the job, unique on the cluster; deaths of workers are counted per job.
         grace_seconds: time in seconds that workers have to save the states of their runs.
     """
 
-    def __init__(self, job: Job, need: Need, *, name: str, grace_seconds: float) -> None:
+    def __init__(self, job: Job, group: Group, *, name: str, grace_seconds: float) -> None:
         self.name = name
         self.grace_seconds = grace_seconds
         self.ending = False
         variables = {GRACE: str(grace_seconds), PATIENT: "1", PARENT: str(os.getpid())}
-        self.job = replace(job, session=f"{job.session}.{name}", environment=variables)
-        self.num_workers = need.runs_per_job
+        self.job = replace(job, only=group.models, session=f"{job.session}.{name}", environment=variables)
+        self.num_workers = group.workers_per_job
+        need = group.need
         gpus = visible_gpus() if need.gpus else []
         threads = job.site.threads_per_worker or (max(1, int(need.cores)) if gpus else 1)
         self.pool = Pool(self.job, threads=threads, gpus=[",".join(gpus)] if gpus else [], prefix=f"{name}-")

@@ -56,7 +56,7 @@ class SlurmJob:
     """What submitit calls in a job, and tells when the job must end."""
 
     job: Job
-    need: Need
+    group: Group
     grace_seconds: float
     supervisor: Supervisor | None = field(default=None, repr=False)
 
@@ -64,7 +64,7 @@ class SlurmJob:
         """Execute runs until none is left."""
         number = os.environ.get("SLURM_JOB_ID", "0")
         name = f"slurm-{number}-{os.environ.get('SLURM_RESTART_COUNT', '0')}"
-        self.supervisor = Supervisor(self.job, self.need, name=name, grace_seconds=self.grace_seconds)
+        self.supervisor = Supervisor(self.job, self.group, name=name, grace_seconds=self.grace_seconds)
         self.supervisor.end_at(signal.SIGTERM)  # preempted without notice, or cancelled
         self.supervisor.run()
 
@@ -74,7 +74,7 @@ class SlurmJob:
 
         if self.supervisor is not None:
             self.supervisor.end()
-        return DelayedSubmission(SlurmJob(job=self.job, need=self.need, grace_seconds=self.grace_seconds))
+        return DelayedSubmission(SlurmJob(job=self.job, group=self.group, grace_seconds=self.grace_seconds))
 
 
 def problems(job: Job) -> list[str]:
@@ -137,8 +137,7 @@ def submit(record: Record, job: Job, wanted: Mapping[int, int]) -> None:
     notice = int(job.site.options.get("notice_seconds", NOTICE_SECONDS))
     for number, count in wanted.items():
         need = parts[number].need
-        grace = max(1.0, notice - 2 * KILL_SECONDS)
-        work = SlurmJob(job=queue.for_group(job, parts[number]), need=need, grace_seconds=grace)
+        work = SlurmJob(job=job, group=parts[number], grace_seconds=max(1.0, notice - 2 * KILL_SECONDS))
         executor = submitit.SlurmExecutor(folder=job.logs / "slurm", max_num_timeout=MAX_REQUEUES)
         executor.update_parameters(**_parameters(job, need), job_name=f"{record.name}-{number}", signal_delay_s=notice)
         try:
