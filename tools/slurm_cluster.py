@@ -8,8 +8,9 @@ Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge (apt-
 outside the folder is read or written: key, sockets, states, process ids and logs lie in it, ports are free ones, and no
 service of the system is used. `stop` ends every process that `start` and its jobs left, and removes the folder.
 
-The nodes claim cores and memory that the machine need not have (config_overrides), so that a laptop can pretend to be
-four nodes. Partitions: `main` (default), `urgent`, whose jobs preempt those of `main`, and `short`, at most two minutes.
+The nodes claim cores and memory that the machine need not have (config_overrides), so that a laptop can pretend to
+be four nodes. Partitions: `main` (default), `urgent`, whose jobs preempt those of `main`, and `short`, at most two
+minutes.
 GPUs (--gpus) are device files that compute nothing, so that requests for them can be tested.
 """
 
@@ -34,7 +35,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=5
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool/%n
@@ -54,7 +55,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=1,sched_min_interval=0,batch_sched_delay=0,requeue_delay=1
+SchedulerParameters=bf_interval=1,sched_min_interval=0,batch_sched_delay=0
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal

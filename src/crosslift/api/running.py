@@ -247,6 +247,7 @@ def work_on(
     session: str = "",
     grace_seconds: float = 0.0,
     patient: bool = False,
+    first: float = 0.0,
     say: Say,
 ) -> bool:
     """Execute missing runs in this process.
@@ -259,6 +260,7 @@ def work_on(
         session: session that launched the worker.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
         patient: wait for runs of workers that have gone silent.
+        first: place in the order of the runs, 0 to 1, at which to begin.
         say: receives a line per run.
 
     Returns:
@@ -277,6 +279,7 @@ def work_on(
         session=session,
         grace_seconds=grace_seconds,
         patient=patient,
+        first=first,
         say=say,
     )
 

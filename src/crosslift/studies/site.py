@@ -40,7 +40,6 @@ from crosslift.studies.parsing.schema import Positive, Real, Table, Text
 from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.planning.rehearsal import Rehearsal
 
-
 DEFAULT = "default"
 """Name of the table of resources of models without a table of their own."""
 

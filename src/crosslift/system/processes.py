@@ -11,7 +11,6 @@ import socket
 from functools import cache
 from pathlib import Path
 
-
 PR_SET_PDEATHSIG = 1
 """Constant of Linux's prctl: the signal that a process gets when its parent dies."""
 

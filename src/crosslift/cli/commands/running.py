@@ -73,7 +73,7 @@ def work(
     import os
 
     from crosslift.api.running import work_on
-    from crosslift.execution.workers.job import GRACE, PARENT, PATIENT, SESSION
+    from crosslift.execution.workers.job import FIRST, GRACE, PARENT, PATIENT, SESSION
     from crosslift.system.processes import end_with_parent
 
     if PARENT in os.environ:
@@ -87,7 +87,8 @@ def work(
         runs or [],
         models=model or [],
         session=os.environ.get(SESSION, ""),
-        grace_seconds=float(os.environ.get(GRACE, 0)),
+        grace_seconds=float(os.environ.get(GRACE, "0")),
+        first=float(os.environ.get(FIRST, "0")),
         patient=os.environ.get(PATIENT, "0" if SESSION in os.environ else "1") == "1",
         say=say,
     )

@@ -41,6 +41,9 @@ expire, and takes them over."""
 PARENT = "CROSSLIFT_PARENT"
 """Environment variable with the process id of the process that started the worker, with which the worker ends."""
 
+FIRST = "CROSSLIFT_FIRST"
+"""Environment variable with the place in the order of the runs, 0 to 1, at which a worker begins."""
+
 RUN_STARTED = "started run"
 """Prefix of the line that a worker prints to standard output when it starts a run, followed by the run's name."""
 

@@ -70,7 +70,8 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         NotPrepared: the study file was edited during the work; finished results are kept.
         CrossliftError: the study cannot be prepared, or the workers cannot run.
     """
-    _expect_possible(graph, site, site_file)
+    if graph.store.lock_if_intact() is None:  # before the time that preparing takes
+        _expect_possible(graph, site, site_file)
     prepare(graph, say=say)
     store = graph.store
     states = graph.states()
@@ -81,6 +82,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         say(line)
     missing = [name for name, state in states.items() if not state.done or state.kept_aside]
     if missing:
+        _expect_possible(graph, site, site_file)
         for line in unavailable(site.trackers):
             say(line)
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
@@ -126,8 +128,8 @@ def run_detached(graph: StepGraph, site: Site, *, site_file: Path | None = None,
         known = [name for name in members("executor") if scheduler(name) is not None]
         raise StudyError(
             [
-                f"--detach: the executor '{site.executor}' does not queue work. Use one of: {', '.join(known)}, or start "
-                "crosslift run in a terminal multiplexer."
+                f"--detach: the executor '{site.executor}' does not queue work. Use one of: {', '.join(known)}, or "
+                "start crosslift run in a terminal multiplexer."
             ]
         )
     _expect_possible(graph, site, site_file)

@@ -5,6 +5,7 @@ The job has what the runs of its group need. On devices that several runs share,
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from crosslift.errors import CrossliftError
-from crosslift.execution.workers.job import GRACE, PARENT, PATIENT, Job
+from crosslift.execution.workers.job import FIRST, GRACE, PARENT, PATIENT, Job
 from crosslift.execution.workers.pool import POLL_SECONDS, Pool, visible_gpus
 from crosslift.execution.workers.queue import write_failure
 from crosslift.execution.workers.resources import Group
@@ -35,7 +36,7 @@ class Supervisor:
         self.name = name
         self.grace_seconds = grace_seconds
         self.ending = False
-        variables = {GRACE: str(grace_seconds), PATIENT: "1", PARENT: str(os.getpid())}
+        variables = {GRACE: str(grace_seconds), PATIENT: "1", PARENT: str(os.getpid()), FIRST: str(_place_of(name))}
         self.job = replace(job, only=group.models, session=f"{job.session}.{name}", environment=variables)
         self.num_workers = group.workers_per_job
         need = group.need
@@ -77,3 +78,8 @@ class Supervisor:
 
         for number in numbers:
             signal.signal(number, handle)
+
+
+def _place_of(name: str) -> float:
+    """Return a number between 0 and 1 that differs between jobs."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32

@@ -69,6 +69,7 @@ def work(
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
     patient: bool = False,
+    first: float = 0.0,
     say: Say = lambda line: None,
 ) -> bool:
     """Lease and execute missing runs until none is available.
@@ -84,6 +85,8 @@ def work(
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
         patient: wait for the leases of workers that have gone silent, and take their runs over.
+        first: place in the order of the runs, 0 to 1, at which this worker begins. Many workers that all begin with the
+            first run would find most runs leased.
         say: called with each line of progress.
 
     Returns:
@@ -113,10 +116,10 @@ def work(
         equal_runs=equal_runs(graph),
         waits_for_equal_runs=not names,
     )
-    runs = [graph.runs[name] for name in chosen]
-    missing = [name for name, state in graph.states(runs).items() if not state.done or state.kept_aside]
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
-    waiting = sorted(missing, key=lambda name: _follows_an_equal_run(worker, name))
+    last = _follow_an_equal_run(worker)
+    begin = int(first % 1 * len(chosen))
+    waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
     with graceful_termination(grace_seconds):
         while waiting:
@@ -124,7 +127,8 @@ def work(
             for name in waiting:
                 end_if_asked()
                 try:
-                    good &= worker.take(name)
+                    if worker.is_left(name):
+                        good &= worker.take(name)
                 except LeaseHeld:
                     leased.append(name)  # retried at the end: its owner may have died
             if leased == waiting:
@@ -191,6 +195,12 @@ class _Worker:
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
     """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
+
+    def is_left(self, name: str) -> bool:
+        """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
+        otherwise all read the markers of all runs at once."""
+        state = self.graph.state(self.graph.runs[name])
+        return not state.done or state.kept_aside
 
     def take(self, name: str) -> bool:
         """Execute the missing steps of a run. Returns False if the run failed.
@@ -370,9 +380,10 @@ def _description(run: str, error: Exception) -> str:
     return f"{run} cannot continue ({file})" if file else f"{run} cannot continue"
 
 
-def _follows_an_equal_run(worker: _Worker, name: str) -> bool:
-    order = list(worker.graph.runs)
-    return any(order.index(equal_run) < order.index(name) for equal_run in worker.equal_runs.get(name, ()))
+def _follow_an_equal_run(worker: _Worker) -> set[str]:
+    """Return the runs that have the training of a run before them."""
+    place = {name: number for number, name in enumerate(worker.graph.runs)}
+    return {name for name, others in worker.equal_runs.items() if any(place[one] < place[name] for one in others)}
 
 
 def _is_lost(lease: Lease) -> bool:

@@ -80,8 +80,8 @@ def problems(job: Job) -> list[str]:
     blind = _blind_nodes(ray, job.folder, nodes)
     if blind:
         found.append(
-            f"{job.folder} is not seen by {len(blind)} of {len(nodes)} nodes ({', '.join(blind[:3])}). Move the study to a "
-            "disk that all nodes share, under the same path."
+            f"{job.folder} is not seen by {len(blind)} of {len(nodes)} nodes ({', '.join(blind[:3])}). Move the study "
+            "to a disk that all nodes share, under the same path."
         )
     return found
 
@@ -224,7 +224,9 @@ class StudyActor:
                 continue
             idle, self._num_done = (0 if num_done > self._num_done else idle + 1), num_done
             if idle >= MAX_IDLE_ROUNDS:
-                message = f"{MAX_IDLE_ROUNDS} rounds of workers ended without finishing a run; their output is in logs/."
+                message = (
+                    f"{MAX_IDLE_ROUNDS} rounds of workers ended without finishing a run; their output is in logs/."
+                )
                 queue.write_failure(self._job, "ray", message)
                 return
             parts = resources.groups(replace(self._job, models=free, num_runs=sum(free.values())))
@@ -325,11 +327,14 @@ def _connect(options: Mapping[str, Any]) -> Any:
         return ray
     address = options.get("address", "auto")
     try:
-        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+        ray.init(
+            address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR", configure_logging=False
+        )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CrossliftError(
-            f"There is no Ray cluster at '{address}' ({reason}). Start one: ray start --head; or set address in site.toml."
+            f"There is no Ray cluster at '{address}' ({reason}). Start one: ray start --head; or set address in "
+            "site.toml."
         ) from error
     return ray
 

@@ -16,7 +16,6 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from crosslift.errors import CrossliftError
@@ -92,7 +91,9 @@ def problems(job: Job) -> list[str]:
     require("submitit")
     missing = [name for name in COMMANDS if shutil.which(name) is None]
     if missing:
-        return [f"Slurm's commands are not on this machine ({', '.join(missing)}). Start from a login node of the cluster."]
+        return [
+            f"Slurm's commands are not on this machine ({', '.join(missing)}). Start from a login node of the cluster."
+        ]
     found = resources.problems(job)
     nodes = _nodes()
     if not nodes:
@@ -108,8 +109,8 @@ def problems(job: Job) -> list[str]:
         others = _other_machines(inside)
         if others:
             found.append(
-                f"{job.results} lies on a disk of this machine, which {', '.join(others[:3])} cannot see. Move the study to "
-                "a shared disk, or set shared_folder = true in site.toml if all nodes see it."
+                f"{job.results} lies on a disk of this machine, which {', '.join(others[:3])} cannot see. Move the "
+                "study to a shared disk, or set shared_folder = true in site.toml if all nodes see it."
             )
     for group in resources.groups(job) if not found else ():
         refusal = _refusal(job, group.need)
