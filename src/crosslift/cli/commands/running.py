@@ -88,7 +88,7 @@ def work(
         models=model or [],
         session=os.environ.get(SESSION, ""),
         grace_seconds=float(os.environ.get(GRACE, "0")),
-        first=float(os.environ.get(FIRST, "0")),
+        first=float(os.environ[FIRST]) if FIRST in os.environ else None,
         patient=os.environ.get(PATIENT, "0" if SESSION in os.environ else "1") == "1",
         say=say,
     )
