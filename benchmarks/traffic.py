@@ -2,8 +2,8 @@
 
     python benchmarks/traffic.py [--runs 10000] [--workers 1000] [--hours 2]
 
-First the calls to the file system are counted that a worker of crosslift makes: for taking a free run, for finding a run
-leased or finished, per heartbeat, and for a whole run with a trainer that computes nothing (Python's calls: open, stat,
+First the calls to the file system are counted that a worker of crosslift makes: for taking a free run, for finding a
+run leased or finished, per heartbeat, and for a whole run with a trainer that computes nothing (Python's calls: open, stat,
 list, link, rename, remove, utime, sync; a network file system may send more than one message per call). Then a study is
 simulated event by event: all workers start within a minute, a run takes a log-normal time, and each worker looks for
 its next run as `execution/workers/worker.py` does. A request takes a millisecond.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import builtins
+import contextlib
 import heapq
 import io
 import json
@@ -95,10 +96,8 @@ def counted(folder: Path) -> dict[str, float]:
     owner.acquire()
     with counting() as calls:
         graph.state(other)
-        try:
+        with contextlib.suppress(LeaseHeld):
             Lease(graph.store.run_folder(other.name)).acquire()
-        except LeaseHeld:
-            pass
     cost["look at a leased run"] = calls.total()
     with counting() as calls:
         owner.check()
@@ -185,7 +184,11 @@ def simulate(num_runs: int, num_workers: int, seconds: float, cost: dict[str, fl
             heapq.heappush(events, (now + requests * REQUEST_SECONDS, worker, -1))
     steady = cost["heartbeat"] / HEARTBEAT_SECONDS + cost["check of the own lease"] / CHECK_SECONDS
     steady += cost["progress"] / (INTERVAL_OF_MANY_SECONDS if many else INTERVAL_SECONDS)
-    total = searched + steady * float(durations.sum()) + num_runs * cost["a whole run of one training and three evaluations"]
+    total = (
+        searched
+        + steady * float(durations.sum())
+        + num_runs * cost["a whole run of one training and three evaluations"]
+    )
     total += num_workers * cost["start of a worker"]
     per_second = steady * num_workers
     later = max((count for minute, count in minutes.items() if minute), default=0) / 60 + per_second

@@ -97,7 +97,7 @@ def work(
 
 
 def cancel(folder: Folder, site: SiteFile = None) -> None:
-    """End the queued and running jobs of a study. Finished work is kept; crosslift run goes on with the rest."""
+    """End the queued and running jobs of a study. Finished work is kept; crosslift run continues."""
     from crosslift.execution.workers.queue import cancel as cancel_queue
 
     say(cancel_queue(open_study(folder, data="optional", site=open_site(folder, site)).store.folder))

@@ -11,7 +11,9 @@
         eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json; judged.parquet
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
       report/                                 index.html, estimates.parquet, tables/, figures/, done.json
-      logs/                                   output of workers between runs
+      logs/                                   output of workers between runs; finished/, failed-workers/, slurm/
+      queue.json                              what was given to a scheduler
+      .finished.json                          finished runs that status has verified
       earlier/<kind>/<fingerprint>/           results of earlier definitions of the study (see `earlier`)
       definitions/<number>/                   study.toml and lock.json of every definition that had results
       trackers/<tracker>/                     files of the trackers of the site
