@@ -5,13 +5,14 @@
 #   make slow    install, run the slow tests: each takes more than seven seconds of a core
 #   make pages   install, execute the code blocks of all pages
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
+#   make rehearsals  the same for the rehearsals of both presets as published (some minutes)
 #   make docs    install, build the documentation into site/ and check its links
 #   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs
 #   make release wheel and sdist into dist/, inspected, and the demo study run from the wheel in a fresh environment
 #   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
-.PHONY: demo test slow pages engines docs check format lint types contracts setup clean release pythons sbom audit
+.PHONY: demo test slow pages engines rehearsals docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,7 +33,10 @@ pages: $(VENV)/.test
 	$(BIN)/pytest -n 2 -m pages
 
 engines: $(VENV)/.engines
-	$(BIN)/pytest -m engines -rs
+	$(BIN)/pytest -m "engines and not slow" -rs
+
+rehearsals: $(VENV)/.engines
+	$(BIN)/pytest -m "engines and slow" -rs
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

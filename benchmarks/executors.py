@@ -109,7 +109,7 @@ def job_killed(case: Case) -> None:
     """All processes of a job: the one of submitit or of Ray's task, and its worker."""
     case.begin()
     case.look()
-    parts = {"slurm": "submitit.core._submit", "ray": "ray::execute"}
+    parts = {"slurm": "submitit.core._submit", "ray": "ray::ray-"}
     kill(processes(parts[case.engine])[:1])
 
 
@@ -121,9 +121,11 @@ def node_killed(case: Case) -> None:
         time.sleep(case.chance.uniform(0, 3))
         slurm_cluster.start_node(case.cluster, 1)
     else:
-        lost = list(case.cluster.worker_nodes)[-1:]
-        for node in lost:
-            case.cluster.remove_node(node, allow_graceful=False)
+        import ray
+
+        ours = ray.get_runtime_context().get_node_id()  # the node that this process is connected to
+        lost = next(node for node in case.cluster.worker_nodes if node.node_id != ours)
+        case.cluster.remove_node(lost, allow_graceful=False)
         case.cluster.add_node(num_cpus=2, object_store_memory=engines.RAY_MEMORY)
 
 

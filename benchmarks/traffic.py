@@ -3,9 +3,9 @@
     python benchmarks/traffic.py [--runs 10000] [--workers 1000] [--hours 2]
 
 First the calls to the file system are counted that a worker of crosslift makes: for taking a free run, for finding a
-run leased or finished, per heartbeat, and for a whole run with a trainer that computes nothing (Python's calls: open, stat,
-list, link, rename, remove, utime, sync; a network file system may send more than one message per call). Then a study is
-simulated event by event: all workers start within a minute, a run takes a log-normal time, and each worker looks for
+run leased or finished, per heartbeat, and for a whole run with a trainer that computes nothing (Python's calls: open,
+stat, list, link, rename, remove, utime, sync; a network file system may send more than one message per call). Then a
+study is simulated event by event: all workers start within a minute, a run takes a log-normal time, and each worker looks for
 its next run as `execution/workers/worker.py` does. A request takes a millisecond.
 """
 
@@ -192,10 +192,10 @@ def simulate(num_runs: int, num_workers: int, seconds: float, cost: dict[str, fl
     total += num_workers * cost["start of a worker"]
     per_second = steady * num_workers
     later = max((count for minute, count in minutes.items() if minute), default=0) / 60 + per_second
-    return (
-        f"| {'among many, at different places' if many else 'as on one machine, all with the first run'} | {end / 3600:.1f} | {total:,.0f} "
-        f"| {total / end:,.0f} | {minutes[0] / 60 + per_second:,.0f} | {later:,.0f} | {searched / total:.1%} |"
-    )
+    who = "as slurm and ray start them" if many else "as on one machine"
+    first = minutes[0] / 60 + per_second
+    cells = (who, f"{end / 3600:.1f}", f"{total:,.0f}", f"{total / end:,.0f}", f"{first:,.0f}", f"{later:,.0f}")
+    return f"| {' | '.join(cells)} | {searched / total:.1%} |"
 
 
 if __name__ == "__main__":

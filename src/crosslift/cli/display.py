@@ -176,7 +176,7 @@ def _cells(one: Status, losses: Mapping[str, float]) -> tuple[str, str, str, str
 
 
 def _counts(found: Sequence[Status]) -> str:
-    counts = Counter(one.what for one in found)
+    counts: Counter[str] = Counter(one.what for one in found)
     return ", ".join(f"{counts[what]} {what}" for what in COLOURS if counts[what])
 
 

@@ -76,6 +76,7 @@ def quick_status(graph: StepGraph) -> list[Status]:
             expected = one.expected
             facts = {"steps": expected.num_steps, "evaluations": expected.num_evaluations, "loss": loss}
             known.add(graph.steps(graph.runs[one.run]), facts)
+            found[one.run] = replace(one, progress=one.progress or Progress(phase="done", loss=loss))
     known.save()
     return [one for one in found.values() if one is not None]
 

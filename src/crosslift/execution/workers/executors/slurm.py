@@ -261,7 +261,8 @@ def _other_machines(nodes: list[_Node]) -> list[str]:
 def _parameters(job: Job, need: Need) -> dict[str, Any]:
     """Return what a job asks for, in the words of submitit."""
     options = job.site.options
-    chosen = {name: options[name] for name in ("partition", "account", "qos", "constraint", "setup") if name in options}
+    names = ("partition", "account", "qos", "constraint", "setup")
+    chosen: dict[str, Any] = {name: options[name] for name in names if name in options}
     chosen |= {"time": _minutes(job, need), "cpus_per_task": need.job_cores, "nodes": 1, "ntasks_per_node": 1}
     if need.job_gpus:
         chosen["gres"] = f"gpu:{need.job_gpus}"
