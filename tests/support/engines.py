@@ -58,24 +58,37 @@ def ray(num_nodes: int = 2, cores: int = 2) -> Iterator[Any]:
     """A cluster with several nodes on this machine. Yields Ray's own `Cluster`."""
     variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_raylet_start_wait_time_s": "120",
         "RAY_gcs_rpc_server_reconnect_timeout_s": "60",
         "RAY_health_check_failure_threshold": "3",
         "PYTHONPATH": SOURCES,
     }
     before = {name: os.environ.get(name) for name in variables}
     os.environ |= variables
+    import ray as package
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": cores, "object_store_memory": RAY_MEMORY}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    cluster = Cluster()
     try:
+        patiently(lambda: cluster.add_node(**node, include_dashboard=False))
         for _ in range(num_nodes - 1):
-            cluster.add_node(**node)
+            patiently(lambda: cluster.add_node(**node))
         yield cluster
     finally:
+        package.shutdown()  # a cluster does not end while this process is connected to it
         cluster.shutdown()
         _restore(before)
+
+
+def patiently(start: Callable[[], Any]) -> None:
+    """Start a node of Ray, which gives up after 30 seconds: too few on a machine that does much else."""
+    for attempt in range(3):
+        try:
+            start()
+            return
+        except Exception:
+            if attempt == 2:
+                raise
 
 
 def crosslift(*arguments: object, code: int = 0, seconds: float = 120.0) -> str:

@@ -45,8 +45,10 @@ MAX_LOST = 20
 """Number of tasks that may be lost without a further finished run."""
 MAX_IDLE_ROUNDS = 5
 """Number of times that tasks are started again without a further finished run, before the actor gives up."""
-ANSWER_SECONDS = 30.0
+ANSWER_SECONDS = 60.0
 CONNECT_SECONDS = 10.0
+PROBE_SECONDS = 120.0
+"""A node first starts a process, which takes a minute where much else runs."""
 
 launch = queue.launch
 
@@ -380,11 +382,11 @@ def _blind_nodes(ray: Any, folder: Path, nodes: list[Any]) -> list[str]:
             strategy = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
             task = ray.remote(_sees).options(num_cpus=0, scheduling_strategy=strategy, max_retries=0)
             asked[task.remote(str(probe))] = node["NodeManagerHostname"]
-        ended, _ = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
+        ended, _ = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS)
         blind = []
         for task, name in asked.items():
             try:
-                if task not in ended or not ray.get(task):
+                if task in ended and not ray.get(task):  # a node without an answer in time is busy, not blind
                     blind.append(name)
             except ray.exceptions.RayTaskError as error:
                 raise CrossliftError(
