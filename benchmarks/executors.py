@@ -293,6 +293,9 @@ def one_case(case: Case, kind: str, expected: bytes) -> dict[str, Any]:
             completed = 1
         except (AssertionError, CrossliftError) as error:
             notes.append(str(error)[:300])
+            if "holds all jobs" in str(error):  # as the message says
+                slurm_cluster.resume(case.cluster)
+                cancel(case.study)
     after = marks(case.study)
     again = [mark for mark, when in case.finished.items() if after.get(mark) != when]
     scores = case.study / "scores.parquet"

@@ -168,6 +168,11 @@ def wait_until_idle(folder: Path, nodes: int) -> None:
     raise SystemExit(f"the nodes are not up after {START_SECONDS:.0f} s: {states}\n{logs}")
 
 
+def resume(folder: Path, nodes: int = 2) -> None:
+    """Let nodes accept jobs again that the controller has drained, as it does after a job could not be launched."""
+    ask(folder, "scontrol", "update", f"NodeName=node[1-{nodes}]", "State=RESUME")
+
+
 def ask(folder: Path, *command: str) -> str:
     """Return what a command of Slurm prints; empty if the controller does not answer."""
     ended = subprocess.run(command, env=environment(folder), capture_output=True, text=True)

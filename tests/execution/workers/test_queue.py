@@ -133,6 +133,16 @@ def test_the_wait_asks_seldom_and_goes_on_while_the_controller_is_restarted(stud
     assert pretended.asked < 12 < len(times)
 
 
+def test_jobs_that_the_scheduler_holds_are_not_waited_for(study, graph_of, pretended, monkeypatch):
+    monkeypatch.setattr(queue, "LOOK_SECONDS", (0.0, 0.0))
+    held = Queue(running={}, waiting={0: 2}, reasons=("launch failed requeued held",), num_held=2)
+    monkeypatch.setattr(pretended, "look", lambda record: held)
+    graph = graph_of(study)
+    job = launch._job(graph, Site(executor="pretended"), None, list(graph.runs))
+    with pytest.raises(CrossliftError, match=r"holds all jobs of the study \(launch failed requeued held\)"):
+        queue.launch(job, lambda: None)
+
+
 def test_what_a_worker_could_not_do_is_told_by_the_start_that_waits(study, graph_of, pretended, monkeypatch):
     monkeypatch.setattr(queue, "LOOK_SECONDS", (0.0, 0.0))
     graph = graph_of(study)

@@ -64,6 +64,8 @@ class Queue:
     """Group -> queued jobs."""
     reasons: tuple[str, ...] = ()
     """Why jobs wait, in the words of the scheduler."""
+    num_held: int = 0
+    """Waiting jobs that the scheduler does not start until somebody releases them."""
 
     def num_jobs(self, group: int | None = None) -> int:
         """Return the number of jobs, of one group or of all."""
@@ -185,6 +187,11 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
         looked = time.monotonic()
         if queue is not None and not queue.num_jobs():
             break
+        if queue is not None and queue.num_held == queue.num_jobs():
+            raise CrossliftError(
+                f"The scheduler holds all jobs of the study ({', '.join(queue.reasons)}). Release them by its own means, "
+                f"or run: crosslift cancel {job.folder}; then start again."
+            )
     failures = [read_json(file) for file in sorted((job.logs / FAILURES).glob("*.json"))]
     if failures:
         raise CrossliftError(str(failures[0]))

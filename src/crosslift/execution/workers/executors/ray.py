@@ -97,17 +97,30 @@ def submit(record: Record, job: Job, wanted: Mapping[int, int]) -> None:
         record: names the actor.
         job: the work.
         wanted: group -> number of tasks.
+
+    Raises:
+        CrossliftError: the cluster does not start the actor.
     """
     ray = _connect(record.options)
+    try:
+        _submit(ray, record, job, dict(wanted))
+    except ray.exceptions.RayError as error:
+        raise CrossliftError(
+            f"Ray does not start the actor of the study ({error}). See: ray status; then start again."
+        ) from error
+
+
+def _submit(ray: Any, record: Record, job: Job, wanted: dict[int, int]) -> None:
     actor = _actor(ray, record)
     if actor is not None:
-        if ray.get(actor.extend.remote(job, dict(wanted)), timeout=ANSWER_SECONDS):
-            return
+        with contextlib.suppress(ray.exceptions.ActorDiedError):
+            if ray.get(actor.extend.remote(job, wanted), timeout=ANSWER_SECONDS):
+                return
         _wait_until_gone(ray, record)
     kind = ray.remote(StudyActor).options(
         name=record.name, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, num_cpus=0, max_concurrency=4
     )
-    actor = kind.remote(job, dict(wanted))
+    actor = kind.remote(job, wanted)
     ray.get(actor.look.remote(), timeout=ANSWER_SECONDS)
 
 

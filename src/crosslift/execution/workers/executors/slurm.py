@@ -164,6 +164,7 @@ def look(record: Record) -> Queue | None:
     running: dict[int, int] = {}
     waiting: dict[int, int] = {}
     reasons: dict[str, None] = {}
+    num_held = 0
     for line in text.splitlines():
         name, state, reason = line.split("|", 2)
         waits = state in WAITING
@@ -171,7 +172,8 @@ def look(record: Record) -> Queue | None:
         counts[group] = counts.get(group, 0) + 1
         if waits and reason not in ("None", "Resources", "Priority"):
             reasons[reason] = None
-    return Queue(running=running, waiting=waiting, reasons=tuple(reasons))
+            num_held += "held" in reason.lower()
+    return Queue(running=running, waiting=waiting, reasons=tuple(reasons), num_held=num_held)
 
 
 def cancel(record: Record) -> None:
