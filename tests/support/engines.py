@@ -24,6 +24,13 @@ sys.path.insert(0, str(REPOSITORY / "tools"))
 import slurm_cluster
 
 SOURCES = os.pathsep.join((str(FAKES), str(REPOSITORY / "src")))
+TWO_SIZES = """
+[resources.large]
+devices = 2
+
+[resources.tiny]
+devices = 0.5
+"""
 RAY_MEMORY = 80_000_000
 """Bytes of Ray's object store, which the executor does not use."""
 
@@ -58,6 +65,7 @@ def ray(num_nodes: int = 2, cores: int = 2) -> Iterator[Any]:
     """A cluster with several nodes on this machine. Yields Ray's own `Cluster`."""
     variables = {
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # the default of 15 lets tests wait on a machine that does much else
         "RAY_gcs_rpc_server_reconnect_timeout_s": "60",
         "RAY_health_check_failure_threshold": "3",
         "PYTHONPATH": SOURCES,

@@ -52,7 +52,10 @@ def test_a_rehearsal_walks_the_preset_on_slurm(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", list(FEW))
 def test_a_rehearsal_walks_the_preset_on_ray(name: str, tmp_path: Path) -> None:
     before = {name: os.environ.get(name) for name in ("HF_HOME", "HF_HUB_OFFLINE")}
-    os.environ |= {"HF_HOME": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "1"}  # workers have the variables of their node
+    os.environ |= {
+        "HF_HOME": str(tmp_path / "cache"),
+        "HF_HUB_OFFLINE": "1",
+    }  # workers have those of their node
     try:
         with engines.ray() as cluster:
             rehearse(name, "ray", tmp_path, f'address = "{cluster.address}"')

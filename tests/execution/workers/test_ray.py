@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,6 +59,16 @@ def test_a_study_ends_in_the_same_scores_as_on_one_machine(on_ray, scores):
     assert "Nothing to do" in detach(on_ray)
 
 
+def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_ray, two_sizes, cluster):
+    fresh, expected = two_sizes
+    shutil.rmtree(on_ray)
+    shutil.copytree(fresh, on_ray)
+    site = SITE.format(address=cluster.address).replace("num_workers = 2", "num_workers = 3")
+    (on_ray / "site.toml").write_text(site + engines.TWO_SIZES)
+    finish(on_ray)
+    assert (on_ray / "scores.parquet").read_bytes() == expected
+
+
 def test_a_lost_node_is_replaced_and_the_actor_with_it(on_ray, scores, cluster):
     slowly(on_ray, 2.0)
     lost = cluster.add_node(num_cpus=2, object_store_memory=engines.RAY_MEMORY)
@@ -73,7 +84,7 @@ def test_a_killed_task_is_started_again(on_ray, scores):
     slowly(on_ray, 2.0)
     detach(on_ray)
     until(lambda: trained(on_ray))
-    killed = [pid for pid in processes("ray::ray-")]
+    killed = processes("ray::ray-")
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     assert killed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,20 @@ def test_a_study_ends_in_the_same_scores_as_on_one_machine(on_slurm, scores):
     assert "5 of 5 runs are done" in said
     assert (on_slurm / "scores.parquet").read_bytes() == scores
     assert "Nothing to do" in crosslift("run", on_slurm, "--detach")
+
+
+def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_slurm, two_sizes):
+    fresh, expected = two_sizes
+    shutil.rmtree(on_slurm)
+    shutil.copytree(fresh, on_slurm)
+    (on_slurm / "site.toml").write_text(SITE.replace("= 2", "= 3") + engines.TWO_SIZES)
+    finish(on_slurm)
+    assert (on_slurm / "scores.parquet").read_bytes() == expected
+    asked = [file.read_text() for file in (on_slurm / "logs" / "slurm").glob("*_submission.sh")]
+    assert sorted(line for text in asked for line in text.splitlines() if "--cpus-per-task=" in line[:40]) == [
+        "#SBATCH --cpus-per-task=1",
+        "#SBATCH --cpus-per-task=2",
+    ]
 
 
 def test_two_detached_starts_queue_the_work_once_and_a_third_waits_for_it(on_slurm, scores, cluster):
