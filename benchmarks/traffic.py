@@ -5,8 +5,8 @@
 First the calls to the file system are counted that a worker of crosslift makes: for taking a free run, for finding a
 run leased or finished, per heartbeat, and for a whole run with a trainer that computes nothing (Python's calls: open,
 stat, list, link, rename, remove, utime, sync; a network file system may send more than one message per call). Then a
-study is simulated event by event: all workers start within a minute, a run takes a log-normal time, and each worker looks for
-its next run as `execution/workers/worker.py` does. A request takes a millisecond.
+study is simulated event by event: all workers start within a minute, a run takes a log-normal time, and each worker
+looks for its next run as `execution/workers/worker.py` does. A request takes a millisecond.
 """
 
 from __future__ import annotations

@@ -189,8 +189,8 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
             break
         if queue is not None and queue.num_held == queue.num_jobs():
             raise CrossliftError(
-                f"The scheduler holds all jobs of the study ({', '.join(queue.reasons)}). Release them by its own means, "
-                f"or run: crosslift cancel {job.folder}; then start again."
+                f"The scheduler holds all jobs of the study ({', '.join(queue.reasons)}). Release them by its own "
+                f"means, or run: crosslift cancel {job.folder}; then start again."
             )
     failures = [read_json(file) for file in sorted((job.logs / FAILURES).glob("*.json"))]
     if failures:
