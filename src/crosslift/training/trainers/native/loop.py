@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,8 @@ class _Run:
             rate = learning_rate(step, self.num_steps, self.config)
             pending.append((step, rows, self._step(step, rows, rate)))
             step += 1
-            saving = self.state.is_due()
+            ending = self.request.ending()
+            saving = ending or self.state.is_due()
             at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
             columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
             if at_row or saving or len(pending) >= sync_every:
@@ -118,6 +120,8 @@ class _Run:
                 self._validate(columns)
             if saving:
                 self.state.save(step, self._content())
+            if ending and step < self.num_steps:
+                raise SystemExit(128 + signal.SIGTERM)  # the state is saved
         self._finish()
         return Trained(
             num_steps=self.num_steps,
