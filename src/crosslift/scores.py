@@ -14,7 +14,7 @@ Status = Literal["scored", "unparsed", "truncated", "wrong_language", "error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 MODEL_FAILURES: tuple[Status, ...] = ("unparsed", "truncated", "wrong_language")
-"""Failures of the model. They count as 0 in the primary metric, and their share is reported beside it."""
+"""Failures of the model. They count as the lowest value of the metric, and their share is reported beside it."""
 # "error" is a failure of this program: the value is null, and no estimate is made until the sample is evaluated again.
 
 SCORES = pl.Schema(
@@ -26,11 +26,22 @@ SCORES = pl.Schema(
         "sample_id": pl.String,  # <item_id>.<language>
         "item_id": pl.String,  # equal in all languages; intervals are clustered by it unless `cluster` is coarser
         "cluster": pl.String,  # dialogue, document ...; equal to item_id where items are independent
-        "metric": pl.String,  # the primary metric of a task is the first in its METRICS
-        "value": pl.Float64,  # in [0, 1], higher is better; null if and only if status is "error"
+        "metric": pl.String,  # the primary metric of an evaluation: see `studies.study.primary_metric`
+        "value": pl.Float64,  # within `metric_range`, higher is better; null if and only if status is "error"
         "status": pl.String,
     }
 )
+
+RATING = "rating"
+"""Metric of a judge's ratings. They keep their own unit, because a ratio of two ratings depends on it."""
+RANGES = {RATING: (1.0, 5.0)}
+"""Metric -> its lowest and highest value; all other metrics are shares, from 0 to 1."""
+
+
+def metric_range(metric: str) -> tuple[float, float]:
+    """The lowest and the highest value of a metric."""
+    return RANGES.get(metric, (0.0, 1.0))
+
 
 PREDICTIONS = pl.Schema(
     {

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.recommendation.advice import Advice, observe
 from crosslift.transfer.estimates.estimate import estimate
+from crosslift.transfer.estimates.panel import scores_of
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 
 
@@ -46,11 +46,9 @@ def measured(graph: StepGraph, model: str, mixture: str) -> Expectation | None:
         Mean scores in the primary metric of each evaluation with intervals; None if no run of the mixture is evaluated.
     """
     runs = graph.store.runs().filter(model=model, mixture=mixture)
-    primary = {one.task: find_task(one.task).METRICS[0] for one in graph.study.evaluations.values()}
-    wanted = pl.DataFrame(
-        {"task": list(primary), "metric": list(primary.values())}, schema={"task": pl.String, "metric": pl.String}
-    )
-    scores = graph.store.scores().join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+    scores = graph.store.scores()
+    primary = graph.study.primary_metrics(scores.select("evaluation", "task", "metric").unique().sort(pl.all()).rows())
+    scores = scores_of(scores, primary)
     scores = scores.filter(pl.col("run").is_in(runs["run"].to_list()))
     if scores.is_empty():
         return None
@@ -102,7 +100,7 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
         scores=tuple(
             ExpectedScore(
                 evaluation=advice.evaluation,
-                metric=find_task(graph.study.evaluations[advice.evaluation].task).METRICS[0],
+                metric=observed.metric,
                 language=tag,
                 value=value,
                 low=float(low),

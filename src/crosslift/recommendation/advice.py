@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import polars as pl
 
-from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
@@ -17,6 +16,8 @@ from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, Undecided, recommend
 from crosslift.recommendation.search import distinct, random_mixtures
+from crosslift.scores import metric_range
+from crosslift.studies.study import primary_metric
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.measurement import effective_items
@@ -125,7 +126,7 @@ def advise(
             no mixture satisfies the constraints, or the request contains a name that the study does not have.
         StoreError: the study has not been prepared.
     """
-    evaluation, planned, cells, observed = observe(store, study, evaluation=request.evaluation, unit=request.unit)
+    evaluation, planned, cells, observed, _ = observe(store, study, evaluation=request.evaluation, unit=request.unit)
     own_runs, further = set(observed.runs), []
     for other in others:
         seen = observe(other.store, other.study, evaluation=evaluation, unit=request.unit)
@@ -207,6 +208,8 @@ class Observed(NamedTuple):
     cells: pl.DataFrame
     """Mean scores of the finished runs, one row per run and language."""
     observations: Observations
+    metric: str
+    """The metric of the scores."""
 
 
 def observe(
@@ -230,10 +233,14 @@ def observe(
         raise TransferError(
             f"the study has no trained run with the evaluation '{evaluation}'. Choose another with --evaluation"
         )
-    cells = _cells(store, study, evaluation, planned)
-    observations = observations_of(cells, amount_unit=_amount_unit(store, unit))
+    scores = store.scores().filter(evaluation=evaluation)
+    one = study.evaluations[evaluation]
+    metric = primary_metric(one, one.task, scores["metric"].unique().to_list())
+    low, high = metric_range(metric)
+    cells = _cells(scores.filter(metric=metric), planned, low=low, high=high)
+    observations = observations_of(cells, low=low, high=high, amount_unit=_amount_unit(store, unit))
     # Sizes of models without runs inform their predictions too.
-    return Observed(evaluation, planned, cells, replace(observations, sizes=log_sizes(planned)))
+    return Observed(evaluation, planned, cells, replace(observations, sizes=log_sizes(planned)), metric)
 
 
 def _amount_unit(store: Store, unit: str) -> float:
@@ -293,13 +300,12 @@ def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
     return runs.drop("num_tokens") if unit == "tokens" else runs
 
 
-def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
+def _cells(scores: pl.DataFrame, planned: pl.DataFrame, *, low: float, high: float) -> pl.DataFrame:
     """Mean scores of the finished runs and how precisely they were measured, one row per run and language."""
-    metric = member("task", study.evaluations[evaluation].task).METRICS[0]
-    part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
+    part = scores.filter(pl.col("status") != "error")
     part = part.join(planned.select("run", "model"), on="run", maintain_order="left")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
-    precise = effective_items(part) if part.height else None
+    precise = effective_items(part, low=low, high=high) if part.height else None
     if precise is not None:
         means = means.join(precise, on=["run", "language"], maintain_order="left", how="left")
     return means.join(planned, on="run", maintain_order="left", how="inner")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.wording import interval_text, p_value_text, points_text
+from crosslift.reporting.wording import interval_text, p_value_text, points_text, points_word
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.answers import Side, side_of_zero
 
@@ -71,14 +71,16 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
             row=row,
         )
     what = row["mixture"] if not row["mixture"].startswith("mean of ") else f"The {row['mixture']} mixtures"
+    metric = row["metric"]
     numbers = (
-        f"{points_text(row['value'], signed=True)} points, {data.level:.0%} interval {interval_text(row, signed=True)}"
+        f"{points_text(row['value'], signed=True, metric=metric)} {points_word(metric)}, {data.level:.0%} interval "
+        f"{interval_text(row, signed=True)}"
     )
     finding = {
         "supports": f"{what} scores higher than {row['control']}: {numbers}.",
         "contradicts": f"{what} scores lower than {row['control']}: {numbers}.",
-        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points_text(-row['low'])} and a gain "
-        f"of {points_text(row['high'])} points are both compatible with the data.",
+        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points_text(-row['low'], metric=metric)} "
+        f"and a gain of {points_text(row['high'], metric=metric)} {points_word(metric)} are both compatible with the data.",
     }[found]
     caveats, survives = [], True
     if row["p_adjusted"] is not None and num_tested > 1:
@@ -149,6 +151,16 @@ def unfinished(data: ReportData) -> str:
         return ""
     shown = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
     return f"{len(missing)} of {data.runs.height} runs have no scores yet: {shown}."
+
+
+def unrated(data: ReportData) -> list[str]:
+    """Evaluations whose primary metric has no scores yet, one sentence each with the metric in its place."""
+    return [
+        f"{name}: the primary metric '{evaluation.primary}' has no scores, so figures, findings and contrasts show "
+        f"{data.primary_metrics[name]} in its place. Name a judge in site.toml and run crosslift run again."
+        for name, evaluation in data.study.evaluations.items()
+        if evaluation.primary is not None and data.primary_metrics.get(name, evaluation.primary) != evaluation.primary
+    ]
 
 
 def confounds(data: ReportData) -> list[str]:

@@ -6,12 +6,13 @@ runs (`site`) and of the layout of the study's folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import Source
+from crosslift.discover import member
 from crosslift.fingerprint import fingerprint_file
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.run import Model, Run
@@ -32,18 +33,74 @@ class Shots:
 
     corpus: str
     number: int
+    corpus_of: Mapping[str, str] = field(default_factory=dict)
+    """Language -> corpus, if several corpora are joined."""
+
+    def corpus_in(self, tag: str) -> str:
+        """The corpus of the examples in a language."""
+        return self.corpus_of.get(tag, self.corpus)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora of the examples."""
+        return tuple(dict.fromkeys([self.corpus, *self.corpus_of.values()]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How a judge rates answers."""
+
+    prompt: str = "short"
+    """Name of a form in `judging/prompts`, or the path of a text file."""
+    lowest: tuple[str, ...] = ("truncated", "unparsed", "wrong_language")
+    """Statuses whose answers get the lowest rating without being shown to the judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     name: str
     corpus: str
+    """The corpus of the test items; the first one if several are joined."""
     task: str
     languages: tuple[str, ...]
     max_tokens: int
     generator: str = "hf"
     require_language: bool = False
     shots: Shots | None = None
+    corpus_of: Mapping[str, str] = field(default_factory=dict)
+    """Language -> corpus, if corpora with the same items in different languages are joined."""
+    primary: str | None = None
+    """The metric of figures, findings and contrasts; None: the first of the task. It decides no score."""
+    stop: tuple[str, ...] = ()
+    """An answer ends before the first of these texts."""
+    judging: Judging | None = None
+    """None: as by default."""
+
+    def corpus_in(self, tag: str) -> str:
+        """The corpus of the test items in a language."""
+        return self.corpus_of.get(tag, self.corpus)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora of the test items."""
+        return tuple(dict.fromkeys([self.corpus, *self.corpus_of.values()]))
+
+
+def primary_metric(evaluation: Evaluation | None, task: str, scored: Collection[str]) -> str:
+    """The metric of an evaluation's figures, findings and contrasts.
+
+    Args:
+        evaluation: The evaluation; None for results that the study file does not describe.
+        task: Its task.
+        scored: Metrics that have scores.
+
+    Returns:
+        The metric that the evaluation names, if it has scores (a judge's ratings may not be there yet), else the first
+        of the task.
+    """
+    if evaluation is not None and evaluation.primary is not None and evaluation.primary in scored:
+        return evaluation.primary
+    return str(member("task", task).METRICS[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +208,20 @@ class Study:
             ]
         return tuple(runs)
 
+    def primary_metrics(self, scored: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+        """Return evaluation -> primary metric.
+
+        Args:
+            scored: (evaluation, task, metric) of all scores.
+        """
+        metrics: dict[tuple[str, str], list[str]] = {}
+        for evaluation, task, metric in scored:
+            metrics.setdefault((evaluation, task), []).append(metric)
+        return {
+            evaluation: primary_metric(self.evaluations.get(evaluation), task, found)
+            for (evaluation, task), found in metrics.items()
+        }
+
     def tasks_of(self, mixture: Mixture) -> tuple[str, ...]:
         """Return the tasks that a mixture trains on, sorted."""
         return tuple(sorted({self.corpora[corpus].task for corpus in mixture.corpora}))
@@ -221,14 +292,22 @@ class Study:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity
 
-    def identity_of_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Return what determines the predictions and scores of an evaluation, except the checkpoint."""
+    def identity_of_evaluation(self, evaluation: Evaluation, tag: str | None = None) -> dict[str, Any]:
+        """Return what determines the predictions and scores of an evaluation, except the checkpoint.
+
+        Args:
+            evaluation: The evaluation.
+            tag: One of its languages, of which the corpus is part of the identity; None: of the first language. An
+                evaluation of joined corpora is therefore the same, in each language, as one of that corpus alone.
+        """
+        tag = evaluation.languages[0] if tag is None else tag
         identity = asdict(evaluation)
-        del identity["name"], identity["shots"]
+        for key in ("name", "shots", "corpus_of", "primary", "judging", *(() if evaluation.stop else ("stop",))):
+            del identity[key]
         if evaluation.shots is not None:
-            shown = self.identity_of_corpus(evaluation.shots.corpus)
+            shown = self.identity_of_corpus(evaluation.shots.corpus_in(tag))
             identity["shots"] = {"number": evaluation.shots.number, "corpus": shown}
-        return identity | {"corpus": self.identity_of_corpus(evaluation.corpus)}
+        return identity | {"corpus": self.identity_of_corpus(evaluation.corpus_in(tag))}
 
     def _model(self, model: Model) -> dict[str, Any]:
         template = model.template

@@ -91,7 +91,7 @@ def evaluate(
     Returns:
         Number of samples that failed with an error; if it is not 0, the step is finished and will be retried.
     """
-    corpus = one.evaluation.corpus
+    corpus = one.evaluation.corpus_in(one.language)
     languages = graph.study.corpora[corpus].languages
     rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     check()  # loading the model took a while, and what another worker has finished must not be removed
@@ -127,12 +127,13 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
     """
     if evaluation.shots is None:
         return []
-    languages = graph.study.corpora[evaluation.shots.corpus].languages
-    rows = read_step_table(graph.store.corpus_folder(evaluation.shots.corpus), "rows.parquet")
+    corpus = evaluation.shots.corpus_in(tag)
+    languages = graph.study.corpora[corpus].languages
+    rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     messages = rows["messages"].gather_every(len(languages), offset=languages.index(tag))
     if len(messages) < evaluation.shots.number:
         raise EvaluationError(
-            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {len(messages)} items, but "
+            f"evaluations.{evaluation.name}.shots: corpus '{corpus}' has {len(messages)} items, but "
             f"number is {evaluation.shots.number}. Use fewer examples."
         )
     found: list[list[dict[str, str]]] = messages.head(evaluation.shots.number).to_list()

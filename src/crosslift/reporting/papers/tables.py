@@ -13,7 +13,7 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.tables.cells import Cell, Grid
-from crosslift.reporting.wording import points_text
+from crosslift.reporting.wording import interval_text, points_text, unit_of
 from crosslift.transfer.answers import Verdict
 from crosslift.transfer.grid import bilingual, doses
 from crosslift.transfer.grid.paper_claims import paper_claims
@@ -40,6 +40,7 @@ def findings(data: ReportData) -> pl.DataFrame:
                 "low": found.low,
                 "high": found.high,
                 "verdict": FINDING_VERDICTS[found.verdict],
+                "metric": found.metric,
             }
             for found in paper_claims(data.cells)
         ]
@@ -91,12 +92,10 @@ def grids(data: ReportData) -> dict[str, Grid]:
     return {name: grid for name, grid in made.items() if grid.rows}
 
 
-def _range(low: float | None, high: float | None, *, signed: bool = True) -> str:
-    return (
-        ""
-        if low is None or high is None
-        else f"[{points_text(low, signed=signed)}, {points_text(high, signed=signed)}]"
-    )
+def _range(low: float | None, high: float | None, *, signed: bool = True, metric: str | None = None) -> str:
+    if high is None:
+        return ""
+    return interval_text({"low": low, "high": high, "metric": metric}, signed=signed)
 
 
 def _number(text: str, css: str = "") -> Cell:
@@ -109,20 +108,23 @@ def _head(*names: str) -> list[Cell]:
 
 def _findings(data: ReportData) -> Grid:
     css = {"shown": "supports", "not shown": "contradicts", "cannot tell": "cannot-tell"}
+    found = findings(data)
+    if found.is_empty():
+        return Grid(title="", head=[], rows=[], csv="")
     rows = [
         [
             Cell(text=row["claim"], note=row["measure"], css="name wrap"),
             Cell(text=row["about"]),
-            _number(points_text(row["value"], signed=True), "strong"),
-            _number(_range(row["low"], row["high"])),
+            _number(points_text(row["value"], signed=True, metric=row["metric"]), "strong"),
+            _number(_range(row["low"], row["high"], metric=row["metric"])),
             Cell(text=row["verdict"], css=f"verdict {css[row['verdict']]}"),
         ]
-        for row in findings(data).iter_rows(named=True)
+        for row in found.iter_rows(named=True)
     ]
     head = [
         Cell(text="finding", css="name"),
         Cell(text="in"),
-        *(_number(text) for text in ("points", "95% interval")),
+        *(_number(text) for text in (unit_of(dict.fromkeys(found["metric"])), "95% interval")),
         Cell(text="here"),
     ]
     return Grid(title="The papers' findings, tested on this study", head=head, rows=rows, csv="findings.csv")
@@ -205,13 +207,14 @@ def _doses(data: ReportData) -> Grid:
             _number("–" if isnan(row["spearman"]) else f"{row['spearman']:.2f}".replace("-", "−")),
             _number(f"[{row['spearman_low']:.2f}, {row['spearman_high']:.2f}]".replace("-", "−")),
             _number(points_text(row.get("gain"), signed=True)),
-            _number(points_text(row["mean"], signed=True), "strong"),
-            _number(_range(row["low"], row["high"]), "strong"),
-            _number(points_text(row["gap_mean"], signed=True)),
-            _number(_range(row["gap_low"], row["gap_high"])),
+            _number(points_text(row["mean"], signed=True, metric=metric), "strong"),
+            _number(_range(row["low"], row["high"], metric=metric), "strong"),
+            _number(points_text(row["gap_mean"], signed=True, metric=metric)),
+            _number(_range(row["gap_low"], row["gap_high"], metric=metric)),
             _number(_plateau(row), "strong"),
         ]
         for row in dose_statistics(data).iter_rows(named=True)
+        for metric in (data.metric(row["evaluation"]),)
     ]
     head = _head(
         "dose series", "Spearman, seen and unseen", "items resampled", "largest relative gain, as published",
@@ -237,8 +240,8 @@ def _replicates(data: ReportData) -> Grid:
             rows.append(
                 [
                     Cell(text=row["evaluation"], note=names.get(row["language"], "mean over languages"), css="name"),
-                    _number(points_text(row["raw"])),
-                    _number(points_text(row["net"]), "strong"),
+                    _number(points_text(row["raw"], metric=data.metric(row["evaluation"]))),
+                    _number(points_text(row["net"], metric=data.metric(row["evaluation"])), "strong"),
                     _number(f"{row['num_conditions']} × {1 + row['df'] / row['num_conditions']:.0f}"),
                 ]
             )

@@ -18,7 +18,7 @@ from crosslift.reporting.tables.cells import (
     size_text,
     tokens_text,
 )
-from crosslift.reporting.wording import interval_text, p_value_text, points_text
+from crosslift.reporting.wording import POINTS, factor_of, interval_text, p_value_text, points_text, unit_of
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.estimates.language_groups import ENGLISH
 
@@ -34,7 +34,7 @@ def contrasts(data: ReportData) -> Grid:
                 Cell(text=row["declared"], note="primary" if row["primary"] else "", css="name"),
                 Cell(text=row["model"], note=row["evaluation"] or ""),
                 Cell(text=row["mixture"], note=f"minus {row['control']}", css="strong" if mean else ""),
-                Cell(text=points_text(row["value"], signed=True), css="number strong"),
+                Cell(text=points_text(row["value"], signed=True, metric=row["metric"]), css="number strong"),
                 Cell(text=interval_text(row, signed=True), css="number"),
                 Cell(text=p_value_text(row["p"]).removeprefix("p = ").removeprefix("p "), css="number"),
                 Cell(text=p_value_text(row["p_adjusted"]).removeprefix("p = ").removeprefix("p "), css="number"),
@@ -99,7 +99,8 @@ def scores_by_language(data: ReportData) -> list[Grid]:
                 css += " seen" if label in trained.get(mixture, []) else ""
                 row.append(_score(found, css, deepest))
             rows.append(row)
-        title = f"{evaluation}: {data.metric(evaluation)} in points"
+        metric = data.metric(evaluation)
+        title = f"{evaluation}: {metric} in points" if factor_of(metric) == POINTS else f"{evaluation}: {unit_of([metric])}"
         grids.append(Grid(title=title, head=head, rows=rows, csv="languages.csv", css="matrix"))
     return grids
 
@@ -107,9 +108,12 @@ def scores_by_language(data: ReportData) -> list[Grid]:
 def _score(row: dict[str, Any] | None, css: str, deepest: float) -> Cell:
     if row is None or row["value"] is None:
         return Cell(text="–", css=css, title=row["note"] if row else "not evaluated")
-    note = f"{100 * row['low']:.0f}–{100 * row['high']:.0f}" if row["low"] is not None else ""
-    title = " ".join([points_text(row["value"]), interval_text(row), row["note"]])
-    return Cell(text=points_text(row["value"]), note=note, css=css, title=title, tint=row["value"] / deepest)
+    by = factor_of(row["metric"])
+    digits = 0 if by == POINTS else 1
+    note = f"{by * row['low']:.{digits}f}–{by * row['high']:.{digits}f}" if row["low"] is not None else ""
+    shown = points_text(row["value"], metric=row["metric"])
+    title = " ".join([shown, interval_text(row), row["note"]])
+    return Cell(text=shown, note=note, css=css, title=title, tint=row["value"] / deepest)
 
 
 def failures(data: ReportData) -> Grid:

@@ -19,7 +19,7 @@ from crosslift.studies.parsing.rules import check
 from crosslift.studies.parsing.tables import Tables, read, treatments
 from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.run import Model
-from crosslift.studies.study import Block, Contrast, Evaluation, Shots, Study, Validation
+from crosslift.studies.study import Block, Contrast, Evaluation, Judging, Shots, Study, Validation
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 
 FILE = "study.toml"
@@ -110,7 +110,7 @@ def _study(tables: Tables) -> Study:
         training=SFTConfig(**values, lora=lora),
         validation=validation and Validation(corpora=tuple(validation.corpora), max_items=validation.max_items),
         evaluations={
-            name: _evaluation(name, table, corpora[table.corpus])
+            name: _evaluation(name, table, corpora)
             for name, table in tables.evaluations.items()
             if table is not None
         },
@@ -173,17 +173,35 @@ def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
     )
 
 
-def _evaluation(name: str, table: schema.EvaluationTable, source: Source) -> Evaluation:
+def _evaluation(name: str, table: schema.EvaluationTable, corpora: dict[str, Source]) -> Evaluation:
+    names = schema.corpora_of(table)
+    task = corpora[names[0]].task
     return Evaluation(
         name=name,
-        corpus=table.corpus,
-        task=source.task,
-        languages=tuple(table.languages or source.languages),
-        max_tokens=table.max_tokens or int(member("task", source.task).MAX_TOKENS),
+        corpus=names[0],
+        task=task,
+        languages=tuple(table.languages or [tag for one in names for tag in corpora[one].languages]),
+        max_tokens=table.max_tokens or int(member("task", task).MAX_TOKENS),
         generator=table.generator,
         require_language=table.require_language,
-        shots=None if table.shots is None else Shots(corpus=table.shots.corpus, number=table.shots.number),
+        shots=None if table.shots is None else _shots(table.shots, corpora),
+        corpus_of=_corpus_of(names, corpora),
+        primary=table.primary,
+        stop=tuple(table.stop),
+        judging=None
+        if table.judging is None
+        else Judging(prompt=table.judging.prompt, lowest=tuple(table.judging.lowest)),
     )
+
+
+def _shots(table: schema.ShotsTable, corpora: dict[str, Source]) -> Shots:
+    names = schema.corpora_of(table)
+    return Shots(corpus=names[0], number=table.number, corpus_of=_corpus_of(names, corpora))
+
+
+def _corpus_of(names: list[str], corpora: dict[str, Source]) -> dict[str, str]:
+    """Return language -> corpus for joined corpora; empty for one corpus."""
+    return {tag: name for name in names for tag in corpora[name].languages} if len(names) > 1 else {}
 
 
 def _contrast(table: schema.ContrastTable, tables: Tables) -> Contrast:

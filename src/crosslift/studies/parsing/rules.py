@@ -12,6 +12,7 @@ from crosslift.discover import member, members
 from crosslift.errors import visible
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.evaluation_rules import check_evaluation
 from crosslift.studies.parsing.limits import check_limits
 from crosslift.studies.parsing.mixture_rules import check_mixtures, no_duplicate_mixtures
 from crosslift.studies.parsing.problems import Problems, some
@@ -42,7 +43,7 @@ def check(tables: Tables, problems: Problems) -> None:
     check_mixtures(tables, problems)
     for name, evaluation in tables.evaluations.items():
         if evaluation is not None:
-            _evaluation(f"evaluations.{name}", evaluation, tables, problems)
+            check_evaluation(f"evaluations.{name}", evaluation, tables, problems)
     if tables.grid is not None:
         _grid(tables.grid, tables, problems)
     for name, arm in tables.arms.items():
@@ -172,46 +173,6 @@ def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
     return problems.reference(place, kind, name, members(kind))
 
 
-def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, problems: Problems) -> None:
-    _member(f"{place}.generator", "generator", table.generator, problems)
-    if not problems.reference(f"{place}.corpus", "corpus", table.corpus, tables.corpora):
-        return
-    corpus = tables.corpora[table.corpus]
-    if table.languages is not None:
-        among = None if corpus is None else corpus.languages
-        problems.languages(f"{place}.languages", table.languages, among=among, owner=f"corpus '{table.corpus}'")
-    if table.shots is not None:
-        _shots(f"{place}.shots", table, table.shots, tables, problems)
-
-
-def _shots(
-    place: str, table: schema.EvaluationTable, shots: schema.ShotsTable, tables: Tables, problems: Problems
-) -> None:
-    evaluated = tables.corpora[table.corpus]
-    if not problems.reference(f"{place}.corpus", "corpus", shots.corpus, tables.corpora):
-        return
-    shown = tables.corpora[shots.corpus]
-    if shown is None or evaluated is None:
-        return
-    if shown.task != evaluated.task:
-        problems.add(
-            f"{place}.corpus",
-            f"'{shots.corpus}' has task {shown.task} but the evaluation has {evaluated.task}. Name another corpus.",
-        )
-    if shots.corpus == table.corpus:
-        problems.add(f"{place}.corpus", "is the evaluated corpus itself. Name a corpus of another split.")
-    if shown.max_items is not None and shots.number > shown.max_items:
-        problems.add(
-            f"{place}.number", f"is {shots.number} but max_items of '{shots.corpus}' is {shown.max_items}. Lower it."
-        )
-    lacking = [tag for tag in table.languages or evaluated.languages if tag not in shown.languages]
-    if lacking:
-        problems.add(
-            f"{place}.corpus",
-            f"'{shots.corpus}' lacks evaluated languages: {', '.join(lacking)}. Evaluate in fewer languages.",
-        )
-
-
 def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
     _block("grid", table, tables, problems)
     if not tables.mixtures and not tables.families and not table.base:
@@ -240,7 +201,12 @@ def _hidden(tables: Tables) -> tuple[str, ...]:
 
 def _check_evaluated(tables: Tables, problems: Problems) -> None:
     """Record mixtures that train a task without an evaluation."""
-    tables_of = [tables.corpora.get(table.corpus) for table in tables.evaluations.values() if table is not None]
+    tables_of = [
+        tables.corpora.get(name)
+        for table in tables.evaluations.values()
+        if table is not None
+        for name in schema.corpora_of(table)
+    ]
     evaluated = {corpus.task for corpus in tables_of if corpus is not None}
     if None in tables_of or None in tables.evaluations.values():
         return

@@ -195,18 +195,44 @@ class TrainingTable(Table):
     validation: ValidationTable | None = Field(None, description="held-out items for checkpoint selection")
 
 
+Joined = Text | Names
+"""One corpus, or several that hold the same items in different languages."""
+
+
 class ShotsTable(Table):
-    corpus: Text = Field(description="name of a corpus of worked examples of the same task")
+    corpus: Joined = Field(description="name of a corpus of worked examples of the same task, or a list of them")
     number: Positive = Field(description="the first n items, in the language of the question")
 
 
+class JudgingTable(Table):
+    """How a judge rates the answers; the judge itself is named in site.toml."""
+
+    prompt: Text = Field("short", description='"short", "six-criteria", or the path of a text file')
+    lowest: list[Literal["truncated", "unparsed", "wrong_language"]] = Field(
+        ["truncated", "unparsed", "wrong_language"],
+        description="answers that get the lowest rating without being shown to the judge",
+    )
+
+
 class EvaluationTable(Table):
-    corpus: Text = Field(description="name of a corpus")
+    corpus: Joined = Field(
+        description="name of a corpus, or a list of corpora with the same items in different languages"
+    )
     languages: Tags | None = Field(None, description="default: the languages of the corpus")
     max_tokens: Positive | None = Field(None, description="limit of generated tokens; default: that of the task")
     generator: Text = Field("hf", description="see: crosslift list generators")
     require_language: bool = Field(False, description="an answer in another language scores 0")
     shots: ShotsTable | None = Field(None, description="worked examples before each question")
+    stop: list[Text] = Field([], description="an answer ends before the first of these texts")
+    primary: Text | None = Field(
+        None, description='metric of figures, findings and contrasts, such as "rating"; default: the first of the task'
+    )
+    judging: JudgingTable | None = Field(None, description="prompt of a judge, and answers that it is not shown")
+
+
+def corpora_of(table: EvaluationTable | ShotsTable) -> list[str]:
+    """Return the names of the corpora of an evaluation or of its examples."""
+    return [table.corpus] if isinstance(table.corpus, str) else list(dict.fromkeys(table.corpus))
 
 
 class ContrastTable(Table):

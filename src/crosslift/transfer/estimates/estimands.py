@@ -16,6 +16,8 @@ import numpy as np
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.number import ResampledStatistic, difference, ratio
 
+Range = tuple[float, float]
+"""Lowest and highest value."""
 LanguageGroups = Mapping[str, np.ndarray]
 """Label of a group -> positions of its languages, see `language_groups.language_groups`."""
 
@@ -86,8 +88,8 @@ class Estimand:
     linear: bool
     """Whether the estimand is linear in the means. Only then do clusters have additive contributions, which the
     sign-flip test needs."""
-    bounds: tuple[float, float]
-    """Smallest and largest possible value; intervals are truncated to them."""
+    bounds: Callable[[Range], Range]
+    """Range of the metric -> smallest and largest possible value; intervals are truncated to them."""
 
     @property
     def name(self) -> str:
@@ -106,8 +108,8 @@ class Comparison:
     """How the two statistics are combined: difference or ratio."""
     labels: Callable[[LanguageGroups], tuple[str, ...]]
     """Labels of the language groups that the comparison is reported for."""
-    bounds: tuple[float, float]
-    """Smallest and largest possible value; intervals are truncated to them."""
+    bounds: Callable[[Range], Range]
+    """Range of the metric -> smallest and largest possible value; intervals are truncated to them."""
     tested: bool
     """Whether the null hypothesis "the value is 0" is tested."""
 
@@ -126,36 +128,53 @@ def _english_and_high(languages: LanguageGroups) -> tuple[str, ...]:
     return tuple(label for label in (ENGLISH, "high") if label in languages)
 
 
+def _range(metric: Range) -> Range:
+    return metric
+
+
+def _differences(values: Range) -> Range:
+    reach = values[1] - values[0]
+    return -reach, reach
+
+
+def _from_zero(metric: Range) -> Range:
+    return 0.0, np.inf
+
+
 SEEN_AND_UNSEEN = "seen - unseen"
 
-_SCORE = Estimand(function=score, labels=_every, required_groups=lambda label: (label,), linear=True, bounds=(0.0, 1.0))
+_SCORE = Estimand(function=score, labels=_every, required_groups=lambda label: (label,), linear=True, bounds=_range)
 _RELATIVE = Estimand(
     function=relative_to_english,
     labels=_without_english,
     required_groups=lambda label: (label, ENGLISH),
     linear=False,
-    bounds=(0.0, np.inf),
+    bounds=_from_zero,
 )
 SEEN_UNSEEN_GAP = Estimand(
     function=seen_unseen_gap,
     labels=lambda languages: (SEEN_AND_UNSEEN,),
     required_groups=lambda label: ("seen", "unseen"),
     linear=True,
-    bounds=(-1.0, 1.0),
+    bounds=_differences,
 )
 ESTIMANDS = (_SCORE, _RELATIVE, SEEN_UNSEEN_GAP)
 
 
 def _minus_control(name: str, of: Estimand) -> Comparison:
     """Treatment minus control. The gain of a score is the direct gain in "seen" and the transfer gain in "unseen"."""
-    reach = of.bounds[1] - of.bounds[0]
     return Comparison(
-        name=name, estimand=of, operation=difference, labels=of.labels, bounds=(-reach, reach), tested=True
+        name=name,
+        estimand=of,
+        operation=difference,
+        labels=of.labels,
+        bounds=lambda metric: _differences(of.bounds(metric)),
+        tested=True,
     )
 
 
 RETENTION = Comparison(
-    name="retention", estimand=_SCORE, operation=ratio, labels=_english_and_high, bounds=(0.0, np.inf), tested=False
+    name="retention", estimand=_SCORE, operation=ratio, labels=_english_and_high, bounds=_from_zero, tested=False
 )
 """Share of the control's score that the treatment retains, m_treatment / m_control, in English and over the
 high-resource languages. A value below 1 is interference from the added languages. It is not tested, because the test of

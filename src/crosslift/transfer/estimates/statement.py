@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from crosslift.scores import metric_range
 from crosslift.streams import stream
 from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.conditions import ResampledPanel
@@ -100,7 +101,8 @@ def _conclude(
     interval = statistic.interval(resampled, num_clusters=num_clusters, level=level)
     low, high = interval.low, interval.high
     if interval.standard_error == 0 and statistic.contributions is not None:
-        reach = zero_variance_half_width(num_clusters, level)
+        lowest, highest = metric_range(panel.metric)
+        reach = (highest - lowest) * zero_variance_half_width(num_clusters, level)
         low, high = statistic.value - reach, statistic.value + reach
         notes.insert(0, "all items alike: Wilson's bound instead of resampling")
     lowest, highest = statement.bounds

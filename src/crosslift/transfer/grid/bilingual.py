@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.languages.language import language
+from crosslift.scores import metric_range
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import as_published
@@ -72,7 +73,7 @@ def bilingual_statistics(cells: Cells) -> pl.DataFrame:
     """P1's Figure 3 and Table 2: bilingual minus English-only, by evaluation and group, and over all evaluations.
 
     Returns:
-        evaluation ("all" for all), group, num_cells, median, median_low, median_high (as published: bootstrap over
+        evaluation ("all" for all, if they have one unit), group, num_cells, median, median_low, median_high (as published: bootstrap over
         cells), num_wins, share, share_low, share_high (as published: Wilson), mean, low, high (ours). Differences are
         in the unit of the scores.
     """
@@ -80,7 +81,10 @@ def bilingual_statistics(cells: Cells) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     if table.is_empty():
         return pl.DataFrame()
-    for evaluation, group in product([*table["evaluation"].unique(maintain_order=True), "all"], EVALUATION_GROUPS):
+    metrics = cells.metrics
+    evaluations = table["evaluation"].unique(maintain_order=True).to_list()
+    one_unit = len({metric_range(metrics[name]) for name in evaluations}) == 1
+    for evaluation, group in product([*evaluations, *(["all"] if one_unit else [])], EVALUATION_GROUPS):
         chosen = (table["group"] == group) & ((table["evaluation"] == evaluation) | (evaluation == "all"))
         part = draws[chosen.to_numpy()]
         if not len(part):

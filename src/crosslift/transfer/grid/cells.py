@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from crosslift.scores import metric_range
 from crosslift.transfer.estimates.conditions import ResampledPanel, conditions
-from crosslift.transfer.estimates.panel import panels
+from crosslift.transfer.estimates.panel import panels, scores_of
 from crosslift.transfer.estimates.resampling import expanded_percentile_interval
 
 NUM_RESAMPLES = 1000
@@ -25,6 +26,7 @@ CELLS = pl.Schema(
     {
         "evaluation": pl.String(),
         "task": pl.String(),
+        "metric": pl.String(),  # the primary one of the evaluation
         "model": pl.String(),
         "mixture": pl.String(),  # "base" for the untouched model
         "family": pl.String(),
@@ -85,6 +87,16 @@ class Cells:
             level=self.level,
         )
 
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Evaluation -> its metric."""
+        return dict(self.table.select("evaluation", "metric").unique(maintain_order=True).iter_rows())
+
+    def width(self, evaluation: str) -> float:
+        """Highest minus lowest value of an evaluation's metric: 1 for shares."""
+        low, high = metric_range(self.metrics[evaluation])
+        return high - low
+
     def mean(self) -> np.ndarray:
         """Mean over all cells, shape (1 + resamples,)."""
         return np.asarray(self.draws.mean(axis=0))
@@ -114,12 +126,12 @@ def cells(
     seed: int = 0,
     level: float = 0.95,
 ) -> Cells:
-    """Resampled means of all conditions in all languages, in the primary metric of each task.
+    """Resampled means of all conditions in all languages, in the primary metric of each evaluation.
 
     Args:
         scores: columns as in `crosslift.scores.SCORES`.
         runs: columns as in `crosslift.scores.RUNS`.
-        primary_metrics: task -> primary metric.
+        primary_metrics: evaluation -> primary metric.
         num_resamples: bootstrap resamples.
         seed: of the resampling.
         level: coverage of the intervals.
@@ -127,8 +139,7 @@ def cells(
     Raises:
         TransferError: the tables are inconsistent, see `panel.panels`.
     """
-    wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
-    primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+    primary = scores_of(scores, primary_metrics)
     facts = {
         (row["model"], row["mixture"]): row
         for row in runs.unique(["model", "mixture"], keep="first", maintain_order=True).iter_rows(named=True)
@@ -153,6 +164,7 @@ def cells(
                     | {
                         "evaluation": panel.evaluation,
                         "task": panel.task,
+                        "metric": panel.metric,
                         "model": condition.model,
                         "mixture": condition.mixture,
                         "num_seeds": len(positions),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosslift.scores import metric_range
 from crosslift.streams import stream
 from crosslift.transfer.grid.bilingual import NUM_PUBLISHED_RESAMPLES, coverage_grid
 from crosslift.transfer.grid.cells import Cells
@@ -38,14 +39,16 @@ def regression(cells: Cells) -> pl.DataFrame:
     part = coverage_grid(cells, base=True).where(pl.col("num_parameters").is_not_null())
     if part.table.is_empty():
         return pl.DataFrame()
+    low, width = _scale(part)
+    draws = (part.draws - low) / width
     design, terms = _design(part.table)
     if not {"log10 size", "sqrt(L / max L)"} <= set(terms):
         return pl.DataFrame()
     solve = np.linalg.pinv(design)
-    ours = solve @ part.draws  # (terms, 1 + resamples)
+    ours = solve @ draws  # (terms, 1 + resamples)
     generator = stream(0, "transfer", "printed", "regression")
     picks = generator.integers(0, len(design), size=(NUM_PUBLISHED_RESAMPLES, len(design)))
-    printed = np.stack([np.linalg.pinv(design[pick]) @ part.draws[pick, 0] for pick in picks[:500]])
+    printed = np.stack([np.linalg.pinv(design[pick]) @ draws[pick, 0] for pick in picks[:500]])
     tail = (1 - cells.level) / 2
     rows: list[dict[str, Any]] = []
     for place, term in enumerate(terms):
@@ -55,12 +58,19 @@ def regression(cells: Cells) -> pl.DataFrame:
             | part.interval(ours[place]).as_columns()
         )
     test = generator.permutation(len(design)) < TEST_SHARE * len(design)
-    by_rows = _r2(design, part.draws[:, 0], [test])
+    by_rows = _r2(design, draws[:, 0], [test])
     mixtures = part.table["mixture"].to_numpy()
-    by_mixture = _r2(design, part.draws[:, 0], [mixtures == name for name in np.unique(mixtures)])
+    by_mixture = _r2(design, draws[:, 0], [mixtures == name for name in np.unique(mixtures)])
     rows.append({"term": "R2, random rows held out", "mean": by_rows})
     rows.append({"term": "R2, mixtures left out in turn", "mean": by_mixture})
     return pl.DataFrame(rows)
+
+
+def _scale(part: Cells) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest value and width of the metric of each row, shape (rows, 1): scores of several metrics enter as shares of
+    their range."""
+    ranges = np.array([metric_range(metric) for metric in part.table["metric"]])
+    return ranges[:, :1], ranges[:, 1:] - ranges[:, :1]
 
 
 def _design(table: pl.DataFrame) -> tuple[np.ndarray, list[str]]:

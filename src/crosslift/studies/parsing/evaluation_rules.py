@@ -1,0 +1,103 @@
+"""Validation of the evaluations of a study file: their corpora, examples, metrics and judge."""
+
+from __future__ import annotations
+
+from crosslift.discover import member, members
+from crosslift.errors import did_you_mean
+from crosslift.scores import RATING
+from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.problems import Problems
+from crosslift.studies.parsing.tables import Tables
+
+
+def check_evaluation(place: str, table: schema.EvaluationTable, tables: Tables, problems: Problems) -> None:
+    """Record every problem of an evaluation.
+
+    Args:
+        place: Location of the table in the file.
+        table: The evaluation.
+        tables: The tables of the study file.
+        problems: The list to which problems are added.
+    """
+    problems.reference(f"{place}.generator", "generator", table.generator, members("generator"))
+    found = _corpora(f"{place}.corpus", table, tables, problems)
+    if found is None:
+        return
+    owner = " and ".join(f"corpus '{name}'" for name in schema.corpora_of(table))
+    among = [tag for corpus in found for tag in corpus.languages]
+    if table.languages is not None:
+        problems.languages(f"{place}.languages", table.languages, among=among, owner=owner)
+    if table.primary is not None:
+        _primary(f"{place}.primary", table.primary, found[0].task, problems)
+    if table.shots is not None and found:
+        _shots(f"{place}.shots", table, table.shots, found[0], tables, problems)
+
+
+def _primary(place: str, metric: str, task: str, problems: Problems) -> None:
+    """Record a metric that neither the task nor a judge has."""
+    if task not in members("task"):
+        return  # recorded with the corpus
+    known = (*member("task", task).METRICS, RATING)
+    if metric not in known and not metric.startswith("wins_over_"):
+        problems.add(
+            place,
+            f"'{metric}' is not a metric of task '{task}'.{did_you_mean(metric, known)} Known: {', '.join(known)}; "
+            "with a judge also wins_over_<run>.",
+        )
+
+
+def _corpora(
+    place: str, table: schema.EvaluationTable | schema.ShotsTable, tables: Tables, problems: Problems
+) -> list[schema.CorpusTable] | None:
+    """Return the corpora of an evaluation or of its examples; None if one of them is unknown or invalid."""
+    names = schema.corpora_of(table)
+    if not all([problems.reference(place, "corpus", name, tables.corpora) for name in names]):
+        return None
+    found = [corpus for name in names if (corpus := tables.corpora[name]) is not None]
+    if len(found) < len(names):
+        return None
+    tasks = dict.fromkeys(corpus.task for corpus in found)
+    if len(tasks) > 1:
+        problems.add(place, f"joins the tasks {' and '.join(tasks)}. Name corpora of one task.")
+        return None
+    tags = [tag for corpus in found for tag in corpus.languages]
+    twice = list(dict.fromkeys(tag for tag in tags if tags.count(tag) > 1))
+    if len(found) > 1 and twice:
+        problems.add(place, f"joins corpora that share languages: {', '.join(twice)}. Remove these from one of them.")
+        return None
+    return found
+
+
+def _shots(
+    place: str,
+    table: schema.EvaluationTable,
+    shots: schema.ShotsTable,
+    evaluated: schema.CorpusTable,
+    tables: Tables,
+    problems: Problems,
+) -> None:
+    found = _corpora(f"{place}.corpus", shots, tables, problems)
+    if found is None:
+        return
+    names = schema.corpora_of(shots)
+    shown = " and ".join(f"'{name}'" for name in names)
+    if found[0].task != evaluated.task:
+        problems.add(
+            f"{place}.corpus",
+            f"{shown} has task {found[0].task} but the evaluation has {evaluated.task}. Name another corpus.",
+        )
+    if set(names) & set(schema.corpora_of(table)):
+        problems.add(f"{place}.corpus", "is the evaluated corpus itself. Name a corpus of another split.")
+    for name, corpus in zip(names, found, strict=True):
+        if corpus.max_items is not None and shots.number > corpus.max_items:
+            problems.add(
+                f"{place}.number", f"is {shots.number} but max_items of '{name}' is {corpus.max_items}. Lower it."
+            )
+    asked = table.languages or [
+        tag for name in schema.corpora_of(table) if (one := tables.corpora[name]) is not None for tag in one.languages
+    ]
+    lacking = [tag for tag in asked if all(tag not in corpus.languages for corpus in found)]
+    if lacking:
+        problems.add(
+            f"{place}.corpus", f"{shown} lacks evaluated languages: {', '.join(lacking)}. Evaluate in fewer languages."
+        )
