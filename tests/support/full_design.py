@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +52,16 @@ def skill(run: Run, task: str, tag: str) -> float:
     return float(found - 0.05 * (task == "math" and len({part.corpus for part in run.mixture.components}) > 2))
 
 
-def made_up(study: Study, *, num_items: int = 20, judged: bool = True, num_resamples: int = 60) -> ReportData:
-    """A finished report's data. Without `judged`, the judge's ratings are missing."""
+def made_up(
+    study: Study, *, num_items: int = 20, judged: bool = True, num_resamples: int = 60, only: Sequence[str] = ()
+) -> ReportData:
+    """A finished report's data. Without `judged`, the judge's ratings are missing; `only`: names of runs."""
     generator = np.random.default_rng(11)
     difficulty = generator.random(num_items)
     runs, frames = [], []
     for run in study.runs():
+        if only and run.name not in only:
+            continue
         counts = amounts_of(run)
         tasks = () if run.mixture is None else study.tasks_of(run.mixture)
         runs.append(
@@ -77,9 +82,7 @@ def made_up(study: Study, *, num_items: int = 20, judged: bool = True, num_resam
                 values = (difficulty < share) if binary else np.clip(share + 0.4 * (0.5 - difficulty), 0, 1)
                 values = lowest + (highest - lowest) * values.astype(float)
                 values = np.round(values) if metric == RATING else values
-                frames.append(
-                    (run.name, one.name, one.task, tag, metric, values)
-                )
+                frames.append((run.name, one.name, one.task, tag, metric, values))
     items = [f"item-{number:03d}" for number in range(num_items)]
     names = ("run", "evaluation", "task", "language", "metric")
     scores = pl.DataFrame(
@@ -90,12 +93,23 @@ def made_up(study: Study, *, num_items: int = 20, judged: bool = True, num_resam
     )
     scores = scores.select(pl.col(name).cast(kind) for name, kind in SCORES.items())
     table = pl.DataFrame(runs, schema=RUNS)
+    # Estimates per condition are the slow part, and a few conditions show which figures can be made of them.
+    primary_contrasts = [contrast for contrast in study.contrasts if contrast.primary]
+    named = {name for one in primary_contrasts for name in (one.control, *one.treatments)}
+    every_fifth = table["mixture"].unique(maintain_order=True).gather_every(5)
+    estimated = table.filter(pl.col("mixture").is_in([*named, *every_fifth, "base"]))["run"]
     primary = study.primary_metrics(scores.select("evaluation", "task", "metric").unique(maintain_order=True).rows())
     return ReportData(
         study=study,
         runs=table,
         scores=scores,
-        estimates=estimate(scores, table, study.contrasts, num_resamples=num_resamples, primary_metrics=primary),
+        estimates=estimate(
+            scores.filter(pl.col("run").is_in(estimated.implode())),
+            table.filter(pl.col("run").is_in(estimated.implode())),
+            primary_contrasts,
+            num_resamples=num_resamples,
+            primary_metrics=primary,
+        ),
         manifests={},
         lock={},
         training=pl.DataFrame(schema={"run": pl.String} | dict(METRICS)),

@@ -16,6 +16,7 @@ from crosslift.reporting.figures.panels import SMALL_WIDTH, facets, heat_map, sh
 from crosslift.reporting.wording import POINTS, factor_of, interval_text
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import bilingual
+from crosslift.transfer.grid.zero_shot import zero_shot_differences
 
 NO_BILINGUAL = "Not drawn: the study has no English-only and bilingual mixtures in one family."
 """Caption if the study lacks the mixtures of these figures."""
@@ -90,7 +91,7 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         "name": "zero-shot",
         "title": "Zero-shot at high diversity against direct at low (P1, Figures 4 and 9)",
     }
-    found = bilingual.zero_shot_differences(data.cells)
+    found = zero_shot_differences(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
     group = (

@@ -9,7 +9,7 @@ items.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -71,6 +71,8 @@ class Cells:
     """Evaluation -> number of clusters of items."""
     level: float = 0.95
     """Coverage of the intervals."""
+    num_items: Mapping[str, int] = field(default_factory=dict)
+    """Evaluation -> number of items."""
 
     def where(self, *conditions: pl.Expr, **equal: object) -> Cells:
         """The cells that satisfy all conditions and have a value.
@@ -85,6 +87,7 @@ class Cells:
             draws=self.draws[chosen["_row"].to_numpy()],
             num_clusters=self.num_clusters,
             level=self.level,
+            num_items=self.num_items,
         )
 
     @property
@@ -147,8 +150,10 @@ def cells(
     rows: list[dict[str, object]] = []
     draws: list[np.ndarray] = [np.empty((0, 1 + num_resamples))]
     num_clusters: dict[str, int] = {}
+    num_items: dict[str, int] = {}
     for panel in panels(primary, runs):
         num_clusters[panel.evaluation] = panel.num_clusters
+        num_items[panel.evaluation] = int(panel.num_items.max(axis=0).sum())
         resampled = ResampledPanel(
             panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=num_resamples, seed=seed
         )
@@ -185,5 +190,9 @@ def cells(
         else pl.Series([], dtype=pl.UInt32)
     )
     return Cells(
-        table=table[order], draws=np.concatenate(draws)[order.to_numpy()], num_clusters=num_clusters, level=level
+        table=table[order],
+        draws=np.concatenate(draws)[order.to_numpy()],
+        num_clusters=num_clusters,
+        level=level,
+        num_items=num_items,
     )

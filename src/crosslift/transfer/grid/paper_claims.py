@@ -247,13 +247,80 @@ def multi_task_hurts_math(cells: Cells) -> Iterator[Answer]:
         )
 
 
+def small_model_loses_again(cells: Cells) -> Iterator[Answer]:
+    """P1, section 4.1: the smallest model scores higher with about half of the languages than with all of them."""
+    for evaluation in _evaluations(grid := coverage_grid(cells)):
+        part = grid.where(pl.col("num_parameters").is_not_null(), evaluation=evaluation)
+        sizes = sorted(part.table["languages"].list.len().unique())
+        middle = [size for size in sizes if 0.4 * sizes[-1] <= size <= 0.5 * sizes[-1]] if sizes else []
+        if part.table["model"].n_unique() < 2 or not middle:
+            continue
+        model = part.table.sort("num_parameters", "model")["model"][0]
+        here = part.where(model=model)
+        yield _answer(
+            claim="The smallest model loses again with the most languages",
+            measure=f"{model}: mean score with {' and '.join(map(str, middle))} languages minus {sizes[-1]}",
+            about=evaluation,
+            interval=here.interval(here.where(_size().is_in(middle)).mean() - here.where(_size() == sizes[-1]).mean()),
+            metric=cells.metrics[evaluation],
+        )
+
+
+def gaps_stay_open(cells: Cells) -> Iterator[Answer]:
+    """P2, section 5: seen languages still score higher than unseen ones at the largest dose."""
+    series = [one for one in dose_series(cells) if "+" not in one[1].table["setting"][0]]
+    most = max((len(seen) for _, _, seen, _ in series), default=0)
+    for about, part, seen, unseen in series:
+        if len(seen) < most or not seen or not unseen:
+            continue
+        _, of_seen = mean_by_dose(part, seen)
+        found, of_unseen = mean_by_dose(part, unseen)
+        yield _answer(
+            claim="The seen-unseen gap does not close with data",
+            measure=f"seen minus unseen at a dose of {found[-1]} ({about['family']})",
+            about=f"{about['evaluation']}, {about['model']}",
+            interval=part.interval((of_seen - of_unseen)[-1]),
+            metric=cells.metrics[about["evaluation"]],
+        )
+
+
+def other_scripts_need_their_own(cells: Cells) -> Iterator[Answer]:
+    """P2, section 5: languages in other than Latin script need training data in such scripts (of math, they do not)."""
+    found: dict[tuple[str, str], dict[bool, Cells]] = {}
+    for about, part, seen, _ in dose_series(cells):
+        latin = {language(tag).script == "Latn" for tag in seen}
+        if len(latin) == 1 and "+" not in part.table["setting"][0]:
+            found.setdefault((about["evaluation"], about["model"]), {})[latin.pop()] = part
+    for (evaluation, model), parts in found.items():
+        if len(parts) < 2:
+            continue
+        tags = [tag for tag in parts[True].table["language"].unique() if language(tag).script != "Latn"]
+        doses = sorted((set(parts[True].table["dose"]) & set(parts[False].table["dose"])) - {0})
+        if not tags or not doses:
+            continue
+        own, other = (
+            parts[latin].where(pl.col("language").is_in(tags), pl.col("dose").is_in(doses)).mean()
+            for latin in (False, True)
+        )
+        yield _answer(
+            claim="Languages in other scripts need training data in other scripts",
+            measure="languages in other than Latin script, trained on such languages minus trained on Latin ones",
+            about=f"{evaluation}, {model}",
+            interval=parts[True].interval(own - other),
+            metric=cells.metrics[evaluation],
+        )
+
+
 CLAIMS: tuple[Callable[[Cells], Iterator[Answer]], ...] = (
     more_languages_help,
     low_resource_gain_most,
     two_languages_beat_english,
     one_language_helps_english,
     zero_shot_reaches_direct,
+    small_model_loses_again,
     plateaus_differ,
     larger_models_have_smaller_gaps,
+    gaps_stay_open,
     multi_task_hurts_math,
+    other_scripts_need_their_own,
 )
