@@ -227,6 +227,27 @@ def test_mcot_asks_in_the_words_of_the_language_file(tag: str):
     assert shown == f"Question:\nHow many?\nAnswer:\n{language(tag).step_by_step}\n"
 
 
+PUBLISHED_BY_MCOT = {
+    "bn": "আসুন ধাপে ধাপে চিন্তা করি।",
+    "de": "Denken wir Schritt für Schritt.",
+    "en": "Let's think step by step.",
+    "es": "Pensemos paso a paso.",
+    "fr": "Réfléchissons étape par étape.",
+    "ja": "段階的に考えてみましょう。",
+    "ru": "Давайте думать поэтапно.",
+    "sw": "Hebu fikiria hatua kwa hatua.",
+    "te": "అంచెలంచెలుగా ఆలోచిద్దాం.",
+    "th": "ลองคิดทีละขั้นตอน",
+    "zh": "让我们一步步思考。",
+}
+
+
+@pytest.mark.parametrize("tag", list(PUBLISHED_BY_MCOT))
+def test_the_phrases_of_mcot_are_the_published_ones(tag: str):
+    """data/prompt.txt of the repository laihuiyuan/mCoT."""
+    assert language(tag).step_by_step == PUBLISHED_BY_MCOT[tag]
+
+
 def test_a_conversation_without_a_question_is_refused():
     with pytest.raises(EvaluationError, match="no user message"):
         task("math").present([{"role": "system", "content": "S"}], language("en"), "bare")

@@ -11,14 +11,15 @@ tasks:
     an exception     raised by this program while scoring, or more than SECONDS: value null, status "error", passed on
                      to the caller
 
-The metric `in_language` is measured on all generated answers, independently of their content.
+The metrics of language fidelity are measured on all generated answers, independently of their content.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, Protocol
 
 import polars as pl
@@ -26,8 +27,8 @@ import polars as pl
 from crosslift.chat import encode_prompts
 from crosslift.errors import CrossliftError, EvaluationError
 from crosslift.evaluation.generator import Completion
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Task
-from crosslift.languages.identify import in_language
+from crosslift.evaluation.task import LANGUAGE_METRIC, LINE_METRIC, RESPONSE_METRIC, Message, Task
+from crosslift.languages.identify import in_language, share_of_lines_in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
 from crosslift.scores import PREDICTIONS, SCORES, Status
@@ -47,7 +48,8 @@ class SupportsGenerate(Protocol):
     @property
     def tokenizer(self) -> Any: ...
 
-    def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]: ...
+    @property
+    def generate(self) -> Callable[..., list[Completion]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,7 @@ def predict(
     prompt: str,
     max_tokens: int | None = None,
     shots: Sequence[Sequence[Message]] = (),
+    stop: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Generate a completion for each row of one language.
 
@@ -83,6 +86,8 @@ def predict(
         max_tokens: Limit of generated tokens per completion; None: the task's MAX_TOKENS.
         shots: Few-shot examples: conversations in the same language, put before each question in the same prompt
             format.
+        stop: An answer ends before the first of these texts. A base model goes on with a next question, for example;
+            without a stop, its answer would count as truncated.
 
     Returns:
         Frame of schema `scores.PREDICTIONS`, in the order of the rows.
@@ -102,7 +107,8 @@ def predict(
         ],
     )
     limit = task.MAX_TOKENS if max_tokens is None else max_tokens
-    completions = generator.generate(prompts, max_tokens=limit)
+    early = {"stop": tuple(stop)} if stop and "stop" in signature(generator.generate).parameters else {}
+    completions = [_stopped(one, stop) for one in generator.generate(prompts, max_tokens=limit, **early)]
     if len(completions) != len(prompts):
         raise EvaluationError(f"The generator gave {len(completions)} completions for {len(prompts)} prompts.")
     return rows.select(
@@ -117,6 +123,14 @@ def predict(
         pl.Series("num_completion_tokens", [completion.num_tokens for completion in completions], pl.Int32),
         "answer",
     ).cast(PREDICTIONS)
+
+
+def _stopped(completion: Completion, stop: Sequence[str]) -> Completion:
+    """The completion up to the first stop text. Generators may generate beyond it, which changes no answer."""
+    places = [place for text in stop if (place := completion.text.find(text)) >= 0]
+    if not places or completion.finish == "error":
+        return completion
+    return replace(completion, text=completion.text[: min(places)], finish="stop")
 
 
 def score(
@@ -194,15 +208,23 @@ def _judge(task: Task, row: dict[str, Any], language: Language, require_language
     else:
         outcome = task.score(text, row["answer"], language)
         values, status = dict(outcome.values), outcome.status
-    if LANGUAGE_METRIC not in task.METRICS and not require_language:
-        return [(metric, values[metric], status) for metric in task.METRICS]
-    spoken = in_language(text, language)
-    if require_language and status == "scored" and not spoken:
-        values, status = dict.fromkeys(task.METRICS, 0.0), "wrong_language"
+    measured = {name: float(measure(text, language)) for name, measure in _OF_LANGUAGE.items() if name in task.METRICS}
+    if require_language and status == "scored":
+        spoken = measured[LANGUAGE_METRIC] if LANGUAGE_METRIC in measured else in_language(text, language)
+        if not spoken:
+            values, status = dict.fromkeys(task.METRICS, 0.0), "wrong_language"
     return [
-        (metric, float(spoken), "scored") if metric == LANGUAGE_METRIC else (metric, values[metric], status)
+        (metric, measured[metric], "scored") if metric in measured else (metric, values[metric], status)
         for metric in task.METRICS
     ]
+
+
+_OF_LANGUAGE: dict[str, Callable[[str, Language], float]] = {
+    LANGUAGE_METRIC: in_language,
+    LINE_METRIC: share_of_lines_in_language,
+    RESPONSE_METRIC: lambda text, language: float(share_of_lines_in_language(text, language) == 1),
+}
+"""Metrics that are measured on all generated answers, whatever their content."""
 
 
 def _only_language(rows: pl.DataFrame) -> Language:

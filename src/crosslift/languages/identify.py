@@ -87,6 +87,24 @@ def in_language(text: str, asked: Language) -> bool:
     return bool(best == _classifier_tag(asked) or probability < MIN_CONFIDENCE)
 
 
+def share_of_lines_in_language(text: str, asked: Language) -> float:
+    """Share of the lines of a text that are in the expected language; 1 if no line is long enough to be identified.
+
+    Args:
+        text: the text to classify.
+        asked: the expected language.
+
+    Raises:
+        CrossliftError: the decision needs py3langid, and it is not installed.
+    """
+    lines = [
+        line
+        for line in text.splitlines()
+        if sum(_count_scripts(_NOT_PROSE.sub(" ", line)).values()) >= MIN_BYTES
+    ]
+    return sum(in_language(line, asked) for line in lines) / len(lines) if lines else 1.0
+
+
 def in_script(text: str, asked: Language) -> bool:
     """Whether at least half of all letters, code included, are in the language's script; True without letters."""
     return _is_majority(_own_scripts(asked.script), _count_scripts(text))

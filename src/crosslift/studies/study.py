@@ -259,6 +259,8 @@ class Study:
         mixture = run.mixture
         validation = self.validation_of(run)
         config = asdict(self.training)
+        if config["validate_every_steps"] is None:  # so that studies without it keep their fingerprints
+            del config["validate_every_steps"]
         identity |= {
             "data_seed": self.data_seed,
             "seed": run.seed,

@@ -10,7 +10,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,7 @@ def evaluate(
         prompt=graph.study.prompts[corpus],
         max_tokens=one.evaluation.max_tokens,
         shots=few_shot_examples(graph, one.evaluation, one.language),
+        stop=one.evaluation.stop,
     )
     check()
     (one.step.folder / JUDGED).unlink(missing_ok=True)  # the verdicts are on the previous predictions
@@ -206,6 +207,7 @@ def mean_score(
     max_tokens: int | None,
     require_language: bool,
     few_shot_examples: list[list[dict[str, str]]],
+    stop: Sequence[str] = (),
 ) -> float:
     """Compute the mean of the task's primary metric over rows of one language.
 
@@ -217,6 +219,7 @@ def mean_score(
         max_tokens: maximum number of generated tokens; None for the task's default.
         require_language: score answers in another language as wrong.
         few_shot_examples: result of `few_shot_examples`.
+        stop: texts that end an answer.
 
     Returns:
         The mean score.
@@ -225,7 +228,9 @@ def mean_score(
         EvaluationError: a sample could not be scored; a checkpoint must not be selected by the remaining samples.
     """
     task = find_task(task_name)
-    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=few_shot_examples)
+    predictions = predict(
+        answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=few_shot_examples, stop=stop
+    )
     scores = score_predictions(
         task, predictions, run="", evaluation="", task_name=task_name, require_language=require_language
     ).filter(pl.col("metric") == task.METRICS[0])

@@ -238,6 +238,8 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
             problems.add("training", f"needs {first} or {second}, and not both. Remove one or add one.")
     if table.lora is not None and table.method != "lora":
         problems.add("training.lora", 'has no effect with method = "full". Remove it, or set method = "lora".')
+    if table.validate_every is not None and table.validate_every_steps is not None:
+        problems.add("training.validate_every_steps", "is given beside validate_every. Remove one of them.")
     validation = table.validation
     if validation is None:
         if table.select_by != "last":
@@ -245,8 +247,9 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
                 "training.select_by",
                 f'"{table.select_by}" requires validation data. Add validation = {{ corpora = [...] }}.',
             )
-        if table.validate_every is not None:
-            problems.add("training.validate_every", "requires validation data. Add validation = { corpora = [...] }.")
+        for key in ("validate_every", "validate_every_steps"):
+            if getattr(table, key) is not None:
+                problems.add(f"training.{key}", "requires validation data. Add validation = { corpora = [...] }.")
         return
     for i, name in enumerate(validation.corpora):
         here = f"training.validation.corpora[{i}]"

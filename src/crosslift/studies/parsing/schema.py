@@ -192,6 +192,9 @@ class TrainingTable(Table):
         "last", description="criterion of checkpoint selection, on the validation items in the mixture's languages"
     )
     validate_every: Real | None = Field(None, description="interval in epochs; default: only at the end")
+    validate_every_steps: Positive | None = Field(
+        None, description="interval in optimiser steps, in place of validate_every"
+    )
     validation: ValidationTable | None = Field(None, description="held-out items for checkpoint selection")
 
 
