@@ -112,6 +112,22 @@ def test_shots_stand_before_each_question_with_their_answers_in_the_same_prompt_
     assert "secret" not in "".join(table["prompt"])
 
 
+def test_an_answer_ends_before_the_first_stop_text_and_is_then_not_truncated(parrot):
+    class Rambling(Parrot):
+        """Goes on with a next question, until the limit, as an untouched base model does."""
+
+        def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
+            text = "It is 1.\nQuestion:\nWhat is 5 + 5?\nAnswer: 10"
+            return [Completion(text=text, finish="length", num_tokens=max_tokens) for _ in prompts]
+
+    rambling = Rambling(parrot.tokenizer)
+    without = predict(rambling, task("math"), rows(), prompt="mcot", max_tokens=5)
+    assert set(without["finish"]) == {"length"}
+    found = predict(rambling, task("math"), rows(), prompt="mcot", max_tokens=5, stop=["\nUser:", "\nQuestion:"])
+    assert set(found.select("text", "finish").rows()) == {("It is 1.", "stop")}
+    assert [value for value, _ in scored(found)["accuracy"]] == [1.0, 0.0, 0.0]
+
+
 def test_predictions_are_made_for_one_language_at_a_time(parrot):
     with pytest.raises(EvaluationError, match="one language at a time"):
         predict(parrot, task("math"), pl.concat([rows(), rows(tag="sw")]), prompt="bare")

@@ -12,6 +12,7 @@ from crosslift.reporting.data import ReportData
 from crosslift.reporting.wording import interval_text, p_value_text, points_text, points_word
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.answers import Side, side_of_zero
+from crosslift.transfer.estimates.wilson import wilson_interval_of_share
 
 GainVerdict = Literal["supports", "contradicts", "cannot tell", "not estimated"]
 GAIN_VERDICTS: Mapping[Side, GainVerdict] = {
@@ -199,8 +200,40 @@ def confounds(data: ReportData) -> list[str]:
             )
     if data.study.training.epochs is not None and more_updates:
         found.append(f"Training lasts {data.study.training.epochs:g} epochs: more examples also mean more updates.")
+    found += _truncation(data)
     if len(data.study.seeds) == 1:
         found.append("One training seed: no interval includes run-to-run noise, which can be as large as the effects.")
+    return found
+
+
+TRUNCATION_DIFFERS = 0.02
+"""Difference between languages in the share of answers that are cut off, from which on it is a confound if the
+intervals of both shares do not overlap either."""
+
+
+def _truncation(data: ReportData) -> list[str]:
+    """Evaluations in which answers are cut off more often in some languages, which lowers the scores there."""
+    found = []
+    trained = data.runs.filter(pl.col("mixture") != "base")["run"]
+    for name, metric in data.primary_metrics.items():
+        rows = data.scores.filter(pl.col("run").is_in(trained.implode()), evaluation=name, metric=metric)
+        shares = dict(rows.group_by("language").agg((pl.col("status") == "truncated").mean()).iter_rows())
+        ordered = sorted(shares, key=lambda tag: (-shares[tag], tag))
+        if not ordered or shares[ordered[0]] - shares[ordered[-1]] < TRUNCATION_DIFFERS:
+            continue
+        num_items = rows["item_id"].n_unique()  # runs share the items, so more runs are hardly more evidence
+        most, least = (
+            wilson_interval_of_share(shares[tag], num_items, level=data.level) for tag in (ordered[0], ordered[-1])
+        )
+        if most[0] <= least[1]:
+            continue
+        shown = [*ordered[:3], *(ordered[-1:] if len(ordered) > 3 else [])]
+        limit = data.study.evaluations[name].max_tokens if name in data.study.evaluations else None
+        found.append(
+            f"{name}: answers are cut off {f'at {limit:,} tokens ' if limit else ''}more often in some languages than in "
+            f"others ({', '.join(f'{tag} {shares[tag]:.0%}' for tag in shown)}), and those count as wrong. Differences "
+            "between languages reflect the limit as well; raise max_tokens."
+        )
     return found
 
 

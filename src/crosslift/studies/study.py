@@ -277,6 +277,8 @@ class Study:
         """Return the settings of a corpus that determine its rows, with the path as written in the study file."""
         source = replace(self.corpora[name], path=None)
         identity = asdict(source) | {"path": self.paths.get(name), "prompt": self.prompts[name]}
+        if source.order == "file":  # then the seed changes nothing, and earlier studies keep their fingerprints
+            del identity["order"], identity["data_seed"]
         identity["checks"] = {check: policy for check, policy in source.checks.items() if policy == "drop"}
         if not identity["checks"]:  # only checks that drop items change the corpus
             del identity["checks"]

@@ -21,6 +21,7 @@ from crosslift.reporting.tables.cells import (
 from crosslift.reporting.wording import POINTS, factor_of, interval_text, p_value_text, points_text, unit_of
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.estimates.panel import scores_of
 
 
 def contrasts(data: ReportData) -> Grid:
@@ -81,6 +82,7 @@ def scores_by_language(data: ReportData) -> list[Grid]:
     """One grid per evaluation: conditions x (groups and languages)."""
     estimates = data.primary.filter(pl.col("estimand") == "score")
     trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
+    truncated = _truncated_base(data)
     grids = []
     for evaluation in data.evaluations:
         part = estimates.filter(evaluation=evaluation)
@@ -92,7 +94,9 @@ def scores_by_language(data: ReportData) -> list[Grid]:
         head += [Cell(text=one.tag, note=one.name, css="number") for one in tags]
         rows = []
         for model, mixture in part.select("model", "mixture").unique(maintain_order=True).iter_rows():
-            row = [Cell(text=mixture, note=model, css="name")]
+            cut = truncated.get((model, evaluation)) if mixture == "base" else None
+            note = model if not cut else f"{model}, {percent_text(cut)} % of answers cut off"
+            row = [Cell(text=mixture, note=note, css="name")]
             for label in ["all", "high", "low", *(one.tag for one in tags)]:
                 found = cells.get((model, mixture, label))
                 css = "number" + (" group" if label in {"all", "high", "low"} else "")
@@ -103,6 +107,14 @@ def scores_by_language(data: ReportData) -> list[Grid]:
         title = f"{evaluation}: {metric} in points" if factor_of(metric) == POINTS else f"{evaluation}: {unit_of([metric])}"
         grids.append(Grid(title=title, head=head, rows=rows, csv="languages.csv", css="matrix"))
     return grids
+
+
+def _truncated_base(data: ReportData) -> dict[tuple[str, str], float]:
+    """(model, evaluation) -> share of the base model's answers that are cut off and count as wrong."""
+    base = data.runs.filter(mixture="base").select("run", "model")
+    answers = scores_of(data.scores, data.primary_metrics).join(base, on="run", how="inner")
+    shares = answers.group_by("model", "evaluation").agg((pl.col("status") == "truncated").mean())
+    return {(model, evaluation): share for model, evaluation, share in shares.iter_rows()}
 
 
 def _score(row: dict[str, Any] | None, css: str, deepest: float) -> Cell:

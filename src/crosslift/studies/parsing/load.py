@@ -72,7 +72,9 @@ def _study(tables: Tables) -> Study:
     assert head is not None and grid is not None and training is not None
     models = {name: Model(name=name, **dict(table)) for name, table in tables.models.items() if table is not None}
     corpora = {
-        name: source_of(name, table, tables.folder) for name, table in tables.corpora.items() if table is not None
+        name: source_of(name, table, tables.folder, data_seed=head.data_seed)
+        for name, table in tables.corpora.items()
+        if table is not None
     }
     prompts = {
         name: table.prompt or str(member("task", table.task).PROMPTS[0])
@@ -150,13 +152,14 @@ def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
     return (first, *arms)
 
 
-def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
+def source_of(name: str, table: schema.CorpusTable, folder: Path, *, data_seed: int = 0) -> Source:
     """Convert a corpus table to the `Source` that its reader receives.
 
     Args:
         name: Name of the corpus.
         table: Table of the corpus in the study file.
         folder: The study's folder; relative paths are resolved against it.
+        data_seed: Seed of the order of items, if it is random.
     """
     return Source(
         name=name,
@@ -167,6 +170,8 @@ def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
         path=None if table.path is None else folder / Path(table.path).expanduser(),
         revision=table.revision,
         max_items=table.max_items,
+        order=table.order,
+        data_seed=data_seed,
         incomplete=table.incomplete,
         options=dict(table.model_extra or {}),
         checks={name: policy for name, policy in table.checks.items() if policy != "report"},

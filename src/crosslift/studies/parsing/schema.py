@@ -47,7 +47,10 @@ class CorpusTable(Table):
     split: Literal["train", "validation", "test"] = Field("train", description="only the train split is trained on")
     path: Text | None = Field(None, description="file or folder, relative to the study file")
     revision: Text | None = Field(None, description="required revision; for files, sha256:... of their content")
-    max_items: Positive | None = Field(None, description="the first n items of the corpus")
+    max_items: Positive | None = Field(None, description="the first n items of the corpus, in its order")
+    order: Literal["file", "random"] = Field(
+        "file", description='"random": items are taken in a random order that depends on data_seed'
+    )
     incomplete: Literal["error", "drop"] = Field("error", description="handling of items that lack a language")
     prompt: Text | None = Field(None, description="published form of the prompt; default: the first of the task")
     checks: dict[str, Literal["report", "drop", "stop", "off"]] = Field(
