@@ -14,7 +14,7 @@ from crosslift.scores import RATING, RUNS, SCORES, metric_range
 from crosslift.studies.parsing.load import load
 from crosslift.studies.presets import preset_text
 from crosslift.studies.run import Run
-from crosslift.studies.study import Study, primary_metric
+from crosslift.studies.study import Study, primary_metric, primary_metrics
 from crosslift.training.trainer import METRICS
 from crosslift.transfer.estimates.estimate import estimate
 
@@ -98,7 +98,8 @@ def made_up(
     named = {name for one in primary_contrasts for name in (one.control, *one.treatments)}
     every_fifth = table["mixture"].unique(maintain_order=True).gather_every(5)
     estimated = table.filter(pl.col("mixture").is_in([*named, *every_fifth, "base"]))["run"]
-    primary = study.primary_metrics(scores.select("evaluation", "task", "metric").unique(maintain_order=True).rows())
+    scored = scores.select("evaluation", "task", "metric").unique(maintain_order=True)
+    primary = primary_metrics(study.evaluations, scored.iter_rows())
     return ReportData(
         study=study,
         runs=table,

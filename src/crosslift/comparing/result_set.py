@@ -13,7 +13,7 @@ import polars as pl
 from crosslift.errors import StoreError
 from crosslift.execution.definitions.records import study_settings
 from crosslift.execution.folder.tables import read_step_table
-from crosslift.studies.study import Study, primary_metric
+from crosslift.studies.study import Study, primary_metric, primary_metrics
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -75,7 +75,7 @@ class ResultSet:
         """Evaluation -> primary metric."""
         scored = self.scores.select("evaluation", "task", "metric").unique().sort("evaluation", "task", "metric")
         none = {name: primary_metric(one, one.task, ()) for name, one in self.study.evaluations.items()}
-        return none | self.study.primary_metrics(scored.iter_rows())
+        return none | primary_metrics(self.study.evaluations, scored.iter_rows())
 
     def task(self, evaluation: str) -> str:
         """Return the task of an evaluation."""

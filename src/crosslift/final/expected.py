@@ -8,6 +8,7 @@ import polars as pl
 
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.recommendation.advice import Advice, observe
+from crosslift.studies.study import primary_metrics
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.panel import scores_of
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
@@ -47,7 +48,8 @@ def measured(graph: StepGraph, model: str, mixture: str) -> Expectation | None:
     """
     runs = graph.store.runs().filter(model=model, mixture=mixture)
     scores = graph.store.scores()
-    primary = graph.study.primary_metrics(scores.select("evaluation", "task", "metric").unique().sort(pl.all()).rows())
+    scored = scores.select("evaluation", "task", "metric").unique().sort(pl.all())
+    primary = primary_metrics(graph.study.evaluations, scored.iter_rows())
     scores = scores_of(scores, primary)
     scores = scores.filter(pl.col("run").is_in(runs["run"].to_list()))
     if scores.is_empty():

@@ -17,7 +17,7 @@ from crosslift.errors import StoreError
 from crosslift.languages.language import Language, language
 from crosslift.reporting.unscored import FailureHint, failure_hints
 from crosslift.scores import MODEL_FAILURES, metric_range
-from crosslift.studies.study import Study
+from crosslift.studies.study import Study, primary_metrics
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.panel import scores_of
@@ -145,7 +145,7 @@ def collect(store: Store, study: Study) -> ReportData:
     """
     runs, scores = store.runs(), store.scores()
     scored = scores.select("evaluation", "task", "metric").unique().sort("evaluation", "task", "metric")
-    primary_metrics = study.primary_metrics(scored.iter_rows())
+    primary = primary_metrics(study.evaluations, scored.iter_rows())
     metrics = {}
     for run in runs.filter(pl.col("mixture") != "base")["run"]:
         try:
@@ -159,13 +159,13 @@ def collect(store: Store, study: Study) -> ReportData:
         study=study,
         runs=runs,
         scores=scores,
-        estimates=estimate(scores, runs, study.contrasts, primary_metrics=primary_metrics),
+        estimates=estimate(scores, runs, study.contrasts, primary_metrics=primary),
         manifests=store.manifests(),
         lock=store.lock(),
         training=training,
         provenance={run: store.provenance(run) for run in runs["run"]},
-        samples=_samples(store, runs, scores, primary_metrics),
-        primary_metrics=primary_metrics,
+        samples=_samples(store, runs, scores, primary),
+        primary_metrics=primary,
         failure_hints=failure_hints(store, scores),
         findings=_findings(store, study),
     )

@@ -24,7 +24,7 @@ def factor_of(metric: str | None) -> float:
 
 def factor() -> pl.Expr:
     """`factor_of` the columns `metric` and `estimand`."""
-    ratio = pl.col("estimand").is_in(list(RATIOS))
+    ratio = pl.col("estimand").is_in(list(RATIOS)).fill_null(False)
     return pl.when(pl.col("metric").is_in(list(RANGES)) & ~ratio).then(1.0).otherwise(POINTS)
 
 

@@ -103,6 +103,19 @@ def primary_metric(evaluation: Evaluation | None, task: str, scored: Collection[
     return str(member("task", task).METRICS[0])
 
 
+def primary_metrics(evaluations: Mapping[str, Evaluation], scored: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Return evaluation -> primary metric, see `primary_metric`.
+
+    Args:
+        evaluations: The evaluations of the study.
+        scored: (evaluation, task, metric) of all scores; evaluations that the study lacks are included.
+    """
+    metrics: dict[tuple[str, str], list[str]] = {}
+    for name, task, metric in scored:
+        metrics.setdefault((name, task), []).append(metric)
+    return {name: primary_metric(evaluations.get(name), task, found) for (name, task), found in metrics.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
     """A comparison of each treatment with a control, declared before the runs."""
@@ -207,20 +220,6 @@ class Study:
                 for seed in block.seeds
             ]
         return tuple(runs)
-
-    def primary_metrics(self, scored: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-        """Return evaluation -> primary metric.
-
-        Args:
-            scored: (evaluation, task, metric) of all scores.
-        """
-        metrics: dict[tuple[str, str], list[str]] = {}
-        for evaluation, task, metric in scored:
-            metrics.setdefault((evaluation, task), []).append(metric)
-        return {
-            evaluation: primary_metric(self.evaluations.get(evaluation), task, found)
-            for (evaluation, task), found in metrics.items()
-        }
 
     def tasks_of(self, mixture: Mixture) -> tuple[str, ...]:
         """Return the tasks that a mixture trains on, sorted."""

@@ -142,7 +142,7 @@ def test_examples_that_are_too_long_are_told_by_language_before_anything_trains(
     told = str(error.value)
     assert "training.max_length is 30" in told and "corpora.train, tokenizer of tiny: " in told
     assert "en 32 of 32 (longest" in told and "sw " in told and not re.search(r"\bes \d", told)
-    assert "Nothing has been trained" in told and not (study / "runs").exists()
+    assert "Nothing has been trained" in told and not list((study / "runs").glob("*/train/*"))
     needed = int(re.search(r"Set max_length = (\d+)", told)[1])
     change(study, "max_length = 30", f"max_length = {needed}")
     prepare(graph_of(study), say=quiet)

@@ -42,8 +42,10 @@ def in_points(table: pl.DataFrame) -> pl.DataFrame:
     """Convert value and limits to the unit in which they are shown (points, or ratings), and add the interval as text.
 
     Args:
-        table: rows of estimates, with the columns metric and estimand.
+        table: rows of estimates; without the column estimand they are no ratios.
     """
+    if "estimand" not in table.columns:
+        return in_points(table.with_columns(estimand=pl.lit(None, pl.String))).drop("estimand")
     return table.with_columns(
         (pl.col("value", "low", "high") * factor()).round(2),
         interval=pl.struct("low", "high", "metric", "estimand").map_elements(
