@@ -8,6 +8,7 @@ import polars as pl
 
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.recommendation.advice import Advice, observe
+from crosslift.scores import metric_range
 from crosslift.studies.study import primary_metrics
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.panel import scores_of
@@ -16,7 +17,7 @@ from crosslift.transfer.model.gaussian_process import fit_transfer_model
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedScore:
-    """Expected mean score in one language. Values are shares; the interval is at 95 %."""
+    """Expected mean score in one language. Values are in the unit of the metric; the interval is at 95 %."""
 
     evaluation: str
     metric: str
@@ -96,6 +97,11 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
     fitted = fit_transfer_model(observed.observations)
     lows, highs = fitted.predict_interval([found.amounts], advice.model, languages)
     total = round(sum(found.amounts.values()))
+    lowest, highest = metric_range(observed.metric)
+
+    def own_unit(share: float) -> float:
+        return lowest + (highest - lowest) * share
+
     return Expectation(
         basis=f"Predicted by the transfer model of the study from {len(advice.runs)} finished runs, for {total:,} "
         "items in these shares.",
@@ -104,9 +110,9 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
                 evaluation=advice.evaluation,
                 metric=observed.metric,
                 language=tag,
-                value=value,
-                low=float(low),
-                high=float(high),
+                value=own_unit(value),
+                low=own_unit(float(low)),
+                high=own_unit(float(high)),
             )
             for (tag, value), low, high in zip(found.expected_by_language.items(), lows, highs, strict=True)
         ),

@@ -206,7 +206,7 @@ class Observed(NamedTuple):
     planned: pl.DataFrame
     """The trained runs that have the evaluation, finished or not, with `amounts`."""
     cells: pl.DataFrame
-    """Mean scores of the finished runs, one row per run and language."""
+    """Mean scores of the finished runs, one row per run and language, as shares of the range of the metric."""
     observations: Observations
     metric: str
     """The metric of the scores."""
@@ -237,8 +237,10 @@ def observe(
     one = study.evaluations[evaluation]
     metric = primary_metric(one, one.task, scores["metric"].unique().to_list())
     low, high = metric_range(metric)
+    # Margins and probabilities of a recommendation are about shares, so ratings enter as shares of their range.
     cells = _cells(scores.filter(metric=metric), planned, low=low, high=high)
-    observations = observations_of(cells, low=low, high=high, amount_unit=_amount_unit(store, unit))
+    cells = cells.with_columns(value=(pl.col("value") - low) / (high - low))
+    observations = observations_of(cells, amount_unit=_amount_unit(store, unit))
     # Sizes of models without runs inform their predictions too.
     return Observed(evaluation, planned, cells, replace(observations, sizes=log_sizes(planned)), metric)
 
