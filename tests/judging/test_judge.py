@@ -132,12 +132,12 @@ def test_a_study_may_bring_its_own_prompt_and_braces_stay_as_they_are(graph: Ste
     (graph.study.folder / "mine.txt").write_text("{request} Rating: N", "utf-8")
     with pytest.raises(StudyError, match=r"evaluations.math.judging.prompt: mine.txt lacks \{answer\}"):
         judge_study(graph, "math", judge, baseline=None, say=lambda line: None)
-    with pytest.raises(StudyError, match="Known: .*rating"):
-        with_judging(graph, 'primary = "ratings"')
+    with pytest.raises(StudyError, match=r"Known: .*rating"):
+        with_judging(graph, 'metric = "ratings"')
 
 
 def test_a_run_of_the_study_rates_what_is_not_rated_and_shows_the_ratings(graph: StepGraph):
-    graph = with_judging(graph, 'primary = "rating"')
+    graph = with_judging(graph, 'metric = "rating"')
     folder = graph.study.folder
     with serving(likes_good_answers) as server:
         site = site_of(folder, server)

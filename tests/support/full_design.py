@@ -1,4 +1,4 @@
-"""Made-up results of a preset's full design: every run, evaluation and language of it, a few items each, no training."""
+"""Made-up results of a preset's full design: every run, evaluation and language of it, a few items each, untrained."""
 
 from __future__ import annotations
 

@@ -117,8 +117,9 @@ class ParallelCorpus:
         """Validate rows and arrange them in canonical order.
 
         Items keep the order of their first occurrence. Rows in other languages than `source.languages` are ignored.
-        `source.max_items` keeps the first complete items in `source.order`. Missing values of `cluster` and `origin` are replaced by the
-        item_id and "unknown". All operations are vectorised: a million items in ten languages take seconds.
+        `source.max_items` keeps the first complete items in `source.order`. Missing values of `cluster` and `origin`
+        are replaced by the item_id and "unknown". All operations are vectorised: a million items in ten languages take
+        seconds.
 
         Args:
             source: Specification of the corpus.

@@ -5,7 +5,7 @@ the same source. Texts are therefore compared across all languages of both corpo
 letters. The whole training corpus is compared, not only the items that a mixture draws, because mixtures change more
 often.
 
-Of API calling, the names of the called APIs are compared as well: API-Bank's splits, and those of arXiv 2604.13286, have
+Of API calling, the names of the called APIs are compared as well: API-Bank's splits and those of arXiv 2604.13286 have
 disjoint APIs, so that the test is about calls that were never trained on. Common APIs are a warning.
 """
 
@@ -32,8 +32,8 @@ def find_leaks(trained: Iterable[ParallelCorpus], evaluated: ParallelCorpus) -> 
         evaluated: The evaluation corpus.
 
     Returns:
-        Columns as in `FINDINGS`, with the check "leaks". The language is that of the evaluated row. Common texts and ids
-        are errors, common APIs warnings.
+        Columns as in `FINDINGS`, with the check "leaks". The language is that of the evaluated row. Common texts and
+        ids are errors, common APIs warnings.
     """
     trained, held_out = list(trained), _rows(evaluated)
     parts = []
@@ -68,7 +68,8 @@ def _common_apis(corpus: ParallelCorpus, evaluated: ParallelCorpus) -> pl.DataFr
 def _apis(corpus: ParallelCorpus) -> pl.DataFrame:
     """Return item_id, language and the name of the first API that the gold answer calls, as text or as JSON."""
     written = pl.coalesce(
-        pl.col("answer").str.extract(r"^\s*\[?\s*([\p{L}_][\w.]*)\s*\("), pl.col("answer").str.extract(r'"name"\s*:\s*"([^"]+)"')
+        pl.col("answer").str.extract(r"^\s*\[?\s*([\p{L}_][\w.]*)\s*\("),
+        pl.col("answer").str.extract(r'"name"\s*:\s*"([^"]+)"'),
     )
     return corpus.rows.select("item_id", "language", api=written).drop_nulls("api")
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import polars as pl
 
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.recommendation.advice import Advice, observe
+from crosslift.recommendation.advice import Advice
+from crosslift.recommendation.objective import cell_of
 from crosslift.scores import metric_range
 from crosslift.studies.study import primary_metrics
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.panel import scores_of
-from crosslift.transfer.model.gaussian_process import fit_transfer_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +92,15 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
     """
     assert advice.recommendation is not None
     found = advice.recommendation
-    observed = observe(graph.store, graph.study, evaluation=advice.evaluation)
-    languages = list(found.expected_by_language)
-    fitted = fit_transfer_model(observed.observations)
-    lows, highs = fitted.predict_interval([found.amounts], advice.model, languages)
+    labels = list(found.expected_by_language)
+    lows, highs = advice.fitted.predict_interval([found.amounts], advice.model, labels)
+    cells = [(evaluation or advice.evaluation, tag) for evaluation, tag in map(cell_of, labels)]
     total = round(sum(found.amounts.values()))
-    lowest, highest = metric_range(observed.metric)
+    scored = graph.store.scores().select("evaluation", "task", "metric").unique().sort(pl.all())
+    metrics = primary_metrics(graph.study.evaluations, scored.iter_rows())
 
-    def own_unit(share: float) -> float:
+    def own_unit(evaluation: str, share: float) -> float:
+        lowest, highest = metric_range(metrics[evaluation])
         return lowest + (highest - lowest) * share
 
     return Expectation(
@@ -107,13 +108,15 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
         "items in these shares.",
         scores=tuple(
             ExpectedScore(
-                evaluation=advice.evaluation,
-                metric=observed.metric,
+                evaluation=evaluation,
+                metric=metrics[evaluation],
                 language=tag,
-                value=own_unit(value),
-                low=own_unit(float(low)),
-                high=own_unit(float(high)),
+                value=own_unit(evaluation, value),
+                low=own_unit(evaluation, float(low)),
+                high=own_unit(evaluation, float(high)),
             )
-            for (tag, value), low, high in zip(found.expected_by_language.items(), lows, highs, strict=True)
+            for (evaluation, tag), value, low, high in zip(
+                cells, found.expected_by_language.values(), lows, highs, strict=True
+            )
         ),
     )

@@ -87,9 +87,7 @@ def rate(
     """
     failures = [answer.failure(lowest) for answer in answers]
     prompts = [
-        forms.filled(
-            prompt, {"language": _language_name(answer), "request": answer.request, "answer": answer.text}
-        )
+        forms.filled(prompt, {"language": _language_name(answer), "request": answer.request, "answer": answer.text})
         for answer in answers
     ]
     judged = [text for text, failure in zip(prompts, failures, strict=True) if failure is None]

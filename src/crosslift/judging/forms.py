@@ -1,11 +1,11 @@
 """Prompts of a judge model, and parsing of its replies.
 
-A prompt of a rating is a text file: one of `prompts/`, or one that the study brings. It contains {request} and {answer},
-and may contain {language}, the English name of the request's language. It asks for a line 'Rating: N'.
+A prompt of a rating is a text file of `prompts/`, or one that the study brings. It contains {request} and {answer}, and
+may contain {language}, the English name of the request's language. It asks for a line 'Rating: N'.
 
     short           helpfulness, correctness and language
-    six-criteria    the criteria of arXiv 2504.16677 (helpfulness, relevance, accuracy, depth, creativity, detail; in the
-                    language of the request), in our words: the explanation first, then the rating
+    six-criteria    the criteria of arXiv 2504.16677 (helpfulness, relevance, accuracy, depth, creativity, detail; in
+                    the language of the request), in our words: the explanation first, then the rating
 
 Ratings and comparisons follow MT-Bench (L. Zheng et al. 2023, arXiv 2306.05685): reasons first, then the verdict in a
 fixed format. arXiv 2504.16677 rates from 1 to 5. Each comparison is made in both orders of the answers, because judge

@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 def rated_evaluations(graph: StepGraph) -> list[str]:
     """Return the evaluations that the study file wants rated: their primary metric is the rating, or they say how."""
     evaluations = graph.study.evaluations.values()
-    return [one.name for one in evaluations if one.primary == RATING or one.judging is not None]
+    return [one.name for one in evaluations if one.metric == RATING or one.judging is not None]
 
 
 def prompt_of(study: Study, evaluation: str) -> str:

@@ -80,8 +80,9 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
     finding = {
         "supports": f"{what} scores higher than {row['control']}: {numbers}.",
         "contradicts": f"{what} scores lower than {row['control']}: {numbers}.",
-        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points_text(-row['low'], metric=metric)} "
-        f"and a gain of {points_text(row['high'], metric=metric)} {points_word(metric)} are both compatible with the data.",
+        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of "
+        f"{points_text(-row['low'], metric=metric)} and a gain of {points_text(row['high'], metric=metric)} "
+        f"{points_word(metric)} are both compatible with the data.",
     }[found]
     caveats, survives = [], True
     if row["p_adjusted"] is not None and num_tested > 1:
@@ -157,10 +158,10 @@ def unfinished(data: ReportData) -> str:
 def unrated(data: ReportData) -> list[str]:
     """Evaluations whose primary metric has no scores yet, one sentence each with the metric in its place."""
     return [
-        f"{name}: the primary metric '{evaluation.primary}' has no scores, so figures, findings and contrasts show "
+        f"{name}: the primary metric '{evaluation.metric}' has no scores, so figures, findings and contrasts show "
         f"{data.primary_metrics[name]} in its place. Name a judge in site.toml and run crosslift run again."
         for name, evaluation in data.study.evaluations.items()
-        if evaluation.primary is not None and data.primary_metrics.get(name, evaluation.primary) != evaluation.primary
+        if evaluation.metric and data.primary_metrics.get(name, evaluation.metric) != evaluation.metric
     ]
 
 
@@ -230,9 +231,9 @@ def _truncation(data: ReportData) -> list[str]:
         shown = [*ordered[:3], *(ordered[-1:] if len(ordered) > 3 else [])]
         limit = data.study.evaluations[name].max_tokens if name in data.study.evaluations else None
         found.append(
-            f"{name}: answers are cut off {f'at {limit:,} tokens ' if limit else ''}more often in some languages than in "
-            f"others ({', '.join(f'{tag} {shares[tag]:.0%}' for tag in shown)}), and those count as wrong. Differences "
-            "between languages reflect the limit as well; raise max_tokens."
+            f"{name}: answers are cut off {f'at {limit:,} tokens ' if limit else ''}more often in some languages than "
+            f"in others ({', '.join(f'{tag} {shares[tag]:.0%}' for tag in shown)}), and those count as wrong. "
+            "Differences between languages reflect the limit as well; raise max_tokens."
         )
     return found
 

@@ -15,6 +15,7 @@ from crosslift.corpora.corpus import Source
 from crosslift.discover import member
 from crosslift.fingerprint import fingerprint_file
 from crosslift.mixtures.mixture import Mixture
+from crosslift.scores import RATING
 from crosslift.studies.run import Model, Run
 from crosslift.training.trainer import SFTConfig
 
@@ -69,12 +70,16 @@ class Evaluation:
     shots: Shots | None = None
     corpus_of: Mapping[str, str] = field(default_factory=dict)
     """Language -> corpus, if corpora with the same items in different languages are joined."""
-    primary: str | None = None
-    """The metric of figures, findings and contrasts; None: the first of the task. It decides no score."""
     stop: tuple[str, ...] = ()
     """An answer ends before the first of these texts."""
     judging: Judging | None = None
     """None: as by default."""
+    metric: str = ""
+    """Primary metric; it selects among the scores and changes none of them."""
+    every_run: bool = False
+    """Whether runs that were not trained on the task are evaluated too."""
+    chat_template: bool = False
+    """Whether a task by likelihood asks in the model's chat template."""
 
     def corpus_in(self, tag: str) -> str:
         """The corpus of the test items in a language."""
@@ -95,12 +100,17 @@ def primary_metric(evaluation: Evaluation | None, task: str, scored: Collection[
         scored: Metrics that have scores.
 
     Returns:
-        The metric that the evaluation names, if it has scores (a judge's ratings may not be there yet), else the first
-        of the task.
+        The metric that the evaluation names; the first of the task if that is a judge's and has no scores yet.
     """
-    if evaluation is not None and evaluation.primary is not None and evaluation.primary in scored:
-        return evaluation.primary
-    return str(member("task", task).METRICS[0])
+    named = "" if evaluation is None else evaluation.metric
+    if named in scored or (named and not by_judge(named)):
+        return named
+    return str(member("task", task.partition(":")[0]).METRICS[0])
+
+
+def by_judge(metric: str) -> bool:
+    """Whether a metric is a judge's, which no task has: a rating, or wins over a run."""
+    return metric == RATING or metric.startswith("wins_over_")
 
 
 def primary_metrics(evaluations: Mapping[str, Evaluation], scored: Iterable[tuple[str, str, str]]) -> dict[str, str]:
@@ -226,11 +236,11 @@ class Study:
         return tuple(sorted({self.corpora[corpus].task for corpus in mixture.corpora}))
 
     def evaluations_of(self, run: Run) -> tuple[Evaluation, ...]:
-        """Return the evaluations of a run: those of its training tasks, or all for a base model."""
+        """Return the evaluations of a run: those of its training tasks and those of every run; all for a base model."""
         if run.mixture is None:
             return tuple(self.evaluations.values())
         tasks = self.tasks_of(run.mixture)
-        return tuple(evaluation for evaluation in self.evaluations.values() if evaluation.task in tasks)
+        return tuple(one for one in self.evaluations.values() if one.every_run or one.task in tasks)
 
     def validation_of(self, run: Run) -> dict[str, tuple[str, ...]]:
         """Return validation corpus -> languages for a run, restricted to the run's own tasks and languages."""
@@ -287,10 +297,25 @@ class Study:
         """Return what determines the drawn examples and their order, except the corpora and the data seed."""
         if mixture.unit == "items":  # the same for counts and for shares of a budget, and without doses of 0
             drawn = [[corpus, tag, amount] for (corpus, tag), amount in mixture.amounts().items() if amount]
-            return {"amounts": drawn, "pairing": mixture.pairing, "order": mixture.order, "repeat": mixture.repeat}
+            identity: dict[str, Any] = {
+                "amounts": drawn,
+                "pairing": mixture.pairing,
+                "order": mixture.order,
+                "repeat": mixture.repeat,
+            }
+            if mixture.limits:
+                identity["different"] = [[corpus, tag, number] for (corpus, tag), number in mixture.limits.items()]
+            if mixture.stages:
+                identity["stages"] = [asdict(stage) for stage in mixture.stages]
+            return identity
         identity = asdict(mixture)
         for key in ("name", "family", "dose", "factors"):
             del identity[key]
+        if not mixture.stages:  # as before there were stages and limits
+            del identity["stages"]
+        for component in identity["components"]:
+            if component["different"] is None:
+                del component["different"]
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity
@@ -305,8 +330,11 @@ class Study:
         """
         tag = evaluation.languages[0] if tag is None else tag
         identity = asdict(evaluation)
-        for key in ("name", "shots", "corpus_of", "primary", "judging", *(() if evaluation.stop else ("stop",))):
+        for key in ("name", "shots", "metric", "every_run", "corpus_of", "judging"):
             del identity[key]
+        for key in ("chat_template", "stop"):
+            if not identity[key]:
+                del identity[key]
         if evaluation.shots is not None:
             shown = self.identity_of_corpus(evaluation.shots.corpus_in(tag))
             identity["shots"] = {"number": evaluation.shots.number, "corpus": shown}

@@ -13,7 +13,7 @@ from crosslift.execution.folder.progress import Progress, read_progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table
-from crosslift.scores import MODEL_FAILURES, PREDICTIONS, SCORES
+from crosslift.scores import MODEL_FAILURES, PREDICTION_TABLES, SCORES
 from crosslift.studies.study import primary_metric
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _samples(graph: StepGraph, run: str) -> list[dict[str, Any]]:
             continue
         try:
             scores = read_step_table(one.step.folder, "scores.parquet", SCORES)
-            texts = read_step_table(one.step.folder, "predictions.parquet", PREDICTIONS)
+            texts = read_step_table(one.step.folder, "predictions.parquet", PREDICTION_TABLES)
         except StoreError:
             continue
         rows = scores.filter(metric=_metric(one, scores)).with_columns(

@@ -159,7 +159,9 @@ def joined(study, other_first=1000):
     ]
     for name, part in parts.items():
         (study / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in part))
-    change(study, 'path = "test.jsonl"\nlanguages = ["en", "es", "sw"]', 'path = "test.jsonl"\nlanguages = ["en", "es"]')
+    change(
+        study, 'path = "test.jsonl"\nlanguages = ["en", "es", "sw"]', 'path = "test.jsonl"\nlanguages = ["en", "es"]'
+    )
     more = '[corpora.swahili]\nreader = "jsonl"\ntask = "math"\nsplit = "test"\npath = "swahili.jsonl"\n'
     change(study, "[mixtures.en]", more + 'languages = ["sw"]\n\n[mixtures.en]')
     change(study, 'corpus = "test"', 'corpus = ["test", "swahili"]')

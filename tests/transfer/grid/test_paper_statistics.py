@@ -69,13 +69,14 @@ def test_zero_shot_is_compared_with_the_bilingual_mixture_of_the_same_language()
     assert row["mean"] == pytest.approx(row["zero_shot"] - row["direct"]) and row["high"] > row["mean"] > row["low"]
     assert "te" not in set(found["language"])  # in no mixture, so there is no direct
     shares = count_not_worse(found)
-    assert shares["models"].unique(maintain_order=True).to_list() == ["all models", "largest of each family", "a-s", "a-l"]
+    models = shares["models"].unique(maintain_order=True).to_list()
+    assert models == ["all models", "largest of each family", "a-s", "a-l"]
     counts = shares.filter(models="all models")
     assert counts["group"].to_list() == ["English", "high", "low"]
     assert counts["num_cases"].to_list() == [2, 4, 4]
     assert shares.filter(models="a-l", group="low")["num_cases"].to_list() == [2]
-    assert shares.filter(models="largest of each family").drop("models").equals(
-        shares.filter(models="a-l").drop("models")
+    assert (
+        shares.filter(models="largest of each family").drop("models").equals(shares.filter(models="a-l").drop("models"))
     )
 
 

@@ -155,7 +155,7 @@ def _fixed(
 
 
 def _deviation(member: Member, value: float, unit: str = " points") -> str:
-    """Format a difference between studies: in points, or as it is for ratings, and for ratios, which have no upper bound."""
+    """Format a difference between studies: in points; as it is for ratings, and for ratios, which have no bound."""
     shown = np.isfinite(member.bounds).all() and member.row["metric"] not in RANGES
     return f"{POINTS * value:.1f}{unit}" if shown else f"{value:.2f}"
 

@@ -5,7 +5,7 @@
 
 Open-ended prompts have no single correct answer, and overlap with one reference is a weak measure of quality: it
 separates relevant answers from irrelevant or empty ones and from answers in another language. arXiv 2504.16677 uses a
-judge model with a scale from 1 to 5 instead: primary = "rating" in the evaluation (docs/judging.md).
+judge model with a scale from 1 to 5 instead: metric = "rating" in the evaluation (docs/judging.md).
 """
 
 from __future__ import annotations

@@ -104,8 +104,8 @@ def check_lengths(graph: StepGraph, *, say: Callable[[str], None]) -> None:
     if not config.truncate and long:
         raise StudyError(
             [
-                f"training.max_length is {config.max_length}, and examples are longer: {part}. Nothing has been trained. "
-                f"Set max_length = {needed}, leave these items out, or set truncate = true."
+                f"training.max_length is {config.max_length}, and examples are longer: {part}. Nothing has been "
+                f"trained. Set max_length = {needed}, leave these items out, or set truncate = true."
                 for part in long
             ]
         )

@@ -170,7 +170,12 @@ def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: 
     colour = alt.Color(
         "shade:Q",
         scale=alt.Scale(domain=[-reach, reach], domainMid=0, interpolate="rgb"),
-        legend=alt.Legend(title="gain (% of the range)" if ratings else "gain (points)", orient="bottom", direction="horizontal", gradientLength=220),
+        legend=alt.Legend(
+            title="gain (% of the range)" if ratings else "gain (points)",
+            orient="bottom",
+            direction="horizontal",
+            gradientLength=220,
+        ),
     )
     full, small = alt.RelativeBandSize(band=0.94), alt.RelativeBandSize(band=0.36)
     strong = abs(alt.datum.shade) > 0.62 * reach

@@ -42,7 +42,17 @@ def transfer_heat_map(data: ReportData) -> Figure:
             shade=shade(),
         )
         .select(
-            "panel", "mixture", "control", "languages", "name", "value", "shade", "interval", "seen", "clear", "text",
+            "panel",
+            "mixture",
+            "control",
+            "languages",
+            "name",
+            "value",
+            "shade",
+            "interval",
+            "seen",
+            "clear",
+            "text",
             "note",
         )
     )

@@ -44,7 +44,12 @@ def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: s
         base.mark_line(strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, size=46).encode(y=y, shape=alt.Shape(f"{colour}:N", legend=None)),
     )
-    return Figure(**about, datasets={"rows": table}, chart=facets(chart, table, columns=3, own_scales=several_units(table)), caption=caption)
+    return Figure(
+        **about,
+        datasets={"rows": table},
+        chart=facets(chart, table, columns=3, own_scales=several_units(table)),
+        caption=caption,
+    )
 
 
 def _spread_rows(part: Cells, about: dict[str, Any], dose_series: list[int], draws: Any) -> list[dict[str, Any]]:

@@ -104,7 +104,9 @@ def scores_by_language(data: ReportData) -> list[Grid]:
                 row.append(_score(found, css, deepest))
             rows.append(row)
         metric = data.metric(evaluation)
-        title = f"{evaluation}: {metric} in points" if factor_of(metric) == POINTS else f"{evaluation}: {unit_of([metric])}"
+        title = (
+            f"{evaluation}: {metric} in points" if factor_of(metric) == POINTS else f"{evaluation}: {unit_of([metric])}"
+        )
         grids.append(Grid(title=title, head=head, rows=rows, csv="languages.csv", css="matrix"))
     return grids
 

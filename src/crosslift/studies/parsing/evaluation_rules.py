@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from crosslift.discover import member, members
-from crosslift.errors import did_you_mean
-from crosslift.scores import RATING
+from crosslift.scores import RATING, scale
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.tables import Tables
+from crosslift.studies.study import by_judge
 
 
 def check_evaluation(place: str, table: schema.EvaluationTable, tables: Tables, problems: Problems) -> None:
@@ -27,22 +27,34 @@ def check_evaluation(place: str, table: schema.EvaluationTable, tables: Tables, 
     among = [tag for corpus in found for tag in corpus.languages]
     if table.languages is not None:
         problems.languages(f"{place}.languages", table.languages, among=among, owner=owner)
-    if table.primary is not None:
-        _primary(f"{place}.primary", table.primary, found[0].task, problems)
+    if found[0].task in members("task"):
+        _asked(place, table, found[0], problems)
     if table.shots is not None and found:
-        _shots(f"{place}.shots", table, table.shots, found[0], tables, problems)
+        _shots(f"{place}.shots", table, found[0].task, tables, problems)
 
 
-def _primary(place: str, metric: str, task: str, problems: Problems) -> None:
-    """Record a metric that neither the task nor a judge has."""
-    if task not in members("task"):
-        return  # recorded with the corpus
-    known = (*member("task", task).METRICS, RATING)
-    if metric not in known and not metric.startswith("wins_over_"):
+def _asked(place: str, table: schema.EvaluationTable, corpus: schema.CorpusTable, problems: Problems) -> None:
+    """Check the keys whose meaning depends on the task."""
+    task = member("task", corpus.task)
+    by_likelihood, judged = hasattr(task, "score_row"), table.metric is not None and by_judge(table.metric)
+    if table.metric is not None and not judged and (hasattr(task, "score") or hasattr(task, "request")):
+        problems.reference(
+            f"{place}.metric", f"metric of task '{corpus.task}' called", table.metric, (*task.METRICS, RATING)
+        )
+    if table.metric is not None and not scale(table.metric).can_be_primary:
         problems.add(
-            place,
-            f"'{metric}' is not a metric of task '{task}'.{did_you_mean(metric, known)} Known: {', '.join(known)}; "
-            "with a judge also wins_over_<run>.",
+            f"{place}.metric",
+            f"'{table.metric}' is not a share that grows with quality, so it cannot be the primary metric. Choose "
+            "another; all metrics of the task are in the report.",
+        )
+    if by_likelihood and (table.require_language or table.max_tokens is not None or table.stop):
+        problems.add(place, f"task '{corpus.task}' generates no answer. Remove require_language, max_tokens and stop.")
+    if by_likelihood and (judged or table.judging is not None):
+        problems.add(place, f"task '{corpus.task}' generates no answer that a judge could rate. Remove judging.")
+    if not by_likelihood and table.chat_template:
+        problems.add(
+            f"{place}.chat_template",
+            f"task '{corpus.task}' always asks in the chat template; the key is for tasks by likelihood. Remove it.",
         )
 
 
@@ -51,7 +63,8 @@ def _corpora(
 ) -> list[schema.CorpusTable] | None:
     """Return the corpora of an evaluation or of its examples; None if one of them is unknown or invalid."""
     names = schema.corpora_of(table)
-    if not all([problems.reference(place, "corpus", name, tables.corpora) for name in names]):
+    known = [problems.reference(place, "corpus", name, tables.corpora) for name in names]
+    if not all(known):
         return None
     found = [corpus for name in names if (corpus := tables.corpora[name]) is not None]
     if len(found) < len(names):
@@ -68,23 +81,18 @@ def _corpora(
     return found
 
 
-def _shots(
-    place: str,
-    table: schema.EvaluationTable,
-    shots: schema.ShotsTable,
-    evaluated: schema.CorpusTable,
-    tables: Tables,
-    problems: Problems,
-) -> None:
+def _shots(place: str, table: schema.EvaluationTable, task: str, tables: Tables, problems: Problems) -> None:
+    shots = table.shots
+    assert shots is not None
     found = _corpora(f"{place}.corpus", shots, tables, problems)
     if found is None:
         return
     names = schema.corpora_of(shots)
     shown = " and ".join(f"'{name}'" for name in names)
-    if found[0].task != evaluated.task:
+    if found[0].task != task:
         problems.add(
             f"{place}.corpus",
-            f"{shown} has task {found[0].task} but the evaluation has {evaluated.task}. Name another corpus.",
+            f"{shown} has task {found[0].task} but the evaluation has {task}. Name another corpus.",
         )
     if set(names) & set(schema.corpora_of(table)):
         problems.add(f"{place}.corpus", "is the evaluated corpus itself. Name a corpus of another split.")

@@ -13,7 +13,10 @@ from typing import Any, Literal
 from crosslift.corpora.corpus import Source
 from crosslift.discover import member
 from crosslift.errors import StudyError
+from crosslift.evaluation.task import asked_of_every_run
+from crosslift.evaluation.task import task as find_task
 from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.harness import short_name
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.rules import check
 from crosslift.studies.parsing.tables import Tables, read, treatments
@@ -112,9 +115,7 @@ def _study(tables: Tables) -> Study:
         training=SFTConfig(**values, lora=lora),
         validation=validation and Validation(corpora=tuple(validation.corpora), max_items=validation.max_items),
         evaluations={
-            name: _evaluation(name, table, corpora)
-            for name, table in tables.evaluations.items()
-            if table is not None
+            name: _evaluation(name, table, corpora) for name, table in tables.evaluations.items() if table is not None
         },
         contrasts=tuple(active),
         inactive=tuple(one.name for one in contrasts if one.name not in {other.name for other in active}),
@@ -180,18 +181,23 @@ def source_of(name: str, table: schema.CorpusTable, folder: Path, *, data_seed: 
 
 def _evaluation(name: str, table: schema.EvaluationTable, corpora: dict[str, Source]) -> Evaluation:
     names = schema.corpora_of(table)
-    task = corpora[names[0]].task
+    source = corpora[names[0]]
+    module = find_task(source.task)
+    every_run = asked_of_every_run(module) if table.runs is None else table.runs == "all"
+    of_harness = source.options.get("harness_task")
     return Evaluation(
         name=name,
         corpus=names[0],
-        task=task,
+        task=source.task if of_harness is None else f"{source.task}:{short_name(of_harness)}",
         languages=tuple(table.languages or [tag for one in names for tag in corpora[one].languages]),
-        max_tokens=table.max_tokens or int(member("task", task).MAX_TOKENS),
+        max_tokens=table.max_tokens or int(module.MAX_TOKENS),
         generator=table.generator,
         require_language=table.require_language,
         shots=None if table.shots is None else _shots(table.shots, corpora),
+        metric=table.metric or str(module.METRICS[0]),
+        every_run=every_run,
+        chat_template=table.chat_template,
         corpus_of=_corpus_of(names, corpora),
-        primary=table.primary,
         stop=tuple(table.stop),
         judging=None
         if table.judging is None

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosslift.discover import member, members
-from crosslift.errors import visible
+from crosslift.errors import EvaluationError, visible
+from crosslift.evaluation.task import MissingWords
+from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.evaluation_rules import check_evaluation
@@ -141,10 +143,9 @@ def _there(folder: Path, written: str) -> Path | None:
 
 
 def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Problems) -> None:
-    problems.languages(f"{place}.languages", table.languages)
-    if _member(f"{place}.task", "task", table.task, problems) and table.prompt is not None:
-        prompts = member("task", table.task).PROMPTS
-        problems.reference(f"{place}.prompt", f"prompt of task '{table.task}' called", table.prompt, prompts)
+    known = problems.languages(f"{place}.languages", table.languages)
+    if _member(f"{place}.task", "task", table.task, problems):
+        _prompt(f"{place}.prompt", table, table.languages if known else (), problems)
     for name in table.checks:
         _member(f"{place}.checks", "check", name, problems)
     if not _member(f"{place}.reader", "reader", table.reader, problems):
@@ -167,6 +168,20 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
         )
     elif not os.access(path, os.R_OK):
         problems.add(f"{place}.path", f"{table.path} cannot be read. Give yourself read permission.")
+
+
+def _prompt(place: str, table: schema.CorpusTable, languages: Iterable[str], problems: Problems) -> None:
+    """Record a prompt form that the task lacks, or that has no words in a language without a file."""
+    task = member("task", table.task)
+    prompt = table.prompt or task.PROMPTS[0]
+    if problems.reference(place, f"prompt of task '{table.task}' called", prompt, task.PROMPTS):
+        for tag in languages:
+            try:
+                task.present([{"role": "user", "content": "?"}], language(tag), prompt)
+            except MissingWords as error:
+                problems.add(place, str(error))
+            except EvaluationError:
+                return  # the task asks for more than a question; the corpus is read later
 
 
 def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
@@ -213,10 +228,21 @@ def _check_evaluated(tables: Tables, problems: Problems) -> None:
     idle: dict[str, list[str]] = {}
     for mixture in _of_blocks(tables):
         tasks = _tasks(tables, mixture)
-        if tasks and not tasks & evaluated:
+        if tasks and not tasks & evaluated and not _asks_every_run(tables):
             idle.setdefault(" and ".join(sorted(tasks)), []).append(mixture.name)
     for task, names in idle.items():
         problems.add("evaluations", f"there is no evaluation of {task}, which {some(names)} train on. Add one.")
+
+
+def _asks_every_run(tables: Tables) -> bool:
+    """Return whether an evaluation is asked of runs that were not trained on its task."""
+    for table in tables.evaluations.values():
+        corpus = None if table is None else tables.corpora.get(schema.corpora_of(table)[0])
+        if table is None or corpus is None or corpus.task not in members("task"):
+            continue
+        if table.runs == "all" or (table.runs is None and hasattr(member("task", corpus.task), "score_row")):
+            return True
+    return False
 
 
 def _tasks(tables: Tables, mixture: Mixture) -> set[str]:
@@ -242,14 +268,7 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
         problems.add("training.validate_every_steps", "is given beside validate_every. Remove one of them.")
     validation = table.validation
     if validation is None:
-        if table.select_by != "last":
-            problems.add(
-                "training.select_by",
-                f'"{table.select_by}" requires validation data. Add validation = {{ corpora = [...] }}.',
-            )
-        for key in ("validate_every", "validate_every_steps"):
-            if getattr(table, key) is not None:
-                problems.add(f"training.{key}", "requires validation data. Add validation = { corpora = [...] }.")
+        _without_validation(table, problems)
         return
     for i, name in enumerate(validation.corpora):
         here = f"training.validation.corpora[{i}]"
@@ -267,6 +286,18 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
             f"has no item in a language and task of {some(blind)}, whose checkpoints cannot be selected by "
             f'{table.select_by}. Add a corpus, or set select_by = "last".',
         )
+
+
+def _without_validation(table: schema.TrainingTable, problems: Problems) -> None:
+    """Record keys that have no meaning without validation data."""
+    if table.select_by != "last":
+        problems.add(
+            "training.select_by",
+            f'"{table.select_by}" requires validation data. Add validation = {{ corpora = [...] }}.',
+        )
+    for key in ("validate_every", "validate_every_steps"):
+        if getattr(table, key) is not None:
+            problems.add(f"training.{key}", "requires validation data. Add validation = { corpora = [...] }.")
 
 
 def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:
@@ -317,7 +348,11 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
                 )
         elif treatment is control:
             problems.add(here, f"'{name}' is compared with itself. Remove it.")
-        elif control is not None and not _tasks(tables, control) & _tasks(tables, treatment):
+        elif (
+            control is not None
+            and not _tasks(tables, control) & _tasks(tables, treatment)
+            and not _asks_every_run(tables)
+        ):
             problems.add(here, f"'{name}' and '{control.name}' have no task in common. Compare mixtures of one task.")
 
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crosslift.scores import Scale
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.number import ResampledStatistic, difference, ratio
 
-Range = tuple[float, float]
-"""Lowest and highest value."""
 LanguageGroups = Mapping[str, np.ndarray]
 """Label of a group -> positions of its languages, see `language_groups.language_groups`."""
 
@@ -88,8 +87,14 @@ class Estimand:
     linear: bool
     """Whether the estimand is linear in the means. Only then do clusters have additive contributions, which the
     sign-flip test needs."""
-    bounds: Callable[[Range], Range]
-    """Range of the metric -> smallest and largest possible value; intervals are truncated to them."""
+    bounds: tuple[float, float]
+    """Smallest and largest possible value for shares; intervals are truncated to them."""
+
+    def within(self, scale: Scale) -> tuple[float, float]:
+        """Smallest and largest possible value for a metric."""
+        if self.function is score:
+            return scale.low, scale.high
+        return self.bounds if self.function is relative_to_english else _differences(scale.low, scale.high)
 
     @property
     def name(self) -> str:
@@ -108,10 +113,14 @@ class Comparison:
     """How the two statistics are combined: difference or ratio."""
     labels: Callable[[LanguageGroups], tuple[str, ...]]
     """Labels of the language groups that the comparison is reported for."""
-    bounds: Callable[[Range], Range]
-    """Range of the metric -> smallest and largest possible value; intervals are truncated to them."""
+    bounds: tuple[float, float]
+    """Smallest and largest possible value for shares; intervals are truncated to them."""
     tested: bool
     """Whether the null hypothesis "the value is 0" is tested."""
+
+    def within(self, scale: Scale) -> tuple[float, float]:
+        """Smallest and largest possible value for a metric."""
+        return self.bounds if self.operation is ratio else _differences(*self.estimand.within(scale))
 
 
 def _every(languages: LanguageGroups) -> tuple[str, ...]:
@@ -128,35 +137,27 @@ def _english_and_high(languages: LanguageGroups) -> tuple[str, ...]:
     return tuple(label for label in (ENGLISH, "high") if label in languages)
 
 
-def _range(metric: Range) -> Range:
-    return metric
-
-
-def _differences(values: Range) -> Range:
-    reach = values[1] - values[0]
-    return -reach, reach
-
-
-def _from_zero(metric: Range) -> Range:
-    return 0.0, np.inf
+def _differences(low: float, high: float) -> tuple[float, float]:
+    """Range of the differences of two values of a range."""
+    return low - high, high - low
 
 
 SEEN_AND_UNSEEN = "seen - unseen"
 
-_SCORE = Estimand(function=score, labels=_every, required_groups=lambda label: (label,), linear=True, bounds=_range)
+_SCORE = Estimand(function=score, labels=_every, required_groups=lambda label: (label,), linear=True, bounds=(0.0, 1.0))
 _RELATIVE = Estimand(
     function=relative_to_english,
     labels=_without_english,
     required_groups=lambda label: (label, ENGLISH),
     linear=False,
-    bounds=_from_zero,
+    bounds=(0.0, np.inf),
 )
 SEEN_UNSEEN_GAP = Estimand(
     function=seen_unseen_gap,
     labels=lambda languages: (SEEN_AND_UNSEEN,),
     required_groups=lambda label: ("seen", "unseen"),
     linear=True,
-    bounds=_differences,
+    bounds=(-1.0, 1.0),
 )
 ESTIMANDS = (_SCORE, _RELATIVE, SEEN_UNSEEN_GAP)
 
@@ -168,13 +169,13 @@ def _minus_control(name: str, of: Estimand) -> Comparison:
         estimand=of,
         operation=difference,
         labels=of.labels,
-        bounds=lambda metric: _differences(of.bounds(metric)),
+        bounds=_differences(*of.bounds),
         tested=True,
     )
 
 
 RETENTION = Comparison(
-    name="retention", estimand=_SCORE, operation=ratio, labels=_english_and_high, bounds=_from_zero, tested=False
+    name="retention", estimand=_SCORE, operation=ratio, labels=_english_and_high, bounds=(0.0, np.inf), tested=False
 )
 """Share of the control's score that the treatment retains, m_treatment / m_control, in English and over the
 high-resource languages. A value below 1 is interference from the added languages. It is not tested, because the test of

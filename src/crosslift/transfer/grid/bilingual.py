@@ -72,9 +72,9 @@ def bilingual_statistics(cells: Cells) -> pl.DataFrame:
     """P1's Figure 3 and Table 2: bilingual minus English-only, by evaluation and group, and over all evaluations.
 
     Returns:
-        evaluation ("all" for all, if they have one unit), group, num_cells, median, median_low, median_high (as published: bootstrap over
-        cells), num_wins, share, share_low, share_high (as published: Wilson), mean, low, high (ours). Differences are
-        in the unit of the scores.
+        evaluation ("all" for all, if they have one unit), group, num_cells, median, median_low, median_high (as
+        published: bootstrap over cells), num_wins, share, share_low, share_high (as published: Wilson), mean, low, high
+        (ours). Differences are in the unit of the scores.
     """
     table, draws = _pairs(cells)
     rows: list[dict[str, Any]] = []

@@ -1,7 +1,8 @@
 """Findings of the two papers as claims that can be tested on any study of the same design.
 
 A claim is a number that is positive if the finding holds, in the unit of the scores, with its interval over resampled
-items; `answers.verdict` gives the verdict. Means are over the models and mixtures of the grid. P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
+items; `answers.verdict` gives the verdict. Means are over the models and mixtures of the grid. P1 is arXiv 2604.13286,
+P2 is arXiv 2504.16677.
 """
 
 from __future__ import annotations
@@ -157,9 +158,7 @@ def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
                     claim=f"At high diversity, zero-shot reaches direct training ({resource}-resource)",
                     measure=f"zero-shot minus direct, plus a margin of {100 * EQUIVALENCE_MARGIN:.0f} points",
                     about=evaluation,
-                    interval=part.interval(
-                        np.mean(differences, axis=0) + EQUIVALENCE_MARGIN * cells.width(evaluation)
-                    ),
+                    interval=part.interval(np.mean(differences, axis=0) + EQUIVALENCE_MARGIN * cells.width(evaluation)),
                     metric=cells.metrics[evaluation],
                 )
 

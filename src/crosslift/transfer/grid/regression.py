@@ -59,8 +59,8 @@ def regression(cells: Cells) -> pl.DataFrame:
             | part.interval(ours[place]).as_columns()
         )
     test = generator.permutation(len(design)) < TEST_SHARE * len(design)
-    for row, columns in zip(rows, _on_training_rows(design[~test], draws[~test, 0], cells.level), strict=True):
-        row |= columns
+    on_training_rows = _on_training_rows(design[~test], draws[~test, 0], cells.level)
+    rows = [row | columns for row, columns in zip(rows, on_training_rows, strict=True)]
     by_rows = _r2(design, draws[:, 0], [test])
     mixtures = part.table["mixture"].to_numpy()
     by_mixture = _r2(design, draws[:, 0], [mixtures == name for name in np.unique(mixtures)])

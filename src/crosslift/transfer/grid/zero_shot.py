@@ -56,7 +56,9 @@ def zero_shot_differences(cells: Cells) -> pl.DataFrame:
                 | cells.interval(difference).as_columns()
                 | {"p": independent_t_test(shot, direct, cells.num_items[evaluation])}
             )
-    return pl.DataFrame(rows, schema_overrides={"p": pl.Float64, "num_parameters": pl.Int64}) if rows else pl.DataFrame()
+    return (
+        pl.DataFrame(rows, schema_overrides={"p": pl.Float64, "num_parameters": pl.Int64}) if rows else pl.DataFrame()
+    )
 
 
 def independent_t_test(one: Cells, other: Cells, num_items: int) -> float | None:
@@ -128,7 +130,7 @@ def _largest(found: pl.DataFrame) -> list[str]:
     """The largest model of each family of models; a family is what precedes the first hyphen of the name."""
     sizes = found.select("model", "num_parameters").unique("model", maintain_order=True).drop_nulls()
     family = pl.col("model").str.split("-").list.first()
-    largest = sizes.sort("num_parameters").group_by(family.alias("family"), maintain_order=True).agg(
-        pl.col("model").last()
+    largest = (
+        sizes.sort("num_parameters").group_by(family.alias("family"), maintain_order=True).agg(pl.col("model").last())
     )
     return largest["model"].to_list()
