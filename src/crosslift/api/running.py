@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosslift.errors import StoreError, UnknownName, did_you_mean
+from crosslift.errors import EndpointError, StoreError, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.progress import TotalProgress
     from crosslift.execution.folder.step_graph import StepGraph
     from crosslift.execution.folder.store import Store
+    from crosslift.judging.judge import Judge
     from crosslift.studies.planning.plan import Plan
     from crosslift.studies.planning.token_estimate import TokenEstimate
     from crosslift.studies.site import Site
@@ -36,11 +37,13 @@ class RunOutcome:
     """Run -> error message, for runs that failed."""
     report: Path | None
     """The HTML page of the report; None if nothing has been evaluated."""
+    unrated: Mapping[str, str] = field(default_factory=dict)
+    """Evaluation -> why answers have no rating of the judge."""
 
     @property
     def good(self) -> bool:
-        """Whether no run failed."""
-        return not self.failed
+        """Whether no run failed, and every answer that a judge was to rate has a rating."""
+        return not self.failed and not self.unrated
 
 
 def nothing(line: str) -> None:
@@ -64,16 +67,23 @@ def run_graph(graph: StepGraph, site: Site, *, site_file: Path | None, say: Say,
         MissingPackage: an extra that training or the report needs is not installed; nothing has been started.
         CrossliftError: the study cannot be prepared, or the workers cannot run.
     """
+    from crosslift.execution.folder.result_tables import rebuild_result_tables
     from crosslift.execution.workers import launch
     from crosslift.extras import require
 
     require("transformers", "scipy", "altair", "vl_convert")  # the last three are first used by the report
+    judge = judge_of(graph, site_file)  # before the work starts, so that a mistake in [judge] is found first
     outcome = launch.run(graph, site, site_file=site_file, say=say, watch=watch)
+    unrated, tables = {}, outcome.tables
+    if judge is not None and outcome.num_evaluated:
+        unrated = rate_answers(graph, judge, say=say)
+        tables = rebuild_result_tables(graph, graph.states())
     return RunOutcome(
         num_runs=outcome.num_runs,
         num_started=outcome.num_started,
         failed=outcome.failed,
-        report=update_report(graph, outcome.tables, say=say) if outcome.num_evaluated else None,
+        report=update_report(graph, tables, say=say) if outcome.num_evaluated else None,
+        unrated=unrated,
     )
 
 
@@ -98,6 +108,61 @@ def queue_graph(graph: StepGraph, site: Site, *, site_file: Path | None, say: Sa
 
     require("transformers", "scipy", "altair", "vl_convert")
     return launch.run_detached(graph, site, site_file=site_file, say=say)
+
+
+def judge_of(graph: StepGraph, site_file: Path | None) -> Judge | None:
+    """Load the judge of a site, if the study wants answers rated.
+
+    Args:
+        graph: the steps of the study.
+        site_file: the site's file.
+
+    Returns:
+        The judge; None if the site names none, or no evaluation is rated.
+
+    Raises:
+        StudyError: the table [judge] is invalid, or an evaluation names a prompt that does not exist.
+        MissingPackage: the judge needs the package openai.
+    """
+    from crosslift.extras import require
+    from crosslift.judging.judge import load_judge
+    from crosslift.judging.study import prompt_of, rated_evaluations
+    from crosslift.studies.parsing.toml_file import read_toml
+
+    if site_file is None or not rated_evaluations(graph):
+        return None
+    if "judge" not in read_toml(site_file, remedy="Correct the path, or omit --site to run on this machine."):
+        return None
+    for name in rated_evaluations(graph):
+        prompt_of(graph.study, name)
+    require("openai")
+    return load_judge(site_file)
+
+
+def rate_answers(graph: StepGraph, judge: Judge, *, say: Say) -> dict[str, str]:
+    """Let the judge rate the answers that it has not rated yet.
+
+    Args:
+        graph: the steps of the study.
+        judge: the judge.
+        say: receives lines of progress.
+
+    Returns:
+        Evaluation -> why ratings are missing. The results of the runs stay, and the next `crosslift run` asks the judge
+        again.
+    """
+    from crosslift.judging.study import judge_study, rated_evaluations
+
+    failed = {}
+    for name in rated_evaluations(graph):
+        try:
+            missing = judge_study(graph, name, judge, baseline=None, say=say, only_missing=True)
+        except EndpointError as error:
+            failed[name] = str(error)
+            continue
+        if missing:
+            failed[name] = f"{missing} answers have no rating, because there was no reply or the reply contained none."
+    return failed
 
 
 def watcher(graph: StepGraph, observe: Callable[[TotalProgress], None] | None, *, site: Site) -> Watch:

@@ -92,6 +92,8 @@ class SFTConfig:
     languages of the mixture only."""
     validate_every: float | None = None
     """Epochs between validations. None: at the end, and after every epoch if a checkpoint is selected. 0: never."""
+    validate_every_steps: int | None = None
+    """Optimizer steps between validations, in place of `validate_every`."""
 
 
 @dataclass(frozen=True, kw_only=True)

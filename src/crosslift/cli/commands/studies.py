@@ -19,7 +19,10 @@ def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; must not exist or be empty.")],
     scale: Annotated[
         str | None,
-        typer.Option(help="full (as published) or pocket (two CPU cores). Default: full where there is a GPU."),
+        typer.Option(
+            help="full (as published), small (models for one GPU, where the preset has it) or pocket (two CPU cores). "
+            "Default: full where there is a GPU."
+        ),
     ] = None,
 ) -> None:
     """Create a study folder from a preset."""

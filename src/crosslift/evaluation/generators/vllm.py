@@ -84,19 +84,22 @@ class Generator:
         self._adapter = _adapter(run_of(checkpoint, base), str(checkpoint)) if rank else None
         self._canary = canary and rank > 0
 
-    def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Sequence[int]], *, max_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Completion]:
         """Generate a completion for each prompt, in the order of the prompts.
 
         Args:
             prompts: Token ids, as `chat.encode_prompt` returns them.
             max_tokens: Limit of generated tokens per prompt.
+            stop: Texts that end a completion.
 
         Raises:
             EvaluationError: the adapter gives the same outputs as its base model.
         """
         if self._canary:
             self._check_adapter(prompts[:CANARY_PROMPTS])
-        return self._ask(prompts, max_tokens, self._adapter)
+        return self._ask(prompts, max_tokens, self._adapter, stop)
 
     @property
     def max_length(self) -> int:
@@ -153,12 +156,16 @@ class Generator:
             )
         self._canary = False
 
-    def _ask(self, prompts: Sequence[Sequence[int]], max_tokens: int, adapter: Any) -> list[Completion]:
+    def _ask(
+        self, prompts: Sequence[Sequence[int]], max_tokens: int, adapter: Any, stop: Sequence[str] = ()
+    ) -> list[Completion]:
         from vllm import SamplingParams
 
         found = self._engine.generate(
             [{"prompt_token_ids": list(ids)} for ids in prompts],
-            sampling_params=SamplingParams(temperature=0.0, max_tokens=max_tokens, stop_token_ids=list(self._stops)),
+            sampling_params=SamplingParams(
+                temperature=0.0, max_tokens=max_tokens, stop_token_ids=list(self._stops), stop=list(stop) or None
+            ),
             lora_request=adapter,
             use_tqdm=False,
         )

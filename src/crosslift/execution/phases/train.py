@@ -282,6 +282,7 @@ def _validation_score(
                     if evaluations and tag in evaluations[0].languages
                     else []
                 ),
+                stop=evaluations[0].stop if evaluations else (),
             )
             for tag in tags
         ]

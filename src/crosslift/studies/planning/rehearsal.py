@@ -57,6 +57,7 @@ def rehearse(study: Study, cut: Rehearsal) -> Study:
             epochs=None,
             steps=cut.steps,
             validate_every=None if validation is None else 1e-9,  # after each step
+            validate_every_steps=None,
         ),
         validation=validation,
         evaluations={name: _fewer(one, cut) for name, one in study.evaluations.items()},
