@@ -57,7 +57,8 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 def numerics(device: torch.device, precision: str) -> Iterator[None]:
     """Context in which matrix products use this precision and are deterministic.
 
-    On GPUs bfloat16 uses autocast. On CPUs autocast would cast every activation, which costs more than small matrices
+    On GPUs bfloat16 uses autocast, without its cache: the cache keeps the rounded weights until the outermost context
+    ends, so that every step after the first would compute with the weights of the first. On CPUs autocast would cast every activation, which costs more than small matrices
     gain, and torch's attention is several times slower in bfloat16. There oneDNN rounds to bfloat16 inside the product
     instead (AMX tiles, float32 accumulation), and all tensors in memory stay float32.
     """
@@ -73,7 +74,8 @@ def numerics(device: torch.device, precision: str) -> Iterator[None]:
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         elif device.type == "cpu":
             matmul.fp32_precision = "bf16" if precision == "bfloat16" else "ieee"
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and precision == "bfloat16"):
+        rounds = device.type == "cuda" and precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=rounds, cache_enabled=False):
             yield
     finally:
         matmul.fp32_precision = before
