@@ -7,6 +7,7 @@ receives one parameter at a time and writes files of limited size.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -72,15 +73,12 @@ def load_sharded(
             model.generation_config = GenerationConfig.from_pretrained(folder)
         files = _stored_tensors(model, folder)
     names = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
-    with _adapters_in_memory():
+    with _initial_adapters() as adapters:
         model = for_training(model, request)
-    stored = {
-        name: files[names[id(tensor)]][0]
-        for name, tensor in (*model.named_parameters(), *model.named_buffers())
-        if names.get(id(tensor)) in files
-    }
     places = {name: files[names[id(tensor)]] for name, tensor in _tensors(model) if names.get(id(tensor)) in files}
     kept = {name: tensor.detach().clone() for name, tensor in _tensors(model) if tensor.device.type != "meta"}
+    for path, module in model.named_modules():
+        kept |= {f"{path}.{name}": value for name, value in adapters.get(module, {}).items()}
     missing = [name for name, tensor in _tensors(model) if name not in places and name not in kept]
     if missing:
         raise TrainingError(
@@ -89,7 +87,7 @@ def load_sharded(
         )
     _shard(model, mesh, precision=precision, offload=request.cpu_offload and device.type == "cuda")
     _fill(model, places, kept, device=device, offload=request.cpu_offload)
-    return Sharded(model=model, stored_names=stored)
+    return Sharded(model=model, stored_names={name: stored for name, (stored, _) in places.items()})
 
 
 def _folder(request: TrainingRequest) -> Path:
@@ -131,11 +129,27 @@ def _stored_tensors(model: Any, folder: Path) -> dict[str, tuple[str, Path]]:
     return found
 
 
-def _adapters_in_memory() -> Any:
-    """PEFT moves the initial values of an adapter to the device of its base layer, which has no memory here."""
+@contextlib.contextmanager
+def _initial_adapters() -> Iterator[dict[torch.nn.Module, dict[str, Tensor]]]:
+    """Keep the initial values of adapters: PEFT draws them on the CPU, and then moves them to the device of their base
+    layer, which has no memory here.
+
+    Yields:
+        Adapted layer -> parameter of it -> values.
+    """
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    return patch.object(BaseTunerLayer, "_move_adapter_to_device_of_base_layer", lambda *args, **kwargs: None)
+    found: dict[torch.nn.Module, dict[str, Tensor]] = {}
+    move = BaseTunerLayer._move_adapter_to_device_of_base_layer
+
+    def keep(layer: Any, *args: Any, **kwargs: Any) -> None:
+        found[layer] = {
+            name: value.detach().clone() for name, value in layer.named_parameters() if value.device.type != "meta"
+        }
+        move(layer, *args, **kwargs)
+
+    with patch.object(BaseTunerLayer, "_move_adapter_to_device_of_base_layer", keep):
+        yield found
 
 
 def _shard(model: Any, mesh: DeviceMesh, *, precision: str, offload: bool) -> None:
