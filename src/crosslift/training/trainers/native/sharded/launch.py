@@ -33,8 +33,10 @@ from crosslift.training.trainer import Trained, TrainingRequest
 from crosslift.training.trainers.native.hardware import choose_device
 from crosslift.training.trainers.native.sharded.rank import main
 
-START_METHOD = "spawn"
-"""How processes start; a fork of a process that has used a GPU cannot use it."""
+START_METHODS = {"cpu": "forkserver", "cuda": "spawn"}
+"""How processes start. A server that has imported the libraries is forked for each process on CPUs; a fork of a process
+that has used a GPU cannot use it."""
+PRELOADED = ["crosslift.training.trainers.native.sharded.rank", "peft", "transformers"]
 POLL_SECONDS = 0.2
 
 
@@ -51,16 +53,18 @@ def train_on_devices(request: TrainingRequest, *, micro_batch_tokens: int | None
     """
     request = validate_request(request)
     number = request.num_devices
-    if choose_device(request.device).type == "cuda" and torch.cuda.device_count() < number:
+    device = choose_device(request.device).type
+    if device == "cuda" and torch.cuda.device_count() < number:
         raise TrainingError(
             f"the run is to share {number} devices, but this process sees {torch.cuda.device_count()}. Lower "
             "devices_per_run in site.toml, or start the worker on more devices."
         )
     request.folder.mkdir(parents=True, exist_ok=True)
+    multiprocessing.set_forkserver_preload(PRELOADED)
     ours, theirs = zip(*(multiprocessing.Pipe() for _ in range(number)), strict=True)
     sent = replace(request, report=_unused, score=None)
     with tempfile.TemporaryDirectory() as logs:
-        launched = _Launched(number, logs, (theirs, sent, micro_batch_tokens))
+        launched = _Launched(number, START_METHODS.get(device, "spawn"), logs, (theirs, sent, micro_batch_tokens))
         try:
             return _follow(launched, ours, request)
         finally:
@@ -76,7 +80,7 @@ def _unused(progress: Any) -> None:
 class _Launched:
     """torch's launcher in a thread of its own, because it blocks until all processes have ended."""
 
-    def __init__(self, number: int, logs: str, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, number: int, start_method: str, logs: str, arguments: tuple[Any, ...]) -> None:
         self.number = number
         self.failure: Exception | None = None
         self.processes: dict[int, tuple[int, str]] = {}
@@ -89,7 +93,7 @@ class _Launched:
             rdzv_endpoint="localhost:0",
             local_addr="localhost",
             max_restarts=0,
-            start_method=START_METHOD,
+            start_method=start_method,
             logs_specs=DefaultLogsSpecs(log_dir=logs),
             shutdown_timeout=1,
         )
