@@ -77,6 +77,29 @@ def run_graph(graph: StepGraph, site: Site, *, site_file: Path | None, say: Say,
     )
 
 
+def queue_graph(graph: StepGraph, site: Site, *, site_file: Path | None, say: Say) -> str:
+    """Queue the missing work of a study without waiting for it.
+
+    Args:
+        graph: the steps of the study.
+        site: where and how the work is executed.
+        site_file: the site's file, passed on to the workers.
+        say: receives lines of progress.
+
+    Returns:
+        What is queued, in words.
+
+    Raises:
+        MissingPackage: an extra that training or the report needs is not installed; nothing has been queued.
+        CrossliftError: the study cannot be prepared, or the work cannot be queued.
+    """
+    from crosslift.execution.workers import launch
+    from crosslift.extras import require
+
+    require("transformers", "scipy", "altair", "vl_convert")
+    return launch.run_detached(graph, site, site_file=site_file, say=say)
+
+
 def watcher(graph: StepGraph, observe: Callable[[TotalProgress], None] | None, *, site: Site) -> Watch:
     """Return the `watch` of `run_graph` that passes the total progress to a callback about twice a second.
 
@@ -89,7 +112,7 @@ def watcher(graph: StepGraph, observe: Callable[[TotalProgress], None] | None, *
     def watch(missing: Sequence[str]) -> Callable[[], None]:
         if observe is None:
             return lambda: None
-        from crosslift.execution.workers.executors.local import available_cores
+        from crosslift.execution.workers.pool import available_cores
         from crosslift.execution.workers.status import StatusPoller, overall_progress
 
         num_workers = site.num_workers or available_cores()
@@ -215,15 +238,30 @@ def check_graph(graph: StepGraph, *, say: Say) -> Counter[str]:
     return preflight(graph, say=say)
 
 
-def work_on(graph: StepGraph, site: Site, runs: Sequence[str], *, say: Say, session: str = "") -> bool:
+def work_on(
+    graph: StepGraph,
+    site: Site,
+    runs: Sequence[str],
+    *,
+    models: Sequence[str] = (),
+    session: str = "",
+    grace_seconds: float = 0.0,
+    patient: bool = False,
+    first: float = 0.0,
+    say: Say,
+) -> bool:
     """Execute missing runs in this process.
 
     Args:
         graph: the steps of the study.
         site: the site, for the device, checkpoints, and options of generators and trackers.
         runs: names of runs; empty for all that have not failed.
-        say: receives a line per run.
+        models: only runs of these base models; empty for all.
         session: session that launched the worker.
+        grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
+        patient: wait for runs of workers that have gone silent.
+        first: place in the order of the runs, 0 to 1, at which to begin.
+        say: receives a line per run.
 
     Returns:
         Whether every run of this worker succeeded.
@@ -233,11 +271,15 @@ def work_on(graph: StepGraph, site: Site, runs: Sequence[str], *, say: Say, sess
     return work(
         graph.study,
         runs,
+        models=models,
         device=site.device,
         keep_checkpoints=site.keep_checkpoints,
         generators=site.generators,
         trackers=site.trackers,
         session=session,
+        grace_seconds=grace_seconds,
+        patient=patient,
+        first=first,
         say=say,
     )
 

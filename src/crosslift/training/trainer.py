@@ -202,6 +202,9 @@ class TrainingRequest:
     save_seconds: float = 60.0
     """Seconds between two saves of the state that an interrupted run resumes from. The interval grows if saving is
     slow, so that saving takes at most a few percent of the time. It does not change the result."""
+    ending: Callable[[], bool] = field(default=lambda: False)
+    """Whether the process was told to end, for example before the time limit of a job. A trainer that can resume saves
+    its state at the next step and raises SystemExit; the others are ended some time later."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ def train(
     generators: Mapping[str, Mapping[str, Any]],
     reporter: ProgressWriter,
     check: Callable[[], None],
+    ending: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train a run. After an interruption, the trainer resumes from the state in the step's folder.
 
@@ -42,6 +43,7 @@ def train(
         generators: the site's options per generator, for selecting checkpoints by score.
         reporter: receives the progress.
         check: called every few seconds and before the step is marked as finished; raises if this worker must stop.
+        ending: whether this worker was told to end, so that the trainer saves its state and ends.
 
     Raises:
         TrainingError: the run cannot be trained. Other exceptions of the trainer are not caught.
@@ -79,6 +81,7 @@ def train(
         device=device,
         generators=generators,
         report=report,
+        ending=ending,
     )
     trained = member("trainer", config.trainer).train(request)
     check()
@@ -96,6 +99,7 @@ def training_request(
     device: str,
     generators: Mapping[str, Mapping[str, Any]],
     report: Callable[[Progress], None],
+    ending: Callable[[], bool] = lambda: False,
 ) -> TrainingRequest:
     """Build the trainer's request.
 
@@ -108,6 +112,7 @@ def training_request(
         device: as in the site file.
         generators: the site's options per generator, for selecting checkpoints by score.
         report: receives the progress.
+        ending: whether the process was told to end.
 
     Returns:
         The request.
@@ -124,6 +129,7 @@ def training_request(
         folder=folder,
         score=_validation_score(graph, run, device, generators) if config.select_by == "score" else None,
         report=report,
+        ending=ending,
         device=device,
         shuffle=run.mixture.order == "shuffled",
         template=model.template,

@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,13 @@ from crosslift.execution.folder.steps import RunState
 from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
-from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
+from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
 from crosslift.execution.workers.tracking import Trackers, Tracking
 from crosslift.extras import optional
 from crosslift.studies.run import Run
 from crosslift.studies.study import Study
 from crosslift.system.files import make_folder, missing_root_error
-from crosslift.system.leases import Lease, lease_holder
+from crosslift.system.leases import Lease, lease_holder, wait_for_silent_owners
 from crosslift.system.refusals import OF_THE_FILE_SYSTEM, as_store_error
 
 MAX_WORKER_DEATHS = 2
@@ -61,11 +61,15 @@ def work(
     study: Study,
     names: Sequence[str] = (),
     *,
+    models: Sequence[str] = (),
     device: str = "auto",
     keep_checkpoints: bool = True,
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     session: str = "",
     trackers: Trackers | None = None,
+    grace_seconds: float = 0.0,
+    patient: bool = False,
+    first: float = 0.0,
     say: Say = lambda line: None,
 ) -> bool:
     """Lease and execute missing runs until none is available.
@@ -73,11 +77,16 @@ def work(
     Args:
         study: the study.
         names: only these runs, including runs that failed before; empty for all runs that have not failed.
+        models: only runs of these base models; empty for all.
         device: as in the site file.
         keep_checkpoints: whether to keep checkpoints after the run is finished.
         generators: the site's options per generator.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
+        grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
+        patient: wait for the leases of workers that have gone silent, and take their runs over.
+        first: place in the order of the runs, 0 to 1, at which this worker begins. Many workers that all begin with the
+            first run would find most runs leased.
         say: called with each line of progress.
 
     Returns:
@@ -89,13 +98,11 @@ def work(
         NotPrepared: the study file was edited since the study was prepared, also while this worker executes runs.
     """
     graph = StepGraph(study, Store(study.results_folder))
-    unknown = [name for name in names if name not in graph.runs]
-    if unknown:
-        raise UnknownName(
-            f"'{unknown[0]}' is not a run of this study.{did_you_mean(unknown[0], graph.runs)} See: crosslift status"
-        )
+    _expect("run", names, graph.runs)
+    _expect("model", models, study.models)
+    chosen = [name for name in names or graph.runs if not models or graph.runs[name].model.name in models]
     definition = _Definition(graph)
-    definition.check(list(names) or list(graph.runs))
+    definition.check(chosen)
     graph.store.clear_errors(names)
     worker = _Worker(
         graph=graph,
@@ -109,23 +116,35 @@ def work(
         equal_runs=equal_runs(graph),
         waits_for_equal_runs=not names,
     )
-    runs = [graph.runs[name] for name in names or graph.runs]
-    missing = [name for name, state in graph.states(runs).items() if not state.done or state.kept_aside]
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
-    waiting = sorted(missing, key=lambda name: _follows_an_equal_run(worker, name))
+    last = _follow_an_equal_run(worker)
+    begin = int(first % 1 * len(chosen))
+    waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
-    with graceful_termination():
+    with graceful_termination(grace_seconds):
         while waiting:
             leased = []
             for name in waiting:
+                end_if_asked()
                 try:
-                    good &= worker.take(name)
+                    if worker.is_left(name):
+                        good &= worker.take(name)
                 except LeaseHeld:
                     leased.append(name)  # retried at the end: its owner may have died
             if leased == waiting:
-                break
+                folders = [graph.store.run_folder(name) for name in leased]
+                if not (patient and wait_for_silent_owners(folders, check=end_if_asked)):
+                    break
             waiting = leased
     return good
+
+
+def _expect(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UnknownName(
+                f"'{name}' is not a {kind} of this study.{did_you_mean(name, known)} See: crosslift status"
+            )
 
 
 class _Definition:
@@ -176,6 +195,12 @@ class _Worker:
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
     """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
+
+    def is_left(self, name: str) -> bool:
+        """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
+        otherwise all read the markers of all runs at once."""
+        state = self.graph.state(self.graph.runs[name])
+        return not state.done or state.kept_aside
 
     def take(self, name: str) -> bool:
         """Execute the missing steps of a run. Returns False if the run failed.
@@ -278,6 +303,7 @@ class _Worker:
                     generators=self.generators,
                     reporter=reporter,
                     check=lease.check,
+                    ending=asked_to_end,
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()
@@ -302,6 +328,7 @@ class _Worker:
         answers: Any = None
         loaded = ""
         for number, one in enumerate(state.missing):
+            end_if_asked()
             lease.check()
             name = f"{one.evaluation.name}.{one.language}"
             reporter.update(phase=f"evaluating {name}")
@@ -353,9 +380,10 @@ def _description(run: str, error: Exception) -> str:
     return f"{run} cannot continue ({file})" if file else f"{run} cannot continue"
 
 
-def _follows_an_equal_run(worker: _Worker, name: str) -> bool:
-    order = list(worker.graph.runs)
-    return any(order.index(equal_run) < order.index(name) for equal_run in worker.equal_runs.get(name, ()))
+def _follow_an_equal_run(worker: _Worker) -> set[str]:
+    """Return the runs that have the training of a run before them."""
+    place = {name: number for number, name in enumerate(worker.graph.runs)}
+    return {name for name, others in worker.equal_runs.items() if any(place[one] < place[name] for one in others)}
 
 
 def _is_lost(lease: Lease) -> bool:

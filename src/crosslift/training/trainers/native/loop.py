@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,7 +121,7 @@ class Run:
             rate = learning_rate(step, self.num_steps, self.config)
             pending.append((step, rows, self._step(step, rows, rate)))
             step += 1
-            saving = self._saving_is_due()
+            ending, saving = self._ending_and_saving()
             at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
             columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
             if at_row or saving or len(pending) >= sync_every:
@@ -143,6 +144,8 @@ class Run:
                 self._validate(columns)
             if saving:
                 self._save(step)
+            if ending and step < self.num_steps:
+                raise SystemExit(128 + signal.SIGTERM)  # the state is saved
         self._finish()
         return Trained(
             num_steps=self.num_steps,
@@ -158,9 +161,10 @@ class Run:
     def _save(self, step: int) -> None:
         self.state.save(step, self._content())
 
-    def _saving_is_due(self) -> bool:
-        due: bool = self.state.is_due()
-        return due
+    def _ending_and_saving(self) -> tuple[bool, bool]:
+        """Whether the process was told to end, and whether the state is to be saved now."""
+        ending = self.request.ending()
+        return ending, ending or self.state.is_due()
 
     def _step(self, step: int, rows: np.ndarray, rate: float) -> list[Part]:
         """Run one optimizer step; returns the token losses in nats and the cells of each micro-batch."""

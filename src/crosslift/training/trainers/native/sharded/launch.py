@@ -31,7 +31,7 @@ from crosslift.system.processes import is_running, process_start_ticks
 from crosslift.training.requests import validate_request
 from crosslift.training.trainer import Trained, TrainingRequest
 from crosslift.training.trainers.native.hardware import choose_device
-from crosslift.training.trainers.native.sharded.rank import main
+from crosslift.training.trainers.native.sharded.rank import END, main
 
 START_METHODS = {"cpu": "forkserver", "cuda": "spawn"}
 """How processes start. A server that has imported the libraries is forked for each process on CPUs; a fork of a process
@@ -50,6 +50,7 @@ def train_on_devices(request: TrainingRequest, *, micro_batch_tokens: int | None
     Raises:
         TrainingError: as for `loop.train`; or a process ended without a message.
         torch.OutOfMemoryError: a device has too little memory.
+        SystemExit: the process was told to end, and the state is saved.
     """
     request = validate_request(request)
     number = request.num_devices
@@ -62,7 +63,7 @@ def train_on_devices(request: TrainingRequest, *, micro_batch_tokens: int | None
     request.folder.mkdir(parents=True, exist_ok=True)
     multiprocessing.set_forkserver_preload(PRELOADED)
     ours, theirs = zip(*(multiprocessing.Pipe() for _ in range(number)), strict=True)
-    sent = replace(request, report=_unused, score=None)
+    sent = replace(request, report=_unused, score=None, ending=_never)
     with tempfile.TemporaryDirectory() as logs:
         launched = _Launched(number, START_METHODS.get(device, "spawn"), logs, (theirs, sent, micro_batch_tokens))
         try:
@@ -75,6 +76,10 @@ def train_on_devices(request: TrainingRequest, *, micro_batch_tokens: int | None
 
 def _unused(progress: Any) -> None:
     """Stands for the callback of the request, which stays in the worker."""
+
+
+def _never() -> bool:
+    return False
 
 
 class _Launched:
@@ -126,10 +131,15 @@ class _Launched:
 def _follow(launched: _Launched, connections: Sequence[Connection], request: TrainingRequest) -> Trained:
     """Pass on the progress of the first process and answer its questions until all have ended."""
     trained: Trained | None = None
+    told = ended = False
     failed: dict[int, Any] = {}
     open_ = {connection: rank for rank, connection in enumerate(connections)}
     while launched.alive() or any(one.poll() for one in open_):
         ready: Any = wait(list(open_), timeout=POLL_SECONDS) if open_ else []
+        if not told and request.ending():
+            told = True
+            with contextlib.suppress(OSError):
+                connections[0].send(END)
         for connection in ready:
             rank = open_[connection]
             try:
@@ -146,10 +156,14 @@ def _follow(launched: _Launched, connections: Sequence[Connection], request: Tra
                 connection.send(request.score(message.content))
             elif message.kind == "done":
                 trained = message.content
+            elif message.kind == "ended":
+                ended = True
             else:
                 failed[rank] = message
     if failed:
         raise _as_error(*min(failed.items()), launched.number)
+    if ended:
+        raise SystemExit(128 + signal.SIGTERM)
     if launched.failure is not None or trained is None:
         raise _ended_silently(launched) from launched.failure
     return trained

@@ -21,12 +21,16 @@ from crosslift.training.trainers.native.hardware import choose_device, choose_pr
 from crosslift.training.trainers.native.sharded.run import ShardedRun
 
 
+END = "end"
+"""The worker was told to end: save the state and end at the next step."""
+
+
 @dataclass(frozen=True)
 class Message:
     """What a process tells its worker."""
 
     kind: str
-    """started, progress, score, done, error or memory."""
+    """started, progress, score, done, ended, error or memory."""
     content: Any
 
 
@@ -44,9 +48,11 @@ def main(connections: Sequence[Connection], request: TrainingRequest, micro_batc
             other.close()
     worker = connections[rank]
     worker.send(Message("started", os.getpid()))
-    answers = _listen(worker)
+    answers, told = _listen(worker)
     try:
-        _train(request, micro_batch_tokens, rank, worker, answers)
+        _train(request, micro_batch_tokens, rank, worker, answers, told)
+    except SystemExit:  # told to end, and the state is saved
+        worker.send(Message("ended", None))
     except torch.OutOfMemoryError as error:
         _fail(worker, Message("memory", str(error)))
     except CrossliftError as error:
@@ -61,6 +67,7 @@ def _train(
     rank: int,
     worker: Connection,
     answers: queue.SimpleQueue[Any],
+    told: set[str],
 ) -> None:
     first = choose_device(request.device)
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if first.type == "cuda" else first
@@ -79,7 +86,7 @@ def _train(
             if rank == 0:
                 worker.send(Message("progress", progress))
 
-        request = replace(request, report=report, score=score)
+        request = replace(request, report=report, score=score, ending=lambda: END in told)
         with numerics(device, precision):
             run = ShardedRun(request, device, precision, mesh, micro_batch_tokens=micro_batch_tokens)
             trained = run.train()
@@ -90,19 +97,28 @@ def _train(
             dist.destroy_process_group()
 
 
-def _listen(worker: Connection) -> queue.SimpleQueue[Any]:
-    """Receive the answers of the worker in a thread, and end this process when the worker ends."""
+def _listen(worker: Connection) -> tuple[queue.SimpleQueue[Any], set[str]]:
+    """Receive what the worker says in a thread, and end this process when the worker ends.
+
+    Returns:
+        The answers to questions, and a set that contains END once the worker was told to end.
+    """
     answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    told: set[str] = set()
 
     def receive() -> None:
         try:
             while True:
-                answers.put(worker.recv())
+                said = worker.recv()
+                if said == END:
+                    told.add(END)
+                else:
+                    answers.put(said)
         except (EOFError, OSError):
             os._exit(1)  # the others wait in a collective operation that cannot be interrupted
 
     threading.Thread(target=receive, daemon=True).start()
-    return answers
+    return answers, told
 
 
 def _fail(worker: Connection, message: Message, error: Exception | None = None) -> None:

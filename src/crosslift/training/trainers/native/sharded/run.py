@@ -132,6 +132,10 @@ class ShardedRun(Run):
         if self.rank == 0:
             write_adapter(self.model, folder, self.request, weights)
 
+    def _ending_and_saving(self) -> tuple[bool, bool]:
+        ending, saving = from_first(super()._ending_and_saving())
+        return bool(ending), bool(saving)
+
     def _save(self, step: int) -> None:
         super()._save(step)
         self.best.tidy()

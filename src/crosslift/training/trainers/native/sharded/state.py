@@ -45,8 +45,8 @@ class ShardedState:
         self._last = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether the save interval has passed; the clock of the first process decides."""
-        return bool(from_first(time.monotonic() - self._last >= self._pause))
+        """Whether the save interval has passed by the clock of this process."""
+        return time.monotonic() - self._last >= self._pause
 
     def save(self, step: int, content: dict[str, Any]) -> None:
         """Write the state after `step` completed steps, with a JSON value."""
