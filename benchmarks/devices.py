@@ -83,7 +83,7 @@ def train(folder: Path, architecture: str, method: str, devices: int, *, steps: 
             folder=folder / (name if stop_after == 0 else f"{method}-killed"),
             device="cpu",
             num_devices=devices,
-            save_seconds=1.0 if stop_after else 1e9,
+            save_seconds=0.0 if stop_after else 1e9,
             report=report,
         )
     )

@@ -10,7 +10,8 @@ same bytes. A trainer that does not support every setting has a second function,
 
     refused(config: SFTConfig) -> list[str]
 
-that lists the unsupported ones, one sentence each, without importing torch; `crosslift check` reports them.
+that lists the unsupported ones, one sentence each, without importing torch; `crosslift check` reports them. A trainer
+that can divide a run among several devices says so by `SEVERAL_DEVICES = True`; the others always get one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from crosslift.training.trainer import Trained, TrainingRequest
 
-__all__ = ["merge_adapter", "train"]
+SEVERAL_DEVICES = True
+
+__all__ = ["SEVERAL_DEVICES", "merge_adapter", "train"]
 
 
 def train(request: TrainingRequest) -> Trained:

@@ -60,7 +60,8 @@ class ShardedState:
             remove_others(self._folder, name)
         dist.barrier()
         self._last = time.monotonic()
-        self._pause = max(self._pause, (self._last - started) / MAX_SAVE_TIME_SHARE)
+        if self._pause > 0:  # 0: after every step
+            self._pause = max(self._pause, (self._last - started) / MAX_SAVE_TIME_SHARE)
 
     def restore(self) -> tuple[int, dict[str, Any]] | None:
         """Restore weights and moments.
