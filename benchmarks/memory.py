@@ -43,11 +43,9 @@ LENGTH = 128
 
 def return_freed_memory() -> None:
     """Large tensors are mapped and unmapped, so that resident memory is what is in use."""
-    import ctypes
-
     from crosslift.training.trainers.native import hardware
 
-    ctypes.CDLL("libc.so.6").mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD
+    hardware.return_freed_memory()
     hardware.retain_freed_memory = lambda: None
 
 

@@ -252,7 +252,8 @@ def estimate(
         device: where it is computed.
         num_devices: devices of the run.
         cpu_offload: keep weights, gradients and moments in the memory of the machine instead of the device's.
-        retains: whether the process retains freed memory on a CPU, as the native trainer makes it do.
+        retains: whether the process retains freed memory on a CPU, as the native trainer makes it do on
+            one device.
 
     Returns:
         The estimate.
@@ -276,7 +277,7 @@ def estimate(
         runtime=RUNTIME_BYTES[device],
         accumulates=load.accumulates,
     )
-    if retains and device == "cpu":
+    if retains and device == "cpu" and not sharded:
         factor = RETAINED[config.method]
         memory = replace(
             memory, activations=int(factor * memory.activations), logits=int(factor * memory.logits)

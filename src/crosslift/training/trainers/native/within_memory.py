@@ -62,7 +62,7 @@ def _explanation(request: TrainingRequest, tokens: int, said: str) -> str:
     changes = []
     if not request.config.gradient_checkpointing:
         changes.append("set gradient_checkpointing = true")
-    changes.append(f"raise devices_per_run in site.toml (now {request.num_devices})")
+    changes.append(f"raise devices under [resources] in site.toml (now {request.num_devices})")
     if request.config.method == "full":
         changes.append('set method = "lora"')
     return (

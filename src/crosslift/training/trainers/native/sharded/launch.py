@@ -58,7 +58,7 @@ def train_on_devices(request: TrainingRequest, *, micro_batch_tokens: int | None
     if device == "cuda" and torch.cuda.device_count() < number:
         raise TrainingError(
             f"the run is to share {number} devices, but this process sees {torch.cuda.device_count()}. Lower "
-            "devices_per_run in site.toml, or start the worker on more devices."
+            "devices under [resources] in site.toml, or start the worker on more devices."
         )
     request.folder.mkdir(parents=True, exist_ok=True)
     multiprocessing.set_forkserver_preload(PRELOADED)
@@ -160,12 +160,16 @@ def _follow(launched: _Launched, connections: Sequence[Connection], request: Tra
                 ended = True
             else:
                 failed[rank] = message
-    if failed:
-        raise _as_error(*min(failed.items()), launched.number)
+    known = {rank: one for rank, one in failed.items() if one.kind == "memory" or one.content[0]}
+    if known:
+        raise _as_error(*min(known.items()), launched.number)
     if ended:
         raise SystemExit(128 + signal.SIGTERM)
+    killed = _killed(launched.failure)
+    if killed is None and failed:  # otherwise the others only lost their connection to the killed one
+        raise _as_error(*min(failed.items()), launched.number)
     if launched.failure is not None or trained is None:
-        raise _ended_silently(launched) from launched.failure
+        raise _ended_silently(launched, killed) from launched.failure
     return trained
 
 
@@ -179,28 +183,40 @@ def _as_error(rank: int, message: Any, number: int) -> Exception:
     return TrainingError(f"the process of device {rank + 1} of {number} failed: {text}")
 
 
-def _ended_silently(launched: _Launched) -> TrainingError:
+def _killed(failure: Exception | None) -> tuple[int, int] | None:
+    """Rank and signal of a process that was killed, other than by the launcher, which ends the others by SIGTERM."""
+    if not isinstance(failure, ChildFailedError):
+        return None
+    codes = {rank: -one.exitcode for rank, one in failure.failures.items() if one.exitcode < 0}
+    return next(((rank, code) for rank, code in codes.items() if code != signal.SIGTERM), None)
+
+
+def _ended_silently(launched: _Launched, killed: tuple[int, int] | None) -> TrainingError:
     what = "a process of the run ended without a message"
     failure = launched.failure
-    if isinstance(failure, ChildFailedError):
-        rank, first = failure.get_first_failure()
-        cause = f" (signal {signal.Signals(-first.exitcode).name})" if first.exitcode < 0 else f" ({first.exitcode})"
-        what = f"the process of device {rank + 1} of {launched.number} ended without a message{cause}"
-    elif failure is not None:
+    if killed is not None:
+        rank, number = killed
+        what = (
+            f"the process of device {rank + 1} of {launched.number} ended without a message "
+            f"(signal {signal.Signals(number).name})"
+        )
+    elif failure is not None and not isinstance(failure, ChildFailedError):
         what = f"the processes of the run could not be started: {failure}"
     return TrainingError(
         f"{what}. If it was killed for memory, lower micro_batch_tokens, set gradient_checkpointing = true, or raise "
-        "devices_per_run in site.toml; log.txt contains its output. crosslift run continues from the last state."
+        "devices under [resources] in site.toml; log.txt contains its output. crosslift run continues from the last state."
     )
 
 
 @contextlib.contextmanager
 def _quiet_launcher() -> Iterator[None]:
     """Keep the launcher's account of a failure, which the worker reports in its own words, out of the log."""
-    logger = logging.getLogger("torch.distributed.elastic")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
+    loggers = [logging.getLogger(name) for name in ("torch.distributed.elastic", "torchelastic-events-null")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

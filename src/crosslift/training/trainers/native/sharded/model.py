@@ -83,7 +83,7 @@ def load_sharded(
     if missing:
         raise TrainingError(
             f"{request.model} has no tensor for {missing[0]} ({len(missing)} are missing), so it cannot be loaded onto "
-            "several devices. Set devices_per_run = 1 in site.toml, or save the model again with save_pretrained."
+            "several devices. Set devices = 1 under [resources] in site.toml, or save the model again with save_pretrained."
         )
     _shard(model, mesh, precision=precision, offload=request.cpu_offload and device.type == "cuda")
     _fill(model, places, kept, device=device, offload=request.cpu_offload)
@@ -123,7 +123,7 @@ def _stored_tensors(model: Any, folder: Path) -> dict[str, tuple[str, Path]]:
                 if converted is not None and renamed in known:
                     raise TrainingError(
                         f"{type(model).__name__} merges tensors of its files while they are loaded ({name}), which is "
-                        "not supported on several devices. Set devices_per_run = 1 in site.toml."
+                        "not supported on several devices. Set devices = 1 under [resources] in site.toml."
                     )
                 found[renamed] = (name, file)
     return found
@@ -183,7 +183,7 @@ def _layer_kinds(model: Any) -> list[str]:
     if not kinds:
         raise TrainingError(
             f"{type(model).__name__} does not name its layers, so it cannot be divided among devices. "
-            "Set devices_per_run = 1 in site.toml."
+            "Set devices = 1 under [resources] in site.toml."
         )
     return list(kinds)
 

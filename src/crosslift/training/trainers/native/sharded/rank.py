@@ -87,7 +87,7 @@ def _train(
                 worker.send(Message("progress", progress))
 
         request = replace(request, report=report, score=score, ending=lambda: END in told)
-        with numerics(device, precision):
+        with numerics(device, precision, retain=False):
             run = ShardedRun(request, device, precision, mesh, micro_batch_tokens=micro_batch_tokens)
             trained = run.train()
         if rank == 0:
