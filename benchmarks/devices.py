@@ -2,8 +2,8 @@
 
     python benchmarks/devices.py [--out devices.jsonl] [--steps 50]
 
-For each of four architectures, full and LoRA: the largest relative difference of the losses of all steps and the largest
-absolute difference of the final weights, against one device; and the same for a run whose processes are killed
+For each of four architectures, full and LoRA: the largest relative difference of the losses of all steps and the
+largest absolute difference of the final weights, against one device; and the same for a run whose processes are killed
 (SIGKILL) on 4 devices after a random step and which continues on 2. Then the peak of resident memory per process for a
 model whose weights take most of it. Finished cases are read from the file, so the script may be stopped and started
 again. One core per process; about 20 minutes on two cores.
@@ -12,6 +12,7 @@ again. One core per process; about 20 minutes on two cores.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -113,10 +114,8 @@ def equality(folder: Path, architecture: str, method: str, devices: str, steps: 
     found: dict[str, Any] = {"architecture": architecture, "method": method, "devices": devices}
     if devices == KILLED:
         found["after"] = random.randint(steps // 5, steps - 5)
-        try:
+        with contextlib.suppress(Killed):
             train(place, architecture, method, 4, steps=steps, stop_after=found["after"])
-        except Killed:
-            pass
         killed = place / f"{method}-killed"
         killed.rename(place / f"{method}-2-again")
         resumed = _resume(place, architecture, method, steps)
@@ -238,8 +237,10 @@ def main() -> None:
     for one in done:
         if "devices" in one:
             after = f" after step {one['after']}, from step {one['resumed_at']}" if one["devices"] == KILLED else ""
-            print(f"| {one['architecture']} | {one['method']} | {one['devices']}{after} "
-                  f"| {one['loss']:.1e} | {one['weights']:.1e} |")
+            print(
+                f"| {one['architecture']} | {one['method']} | {one['devices']}{after} "
+                f"| {one['loss']:.1e} | {one['weights']:.1e} |"
+            )
     print("\n| method | devices | peak per process, MB | estimate, MB |\n|---|---|---|---|")
     for one in done:
         if "memory" in one:

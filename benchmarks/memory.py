@@ -142,8 +142,18 @@ def child(case: dict[str, Any]) -> None:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         train(request)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"estimate": found.total, "runtime": found.runtime, "before": before, "peak": peak,
-                          "parts": found.parts(), "loading": found.loading}))
+        print(
+            json.dumps(
+                {
+                    "estimate": found.total,
+                    "runtime": found.runtime,
+                    "before": before,
+                    "peak": peak,
+                    "parts": found.parts(),
+                    "loading": found.loading,
+                }
+            )
+        )
 
 
 def main() -> None:
@@ -160,7 +170,10 @@ def main() -> None:
     if given.case:
         child(json.loads(given.case))
         return
-    print("| model | method | checkpointing | retains freed memory | estimate, MB | measured, MB | error | error beyond the runtime |")
+    print(
+        "| model | method | checkpointing | retains freed memory | estimate, MB | measured, MB | error "
+        "| error beyond the runtime |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for case in CASES:

@@ -97,7 +97,8 @@ def test_every_model_of_the_full_presets_is_known():
         line.split('"')[1]
         for file in presets.glob("*/full.toml")
         for line in file.read_text().splitlines()
-        if line.startswith("path = ") and line.split('"')[1].split("/")[0] in ("Qwen", "google", "CohereLabs", "meta-llama")
+        if line.startswith("path = ")
+        and line.split('"')[1].split("/")[0] in ("Qwen", "google", "CohereLabs", "meta-llama")
     }
     assert paths
     assert paths <= set(_known())

@@ -345,7 +345,7 @@ def test_taking_rows_keeps_examples_whole():
 
 @pytest.mark.filterwarnings("ignore:CUDA is not available")
 def test_rounded_weights_are_not_cached_over_steps():
-    """The cache of autocast lives as long as its outermost context: the second step would use the first step's weights."""
+    """The cache of autocast lives as long as its outermost context, so steps would use the weights of the first."""
     with numerics(torch.device("cuda"), "bfloat16"):
         assert not torch.is_autocast_cache_enabled()
     layer = torch.nn.Linear(2, 1, bias=False)

@@ -93,7 +93,7 @@ class Site:
 
 
 class DevicesTable(Table):
-    """The fields of `studies.planning.devices.Devices`, and whether runs on several of them use the machine's memory."""
+    """The fields of `studies.planning.devices.Devices`, and whether runs on several use the machine's memory."""
 
     kind: Text = Field(description='name of the device, such as H100; "cpu" for the cores of a machine')
     memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(

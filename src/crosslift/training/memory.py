@@ -279,9 +279,7 @@ def estimate(
     )
     if retains and device == "cpu" and not sharded:
         factor = RETAINED[config.method]
-        memory = replace(
-            memory, activations=int(factor * memory.activations), logits=int(factor * memory.logits)
-        )
+        memory = replace(memory, activations=int(factor * memory.activations), logits=int(factor * memory.logits))
     if cpu_offload and device == "cuda":
         memory = replace(memory, weights=0, gradients=0, optimizer=0, loading=0)
     return memory
@@ -338,7 +336,7 @@ def _logits(model: Architecture, load: Workload, device: Device) -> int:
 
 
 def _gathered(model: Architecture, device: Device, *, lora: bool) -> int:
-    """The layer that is computed and the next, and the embedding and head, which stay gathered; with their gradients."""
+    """The layer that is computed and the next, and embedding and head, which stay gathered; with their gradients."""
     size = FLOAT if device == "cpu" else ROUNDED
     of_layers = 2 * size * model.layer_parameters
     of_embeddings = (model.stored_bytes if lora and device == "cuda" else FLOAT) * model.embedding_parameters

@@ -148,6 +148,8 @@ def training_request(
         shuffle=run.mixture.order == "shuffled",
         template=model.template,
         base_name=base_name,
+        num_devices=num_devices if divides else 1,
+        cpu_offload=cpu_offload,
     )
 
 

@@ -180,9 +180,8 @@ def _changes(config: SFTConfig, devices: Devices, on: Any, number: int | None) -
         if changed == config or any(known.split(" on ")[0] in words for known in found):
             continue
         fitting = smallest_number(devices, lambda n, changed=changed: on(changed, n))
-        if fitting is not None and devices.fits(on(changed, fitting), num_devices=fitting):
-            if number is None or fitting < number:
-                found.append(f"{words} on {fitting} device{'s' * (fitting > 1)}")
+        if fitting is not None and devices.fits(on(changed, fitting)) and (number is None or fitting < number):
+            found.append(f"{words} on {fitting} device{'s' * (fitting > 1)}")
     return found
 
 

@@ -63,9 +63,10 @@ def numerics(device: torch.device, precision: str, *, retain: bool = True) -> It
         retain: whether this process retains the memory that it frees (`retain_freed_memory`).
 
     On GPUs bfloat16 uses autocast, without its cache: the cache keeps the rounded weights until the outermost context
-    ends, so that every step after the first would compute with the weights of the first. On CPUs autocast would cast every activation, which costs more than small matrices
-    gain, and torch's attention is several times slower in bfloat16. There oneDNN rounds to bfloat16 inside the product
-    instead (AMX tiles, float32 accumulation), and all tensors in memory stay float32.
+    ends, so that every step after the first would compute with the weights of the first. On CPUs autocast would cast
+    every activation, which costs more than small matrices gain, and torch's attention is several times slower in
+    bfloat16. There oneDNN rounds to bfloat16 inside the product instead (AMX tiles, float32 accumulation), and all
+    tensors in memory stay float32.
     """
     if retain:
         retain_freed_memory()

@@ -15,9 +15,11 @@ import secrets
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -31,7 +33,7 @@ from crosslift.system.processes import is_running, process_start_ticks
 from crosslift.training.requests import validate_request
 from crosslift.training.trainer import Trained, TrainingRequest
 from crosslift.training.trainers.native.hardware import choose_device
-from crosslift.training.trainers.native.sharded.rank import END, main
+from crosslift.training.trainers.native.sharded.rank import END, Message, main
 
 START_METHODS = {"cpu": "forkserver", "cuda": "spawn"}
 """How processes start. A server that has imported the libraries is forked for each process on CPUs; a fork of a process
@@ -128,52 +130,75 @@ class _Launched:
         self._thread.join()
 
 
+@dataclass
+class _Heard:
+    """What the processes of a run have said."""
+
+    trained: Trained | None = None
+    ended: bool = False
+    failed: dict[int, Message] = field(default_factory=dict)
+
+
 def _follow(launched: _Launched, connections: Sequence[Connection], request: TrainingRequest) -> Trained:
     """Pass on the progress of the first process and answer its questions until all have ended."""
-    trained: Trained | None = None
-    told = ended = False
-    failed: dict[int, Any] = {}
+    heard, told = _Heard(), False
     open_ = {connection: rank for rank, connection in enumerate(connections)}
     while launched.alive() or any(one.poll() for one in open_):
-        ready: Any = wait(list(open_), timeout=POLL_SECONDS) if open_ else []
         if not told and request.ending():
             told = True
             with contextlib.suppress(OSError):
                 connections[0].send(END)
+        ready: Any = wait(list(open_), timeout=POLL_SECONDS)
         for connection in ready:
-            rank = open_[connection]
             try:
                 message = connection.recv()
             except (EOFError, OSError):
                 del open_[connection]
-                continue
-            if message.kind == "started":
-                launched.processes[rank] = (message.content, process_start_ticks(message.content))
-            elif message.kind == "progress":
-                request.report(message.content)
-            elif message.kind == "score":
-                assert request.score is not None
-                connection.send(request.score(message.content))
-            elif message.kind == "done":
-                trained = message.content
-            elif message.kind == "ended":
-                ended = True
             else:
-                failed[rank] = message
-    known = {rank: one for rank, one in failed.items() if one.kind == "memory" or one.content[0]}
+                _hear(message, open_[connection], connection, launched, heard, request)
+        if not open_:
+            time.sleep(POLL_SECONDS)
+    return _result(launched, heard)
+
+
+def _hear(  # noqa: PLR0917 - all of it is the state of one loop
+    message: Message,
+    rank: int,
+    connection: Connection,
+    launched: _Launched,
+    heard: _Heard,
+    request: TrainingRequest,
+) -> None:
+    if message.kind == "started":
+        launched.processes[rank] = (message.content, process_start_ticks(message.content))
+    elif message.kind == "progress":
+        request.report(message.content)
+    elif message.kind == "score":
+        assert request.score is not None
+        connection.send(request.score(message.content))
+    elif message.kind == "done":
+        heard.trained = message.content
+    elif message.kind == "ended":
+        heard.ended = True
+    else:
+        heard.failed[rank] = message
+
+
+def _result(launched: _Launched, heard: _Heard) -> Trained:
+    known = {rank: one for rank, one in heard.failed.items() if one.kind == "memory" or one.content[0]}
     if known:
-        raise _as_error(*min(known.items()), launched.number)
-    if ended:
+        raise _as_error(*min(known.items(), key=itemgetter(0)), launched.number)
+    if heard.ended:
         raise SystemExit(128 + signal.SIGTERM)
     killed = _killed(launched.failure)
-    if killed is None and failed:  # otherwise the others only lost their connection to the killed one
-        raise _as_error(*min(failed.items()), launched.number)
-    if launched.failure is not None or trained is None:
+    if killed is None and heard.failed:  # otherwise the others only lost their connection to the killed one
+        raise _as_error(*min(heard.failed.items(), key=itemgetter(0)), launched.number)
+    if launched.failure is not None or heard.trained is None:
         raise _ended_silently(launched, killed) from launched.failure
-    return trained
+    return heard.trained
 
 
-def _as_error(rank: int, message: Any, number: int) -> Exception:
+def _as_error(rank: int, message: Message, number: int) -> Exception:
     if message.kind == "memory":
         return torch.OutOfMemoryError(f"device {rank + 1} of {number}: {message.content}")
     name, text = message.content
@@ -204,7 +229,8 @@ def _ended_silently(launched: _Launched, killed: tuple[int, int] | None) -> Trai
         what = f"the processes of the run could not be started: {failure}"
     return TrainingError(
         f"{what}. If it was killed for memory, lower micro_batch_tokens, set gradient_checkpointing = true, or raise "
-        "devices under [resources] in site.toml; log.txt contains its output. crosslift run continues from the last state."
+        "devices under [resources] in site.toml; log.txt contains its output. crosslift run continues from the last "
+        "state."
     )
 
 

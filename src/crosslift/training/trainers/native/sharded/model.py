@@ -43,9 +43,7 @@ class Sharded:
     """Parameter or buffer -> name in the files of the base model; adapters are missing."""
 
 
-def load_sharded(
-    request: TrainingRequest, mesh: DeviceMesh, device: torch.device, precision: str
-) -> Sharded:
+def load_sharded(request: TrainingRequest, mesh: DeviceMesh, device: torch.device, precision: str) -> Sharded:
     """Load the base model, with LoRA adapters if the request has them, sharded over the devices of a mesh.
 
     Args:
@@ -83,7 +81,8 @@ def load_sharded(
     if missing:
         raise TrainingError(
             f"{request.model} has no tensor for {missing[0]} ({len(missing)} are missing), so it cannot be loaded onto "
-            "several devices. Set devices = 1 under [resources] in site.toml, or save the model again with save_pretrained."
+            "several devices. Set devices = 1 under [resources] in site.toml, or save the model again with "
+            "save_pretrained."
         )
     _shard(model, mesh, precision=precision, offload=request.cpu_offload and device.type == "cuda")
     _fill(model, places, kept, device=device, offload=request.cpu_offload)
@@ -208,8 +207,10 @@ def _fill(
         else:
             stored, file = places[name]
             source = opened[file].get_slice(stored)
-            value = (source[:] if source.get_shape() else opened[file].get_tensor(stored)) if rows is None else (
-                source[rows]
+            value = (
+                (source[:] if source.get_shape() else opened[file].get_tensor(stored))
+                if rows is None
+                else (source[rows])
             )
         if name in buffers and offload:
             _set_buffer(model, name, value.to(device))

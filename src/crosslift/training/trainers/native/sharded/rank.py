@@ -20,7 +20,6 @@ from crosslift.training.trainer import TrainingRequest
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.sharded.run import ShardedRun
 
-
 END = "end"
 """The worker was told to end: save the state and end at the next step."""
 
@@ -48,9 +47,9 @@ def main(connections: Sequence[Connection], request: TrainingRequest, micro_batc
             other.close()
     worker = connections[rank]
     worker.send(Message("started", os.getpid()))
-    answers, told = _listen(worker)
+    heard = _listen(worker)
     try:
-        _train(request, micro_batch_tokens, rank, worker, answers, told)
+        _train(request, micro_batch_tokens, worker, heard)
     except SystemExit:  # told to end, and the state is saved
         worker.send(Message("ended", None))
     except torch.OutOfMemoryError as error:
@@ -64,11 +63,10 @@ def main(connections: Sequence[Connection], request: TrainingRequest, micro_batc
 def _train(
     request: TrainingRequest,
     micro_batch_tokens: int | None,
-    rank: int,
     worker: Connection,
-    answers: queue.SimpleQueue[Any],
-    told: set[str],
+    heard: tuple[queue.SimpleQueue[Any], set[str]],
 ) -> None:
+    answers, told = heard
     first = choose_device(request.device)
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if first.type == "cuda" else first
     if device.type == "cuda":
@@ -83,14 +81,14 @@ def _train(
             return float(answers.get())
 
         def report(progress: Any) -> None:
-            if rank == 0:
+            if dist.get_rank() == 0:
                 worker.send(Message("progress", progress))
 
         request = replace(request, report=report, score=score, ending=lambda: END in told)
         with numerics(device, precision, retain=False):
             run = ShardedRun(request, device, precision, mesh, micro_batch_tokens=micro_batch_tokens)
             trained = run.train()
-        if rank == 0:
+        if dist.get_rank() == 0:
             worker.send(Message("done", replace(trained, num_devices=dist.get_world_size())))
     finally:
         if dist.is_initialized() and not torch.cuda.is_available():

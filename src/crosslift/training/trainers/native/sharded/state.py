@@ -24,11 +24,15 @@ from crosslift.errors import TrainingError
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.system.files import atomic_write
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.state import MAX_SAVE_TIME_SHARE, request_fingerprint
+from crosslift.training.trainers.native.state import (
+    MAX_SAVE_TIME_SHARE,
+    NAME,
+    SHARDED,
+    SHARDED_BEST,
+    request_fingerprint,
+)
 
-FOLDER = "state.sharded"
 NEWEST = "newest.json"
-BEST = "best.sharded"
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +41,7 @@ class ShardedState:
     """Saves and restores the trainable weights, the moments of AdamW and a JSON value; see `state.State`."""
 
     def __init__(self, request: TrainingRequest, model: Any, optimizer: torch.optim.Optimizer) -> None:
-        self._folder = request.folder / FOLDER
+        self._folder = request.folder / SHARDED
         self._identity = request_fingerprint(request)
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._optimizer = optimizer
@@ -108,17 +112,19 @@ class ShardedState:
             return None
 
     def remove(self) -> None:
-        """Delete the state."""
+        """Delete the state, and that of an attempt on one device."""
         dist.barrier()
         if dist.get_rank() == 0:
             shutil.rmtree(self._folder, ignore_errors=True)
+            for file in (NAME, "best.safetensors"):
+                self._folder.with_name(file).unlink(missing_ok=True)
 
 
 class ShardedBest:
     """Keeps the trainable weights of the step with the highest value; see `best.BestWeights`."""
 
     def __init__(self, folder: Path, model: Any) -> None:
-        self._folder = folder / BEST
+        self._folder = folder / SHARDED_BEST
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._best: tuple[float, int, dict[str, str]] | None = None
 
