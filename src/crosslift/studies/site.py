@@ -189,9 +189,9 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
         raise StudyError(problems)
     values = {name: getattr(table, name) for name in SiteTable.model_fields if name not in ("translation", "judge")}
     values["devices"] = None
-    if (given := table.devices) is not None:
-        values["devices"] = Devices(kind=given.kind, memory=given.memory, per_machine=given.per_machine)
-        values["cpu_offload"] = given.cpu_offload
+    if (place := table.devices) is not None:
+        values["devices"] = Devices(kind=place.kind, memory=place.memory, per_machine=place.per_machine)
+        values["cpu_offload"] = place.cpu_offload
     values["rehearsal"] = None if table.rehearsal is None else Rehearsal(**dict(table.rehearsal))
     values["resources"] = {name: Resources(**dict(needs)) for name, needs in table.resources.items()}
     return Site(**values, options=dict(table.model_extra or {}))
