@@ -289,7 +289,7 @@ def work_on(
     session: str = "",
     grace_seconds: float = 0.0,
     patient: bool = False,
-    first: float = 0.0,
+    first: float | None = None,
     say: Say,
 ) -> bool:
     """Execute missing runs in this process.
@@ -302,7 +302,8 @@ def work_on(
         session: session that launched the worker.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
         patient: wait for runs of workers that have gone silent.
-        first: place in the order of the runs, 0 to 1, at which to begin.
+        first: place in the order of the runs, 0 to 1, at which to begin; given if this
+            worker is among many on a shared disk.
         say: receives a line per run.
 
     Returns:

@@ -43,7 +43,8 @@ def cluster():
 def on_ray(study, cluster):
     (study / "site.toml").write_text(SITE.format(address=cluster.address))
     yield study
-    cancel(study)
+    if (record := read_record(study)) is not None:
+        executor.cancel(record)
 
 
 def test_a_study_ends_in_the_same_scores_as_on_one_machine(on_ray, scores):

@@ -88,7 +88,7 @@ def work(
         models=model or [],
         session=os.environ.get(SESSION, ""),
         grace_seconds=float(os.environ.get(GRACE, "0")),
-        first=float(os.environ.get(FIRST, "0")),
+        first=float(os.environ[FIRST]) if FIRST in os.environ else None,
         patient=os.environ.get(PATIENT, "0" if SESSION in os.environ else "1") == "1",
         say=say,
     )
@@ -97,7 +97,7 @@ def work(
 
 
 def cancel(folder: Folder, site: SiteFile = None) -> None:
-    """End the queued and running jobs of a study. Finished work is kept; crosslift run goes on with the rest."""
+    """End the queued and running jobs of a study. Finished work is kept; crosslift run continues."""
     from crosslift.execution.workers.queue import cancel as cancel_queue
 
     say(cancel_queue(open_study(folder, data="optional", site=open_site(folder, site)).store.folder))

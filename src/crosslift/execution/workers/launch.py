@@ -84,6 +84,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     missing = [name for name, state in states.items() if not state.done or state.kept_aside]
     if missing:
         _expect_possible(graph, site, site_file)
+        store.unmark_finished(missing)
         for line in unavailable(site.trackers):
             say(line)
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
@@ -140,6 +141,7 @@ def run_detached(graph: StepGraph, site: Site, *, site_file: Path | None = None,
     if not missing:
         return f"Nothing to do: all {len(graph.runs)} runs are done."
     store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
+    store.unmark_finished(missing)
     return f"{len(missing)} runs are left. {queue_work(_job(graph, site, site_file, missing))}"
 
 

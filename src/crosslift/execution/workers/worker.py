@@ -34,7 +34,7 @@ from crosslift.errors import (
 )
 from crosslift.execution.definitions.reconcile import reconcile_run
 from crosslift.execution.definitions.reuse import copy_predictions, copy_training, equal_runs
-from crosslift.execution.folder.progress import ProgressWriter
+from crosslift.execution.folder.progress import INTERVAL_OF_MANY_SECONDS, INTERVAL_SECONDS, ProgressWriter
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
@@ -52,6 +52,9 @@ from crosslift.system.refusals import OF_THE_FILE_SYSTEM, as_store_error
 
 MAX_WORKER_DEATHS = 2
 """Number of worker deaths in one session after which a run fails instead of being retried."""
+
+LIST_SECONDS = 60.0
+"""Time between two looks of a worker that is among many at what the others have finished."""
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -71,7 +74,7 @@ def work(
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
     patient: bool = False,
-    first: float = 0.0,
+    first: float | None = None,
     say: Say = lambda line: None,
 ) -> bool:
     """Lease and execute missing runs until none is available.
@@ -89,8 +92,9 @@ def work(
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
         patient: wait for the leases of workers that have gone silent, and take their runs over.
-        first: place in the order of the runs, 0 to 1, at which this worker begins. Many workers that all begin with the
-            first run would find most runs leased.
+        first: given if this worker is among many on a shared disk: the place in the order of the runs, 0 to 1, at which
+            it begins, because many that all begin with the first run would find most runs leased. It also writes its
+            progress seldom.
         say: called with each line of progress.
 
     Returns:
@@ -121,10 +125,11 @@ def work(
         say=say,
         equal_runs=equal_runs(graph),
         waits_for_equal_runs=not names,
+        finished=None if first is None else _Finished(graph.store),
     )
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
     last = _follow_an_equal_run(worker)
-    begin = int(first % 1 * len(chosen))
+    begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
     with graceful_termination(grace_seconds):
@@ -187,6 +192,22 @@ class _Definition:
                 )
 
 
+class _Finished:
+    """What other workers have finished, listed at most once a minute."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listed: float | None = None
+        self._notes: frozenset[str] = frozenset()
+
+    def has(self, run: str, fingerprint: str) -> bool:
+        """Return whether a run was noted as finished with these steps."""
+        now = time.monotonic()
+        if self._listed is None or now - self._listed >= LIST_SECONDS:
+            self._notes, self._listed = self._store.marked_finished(), now
+        return f"{run}.{fingerprint}" in self._notes
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
     graph: StepGraph
@@ -203,11 +224,16 @@ class _Worker:
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
     """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
+    finished: _Finished | None
+    """What other workers have finished; None unless this worker is among many."""
 
     def is_left(self, name: str) -> bool:
         """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
         otherwise all read the markers of all runs at once."""
-        state = self.graph.state(self.graph.runs[name])
+        run = self.graph.runs[name]
+        if self.finished is not None and self.finished.has(name, self.graph.steps(run).fingerprint):
+            return False
+        state = self.graph.state(run)
         return not state.done or state.kept_aside
 
     def take(self, name: str) -> bool:
@@ -236,6 +262,8 @@ class _Worker:
                 return finished
             finished = True
         finally:
+            if finished and self.finished is not None:
+                store.mark_finished(name, self.graph.steps(self.graph.runs[name]).fingerprint)
             lease.release(finished=finished)
         return True
 
@@ -295,6 +323,7 @@ class _Worker:
             num_evaluations=len(state.steps.evaluations),
             evaluations=state.num_evaluated,
             listener=self.tracking.progress,
+            interval_seconds=INTERVAL_SECONDS if self.finished is None else INTERVAL_OF_MANY_SECONDS,
         )
         self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
         reporter.update(phase="loading")

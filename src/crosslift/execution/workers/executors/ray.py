@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import socket
 import threading
 import time
 import traceback
@@ -45,6 +46,7 @@ MAX_LOST = 20
 MAX_IDLE_ROUNDS = 5
 """Number of times that tasks are started again without a further finished run, before the actor gives up."""
 ANSWER_SECONDS = 30.0
+CONNECT_SECONDS = 10.0
 
 launch = queue.launch
 
@@ -325,18 +327,30 @@ def _connect(options: Mapping[str, Any]) -> Any:
         import ray
     if ray.is_initialized():
         return ray
-    address = options.get("address", "auto")
+    address = str(options.get("address", "auto"))
     try:
+        _expect_listening(address)
         ray.init(
             address=address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR", configure_logging=False
         )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CrossliftError(
             f"There is no Ray cluster at '{address}' ({reason}). Start one: ray start --head; or set address in "
             "site.toml."
         ) from error
     return ray
+
+
+def _expect_listening(address: str) -> None:
+    """Fail at once where nothing listens; Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
 
 
 def _actor(ray: Any, record: Record) -> Any:
@@ -372,11 +386,13 @@ def _blind_nodes(ray: Any, folder: Path, nodes: list[Any]) -> list[str]:
             try:
                 if task not in ended or not ray.get(task):
                     blind.append(name)
-            except ray.exceptions.RayError as error:
+            except ray.exceptions.RayTaskError as error:
                 raise CrossliftError(
                     f"A node of the Ray cluster ({name}) cannot start crosslift: {error}. Install the same version of "
                     "crosslift and Python on all nodes."
                 ) from error
+            except ray.exceptions.RayError:  # the node is being lost; other nodes execute the work
+                continue
         return blind
     finally:
         probe.unlink(missing_ok=True)
