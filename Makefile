@@ -5,13 +5,14 @@
 #   make slow    install, run the slow tests: each takes more than seven seconds of a core
 #   make pages   install, execute the code blocks of all pages
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
+#   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
 #   make docs    install, build the documentation into site/ and check its links
 #   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs
 #   make release wheel and sdist into dist/, inspected, and the demo study run from the wheel in a fresh environment
 #   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
-.PHONY: demo test slow pages engines docs check format lint types contracts setup clean release pythons sbom audit
+.PHONY: demo test slow pages engines harness docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -33,6 +34,11 @@ pages: $(VENV)/.test
 
 engines: $(VENV)/.engines
 	$(BIN)/pytest -m engines -rs
+
+# Tests that need the harness are skipped elsewhere, because it brings 24 packages along.
+harness: $(VENV)/.harness
+	$(BIN)/pytest tests/evaluation/requests/test_harness.py
+	$(BIN)/python benchmarks/multiple_choice.py
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -87,6 +93,10 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test]"
 	@touch $@ $(VENV)/.train
+
+$(VENV)/.harness: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test,harness]"
+	@touch $@ $(VENV)/.test $(VENV)/.train
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"

@@ -40,6 +40,7 @@ EXTRA_OF: Mapping[str, str] = MappingProxyType(
         "trl": "trl",
         "submitit": "slurm",
         "ray": "ray",
+        "lm_eval": "harness",
     }
 )
 """Import name -> extra of pyproject.toml that installs it."""

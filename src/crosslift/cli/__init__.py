@@ -22,6 +22,7 @@ from crosslift.cli.commands import (
     importing,
     judging,
     listing,
+    piloting,
     pocket,
     recommending,
     results,
@@ -80,7 +81,9 @@ app.command()(recommending.recommend)
 app.command()(running.train_final)
 app.command()(judging.judge)
 app.command()(translating.translate)
+app.command()(piloting.pilot)
 app.command("list")(listing.list_members)
+app.command("check-language")(listing.check_language)
 app.command()(listing.schema)
 app.add_typer(pocket.app, name="pocket")
 

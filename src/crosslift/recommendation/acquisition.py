@@ -6,28 +6,43 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import qmc
 
-from crosslift.recommendation.objective import Objective
+from crosslift.recommendation.joint import AnyModel
+from crosslift.recommendation.objective import AnyObjective
 from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts
-from crosslift.transfer.model.posterior import TransferModel
+
+NUM_INITIAL = 3
+"""Until so many mixtures are observed, runs are selected by variance reduction."""
+NUM_QUANTILES = 64
+"""Outcomes of the first run of a batch, the quantiles of its predictive distribution."""
+NUM_FANTASIES = 128
+"""Joint outcomes of the runs of a batch, from a Sobol sequence."""
 
 
 def knowledge_gradient_batch(
-    fitted: TransferModel,
+    fitted: AnyModel,
     model: str,
-    objective: Objective,
+    objective: AnyObjective,
     candidates: Sequence[Amounts],
     *,
     batch_size: int,
     options: Sequence[Amounts] | None = None,
+    pending: Sequence[Amounts] = (),
 ) -> list[tuple[int, float]]:
     """Select runs greedily by their knowledge gradient.
 
     The knowledge gradient of a run is the expected increase of the best posterior mean of the objective: E max_i (mu_i
     + s_i Z) - max_i mu_i with s_i = cov(f_i, y) / sd(y) (P. Frazier, W. Powell and S. Dayanik 2009, INFORMS Journal on
-    Computing 21). Each selected run is conditioned on, at its posterior mean, before the next one is selected. Without
-    observations, the prior variances (`gaussian_process.PRIOR_LOG_VARIANCES`) determine the selection. Covariances are
+    Computing 21). The next runs of a batch are selected for what they add to the expected best posterior mean after all
+    runs of the batch, over joint outcomes (J. Wu and P. Frazier 2016, NeurIPS 29), so that they differ. Covariances are
     those of latent values, converted to scores to first order.
+
+    Until NUM_INITIAL mixtures are observed, the posterior means hardly differ and the knowledge gradient favours
+    mixtures of extreme amounts. The runs are then those that reduce most the variance of the differences between the
+    options, summed over them (active learning, D. Cohn 1996, Neural Networks 9); the gains returned are still knowledge
+    gradients. Without observations, the prior variances (`gaussian_process.PRIOR_LOG_VARIANCES`) determine the
+    selection.
 
     Args:
         fitted: the transfer model.
@@ -36,6 +51,7 @@ def knowledge_gradient_batch(
         candidates: amounts per language of the possible runs.
         batch_size: runs to select.
         options: mixtures among which the final choice is made; by default the candidates.
+        pending: runs in progress, whose outcomes will be known as well.
 
     Returns:
         (position among the candidates, knowledge gradient in the unit of the objective), in the order of selection.
@@ -43,34 +59,58 @@ def knowledge_gradient_batch(
     if not candidates or batch_size < 1:
         return []
     options = list(candidates) if options is None else list(options)
-    pool = [*candidates, *options]
+    runs = [*candidates, *pending]
+    expected, joint, noise = beliefs(fitted, model, objective, runs, options)
+    num_observed = len(set(fitted.observed.mixtures))
+    size = len(pending) + min(batch_size, len(candidates))
+    fantasies = _normal_fantasies(size)
+    outcomes: np.ndarray | None = None  # posterior means of the options after the runs so far, shape (options, draws)
+    chosen: list[tuple[int, float]] = []
+    for place in range(size):
+        deviations = np.sqrt(np.maximum(np.diag(joint)[: len(runs)], 0.0) + noise)
+        spreads = joint[len(runs) :, : len(runs)] / deviations
+        if outcomes is None:
+            before, draws = expected[:, None], ndtri((np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES)
+        else:
+            before, draws = outcomes, fantasies[:, place]
+        if place < len(pending):
+            best = len(candidates) + place
+        else:
+            now = before.max(axis=0).mean()
+            gains = np.array(
+                [(before + np.outer(spreads[:, one], draws)).max(axis=0).mean() - now for one in range(len(candidates))]
+            )
+            if num_observed + place < NUM_INITIAL:
+                score = ((spreads - spreads.mean(axis=0)) ** 2).sum(axis=0)[: len(candidates)]
+            else:
+                score = gains.copy()
+            score[[one for one, _ in chosen]] = -np.inf
+            best = int(score.argmax())
+            chosen.append((best, float(gains[best])))
+        if outcomes is None:
+            outcomes = np.repeat(expected[:, None], NUM_FANTASIES, axis=1)
+        outcomes = outcomes + np.outer(spreads[:, best], fantasies[:, place])
+        column = joint[:, best]
+        joint = joint - np.outer(column, column) / deviations[best] ** 2
+    return chosen
+
+
+def beliefs(
+    fitted: AnyModel, model: str, objective: AnyObjective, runs: Sequence[Amounts], options: Sequence[Amounts]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The expected objective of the options, the joint covariance of runs and options, and the noise of the runs."""
+    pool = [*runs, *options]
     num = len(objective.languages)
     latent = fitted.predict_latent(pool, model, objective.languages)
     means = fitted.expected_scores(latent.mean, np.diag(latent.covariance)).reshape(-1, num)
     weights = np.stack([objective.language_weights(row) for row in means])
     slopes = weights * fitted.slopes(latent).reshape(-1, num)
-    expected = objective.value(means)[len(candidates) :]
     joint = np.einsum("il,iljm,jm->ij", slopes, latent.covariance.reshape(len(pool), num, len(pool), num), slopes)
-    noise = _noise(fitted, means, weights, slopes)[: len(candidates)]
-    quantiles = _normal_quantiles()
-    chosen: list[tuple[int, float]] = []
-    for _ in range(min(batch_size, len(candidates))):
-        gains = np.full(len(candidates), -np.inf)
-        taken = {place for place, _ in chosen}
-        for place in range(len(candidates)):
-            if place not in taken:
-                spread = joint[len(candidates) :, place] / np.sqrt(max(joint[place, place], 0.0) + noise[place])
-                gains[place] = float(
-                    (expected[:, None] + spread[:, None] * quantiles).max(axis=0).mean() - expected.max()
-                )
-        best = int(gains.argmax())
-        chosen.append((best, float(gains[best])))
-        column = joint[:, best]
-        joint = joint - np.outer(column, column) / (max(float(column[best]), 0.0) + noise[best])
-    return chosen
+    noise = _noise(fitted, means, weights, slopes)[: len(runs)]
+    return objective.value(means)[len(runs) :], joint, noise
 
 
-def _noise(fitted: TransferModel, means: np.ndarray, weights: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _noise(fitted: AnyModel, means: np.ndarray, weights: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """Variance of the measured objective of one run around its expectation: the run's, and that of its items."""
     of_run, of_language = fitted.run_variances
     observed = fitted.observed
@@ -82,5 +122,7 @@ def _noise(fitted: TransferModel, means: np.ndarray, weights: np.ndarray, slopes
     return np.asarray(np.maximum(found, 1e-12))
 
 
-def _normal_quantiles(num: int = 64) -> np.ndarray:
-    return np.asarray(ndtri((np.arange(num) + 0.5) / num))
+def _normal_fantasies(num_runs: int) -> np.ndarray:
+    """Standard normal outcomes, shape (NUM_FANTASIES, runs); the same in every call."""
+    points = qmc.Sobol(num_runs, seed=0).random(NUM_FANTASIES)
+    return np.asarray(ndtri(np.clip(points, 1e-6, 1 - 1e-6)))

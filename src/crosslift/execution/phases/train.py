@@ -19,6 +19,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunSteps
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import evaluate, tokens
+from crosslift.mixtures.draw import STAGE
 from crosslift.studies.run import Run
 from crosslift.system.leases import HEARTBEAT_SECONDS
 from crosslift.training.trainer import BaseName, Progress, TokenTable, TrainingRequest
@@ -76,10 +77,12 @@ def train(
             curve={name: list(losses) for name, losses in progress.curve.items()},
         )
 
+    rows = training_rows(graph, run)
     request = training_request(
         graph,
         run,
-        examples=examples_of(graph, run),
+        examples=gather_tokens(graph, run, rows),
+        stages=stage_sizes(rows),
         folder=step.folder,
         base_name=base_name(graph, run, step.folder / CHECKPOINT),
         device=device,
@@ -108,6 +111,7 @@ def training_request(
     ending: Callable[[], bool] = lambda: False,
     num_devices: int = 1,
     cpu_offload: bool = False,
+    stages: tuple[int, ...] = (),
 ) -> TrainingRequest:
     """Build the trainer's request.
 
@@ -123,6 +127,7 @@ def training_request(
         ending: whether the process was told to end.
         num_devices: devices that share the run, if the trainer can divide it.
         cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
+        stages: numbers of examples of the stages of the mixture; empty if it has none.
 
     Returns:
         The request.
@@ -146,6 +151,7 @@ def training_request(
         ending=ending,
         device=device,
         shuffle=run.mixture.order == "shuffled",
+        stages=stages,
         template=model.template,
         base_name=base_name,
         num_devices=num_devices if divides else 1,
@@ -201,10 +207,17 @@ def validation_of(graph: StepGraph, run: Run) -> TokenTable | None:
 
 
 def training_rows(graph: StepGraph, run: Run) -> pl.DataFrame:
-    """Return the examples of the run's mixture in its order: corpus, language, and row in the corpus."""
+    """Return the examples of the run's mixture in its order: corpus, language, row in the corpus, and stage if any."""
     assert run.mixture is not None
     examples = read_step_table(graph.store.mixture_folder(run.mixture.name), "examples.parquet")
-    return examples.select("corpus", "language", "row")
+    return examples.select("corpus", "language", "row", *([STAGE] if STAGE in examples.columns else []))
+
+
+def stage_sizes(rows: pl.DataFrame) -> tuple[int, ...]:
+    """Return the numbers of examples of the stages, in order; empty if the mixture has none."""
+    if STAGE not in rows.columns:
+        return ()
+    return tuple(rows.group_by(STAGE).len().sort(STAGE)["len"].to_list())
 
 
 def validation_rows(graph: StepGraph, run: Run) -> pl.DataFrame | None:

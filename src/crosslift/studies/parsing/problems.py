@@ -13,8 +13,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from crosslift.errors import MAX_SHOWN, did_you_mean, visible
-from crosslift.languages.language import language, tags
+from crosslift.errors import MAX_SHOWN, UnknownName, did_you_mean, visible
+from crosslift.languages.cldr import locales
+from crosslift.languages.language import is_known, language, tags
+from crosslift.languages.tags import resolve
 
 KINDS = {
     "string_type": "a text in quotes",
@@ -102,7 +104,7 @@ class Problems(list[str]):
         elif what == "literal_error":
             self.add(where, f"{_show(given)} is not one of {context['expected']}.{_near(given, context['expected'])}")
         elif what in ("union_tag_invalid", "union_tag_not_found"):
-            known = context.get("expected_tags", "'coverage', 'dose', 'donors', 'leave_one_out'")
+            known = context.get("expected_tags") or ", ".join(f"'{name}'" for name in _family_kinds())
             problem = f"'{context['tag']}' is not a kind of family" if "tag" in context else "'kind' is missing"
             self.add(where, f"{problem}. Known: {known}.{_near(context.get('tag'), known)}")
         elif what in BOUNDS:
@@ -184,9 +186,12 @@ class Problems(list[str]):
             places = [(f"{place}[{i}]", tag) for i, tag in enumerate(given)]
         seen: set[str] = set()
         for where, tag in places:
-            if tag not in tags():
+            if len(tag) > MAX_SHOWN or not is_known(tag):
                 shown = visible(tag, 60)
-                self.add(where, f"'{shown}' is not a language tag.{_near_language(tag)} See: crosslift list languages")
+                self.add(
+                    where,
+                    f"'{shown}' is not a language tag that Crosslift knows.{_near_language(tag)} See: crosslift list languages",
+                )
             elif tag in seen:
                 self.add(where, f"'{tag}' is listed twice. Remove one.")
             elif among is not None and tag not in among:
@@ -236,6 +241,13 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
     return [table for part in getattr(annotation, "__args__", ()) for table in _tables(part)]
 
 
+def _family_kinds() -> list[str]:
+    """Return the kinds of families."""
+    from crosslift.studies.parsing.schema import FamilyTable
+
+    return [_kind_of(table) for table in _tables(get_args(FamilyTable)[0])]
+
+
 def _kind_of(table: type[BaseModel]) -> str:
     """Return the value that the table's `kind` must have."""
     kind: str = get_args(table.model_fields["kind"].annotation)[0]
@@ -255,16 +267,24 @@ def _near(given: Any, expected: str) -> str:
 
 
 def _near_language(tag: str) -> str:
-    """Suggest a language tag, also for codes and names: 'sw' for 'swa-x', 'swh' or 'Swahili'."""
-    words = {known: known for known in tags()}
-    for known in tags():
-        words |= {language(known).iso639_3: known, language(known).name.lower(): known}
+    """Suggest a language tag, also for codes and names: 'sw' for 'swa-x', 'swh' or 'Swahili', 'kk' for 'Kazakh'."""
     if len(tag) > MAX_SHOWN:
         return ""
+    words = {one.name.lower(): known for known, one in locales().items()} | {known: known for known in tags()}
+    for known in tags():
+        words |= {language(known).iso639_3: known, language(known).name.lower(): known}
     for length in range(len(tag), 1, -1):
-        if tag[:length].lower() in words:
-            return f" Did you mean '{words[tag[:length].lower()]}'?"
+        near = words.get(tag[:length].lower()) or _resolved(tag[:length])
+        if near:
+            return f" Did you mean '{near}'?"
     return did_you_mean(tag, words)
+
+
+def _resolved(code: str) -> str | None:
+    try:
+        return resolve(code)
+    except UnknownName:
+        return None
 
 
 def _show(value: Any) -> str:

@@ -133,7 +133,90 @@ class LeaveOneOutTable(Family):
     budget: BudgetTable
 
 
-FamilyTable = Annotated[CoverageTable | DoseTable | DonorsTable | LeaveOneOutTable, Field(discriminator="kind")]
+class MonolingualTable(Family):
+    """One mixture per language, of that language alone."""
+
+    kind: Literal["monolingual"]
+    languages: Tags
+    budget: BudgetTable
+
+
+class TemperatureTable(Family):
+    """Shares proportional to size^(1 / T), one mixture per temperature T."""
+
+    kind: Literal["temperature"]
+    sizes: Annotated[dict[str, Real], Field(min_length=1)] = Field(
+        description="size of the data of each language, in any unit, for example { en = 9000, sw = 300 }"
+    )
+    temperatures: Annotated[list[Real], Field(min_length=1)] = Field(description="1 is proportional to size")
+    budget: BudgetTable
+
+
+class UpsamplingTable(Family):
+    """A fixed total that repeats the items of small languages up to a limit, one mixture per limit."""
+
+    kind: Literal["upsampling"]
+    items: Annotated[dict[str, Positive], Field(min_length=1)] = Field(
+        description="number of different items of each language, for example { en = 900, sw = 100 }"
+    )
+    max_uses: Annotated[list[Positive], Field(min_length=1)] = Field(description="1: no item is repeated")
+    temperature: Real | None = Field(
+        None, description="shares proportional to items^(1 / temperature), as far as the limit allows; default: equal"
+    )
+    budget: BudgetTable
+
+
+class SimplexTable(Family):
+    """Mixtures of a fixed total that cover all shares of the languages."""
+
+    kind: Literal["simplex"]
+    languages: Annotated[list[Text], Field(min_length=2)]
+    num_mixtures: Positive
+    design: Literal["uniform", "d_optimal"] = Field(
+        "uniform", description="drawn uniformly, or chosen for what the transfer model learns from them"
+    )
+    seed: Amount = Field(0, description="seed of the draws")
+    budget: BudgetTable
+
+
+class StagedTable(Family):
+    stages: Annotated[list[Annotated[dict[str, Share], Field(min_length=1)]], Field(min_length=2)] = Field(
+        description="per stage, language -> share of the whole budget, as [{ en = 0.5 }, { en = 0.1, sw = 0.4 }]"
+    )
+    budget: BudgetTable
+
+
+class CurriculumTable(StagedTable):
+    """The same examples in stages, in the reverse order of stages, and shuffled."""
+
+    kind: Literal["curriculum"]
+    orders: Annotated[list[Literal["forward", "reverse", "shuffled"]], Field(min_length=1)] = Field(
+        ["forward", "reverse", "shuffled"], description="one mixture each"
+    )
+
+
+class ReplayTable(StagedTable):
+    """Stages of which all but the first replay a share of earlier data, one mixture per share."""
+
+    kind: Literal["replay"]
+    replay: Annotated[list[Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]], Field(min_length=1)] = Field(
+        description="share of each later stage that is data of earlier stages, for example [0, 0.05, 0.2]"
+    )
+
+
+FamilyTable = Annotated[
+    CoverageTable
+    | DoseTable
+    | DonorsTable
+    | LeaveOneOutTable
+    | MonolingualTable
+    | TemperatureTable
+    | UpsamplingTable
+    | SimplexTable
+    | CurriculumTable
+    | ReplayTable,
+    Field(discriminator="kind"),
+]
 
 
 class GridTable(Table):
@@ -207,6 +290,33 @@ class EvaluationTable(Table):
     generator: Text = Field("hf", description="see: crosslift list generators")
     require_language: bool = Field(False, description="an answer in another language scores 0")
     shots: ShotsTable | None = Field(None, description="worked examples before each question")
+    metric: Text | None = Field(None, description="primary metric; default: the first of the task")
+    runs: Literal["trained", "all"] | None = Field(
+        None, description='"trained": runs trained on the task; default: "all" for tasks by likelihood, else "trained"'
+    )
+    chat_template: bool = Field(False, description="tasks by likelihood: ask in the model's chat template")
+
+
+class HarnessTable(Table):
+    """An evaluation by tasks of lm-evaluation-harness, one for each name in `tasks`."""
+
+    task: Literal["lm_eval"] = Field(description="tasks of lm-evaluation-harness, run by its own code")
+    tasks: Names = Field(description='names of its tasks, "{language}" stands for the code of the language')
+    languages: Tags = Field(description="language tags")
+    codes: dict[str, Text] = Field({}, description="language -> its code in the names of tasks and data")
+    include_path: Text | None = Field(None, description="folder with further tasks and their data")
+    dataset_path: Text | None = Field(None, description="replaces dataset_path of the task")
+    dataset_name: Text | None = Field(None, description="replaces dataset_name of the task")
+    dataset_kwargs: dict[str, Any] = Field({}, description="replaces dataset_kwargs of the task")
+    num_fewshot: Amount | None = Field(None, description="worked examples; default: those of the task")
+    max_items: Positive | None = Field(None, description="the first n items")
+    incomplete: Literal["error", "drop"] = Field("error", description="handling of items that lack a language")
+    item: Text | None = Field(None, description="id of an item by fields of its document; default: its number")
+    cluster: Text | None = Field(None, description='what dependent items share, such as "{link}"; default: nothing')
+    metric: Text = Field("acc", description='primary metric; with the filter if it has one: "exact_match,strict-match"')
+    runs: Literal["trained", "all"] = Field("all", description='"all": every run is evaluated')
+    chat_template: bool = Field(False, description="ask in the model's chat template")
+    generator: Text = Field("hf", description="see: crosslift list generators")
 
 
 class ContrastTable(Table):
@@ -235,7 +345,7 @@ class StudyFile(HeaderTable):
     grid: GridTable = Field(default_factory=lambda: GridTable.model_validate({}))
     arms: dict[str, ArmTable] = {}
     training: TrainingTable
-    evaluations: Annotated[dict[str, EvaluationTable], Field(min_length=1)]
+    evaluations: Annotated[dict[str, EvaluationTable | HarnessTable], Field(min_length=1)]
     contrasts: list[ContrastTable] = []
 
 
