@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from crosslift.errors import StudyError
-from crosslift.execution.workers.placement import num_devices, visible_groups, with_devices
+from crosslift.execution.workers.resources import num_devices, visible_groups, with_devices
 from crosslift.studies.parsing.load import load
 from crosslift.studies.planning.devices import Devices, needs
 from crosslift.studies.presets import preset_text

@@ -265,7 +265,7 @@ def memory_lines(graph: StepGraph, site: Site | None = None, planned: Plan | Non
     Returns:
         One sentence per model that is trained.
     """
-    from crosslift.execution.workers.placement import given_devices
+    from crosslift.execution.workers.resources import given_devices
     from crosslift.studies.planning.devices import devices_here, needs
     from crosslift.studies.site import Site
 
@@ -309,7 +309,7 @@ def work_on(
     Returns:
         Whether every run of this worker succeeded.
     """
-    from crosslift.execution.workers.placement import num_devices, with_devices
+    from crosslift.execution.workers.resources import num_devices, with_devices
     from crosslift.execution.workers.worker import work
 
     site = with_devices(graph.study, site)

@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from crosslift.errors import TrainingError
 from crosslift.fingerprint import fingerprint, fingerprint_file
@@ -81,7 +82,7 @@ class ShardedState:
             self.remove()
             return None
         tensors = self._tensors(fill=True)
-        dcp.load(tensors, checkpoint_id=self._folder / said["name"])
+        load(tensors, checkpoint_id=self._folder / said["name"])
         for name, weight in self._weights.items():
             self._optimizer.state[weight] = {
                 "step": torch.tensor(float(said["step"]), device=weight.device),
@@ -154,7 +155,7 @@ class ShardedBest:
                 f"{self._folder.name}, the weights of the best step, is damaged. crosslift run begins the training "
                 "anew."
             )
-        dcp.load(self._tensors(), checkpoint_id=self._folder / f"step-{step}")
+        load(self._tensors(), checkpoint_id=self._folder / f"step-{step}")
 
     def _tensors(self) -> dict[str, Tensor]:
         return {name: weight.detach() for name, weight in self._weights.items()}
@@ -199,7 +200,7 @@ def save_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> dict[str, str]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     dist.barrier()
-    dcp.save(dict(tensors), checkpoint_id=folder)
+    save(dict(tensors), checkpoint_id=folder)
     dist.barrier()
     return _checksums(folder, sorted(file.name for file in folder.iterdir() if file.is_file()))
 
