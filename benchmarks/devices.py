@@ -198,8 +198,9 @@ def memory(folder: Path, method: str, devices: int) -> dict[str, Any]:
     launch._Launched.__init__ = create
     architecture = read_architecture(json.loads((base / "config.json").read_text()))
     assert architecture is not None
-    load = Workload(tokens=256, loss_tokens=128, mean_length=32, accumulates=False)
-    expected = estimate(architecture, config, load=load, device="cpu", num_devices=devices)
+    tokens = 256 // devices  # of the eight examples of a step
+    load = Workload(tokens=tokens, loss_tokens=tokens // 2, mean_length=32, accumulates=False)
+    expected = estimate(architecture, config, load=load, device="cpu", num_devices=devices, retains=False)
     return {
         "method": method,
         "memory": devices,

@@ -26,9 +26,7 @@ MAX_FURTHER = 2
 _SENTENCE = regex.compile(r"[^\n.!?;:。！？।॥။։؟…]*")
 _LETTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}'’]+")
-_HANGUL_ENDING = regex.compile(
-    r" ?(?:개|명|원|살|마리|권|장|대|시간|분|일|년)?(?:입니다|이다|이에요|예요|이고)?(?![\p{L}])"
-)
+_HANGUL_ENDING = regex.compile(r" ?(?:개|명|원|살|마리|권|장|대|시간|분|일|년)?(?:입니다|이다|이에요|예요|이고)?(?![\p{L}])")
 _CLOSING = " \t.。!！*_`'\")」』”’"
 """Characters after the last word of a text."""
 
