@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -296,11 +297,52 @@ def plan_of(graph: StepGraph) -> tuple[Plan, TokenEstimate | None]:
     return plan(graph.study, manifests=graph.store.manifests(), num_items=items), None
 
 
-def check_graph(graph: StepGraph, *, say: Say) -> Counter[str]:
-    """Check the data of a study; see `execution.phases.preflight.preflight`."""
+def check_graph(graph: StepGraph, *, say: Say, site: Site | None = None) -> Counter[str]:
+    """Check the data of a study, and say whether its models fit the devices of the site.
+
+    Args:
+        graph: the steps of the study.
+        say: called with each line of the report.
+        site: the site; None for this machine.
+
+    Returns:
+        As `execution.phases.preflight.preflight`.
+
+    Raises:
+        StudyError: contains every problem found.
+    """
     from crosslift.execution.phases.preflight import preflight
 
-    return preflight(graph, say=say)
+    errors = preflight(graph, say=say)
+    for line in memory_lines(graph, site):
+        say(line)
+    return errors
+
+
+def memory_lines(graph: StepGraph, site: Site | None = None, planned: Plan | None = None) -> list[str]:
+    """Say what a training run of each model needs on each device, whether it fits, and what to change.
+
+    Args:
+        graph: the steps of the study.
+        site: the site; None for this machine.
+        planned: the plan, which tells the length of examples; None assumes `max_length`.
+
+    Returns:
+        One sentence per model that is trained.
+    """
+    from crosslift.execution.workers.resources import given_devices
+    from crosslift.studies.planning.devices import devices_here, needs
+    from crosslift.studies.site import Site
+
+    site = site or Site()
+    devices = site.devices or devices_here(site.device)
+    lengths: dict[str, int] = {}
+    for run in planned.runs if planned is not None else ():
+        if run.num_tokens and run.num_examples:
+            model = graph.runs[run.name].model.name
+            lengths[model] = max(lengths.get(model, 0), math.ceil(run.num_tokens / run.num_examples))
+    found = needs(graph.study, devices, num_devices=given_devices(graph.study, site), mean_lengths=lengths)
+    return [need.sentence(devices) for need in found]
 
 
 def work_on(
@@ -332,8 +374,10 @@ def work_on(
     Returns:
         Whether every run of this worker succeeded.
     """
+    from crosslift.execution.workers.resources import num_devices, with_devices
     from crosslift.execution.workers.worker import work
 
+    site = with_devices(graph.study, site)
     return work(
         graph.study,
         runs,
@@ -341,6 +385,8 @@ def work_on(
         device=site.device,
         keep_checkpoints=site.keep_checkpoints,
         generators=site.generators,
+        num_devices={name: num_devices(site, name) for name in graph.study.models},
+        cpu_offload=site.cpu_offload,
         trackers=site.trackers,
         session=session,
         grace_seconds=grace_seconds,

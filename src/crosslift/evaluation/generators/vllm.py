@@ -29,6 +29,7 @@ OPTIONS: dict[str, type] = {
     "tensor_parallel_size": int,
     "canary": bool,
 }
+SEVERAL_DEVICES = True
 CANARY_PROMPTS = 8
 CANARY_TOKENS = 32
 
@@ -51,6 +52,7 @@ class Generator:
         template: str | None = None,
         canary: bool = True,
         max_lora_rank: int | None = None,
+        num_devices: int = 1,
         **engine: Any,
     ) -> None:
         """Load the model into an engine, or reuse the engine that has it.
@@ -63,12 +65,15 @@ class Generator:
             template: Chat template, as `chat.load_tokenizer` takes it.
             canary: Test that an adapter changes the outputs.
             max_lora_rank: Maximum rank of the adapters of this engine; None: the rank of this one.
+            num_devices: Devices that share the model (tensor parallel), unless `tensor_parallel_size` is given.
             **engine: Further arguments of `vllm.LLM`.
 
         Raises:
             EvaluationError: vLLM is not installed, or the adapter names no base model.
             TemplateError: the model has no chat template.
         """
+        if num_devices > 1:
+            engine.setdefault("tensor_parallel_size", num_devices)
         adapter = Path(checkpoint) / "adapter_config.json"
         source = str(checkpoint)
         rank = 0

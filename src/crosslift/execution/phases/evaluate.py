@@ -43,6 +43,7 @@ def load_generator(
     *,
     device: str,
     options: Mapping[str, Any] | None = None,
+    num_devices: int = 1,
 ) -> Any:
     """Load a model for generation.
 
@@ -53,17 +54,21 @@ def load_generator(
         graph: the steps of the study.
         device: as in the site file.
         options: the site's options for this generator.
+        num_devices: devices that hold the model together, if the generator can divide it.
 
     Returns:
         The `Generator` of the generator's module.
     """
     base = str(model.folder(graph.study.folder))
-    return member("generator", name).Generator(
+    module = member("generator", name)
+    divides = num_devices > 1 and getattr(module, "SEVERAL_DEVICES", False)
+    return module.Generator(
         base if checkpoint is None else checkpoint,
         base=base,
         revision=None,
         device=device,
         template=model.template if checkpoint is None else None,
+        **({"num_devices": num_devices} if divides else {}),
         **(options or {}),
     )
 

@@ -22,6 +22,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
+from crosslift.execution.workers.resources import with_devices
 from crosslift.execution.workers.queue import queue_work, scheduler
 from crosslift.execution.workers.tracking import unavailable
 from crosslift.studies.site import Site
@@ -156,7 +157,7 @@ def _job(graph: StepGraph, site: Site, site_file: Path | None, missing: Sequence
     counts = Counter(graph.runs[name].model.name for name in missing)
     return Job(
         folder=graph.study.folder.absolute(),
-        site=site,
+        site=with_devices(graph.study, site),
         site_file=None if site_file is None else site_file.absolute(),
         num_runs=len(missing),
         session=secrets.token_hex(8),

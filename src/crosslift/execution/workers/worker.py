@@ -68,6 +68,8 @@ def work(
     device: str = "auto",
     keep_checkpoints: bool = True,
     generators: Mapping[str, Mapping[str, Any]] | None = None,
+    num_devices: Mapping[str, int] | None = None,
+    cpu_offload: bool = False,
     session: str = "",
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
@@ -84,6 +86,8 @@ def work(
         device: as in the site file.
         keep_checkpoints: whether to keep checkpoints after the run is finished.
         generators: the site's options per generator.
+        num_devices: base model -> devices that its runs share; 1 where it is missing.
+        cpu_offload: whether such runs keep weights and moments in the memory of the machine.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
@@ -114,6 +118,8 @@ def work(
         device=device,
         keep_checkpoints=keep_checkpoints,
         generators=generators or {},
+        num_devices=num_devices or {},
+        cpu_offload=cpu_offload,
         session=session,
         tracking=Tracking(trackers or {}),
         say=say,
@@ -210,6 +216,8 @@ class _Worker:
     keep_checkpoints: bool
     generators: Mapping[str, Mapping[str, Any]]
     """The site's options per generator."""
+    num_devices: Mapping[str, int]
+    cpu_offload: bool
     session: str
     tracking: Tracking
     say: Say
@@ -333,6 +341,8 @@ class _Worker:
                     reporter=reporter,
                     check=lease.check,
                     ending=asked_to_end,
+                    num_devices=self.num_devices.get(run.model.name, 1),
+                    cpu_offload=self.cpu_offload,
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()
@@ -373,7 +383,15 @@ class _Worker:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
                     options = self.generators.get(loaded)
-                    answers = load_generator(loaded, checkpoint, model, graph, device=self.device, options=options)
+                    answers = load_generator(
+                        loaded,
+                        checkpoint,
+                        model,
+                        graph,
+                        device=self.device,
+                        options=options,
+                        num_devices=self.num_devices.get(run.model.name, 1),
+                    )
                 num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")

@@ -54,6 +54,7 @@ class Generator:
         template: str | None = None,
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         max_batch_tokens: int | None = None,
+        num_devices: int = 1,
     ) -> None:
         """Load a model.
 
@@ -65,6 +66,7 @@ class Generator:
             template: Chat template, as `chat.load_tokenizer` takes it; None for checkpoints, which contain their own.
             precision: "auto": bfloat16 on GPUs with native bfloat16, else float32.
             max_batch_tokens: Maximum tokens of a batch; None: MAX_BATCH_TOKENS of the device.
+            num_devices: GPUs among which the layers are divided; the CPU holds them all.
 
         Raises:
             EvaluationError: the model cannot be loaded.
@@ -86,11 +88,17 @@ class Generator:
         self.stop_ids = stop_ids(self.tokenizer)
         with reading(f"the model {source}", EvaluationError):
             model = AutoModelForCausalLM.from_pretrained(
-                source, revision=revision, dtype=dtype, trust_remote_code=False, use_safetensors=True
+                source,
+                revision=revision,
+                dtype=dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                device_map=_device_map(num_devices, self.device),
             )
         if adapter.is_file():
             model = _with_adapter(model, Path(checkpoint), merge=dtype == torch.float32)
-        self.model = model.to(self.device).eval()
+        divided = num_devices > 1 and self.device.type == "cuda"  # `to` would gather the layers again
+        self.model = (model if divided else model.to(self.device)).eval()
         self._max_batch_tokens = max_batch_tokens or MAX_BATCH_TOKENS.get(self.device.type, MAX_BATCH_TOKENS["cpu"])
 
     def generate(
@@ -189,6 +197,13 @@ class Generator:
                 ) from None
         torch.cuda.empty_cache()  # here the exception no longer references the tensors of the failed batch
         return None
+
+
+def _device_map(num_devices: int, device: torch.device) -> str | None:
+    """Argument of `from_pretrained`: layers one after another over all visible GPUs, or None for one device."""
+    if num_devices == 1:
+        return None
+    return "balanced" if device.type == "cuda" else "cpu"
 
 
 @torch.inference_mode()
