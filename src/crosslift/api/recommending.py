@@ -191,8 +191,18 @@ def train_plan(
         MissingPackage: a package for training is not installed; nothing has been started.
         CrossliftError: the model cannot be trained, or the folder holds something else.
     """
+    from crosslift.execution.workers.resources import num_devices, with_devices
     from crosslift.extras import require
     from crosslift.final.train import train_final
 
     require("transformers", "peft")
-    return train_final(graph, plan, folder, device=site.device, generators=site.generators, say=say)
+    return train_final(
+        graph,
+        plan,
+        folder,
+        device=site.device,
+        num_devices=num_devices(with_devices(graph.study, site), plan.run.model.name),
+        cpu_offload=site.cpu_offload,
+        generators=site.generators,
+        say=say,
+    )
