@@ -62,7 +62,7 @@ def test_all_files_are_there_and_the_page_is_small(page):
     assert page.stat().st_size < 3_000_000
     assert pl.read_parquet(page.parent / "estimates.parquet").height > 100
     figures = {path.name for path in (page.parent / "figures").iterdir()}
-    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 22
+    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 24
     assert len(list((page.parent / "tables").glob("*.csv"))) == 17
 
 

@@ -13,11 +13,11 @@ from crosslift.errors import TransferError
 from crosslift.recommendation.acquisition import knowledge_gradient_batch
 from crosslift.recommendation.explaining.explanation import Explanation, explain
 from crosslift.recommendation.explaining.pilots import Pilot, pilot_for
-from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.joint import AnyModel, JointModel
 from crosslift.recommendation.limits import MOST_BEYOND, held_amounts, limited_budget, tokens_per_item, unit_costs
 from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.observing.asked import named, objective_of, untold_languages
+from crosslift.recommendation.observing.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.observing.runs import observe
 from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.question import Question, Unit
@@ -26,7 +26,7 @@ from crosslift.recommendation.search import distinct, random_mixtures
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
-from crosslift.transfer.model.observations import Amounts, content_key
+from crosslift.transfer.model.observations import Amounts, Observations, content_key
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -175,14 +175,15 @@ def advise(
     model = question.model or ""
     seen = {name: observe(store, study, evaluation=name, unit=question.unit, together_with=names) for name in names}
     planned = seen[names[0]].planned
-    observations, contributions = {}, {}
+    observations: dict[str, Observations] = {}
+    informing: dict[str, Observations] = {}
     for name, own in seen.items():
         further = [
             (other.label, observe(other.store, other.study, evaluation=name, unit=question.unit).observations)
             for other in others
         ]
         observations[name] = pooled_observations(own.observations, further)
-        contributions |= dict(further)
+        informing |= dict(further)
     every = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
         for row in planned.iter_rows(named=True)
@@ -227,8 +228,8 @@ def advise(
     elif num_mixtures >= MIN_MIXTURES:
         found = recommend(fitted, model, objective, budget)
     recommendation = found if isinstance(found, Recommendation) else None
-    if recommendation is not None and contributions:
-        told = (further_caveat(*one) for one in contributions.items())
+    if recommendation is not None and informing:
+        told = (further_caveat(*one) for one in informing.items())
         recommendation = replace(recommendation, caveats=(*recommendation.caveats, *told))
     own_runs = set.intersection(*(set(own.observations.runs.tolist()) for own in seen.values()))
     waiting = {run: every[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
