@@ -22,8 +22,8 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
-from crosslift.execution.workers.resources import with_devices
 from crosslift.execution.workers.queue import queue_work, scheduler
+from crosslift.execution.workers.resources import with_devices
 from crosslift.execution.workers.tracking import unavailable
 from crosslift.studies.site import Site
 from crosslift.system.leases import Lease, lease_holder

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from crosslift.execution.workers.job import Job, graceful_termination
-from crosslift.execution.workers.resources import num_devices, visible_groups
 from crosslift.execution.workers.pool import POLL_SECONDS, Pool, available_cores, visible_gpus
+from crosslift.execution.workers.resources import num_devices, visible_groups
 
 OPTIONS: dict[str, type] = {}
 
