@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from crosslift.recommendation.objective import Objective
-from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts
+from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.search import distinct, random_mixtures
+from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts, content_key
 from crosslift.transfer.model.posterior import TransferModel
 
 NUM_INITIAL = 3
@@ -18,6 +20,80 @@ NUM_QUANTILES = 64
 """Outcomes of the first run of a batch, the quantiles of its predictive distribution."""
 NUM_FANTASIES = 128
 """Joint outcomes of the runs of a batch, from a Sobol sequence."""
+NUM_RANDOM_MIXTURES = 60
+"""Random mixtures among the candidates for the next run, in addition to the leading ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextRun:
+    """A proposed run."""
+
+    amounts: dict[str, float]
+    """Language -> amount."""
+    expected_gain: float
+    """Knowledge gradient: expected improvement of the choice, in the unit of the objective."""
+    run: str | None
+    """Name of the run if the study plans it, else None."""
+
+
+def propose_runs(
+    fitted: TransferModel,
+    model: str,
+    objective: Objective,
+    budget: Budget,
+    *,
+    leaders: Sequence[Amounts],
+    waiting: Mapping[str, Amounts],
+    pending: Sequence[Amounts] = (),
+    num_runs: int,
+    also_new: bool = False,
+) -> list[NextRun]:
+    """The most informative runs: unfinished runs of the study, by name; if there are none, leading and random mixtures.
+
+    They differ from each other and from the mixtures that the model was trained on.
+
+    Args:
+        fitted: the transfer model.
+        model: name of the model that is trained.
+        objective: what is maximised.
+        budget: constraints of a mixture.
+        leaders: the mixtures that are expected to be best.
+        waiting: planned run of the model that is neither finished nor in progress -> its amounts.
+        pending: amounts of the runs in progress.
+        num_runs: runs to propose.
+        also_new: whether new mixtures follow the planned ones, if fewer are planned than asked for.
+    """
+    if num_runs < 1:
+        return []
+    observed = fitted.observed
+    known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
+    names: dict[tuple[tuple[str, int], ...], str] = {}
+    for run, amounts in waiting.items():
+        names.setdefault(content_key(amounts), run)
+    for amounts in (*known, *pending):
+        names.pop(content_key(amounts), None)
+    random = random_mixtures(budget, NUM_RANDOM_MIXTURES)
+    planned: list[dict[str, float]] = [dict(waiting[run]) for run in names.values()]
+    new: list[dict[str, float]] = []
+    if not planned or (also_new and len(planned) < num_runs):
+        apart = [*known, *pending, *planned]
+        new = distinct((one for one in (*leaders, *random) if budget.allows(one)), apart_from=apart)
+    options = distinct(one for one in (*known, *pending, *planned, *new, *random) if budget.allows(one))
+    found: list[NextRun] = []
+    for pool in (planned, new):
+        chosen = knowledge_gradient_batch(
+            fitted,
+            model,
+            objective,
+            pool,
+            batch_size=num_runs - len(found),
+            options=options or pool,
+            pending=[*pending, *(one.amounts for one in found)],
+        )
+        for place, gain in chosen:
+            run = names.get(content_key(pool[place]))
+            found.append(NextRun(amounts=pool[place], expected_gain=gain, run=run))
+    return found
 
 
 def knowledge_gradient_batch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -10,13 +10,13 @@ import polars as pl
 
 from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
-from crosslift.recommendation.acquisition import knowledge_gradient_batch
+from crosslift.recommendation.acquisition import NextRun, propose_runs
 from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.limits import MOST_BEYOND, limited_budget, tokens_per_item
 from crosslift.recommendation.objective import Budget, Objective
 from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, Undecided, recommend
-from crosslift.recommendation.search import distinct, random_mixtures
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.measurement import effective_items
@@ -24,11 +24,9 @@ from crosslift.transfer.model.observations import (
     AMOUNT_UNIT,
     Amounts,
     Observations,
-    content_key,
     log_sizes,
     observations_of,
 )
-from crosslift.transfer.model.posterior import TransferModel
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 
 MIN_EXPECTED_GAIN = 0.0005
 """Knowledge gradient, as a share, below which a run is not worth its cost."""
-NUM_RANDOM_MIXTURES = 60
-"""Random mixtures among the candidates for the next run, in addition to the leading ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +60,14 @@ class RecommendationRequest:
     """Lower bound of the English score, as a share."""
     num_next_runs: int = 0
     """Number of next runs to propose."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextRun:
-    """A proposed run."""
-
-    amounts: dict[str, float]
-    """Language -> amount."""
-    expected_gain: float
-    """Knowledge gradient: expected improvement of the choice, in the unit of the objective."""
-    run: str | None
-    """Name of the run if the study plans it, else None."""
+    margin: float = EQUIVALENCE_MARGIN
+    """See `recommend.recommend`."""
+    running: Collection[str] = ()
+    """Names of planned runs in progress: they are not proposed, and their outcomes are taken into account."""
+    excluded: Collection[str] = ()
+    """Names of further planned runs that are not proposed."""
+    exploring: bool = False
+    """Whether planned mixtures are candidates too, and next runs are new ones where fewer are planned than asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,12 +156,15 @@ def advise(
             f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {MIN_MIXTURES}. "
             "Run more: crosslift run, or list the runs to start with: crosslift recommend --next 4"
         )
-    found = recommend(fitted, model, objective, budget) if num_mixtures >= MIN_MIXTURES else None
+    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
+    found = None
+    if num_mixtures >= MIN_MIXTURES:
+        further_mixtures = list(waiting.values()) if request.exploring else []
+        found = recommend(fitted, model, objective, budget, further=further_mixtures, margin=request.margin)
     recommendation = found if isinstance(found, Recommendation) else None
     if recommendation is not None and further:
         told = (further_caveat(*one) for one in further)
         recommendation = replace(recommendation, caveats=(*recommendation.caveats, *told))
-    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
     return Advice(
         evaluation=evaluation,
         model=model,
@@ -181,11 +176,24 @@ def advise(
         undecided=found.reason if isinstance(found, Undecided) else "",
         limits=_limits(budget, recommendation),
         validation=cross_validate(observed) if num_mixtures >= MIN_GROUPS else None,
-        next_runs=_next_runs(
-            fitted, model, objective, budget, found=recommendation, waiting=waiting, num_runs=request.num_next_runs
+        next_runs=propose_runs(
+            fitted,
+            model,
+            objective,
+            budget,
+            leaders=[] if recommendation is None else _leaders(recommendation),
+            waiting={run: one for run, one in waiting.items() if run not in {*request.running, *request.excluded}},
+            pending=[amounts[run] for run in request.running if run in amounts],
+            num_runs=request.num_next_runs,
+            also_new=request.exploring,
         ),
         runs=sorted(set(observed.runs[observed.models == model])),
     )
+
+
+def _leaders(found: Recommendation) -> list[Amounts]:
+    """The mixtures that a recommendation names."""
+    return [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.comparisons)]
 
 
 def _limits(budget: Budget, found: Recommendation | None) -> tuple[str, ...]:
@@ -240,48 +248,6 @@ def _amount_unit(store: Store, unit: str) -> float:
     """AMOUNT_UNIT items, in the unit of the amounts."""
     lengths = tokens_per_item(store.runs(), "") if unit == "tokens" else {}
     return AMOUNT_UNIT * (sum(lengths.values()) / len(lengths) if lengths else 1.0)
-
-
-def _next_runs(
-    fitted: TransferModel,
-    model: str,
-    objective: Objective,
-    budget: Budget,
-    *,
-    found: Recommendation | None,
-    waiting: Mapping[str, Amounts],
-    num_runs: int,
-) -> list[NextRun]:
-    """The most informative runs: unfinished runs of the study, by name; if there are none, leading and random mixtures.
-
-    They differ from each other and from the mixtures that the model was trained on.
-    """
-    if not num_runs:
-        return []
-    observed = fitted.observed
-    known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
-    names: dict[tuple[tuple[str, int], ...], str] = {}
-    for run, amounts in waiting.items():
-        names.setdefault(content_key(amounts), run)
-    for amounts in known:
-        names.pop(content_key(amounts), None)
-    random = random_mixtures(budget, NUM_RANDOM_MIXTURES)
-    pool: list[dict[str, float]] = [dict(waiting[run]) for run in names.values()]
-    if not pool:
-        leaders: list[Amounts] = []
-        if found is not None:
-            leaders = [
-                found.amounts,
-                *(one for one, _ in found.alternatives),
-                *(one.amounts for one in found.comparisons),
-            ]
-        pool = distinct((one for one in (*leaders, *random) if budget.allows(one)), apart_from=known)
-    options = distinct(one for one in (*known, *pool, *random) if budget.allows(one))
-    chosen = knowledge_gradient_batch(fitted, model, objective, pool, batch_size=num_runs, options=options or pool)
-    return [
-        NextRun(amounts=pool[place], expected_gain=gain, run=names.get(content_key(pool[place])))
-        for place, gain in chosen
-    ]
 
 
 def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:

@@ -39,11 +39,13 @@ class Job:
     session: str
     logs: Path
     """Folder for the output of workers between runs."""
+    runs: tuple[str, ...] = ()
+    """Names of the runs to execute; empty for all missing runs."""
 
     def command(self) -> list[str]:
         """Return the command line of a worker."""
         site = [] if self.site_file is None else ["--site", str(self.site_file)]
-        return [sys.executable, "-m", "crosslift", "work", str(self.folder), *site]
+        return [sys.executable, "-m", "crosslift", "work", str(self.folder), *self.runs, *site]
 
 
 def thread_variables(num_threads: int) -> dict[str, str]:

@@ -72,7 +72,8 @@ def work(
 
     Args:
         study: the study.
-        names: only these runs, including runs that failed before; empty for all runs that have not failed.
+        names: only these runs; empty for all. Runs that failed before are executed again if they are named and no
+            session launched the worker.
         device: as in the site file.
         keep_checkpoints: whether to keep checkpoints after the run is finished.
         generators: the site's options per generator.
@@ -96,7 +97,9 @@ def work(
         )
     definition = _Definition(graph)
     definition.check(list(names) or list(graph.runs))
-    graph.store.clear_errors(names)
+    named_by_hand = bool(names) and not session
+    if named_by_hand:
+        graph.store.clear_errors(names)
     worker = _Worker(
         graph=graph,
         definition=definition,
@@ -107,7 +110,7 @@ def work(
         tracking=Tracking(trackers or {}),
         say=say,
         equal_runs=equal_runs(graph),
-        waits_for_equal_runs=not names,
+        waits_for_equal_runs=not named_by_hand,
     )
     runs = [graph.runs[name] for name in names or graph.runs]
     missing = [name for name, state in graph.states(runs).items() if not state.done or state.kept_aside]
@@ -175,7 +178,7 @@ class _Worker:
     say: Say
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
-    """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
+    """Whether to skip a run while an equal run is leased; False if a user named the runs."""
 
     def take(self, name: str) -> bool:
         """Execute the missing steps of a run. Returns False if the run failed.
