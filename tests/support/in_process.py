@@ -26,7 +26,7 @@ class Told:
 
 def quicker(patch: pytest.MonkeyPatch) -> None:
     """Workers in this process, and a page instead of charts."""
-    patch.setattr(local, "launch", lambda job, tick: work(load(job.folder)))
+    patch.setattr(local, "launch", lambda job, tick: work(load(job.folder), job.runs, session=job.session if job.runs else ""))
     patch.setattr(report, "publish", publish)
 
 

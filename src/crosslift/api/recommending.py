@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.exploring.explore import Display, Explored
+    from crosslift.exploring.goal import Certainty, Limits
     from crosslift.final.folder import FinalModel
     from crosslift.final.plan import FinalPlan
-    from crosslift.recommendation.advice import Advice
+    from crosslift.recommendation.advice import Advice, RecommendationRequest
     from crosslift.recommendation.further_studies import FurtherStudy
     from crosslift.studies.site import Site
 
@@ -35,17 +37,53 @@ def advise_graph(
 
     Without `weights`, the objective "weighted" weights languages by their numbers of speakers.
     """
+    from crosslift.recommendation.advice import advise
+
+    request = recommendation_request(
+        evaluation=evaluation,
+        model=model,
+        budget=budget,
+        unit=unit,
+        languages=languages,
+        costs=costs,
+        objective=objective,
+        weights=weights,
+        english_at_least=english_at_least,
+        num_next_runs=num_next_runs,
+    )
+    return advise(graph.store, graph.study, request, others=_further_studies(graph, evaluation, others))
+
+
+def recommendation_request(
+    *,
+    evaluation: str | None = None,
+    model: str | None = None,
+    budget: float | None = None,
+    unit: Literal["items", "tokens"] = "items",
+    languages: Iterable[str] = (),
+    costs: Mapping[str, float] | None = None,
+    objective: Literal["mean", "worst", "weighted"] = "mean",
+    weights: Mapping[str, float] | None = None,
+    english_at_least: float | None = None,
+    num_next_runs: int = 0,
+) -> RecommendationRequest:
+    """Check the options of a recommendation; arguments as for `crosslift.Study.recommend`.
+
+    Raises:
+        StudyError: an option is out of range; all problems are listed.
+        UnknownName: a language is unknown.
+    """
     from crosslift.errors import StudyError
     from crosslift.languages.similarity import known
     from crosslift.languages.tags import resolve_all
-    from crosslift.recommendation.advice import RecommendationRequest, advise
+    from crosslift.recommendation.advice import RecommendationRequest
 
     problems = option_problems(unit=unit, objective=objective, budget=budget, costs=costs, weights=weights)
     if problems:
         raise StudyError(problems)
     if objective == "weighted" and not weights:
         weights = {tag: float(facts.speakers) for tag, facts in known().items() if facts.speakers}
-    request = RecommendationRequest(
+    return RecommendationRequest(
         evaluation=evaluation,
         model=model,
         amount=budget,
@@ -57,7 +95,63 @@ def advise_graph(
         english_at_least=english_at_least,
         num_next_runs=num_next_runs,
     )
-    return advise(graph.store, graph.study, request, others=_further_studies(graph, evaluation, others))
+
+
+def explore_graph(
+    graph: StepGraph,
+    request: RecommendationRequest,
+    *,
+    certainty: Certainty,
+    limits: Limits,
+    batch_size: int | None,
+    site: Site,
+    site_file: Path | None,
+    say: Callable[[str], None],
+    watch: Display,
+) -> tuple[Explored, Path | None]:
+    """Execute batches of runs until the decision is as sure as asked, and write the report.
+
+    Args:
+        graph: the steps of the study.
+        request: the question.
+        certainty: how sure the decision must be.
+        limits: what may be spent, earlier calls included.
+        batch_size: runs per batch; None: one per worker.
+        site: where and how the runs are executed.
+        site_file: the site's file, passed on to the workers.
+        say: receives lines of progress.
+        watch: creates the display of the progress of a batch, a context manager.
+
+    Returns:
+        The result, and the HTML page of the report; None if nothing has been evaluated.
+
+    Raises:
+        StudyError: an argument is out of range, or the site asks for a rehearsal.
+        MissingPackage: an extra that training or the report needs is not installed; nothing has been started.
+        CrossliftError: the study cannot be prepared or extended, or the workers cannot run.
+    """
+    from crosslift.api.running import update_report
+    from crosslift.errors import StudyError
+    from crosslift.execution.folder.result_tables import rebuild_result_tables
+    from crosslift.execution.workers.executors.local import default_workers
+    from crosslift.exploring.decide import Ask
+    from crosslift.exploring.explore import explore
+    from crosslift.exploring.goal import goal_problems
+    from crosslift.extras import require
+
+    problems = goal_problems(certainty, limits)
+    if graph.study.results is not None:
+        problems.append("the site file asks for a rehearsal. Remove rehearsal from it to explore.")
+    if problems:
+        raise StudyError(problems)
+    require("transformers", "scipy", "altair", "vl_convert")  # the last three are first used by the report
+    ask = Ask(request=request, certainty=certainty, limits=limits, batch_size=batch_size or default_workers(site))
+    found = explore(graph.study, ask, site, site_file=site_file, say=say, watch=watch)
+    states = found.graph.states()
+    if not any(state.results for state in states.values()):
+        return found, None
+    tables = rebuild_result_tables(found.graph, states)
+    return found, update_report(found.graph, tables, say=say, force=True)
 
 
 def _further_studies(graph: StepGraph, evaluation: str | None, folders: Sequence[str | Path]) -> list[FurtherStudy]:

@@ -67,7 +67,7 @@ class RecommendationRequest:
     excluded: Collection[str] = ()
     """Names of further planned runs that are not proposed."""
     exploring: bool = False
-    """Whether planned mixtures are candidates too, and next runs are new ones where fewer are planned than asked for."""
+    """Whether planned mixtures are candidates too, and next runs are new ones where too few are planned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +183,7 @@ def advise(
             budget,
             leaders=[] if recommendation is None else _leaders(recommendation),
             waiting={run: one for run, one in waiting.items() if run not in {*request.running, *request.excluded}},
-            pending=[amounts[run] for run in request.running if run in amounts],
+            pending=[waiting[run] for run in request.running if run in waiting],
             num_runs=request.num_next_runs,
             also_new=request.exploring,
         ),

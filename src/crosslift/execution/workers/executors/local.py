@@ -18,6 +18,7 @@ from pathlib import Path
 
 from crosslift.errors import CrossliftError
 from crosslift.execution.workers.job import RUN_STARTED, SESSION, Job, graceful_termination, thread_variables
+from crosslift.studies.site import Site
 from crosslift.system.files import make_folder
 
 OPTIONS: dict[str, type] = {}
@@ -44,9 +45,7 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
     """
     gpus = visible_gpus() if job.site.device in ("auto", "cuda") else []
     cores = available_cores()
-    num_workers = min(
-        job.num_runs, job.site.num_workers or len(gpus) or max(1, cores // (job.site.threads_per_worker or 1))
-    )
+    num_workers = min(job.num_runs, default_workers(job.site))
     threads = job.site.threads_per_worker or (max(1, cores // num_workers) if gpus else 1)
     pool = _Pool(job, threads=threads, gpus=gpus)
     with graceful_termination():
@@ -58,6 +57,12 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
                 time.sleep(POLL_SECONDS)
         finally:
             pool.end()
+
+
+def default_workers(site: Site) -> int:
+    """Return the number of workers of a site: as it says, else one per GPU, else one per core or group of cores."""
+    gpus = visible_gpus() if site.device in ("auto", "cuda") else []
+    return site.num_workers or len(gpus) or max(1, available_cores() // (site.threads_per_worker or 1))
 
 
 def available_cores() -> int:
