@@ -50,9 +50,7 @@ class Explored:
     """The steps of the study as it is now."""
 
 
-def explore(
-    study: Study, ask: Ask, site: Site, *, site_file: Path | None = None, say: Say, watch: Display
-) -> Explored:
+def explore(study: Study, ask: Ask, site: Site, *, site_file: Path | None = None, say: Say, watch: Display) -> Explored:
     """Execute batches of runs until the decision is as sure as was asked or the limits are reached.
 
     Args:

@@ -11,9 +11,8 @@ import re
 import zlib
 from pathlib import Path
 
-from generators.fake import Tokenizer
-
 from crosslift.evaluation.generator import Completion
+from crosslift.evaluation.generators.fake import Tokenizer
 
 
 def share(seen: dict[str, int]) -> float:
