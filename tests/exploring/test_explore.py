@@ -9,9 +9,9 @@ import pytest
 from fake_study import open_graph
 from in_process import crosslift
 
+from crosslift.execution.folder.store import Store
 from crosslift.exploring import explore as loop
 from crosslift.exploring.journal import read_entries
-from crosslift.execution.folder.store import Store
 from crosslift.system.leases import Lease
 
 

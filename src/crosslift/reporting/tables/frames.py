@@ -9,6 +9,7 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.sentences import gain_verdict
+from crosslift.reporting.tables.explorations import exploration
 from crosslift.scores import STATUSES
 
 NUMBERS = (
@@ -272,5 +273,6 @@ TABLES = (
     checks,
     models,
     training,
+    exploration,
 )
 """All tables; the name of the function is the file name."""

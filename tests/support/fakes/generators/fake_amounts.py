@@ -11,8 +11,9 @@ import re
 import zlib
 from pathlib import Path
 
-from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.fake import Tokenizer
+
+from crosslift.evaluation.generator import Completion
 
 
 def share(seen: dict[str, int]) -> float:
