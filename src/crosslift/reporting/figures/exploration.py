@@ -50,10 +50,9 @@ def exploration(data: ReportData) -> Figure:
                 y=expected, shape=alt.Shape("decision:N", legend=alt.Legend(title="decision", labelLimit=260))
             )
         )
+        wanted = alt.Chart(alt.NamedData(name)).mark_rule(strokeDash=[4, 4]).encode(y="wanted:Q")
         share = alt.Y("probability:Q", title="probability", scale=alt.Scale(domain=[0, 1]))
-        sure = (
-            base.mark_line(point=True).encode(y=share) + base.mark_rule(strokeDash=[4, 4]).encode(y="wanted:Q")
-        ).properties(height=HEIGHT // 2)
+        sure = (base.mark_line(point=True).encode(y=share) + wanted).properties(height=HEIGHT // 2)
         charts.append(alt.vconcat(score, sure, title=alt.TitleParams(question, anchor="start")))
     datasets = {f"exploration {number}": rows.filter(asked=question) for number, question in enumerate(asked)}
     return Figure(
@@ -61,6 +60,6 @@ def exploration(data: ReportData) -> Figure:
         chart=alt.vconcat(*charts).resolve_scale(shape="independent"),
         datasets=datasets,
         caption="Above, the mixture that was expected to be best after so many finished runs, with the 95 % interval "
-        "of its expected score; below, the probability that no candidate is better by more than the distance asked for. "
-        "The dashed line is the probability that was asked for.",
+        "of its expected score; below, the probability that no candidate is better by more than the distance asked "
+        "for. The dashed line is the probability that was asked for.",
     )
