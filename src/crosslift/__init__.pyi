@@ -25,5 +25,7 @@ from crosslift.errors import CrossliftError as CrossliftError
 from crosslift.mixtures.mixture import Budget as Budget
 from crosslift.mixtures.mixture import Component as Component
 from crosslift.mixtures.mixture import Mixture as Mixture
+from crosslift.recommendation.question import Cost as Cost
+from crosslift.recommendation.question import Question as Question
 
 __version__: str

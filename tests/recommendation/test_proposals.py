@@ -140,7 +140,7 @@ options = st.fixed_dictionaries(
 @given(asked=options)
 def test_any_options_give_a_proposal_within_the_limits_or_an_error_message(study: Path, asked: dict):
     try:
-        advice = advise_graph(graph_of(study), **asked)
+        advice = advise_graph(graph_of(study), question_of(asked), num_next_runs=num_next_runs)
     except CrossliftError:
         return
     mixtures = [one.amounts for one in advice.next_runs]
@@ -156,7 +156,7 @@ def test_any_options_give_a_proposal_within_the_limits_or_an_error_message(study
 
 
 def test_next_runs_differ_from_each_other_and_from_what_is_known(study: Path):
-    advice = advise_graph(graph_of(study), num_next_runs=12)
+    advice = advise_graph(graph_of(study), Question(), num_next_runs=12)
     known = [
         dict(zip(row["languages"], row["num_items"], strict=True)) for row in Store(study).runs().iter_rows(named=True)
     ]

@@ -108,11 +108,11 @@ def test_costs_bounds_and_weights_change_what_is_recommended():
         )[0]
         == "es"
     )
-    bounded = replace(users, english_at_least=0.35)
+    bounded = replace(users, at_least={"en": 0.35})
     kept = recommend(fitted, "one", bounded, Budget(amount=600, languages=LANGUAGES))
     assert kept.expected_by_language["en"] > 0.35
     with pytest.raises(TransferError, match="no candidate keeps English"):
-        recommend(fitted, "one", replace(users, english_at_least=0.99), Budget(amount=600, languages=LANGUAGES))
+        recommend(fitted, "one", replace(users, at_least={"en": 0.99}), Budget(amount=600, languages=LANGUAGES))
 
 
 def test_noise_says_that_it_cannot_tell():

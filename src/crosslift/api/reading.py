@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from crosslift.api.failures import user_errors
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crosslift.execution.workers.status import Status
     from crosslift.execution.workers.verify import Verified
     from crosslift.recommendation.advice import Advice
+    from crosslift.recommendation.question import Question, QuestionOptions
     from crosslift.studies.planning.plan import Plan
     from crosslift.studies.study import Study as ParsedStudy
     from crosslift.transfer.model.posterior import TransferModel
@@ -232,7 +233,7 @@ class StudyReader:
             TransferError: the study has no such evaluation, or no trained run with it.
             StoreError: the study has not been prepared.
         """
-        from crosslift.recommendation.advice import observe
+        from crosslift.recommendation.observing.runs import observe
         from crosslift.transfer.model.gaussian_process import fit_transfer_model
 
         observed = observe(self._graph.store, self._graph.study, evaluation=evaluation, unit=unit)
@@ -241,58 +242,53 @@ class StudyReader:
     @user_errors()
     def recommend(
         self,
+        question: Question | str | Path | None = None,
         *,
-        evaluation: str | None = None,
-        model: str | None = None,
-        budget: float | None = None,
-        unit: Literal["items", "tokens"] = "items",
-        languages: Iterable[str] = (),
-        costs: Mapping[str, float] | None = None,
-        objective: Literal["mean", "worst", "weighted"] = "mean",
-        weights: Mapping[str, float] | None = None,
-        english_at_least: float | None = None,
         num_next_runs: int = 3,
         others: Sequence[str | Path] = (),
+        **options: Unpack[QuestionOptions],
     ) -> Advice:
         """Recommend a mixture under a budget, and the next runs to train. Nothing is written.
 
         Args:
-            evaluation: evaluation to optimise; None if the study has only one.
-            model: model of the study; None if it has only one.
-            budget: maximum cost, in `unit` at a cost of 1; default: the amount of the largest mixture.
-            unit: unit of the budget.
-            languages: tags of the training languages; default: those of the study.
-            costs: language -> cost of one unit; default: 1.
-            objective: mean, minimum or weighted mean of the scores over evaluation languages.
-            weights: language -> weight; default: numbers of speakers.
-            english_at_least: minimum score in English, as a share.
+            question: what is asked, or a TOML file with it; not together with options if it is a `Question`.
             num_next_runs: number of next runs to propose.
             others: folders of further studies with the same evaluation, from which the transfer model learns too. Each
                 of their models has a level of its own; the recommendation is for this study.
+            options: the question as arguments, all of them optional; with a file, they replace its entries.
+                evaluation: name of the evaluation to optimise, or {name: weight} for several at once.
+                model: model of the study.
+                budget: maximum cost; default: the cost of the largest mixture.
+                unit: "items" or "tokens", the unit of all amounts.
+                languages: tags of the training languages; default: those of the study.
+                costs: language -> cost of one unit, or a `crosslift.Cost`; default: 1.
+                existing: language -> amount that exists and costs nothing, or "all".
+                translatable: number of items that can be translated into each language.
+                objective: "mean", "worst" or "weighted", over the scores of the evaluation languages.
+                weights: language -> weight, such as its users; default: numbers of speakers.
+                at_least: language -> minimum score, as a share; "evaluation:language" for one evaluation.
+                english_at_least: the same for English.
 
         Returns:
             `.recommendation` (`.amounts`, `.expected_objective` with `.low` and `.high` as shares, `.comparisons`,
             `.caveats`; None if fewer than two mixtures are evaluated, or if the data cannot tell, see `.undecided`),
-            `.validation` and `.next_runs`.
+            `.explanation` (computed when it is read), `.pilots`, `.validation` and `.next_runs`.
 
         Raises:
             StudyError: an option is invalid; all problems are listed.
             TransferError: there are too few results, the study has no such evaluation or model, or a further study has
                 another evaluation under this name.
         """
-        from crosslift.api.recommending import advise_graph
+        from crosslift.api.recommending import advise_graph, read_question
+        from crosslift.errors import StudyError
+        from crosslift.recommendation.question import question_of
 
-        return advise_graph(
-            self._graph,
-            evaluation=evaluation,
-            model=model,
-            budget=budget,
-            unit=unit,
-            languages=languages,
-            costs=costs,
-            objective=objective,
-            weights=weights,
-            english_at_least=english_at_least,
-            num_next_runs=num_next_runs,
-            others=others,
-        )
+        if question is None:
+            asked = question_of(options)
+        elif isinstance(question, str | Path):
+            asked = read_question(Path(question), options)
+        elif options:
+            raise StudyError(f"give either a question or options, not both: {', '.join(options)}.")
+        else:
+            asked = question
+        return advise_graph(self._graph, asked, num_next_runs=num_next_runs, others=others)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
@@ -13,93 +13,67 @@ if TYPE_CHECKING:
     from crosslift.exploring.goal import Certainty, Limits
     from crosslift.final.folder import FinalModel
     from crosslift.final.plan import FinalPlan
-    from crosslift.recommendation.advice import Advice, RecommendationRequest
+    from crosslift.recommendation.advice import Advice
     from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.recommendation.question import Question, QuestionOptions
     from crosslift.studies.site import Site
 
 
 def advise_graph(
-    graph: StepGraph,
-    *,
-    evaluation: str | None = None,
-    model: str | None = None,
-    budget: float | None = None,
-    unit: Literal["items", "tokens"] = "items",
-    languages: Iterable[str] = (),
-    costs: Mapping[str, float] | None = None,
-    objective: Literal["mean", "worst", "weighted"] = "mean",
-    weights: Mapping[str, float] | None = None,
-    english_at_least: float | None = None,
-    num_next_runs: int = 3,
-    others: Sequence[str | Path] = (),
+    graph: StepGraph, question: Question, *, num_next_runs: int = 3, others: Sequence[str | Path] = ()
 ) -> Advice:
-    """Recommend a mixture and next runs; arguments as for `crosslift.Study.recommend`.
+    """Recommend a mixture and next runs.
 
-    Without `weights`, the objective "weighted" weights languages by their numbers of speakers.
+    Args:
+        graph: the steps of the study.
+        question: what is asked.
+        num_next_runs: number of next runs to propose.
+        others: folders of further studies with the same evaluations.
+
+    Returns:
+        The advice.
+
+    Raises:
+        TransferError: there are too few results, or the study has no such evaluation or model.
     """
     from crosslift.recommendation.advice import advise
 
-    request = recommendation_request(
-        evaluation=evaluation,
-        model=model,
-        budget=budget,
-        unit=unit,
-        languages=languages,
-        costs=costs,
-        objective=objective,
-        weights=weights,
-        english_at_least=english_at_least,
-        num_next_runs=num_next_runs,
-    )
-    return advise(graph.store, graph.study, request, others=_further_studies(graph, evaluation, others))
+    further = _further_studies(graph, question.evaluations, others)
+    return advise(graph.store, graph.study, question, num_next_runs=num_next_runs, others=further)
 
 
-def recommendation_request(
-    *,
-    evaluation: str | None = None,
-    model: str | None = None,
-    budget: float | None = None,
-    unit: Literal["items", "tokens"] = "items",
-    languages: Iterable[str] = (),
-    costs: Mapping[str, float] | None = None,
-    objective: Literal["mean", "worst", "weighted"] = "mean",
-    weights: Mapping[str, float] | None = None,
-    english_at_least: float | None = None,
-    num_next_runs: int = 0,
-) -> RecommendationRequest:
-    """Check the options of a recommendation; arguments as for `crosslift.Study.recommend`.
+def read_question(file: Path, options: QuestionOptions | None = None, *, prefix: str = "") -> Question:
+    """Read a question file; options given besides replace its entries.
+
+    Args:
+        file: TOML file, see docs/recommending.md.
+        options: entries that replace those of the file.
+        prefix: of the names of options in messages.
+
+    Returns:
+        The question.
 
     Raises:
-        StudyError: an option is out of range; all problems are listed.
-        UnknownName: a language is unknown.
+        StudyError: the file or an option is invalid; all problems are listed.
     """
+    from crosslift.api.question_file import options_of
     from crosslift.errors import StudyError
-    from crosslift.languages.similarity import known
-    from crosslift.languages.tags import resolve_all
-    from crosslift.recommendation.advice import RecommendationRequest
+    from crosslift.recommendation.question import option_problems, question_of
 
-    problems = option_problems(unit=unit, objective=objective, budget=budget, costs=costs, weights=weights)
+    problems = list(option_problems(options or {}, prefix=prefix))
+    found: QuestionOptions = {}
+    try:
+        found = options_of(file)
+    except StudyError as error:
+        problems += error.problems
     if problems:
         raise StudyError(problems)
-    if objective == "weighted" and not weights:
-        weights = {tag: float(facts.speakers) for tag, facts in known().items() if facts.speakers}
-    return RecommendationRequest(
-        evaluation=evaluation,
-        model=model,
-        amount=budget,
-        unit=unit,
-        languages=tuple(resolve_all(languages).values()),
-        costs=dict(costs or {}),
-        objective=objective,
-        weights=dict(weights or {}),
-        english_at_least=english_at_least,
-        num_next_runs=num_next_runs,
-    )
+    return question_of({**found, **(options or {})}, prefix=prefix)
 
 
 def explore_graph(
     graph: StepGraph,
-    request: RecommendationRequest,
+    question: Question,
     *,
     certainty: Certainty,
     limits: Limits,
@@ -113,7 +87,7 @@ def explore_graph(
 
     Args:
         graph: the steps of the study.
-        request: the question.
+        question: what is asked.
         certainty: how sure the decision must be.
         limits: what may be spent, earlier calls included.
         batch_size: runs per batch; None: one per worker.
@@ -142,10 +116,14 @@ def explore_graph(
     problems = goal_problems(certainty, limits)
     if graph.study.results is not None:
         problems.append("the site file asks for a rehearsal. Remove rehearsal from it to explore.")
+    if question.translatable is not None:
+        problems.append(
+            "translatable: an exploration trains on what the corpora hold. Translate first, or leave it out."
+        )
     if problems:
         raise StudyError(problems)
     require("transformers", "scipy", "altair", "vl_convert")  # the last three are first used by the report
-    ask = Ask(request=request, certainty=certainty, limits=limits, batch_size=batch_size or default_workers(site))
+    ask = Ask(question=question, certainty=certainty, limits=limits, batch_size=batch_size or default_workers(site))
     found = explore(graph.study, ask, site, site_file=site_file, say=say, watch=watch)
     states = found.graph.states()
     if not any(state.results for state in states.values()):
@@ -154,8 +132,8 @@ def explore_graph(
     return found, update_report(found.graph, tables, say=say, force=True)
 
 
-def _further_studies(graph: StepGraph, evaluation: str | None, folders: Sequence[str | Path]) -> list[FurtherStudy]:
-    """Open further studies, and check that their evaluation is the same."""
+def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequence[str | Path]) -> list[FurtherStudy]:
+    """Open further studies, and check that their evaluations are the same."""
     from crosslift.recommendation.further_studies import FurtherStudy
 
     if not folders:
@@ -164,49 +142,14 @@ def _further_studies(graph: StepGraph, evaluation: str | None, folders: Sequence
     from crosslift.comparing.evaluations import require_same_evaluation
 
     first, *others = open_result_sets([graph.study.folder, *map(Path, folders)])
-    require_same_evaluation(first, others, evaluation)
+    for evaluation in list(evaluations) or [None]:
+        require_same_evaluation(first, others, evaluation)
     return [FurtherStudy(label=one.label, study=one.study, store=one.store) for one in others]
 
 
-def option_problems(
-    *,
-    unit: str,
-    objective: str,
-    budget: float | None,
-    costs: Mapping[str, float] | None,
-    weights: Mapping[str, float] | None,
-    prefix: str = "",
-) -> list[str]:
-    """Check the options of a recommendation.
-
-    Args:
-        unit: unit of the budget.
-        objective: the objective.
-        budget: maximum cost.
-        costs: language -> cost of one unit.
-        weights: language -> weight.
-        prefix: of the names of options in messages, such as "--".
-
-    Returns:
-        One message per problem.
-    """
-    problems = []
-    if unit not in ("items", "tokens"):
-        problems.append(f"{prefix}unit {unit}: must be items or tokens.")
-    if objective not in ("mean", "worst", "weighted"):
-        problems.append(f"{prefix}objective {objective}: must be mean, worst or weighted.")
-    if budget is not None and not (math.isfinite(budget) and budget > 0):
-        problems.append(f"{prefix}budget {budget}: must be a finite number above 0.")
-    for tag, cost in (costs or {}).items():
-        if not math.isfinite(cost) or cost <= 0:
-            problems.append(f"{prefix}cost {tag}={cost:g}: must be a finite number above 0.")
-    if weights and not any(weights.values()):
-        problems.append(f"{prefix}weight: at least one language needs a weight above 0.")
-    return problems
-
-
 def write_advice(graph: StepGraph, advice: Advice) -> Path | None:
-    """Write the page of a recommendation and its mixture.
+    """Write the page of a recommendation, its mixture and the question; without a recommendation, an earlier page is
+    removed.
 
     Args:
         graph: the steps of the study.
@@ -215,16 +158,25 @@ def write_advice(graph: StepGraph, advice: Advice) -> Path | None:
     Returns:
         Path of the page; None if there is no recommendation.
     """
+    from crosslift.api.question_file import question_toml
     from crosslift.reporting.questions.recommendation import write_recommendation
-    from crosslift.system.files import remove_leftovers
+    from crosslift.system.files import remove, remove_leftovers, write_text
     from crosslift.system.leases import waiting_lease
 
-    if advice.recommendation is None:
-        return None
     place = graph.store.report_folder / "recommendation"
+    if advice.recommendation is None and not place.exists():
+        return None
     with waiting_lease(place):
         remove_leftovers(place, below=True)
-        return write_recommendation(place, graph.study, advice)
+        page = write_recommendation(place, graph.study, advice)
+        if page is None:
+            remove(place / "question.toml")
+        else:
+            write_text(place / "question.toml", question_toml(advice.question), durable=False)
+    if page is None:
+        with contextlib.suppress(OSError):
+            place.rmdir()  # empty, unless another process writes there
+    return page
 
 
 def final_plan(

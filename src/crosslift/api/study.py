@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from crosslift.api.failures import user_errors
 from crosslift.api.reading import StudyReader
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from crosslift.exploring.explore import Explored
     from crosslift.final.folder import FinalModel
     from crosslift.recommendation.advice import Advice
+    from crosslift.recommendation.question import QuestionOptions
 
 Progress = Callable[[str], None]
 
@@ -263,7 +264,7 @@ class Study(StudyReader):
         batch: int | None = None,
         workers: int | None = None,
         progress: Progress = nothing,
-        **question: Any,
+        **question: Unpack[QuestionOptions],
     ) -> Explored:
         """Execute batches of the most informative runs until the choice of a mixture is as sure as asked.
 
@@ -274,7 +275,7 @@ class Study(StudyReader):
             batch: runs per batch; default: one per worker.
             workers: number of workers; default: that of the site, else one per GPU or core.
             progress: receives lines of progress.
-            **question: arguments of `recommend`, without `num_next_runs` and `others`.
+            question: what is asked, as arguments; see `recommend`.
 
         Returns:
             `.decided`, `.entry` (what is believed), `.advice` and `.failed`. New mixtures are in study.toml: open the
@@ -287,14 +288,15 @@ class Study(StudyReader):
         from contextlib import nullcontext
 
         from crosslift.api.opening import open_site, site_file
-        from crosslift.api.recommending import explore_graph, recommendation_request
+        from crosslift.api.recommending import explore_graph
         from crosslift.api.running import watcher
         from crosslift.exploring.goal import Limits, parse_certainty
+        from crosslift.recommendation.question import question_of
 
         site = open_site(self.folder, self._site_file, num_workers=workers)
         found, _ = explore_graph(
             self._with_data(),
-            recommendation_request(**question),
+            question_of(question),
             certainty=parse_certainty(until),
             limits=Limits(runs=runs, gpu_hours=gpu_hours),
             batch_size=batch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
@@ -11,20 +11,24 @@ from crosslift.exploring.cost import RunCost, measured_hours, run_cost
 from crosslift.exploring.goal import Certainty, Limits
 from crosslift.exploring.journal import Entry, next_number, read_entries
 from crosslift.fingerprint import fingerprint
-from crosslift.recommendation.acquisition import NextRun
-from crosslift.recommendation.advice import Advice, RecommendationRequest, advise, observe
-from crosslift.recommendation.pattern import pattern_of
-from crosslift.recommendation.recommend import MIN_MIXTURES
+from crosslift.recommendation.acquisition import Exploring, NextRun
+from crosslift.recommendation.advice import Advice, advise
+from crosslift.recommendation.observing.asked import named
+from crosslift.recommendation.observing.runs import observe
+from crosslift.recommendation.question import Question
+from crosslift.recommendation.recommend import MIN_MIXTURES, POINTS
 from crosslift.system.leases import lease_holder
 from crosslift.transfer.model.observations import Amounts, content_key
+
+DIGITS = 6
+"""Decimals of the numbers in the journal, so that equal results give equal entries on any machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
     """What an exploration is asked."""
 
-    request: RecommendationRequest
-    """The question; its number of next runs is ignored."""
+    question: Question
     certainty: Certainty
     limits: Limits
     batch_size: int
@@ -57,30 +61,23 @@ def decide(graph: StepGraph, ask: Ask) -> Decision:
         TransferError: the question does not fit the study.
     """
     store = graph.store
-    evaluation, planned, _, _ = observe(store, graph.study, evaluation=ask.request.evaluation, unit=ask.request.unit)
-    table: dict[str, tuple[str, Amounts]] = {
-        row["run"]: (row["model"], dict(zip(row["languages"], map(float, row["amounts"]), strict=True)))
-        for row in planned.iter_rows(named=True)
+    question = named(ask.question, graph.study, store.runs())
+    first, *others = question.evaluations
+    planned = observe(store, graph.study, evaluation=first, unit=question.unit, together_with=others).planned
+    here: dict[str, Amounts] = {
+        row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
+        for row in planned.filter(model=question.model).iter_rows(named=True)
     }
-    states = graph.states([graph.runs[run] for run in table])
-    running = {run for run in table if not states[run].done and lease_holder(store.run_folder(run)) is not None}
-    failed = {run for run in table if store.error(run) is not None} - running
-    request = _stable(ask.request, graph, evaluation, [amounts for _, amounts in table.values()])
-    request = replace(
-        request,
-        num_next_runs=ask.batch_size,
-        margin=ask.certainty.margin,
-        running=sorted(running),
-        excluded=sorted(failed),
-        exploring=True,
-    )
-    advice = advise(store, graph.study, request)
-    here = {run: amounts for run, (model, amounts) in table.items() if model == advice.model}
-    question = _question(request, advice)
-    explored = _explored(store, question, here)
+    states = graph.states([graph.runs[run] for run in here])
+    running = [run for run in here if not states[run].done and lease_holder(store.run_folder(run)) is not None]
+    failed = {run for run in here if store.error(run) is not None and run not in running}
+    exploring = Exploring(margin=ask.certainty.margin, running=running, excluded=failed)
+    advice = advise(store, graph.study, question, num_next_runs=ask.batch_size, exploring=exploring)
+    key = _fingerprint(advice)
+    explored = _explored(store, key, here)
     unfinished = tuple(run for run in explored if not states[run].done and run not in failed)
     hours = measured_hours(store, explored)
-    cost = run_cost(graph, advice.model, here, unit=request.unit)
+    cost = run_cost(graph, advice.model, here, unit=question.unit)
     chosen = () if unfinished else _affordable(advice.next_runs, ask, cost, num_runs=len(explored), hours=hours)
     found = advice.recommendation
     decided = found is not None and found.probability_best >= ask.certainty.probability
@@ -92,17 +89,17 @@ def decide(graph: StepGraph, ask: Ask) -> Decision:
     entry = Entry(
         number=next_number(store),
         asked=_in_words(advice),
-        question=question,
+        question=key,
         model=advice.model,
         num_finished=sum(states[run].done for run in here),
         num_explored=len(explored),
         hours=round(hours, 6),
         amounts={} if found is None else found.amounts,
         mixture="" if found is None else _name_of(found.amounts, here, graph),
-        expected=None if found is None else found.expected_objective,
-        low=None if found is None else found.low,
-        high=None if found is None else found.high,
-        probability=None if found is None else found.probability_best,
+        expected=None if found is None else round(found.expected_objective, DIGITS),
+        low=None if found is None else round(found.low, DIGITS),
+        high=None if found is None else round(found.high, DIGITS),
+        probability=None if found is None else round(found.probability_best, DIGITS),
         margin=ask.certainty.margin,
         wanted=ask.certainty.probability,
         undecided=_undecided(advice),
@@ -116,22 +113,6 @@ def decide(graph: StepGraph, ask: Ask) -> Decision:
         unfinished=() if decided else unfinished,
         failed=tuple(run for run in explored if run in failed),
     )
-
-
-def _stable(
-    request: RecommendationRequest, graph: StepGraph, evaluation: str, planned: Sequence[Amounts]
-) -> RecommendationRequest:
-    """The request with languages and budget taken from what is planned, not from what is finished, which is little at
-    first: the question must not change while it is answered."""
-    languages = request.languages
-    if not languages:
-        parts = pattern_of(graph.study, evaluation).parts
-        languages = [tag for tag in dict.fromkeys(tag for one in planned for tag in one) if tag in parts]
-    amount = request.amount
-    if amount is None:
-        costs = request.costs
-        amount = max(sum(n * costs.get(tag, 1.0) for tag, n in one.items()) for one in planned)
-    return replace(request, evaluation=evaluation, languages=tuple(languages), amount=amount)
 
 
 def _affordable(proposed: Sequence[NextRun], ask: Ask, cost: RunCost, *, num_runs: int, hours: float) -> list[NextRun]:
@@ -154,30 +135,19 @@ def _explored(store: Store, question: str, planned: Mapping[str, Amounts]) -> li
     return [run for run in dict.fromkeys(listed) if run in planned]
 
 
-def _question(request: RecommendationRequest, advice: Advice) -> str:
+def _fingerprint(advice: Advice) -> str:
     """Fingerprint of what is asked, without how sure the answer must be and what it may cost."""
-    return fingerprint(
-        {
-            "evaluation": advice.evaluation,
-            "model": advice.model,
-            "amount": request.amount,
-            "unit": request.unit,
-            "languages": sorted(request.languages),
-            "costs": dict(sorted(request.costs.items())),
-            "objective": request.objective,
-            "weights": dict(sorted(request.weights.items())) if request.objective == "weighted" else {},
-            "english_at_least": request.english_at_least,
-        }
-    )
+    question = replace(advice.question, budget=advice.budget.amount)
+    return fingerprint({name: repr(value) for name, value in asdict(question).items()})
 
 
 def _in_words(advice: Advice) -> str:
     """The question for people."""
-    objective = advice.objective
-    floor = "" if objective.english_at_least is None else f", English at least {100 * objective.english_at_least:g}"
+    question = advice.question
+    floors = "".join(f", {floor.name} at least {POINTS * floor.minimum:g}" for floor in question.floors)
     return (
-        f"{advice.model}, {advice.evaluation}, {objective.kind} over {len(objective.languages)} languages, "
-        f"budget {advice.budget.amount:,.0f} {advice.unit}{floor}"
+        f"{advice.model}, {advice.evaluation}, {question.objective} over languages, budget "
+        f"{advice.budget.amount:,.0f} {advice.unit}{floors}"
     )
 
 

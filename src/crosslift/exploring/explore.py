@@ -75,7 +75,7 @@ def explore(study: Study, ask: Ask, site: Site, *, site_file: Path | None = None
             entry = decision.entry
             if not runs:
                 if decision.chosen:
-                    graph, entry = _extend(graph, decision, ask, say)
+                    graph, entry = _extend(graph, decision, say)
                     runs = tuple(one.run for one in entry.batch)
                 if not _is_known(graph.store, entry):
                     write_entry(graph.store, entry)
@@ -106,14 +106,15 @@ def _open(study: Study) -> StepGraph:
     return StepGraph(load(study.folder), Store(study.results_folder))
 
 
-def _extend(graph: StepGraph, decision: Decision, ask: Ask, say: Say) -> tuple[StepGraph, Entry]:
+def _extend(graph: StepGraph, decision: Decision, say: Say) -> tuple[StepGraph, Entry]:
     """Give the new mixtures of a batch to the study, and the names of all its runs to the entry."""
     advice, new = decision.advice, [one for one in decision.chosen if one.run is None]
     names: dict[tuple[tuple[str, int], ...], str] = {}
     if new:
         before = content_of(graph.study)
-        unit = ask.request.unit
-        added = append_batch(graph.study, advice.pattern, [one.amounts for one in new], unit=unit, model=advice.model)
+        added = append_batch(
+            graph.study, advice.pattern, [one.amounts for one in new], unit=advice.unit, model=advice.model
+        )
         after = content_of(graph.study)
         graph = _open(graph.study)
         try:

@@ -8,9 +8,9 @@ import polars as pl
 
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.recommendation.advice import Advice, observe
+from crosslift.recommendation.advice import Advice
+from crosslift.recommendation.objective import cell_of
 from crosslift.transfer.estimates.estimate import estimate
-from crosslift.transfer.model.gaussian_process import fit_transfer_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,23 +91,24 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
     """
     assert advice.recommendation is not None
     found = advice.recommendation
-    observed = observe(graph.store, graph.study, evaluation=advice.evaluation)
-    languages = list(found.expected_by_language)
-    fitted = fit_transfer_model(observed.observations)
-    lows, highs = fitted.predict_interval([found.amounts], advice.model, languages)
+    labels = list(found.expected_by_language)
+    lows, highs = advice.fitted.predict_interval([found.amounts], advice.model, labels)
+    cells = [(evaluation or advice.evaluation, tag) for evaluation, tag in map(cell_of, labels)]
     total = round(sum(found.amounts.values()))
     return Expectation(
         basis=f"Predicted by the transfer model of the study from {len(advice.runs)} finished runs, for {total:,} "
         "items in these shares.",
         scores=tuple(
             ExpectedScore(
-                evaluation=advice.evaluation,
-                metric=find_task(graph.study.evaluations[advice.evaluation].task).METRICS[0],
+                evaluation=evaluation,
+                metric=find_task(graph.study.evaluations[evaluation].task).METRICS[0],
                 language=tag,
                 value=value,
                 low=float(low),
                 high=float(high),
             )
-            for (tag, value), low, high in zip(found.expected_by_language.items(), lows, highs, strict=True)
+            for (evaluation, tag), value, low, high in zip(
+                cells, found.expected_by_language.values(), lows, highs, strict=True
+            )
         ),
     )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.joint import AnyModel
+from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.search import distinct, random_mixtures
 from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts, content_key
-from crosslift.transfer.model.posterior import TransferModel
 
 NUM_INITIAL = 3
 """Until so many mixtures are observed, runs are selected by variance reduction."""
@@ -22,6 +22,19 @@ NUM_FANTASIES = 128
 """Joint outcomes of the runs of a batch, from a Sobol sequence."""
 NUM_RANDOM_MIXTURES = 60
 """Random mixtures among the candidates for the next run, in addition to the leading ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploring:
+    """What an exploration adds to a question: planned mixtures count as tried and are candidates too, and next runs
+    are new ones where too few are planned."""
+
+    margin: float
+    """See `recommend.recommend`."""
+    running: Collection[str] = ()
+    """Names of planned runs in progress: they are not proposed, and their outcomes are taken into account."""
+    excluded: Collection[str] = ()
+    """Names of further planned runs that are not proposed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,16 +50,15 @@ class NextRun:
 
 
 def propose_runs(
-    fitted: TransferModel,
+    fitted: AnyModel,
     model: str,
-    objective: Objective,
+    objective: AnyObjective,
     budget: Budget,
     *,
     leaders: Sequence[Amounts],
     waiting: Mapping[str, Amounts],
-    pending: Sequence[Amounts] = (),
     num_runs: int,
-    also_new: bool = False,
+    exploring: Exploring | None = None,
 ) -> list[NextRun]:
     """The most informative runs: unfinished runs of the study, by name; if there are none, leading and random mixtures.
 
@@ -58,24 +70,26 @@ def propose_runs(
         objective: what is maximised.
         budget: constraints of a mixture.
         leaders: the mixtures that are expected to be best.
-        waiting: planned run of the model that is neither finished nor in progress -> its amounts.
-        pending: amounts of the runs in progress.
+        waiting: planned run of the model that is not finished -> its amounts.
         num_runs: runs to propose.
-        also_new: whether new mixtures follow the planned ones, if fewer are planned than asked for.
+        exploring: what an exploration adds.
     """
     if num_runs < 1:
         return []
     observed = fitted.observed
     known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
+    running, excluded = (exploring.running, exploring.excluded) if exploring is not None else ((), ())
+    pending = [waiting[run] for run in running if run in waiting]
     names: dict[tuple[tuple[str, int], ...], str] = {}
     for run, amounts in waiting.items():
-        names.setdefault(content_key(amounts), run)
+        if run not in running and run not in excluded:
+            names.setdefault(content_key(amounts), run)
     for amounts in (*known, *pending):
         names.pop(content_key(amounts), None)
     random = random_mixtures(budget, NUM_RANDOM_MIXTURES)
     planned: list[dict[str, float]] = [dict(waiting[run]) for run in names.values()]
     new: list[dict[str, float]] = []
-    if not planned or (also_new and len(planned) < num_runs):
+    if not planned or (exploring is not None and len(planned) < num_runs):
         apart = [*known, *pending, *planned]
         new = distinct((one for one in (*leaders, *random) if budget.allows(one)), apart_from=apart)
     options = distinct(one for one in (*known, *pending, *planned, *new, *random) if budget.allows(one))
@@ -97,9 +111,9 @@ def propose_runs(
 
 
 def knowledge_gradient_batch(
-    fitted: TransferModel,
+    fitted: AnyModel,
     model: str,
-    objective: Objective,
+    objective: AnyObjective,
     candidates: Sequence[Amounts],
     *,
     batch_size: int,
@@ -136,7 +150,7 @@ def knowledge_gradient_batch(
         return []
     options = list(candidates) if options is None else list(options)
     runs = [*candidates, *pending]
-    expected, joint, noise = _beliefs(fitted, model, objective, runs, options)
+    expected, joint, noise = beliefs(fitted, model, objective, runs, options)
     num_observed = len(set(fitted.observed.mixtures))
     size = len(pending) + min(batch_size, len(candidates))
     fantasies = _normal_fantasies(size)
@@ -171,8 +185,8 @@ def knowledge_gradient_batch(
     return chosen
 
 
-def _beliefs(
-    fitted: TransferModel, model: str, objective: Objective, runs: Sequence[Amounts], options: Sequence[Amounts]
+def beliefs(
+    fitted: AnyModel, model: str, objective: AnyObjective, runs: Sequence[Amounts], options: Sequence[Amounts]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The expected objective of the options, the joint covariance of runs and options, and the noise of the runs."""
     pool = [*runs, *options]
@@ -186,7 +200,7 @@ def _beliefs(
     return objective.value(means)[len(runs) :], joint, noise
 
 
-def _noise(fitted: TransferModel, means: np.ndarray, weights: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+def _noise(fitted: AnyModel, means: np.ndarray, weights: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     """Variance of the measured objective of one run around its expectation: the run's, and that of its items."""
     of_run, of_language = fitted.run_variances
     observed = fitted.observed

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import polars as pl
-
-from crosslift.discover import member
-from crosslift.errors import TransferError, did_you_mean
-from crosslift.recommendation.acquisition import NextRun, propose_runs
+from crosslift.errors import TransferError
+from crosslift.recommendation.acquisition import Exploring, NextRun, propose_runs
+from crosslift.recommendation.explaining.explanation import Explanation, explain
+from crosslift.recommendation.explaining.pilots import Pilot, pilot_for
 from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
-from crosslift.recommendation.limits import MOST_BEYOND, limited_budget, tokens_per_item
-from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.joint import AnyModel, JointModel
+from crosslift.recommendation.limits import MOST_BEYOND, held_amounts, limited_budget, tokens_per_item, unit_costs
+from crosslift.recommendation.objective import AnyObjective, Budget
+from crosslift.recommendation.observing.asked import named, objective_of, untold_languages
+from crosslift.recommendation.observing.runs import observe
 from crosslift.recommendation.pattern import Pattern, pattern_of
+from crosslift.recommendation.question import Question, Unit
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, Undecided, recommend
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
-from crosslift.transfer.model.measurement import effective_items
-from crosslift.transfer.model.observations import (
-    AMOUNT_UNIT,
-    Amounts,
-    Observations,
-    log_sizes,
-    observations_of,
-)
+from crosslift.transfer.model.observations import Amounts
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -37,155 +34,203 @@ MIN_EXPECTED_GAIN = 0.0005
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecommendationRequest:
-    """Options of a recommendation. None or empty means: taken from the study."""
-
-    evaluation: str | None = None
-    """Name of the evaluation that provides the scores."""
-    model: str | None = None
-    """Name of the model that is to be trained."""
-    amount: float | None = None
-    """Budget; None: the total amount of the largest mixture."""
-    unit: Literal["items", "tokens"] = "items"
-    """Unit of the amounts."""
-    languages: Sequence[str] = ()
-    """Tags of the languages that a mixture may contain."""
-    costs: Mapping[str, float] = field(default_factory=dict)
-    """Language -> cost of one unit; 1 by default."""
-    objective: Literal["mean", "worst", "weighted"] = "mean"
-    """See `objective.Objective.kind`."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Language -> weight in the objective "weighted"."""
-    english_at_least: float | None = None
-    """Lower bound of the English score, as a share."""
-    num_next_runs: int = 0
-    """Number of next runs to propose."""
-    margin: float = EQUIVALENCE_MARGIN
-    """See `recommend.recommend`."""
-    running: Collection[str] = ()
-    """Names of planned runs in progress: they are not proposed, and their outcomes are taken into account."""
-    excluded: Collection[str] = ()
-    """Names of further planned runs that are not proposed."""
-    exploring: bool = False
-    """Whether planned mixtures are candidates too, and next runs are new ones where too few are planned."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Advice:
     """A recommendation with its inputs, its validation and the next runs."""
 
-    evaluation: str
-    model: str
-    unit: Literal["items", "tokens"]
-    """Unit of the amounts."""
+    question: Question
+    """What was asked, with the names of evaluations and of the model filled in."""
     budget: Budget
     """The budget with the limits of the data."""
     pattern: Pattern
     """How the mixtures of the study are built."""
-    objective: Objective
+    objective: AnyObjective
+    fitted: AnyModel = field(repr=False)
+    """The transfer model, fitted to all finished runs."""
     recommendation: Recommendation | None
     """None if fewer than two mixtures are finished or the data cannot tell; then there are only next runs."""
     undecided: str
     """Why the data cannot tell; "" if they can, or if fewer than two mixtures are finished."""
+    untold: tuple[str, ...]
+    """Languages of the question that no run has trained on or measured; they are not in the recommended mixture."""
+    held: Mapping[str, float]
+    """Language -> largest amount that the corpora hold."""
     limits: tuple[str, ...]
     """Sentences on the limits of the data that keep the budget from being spent."""
-    validation: CrossValidation | None
-    """Cross-validation of the transfer model; None if there are too few mixtures."""
+    validations: Mapping[str, CrossValidation]
+    """Evaluation -> cross-validation of its transfer model; missing if there are too few mixtures."""
     next_runs: list[NextRun]
     runs: list[str]
     """Names of the model's observed runs."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model to train."""
+        assert self.question.model is not None
+        return self.question.model
+
+    @property
+    def unit(self) -> Unit:
+        """Unit of the amounts."""
+        return self.question.unit
+
+    @property
+    def evaluation(self) -> str:
+        """Name of the evaluation; several are joined by " + "."""
+        return " + ".join(self.question.evaluations)
+
+    @property
+    def validation(self) -> CrossValidation | None:
+        """Cross-validation of the transfer model; of the first evaluation, if there are several."""
+        return next(iter(self.validations.values()), None)
 
     @property
     def worthwhile_runs(self) -> list[NextRun]:
         """Next runs with an expected gain of at least MIN_EXPECTED_GAIN, and next runs that the study plans."""
         return [one for one in self.next_runs if one.run or one.expected_gain >= MIN_EXPECTED_GAIN]
 
+    @property
+    def to_translate(self) -> dict[str, float]:
+        """Language -> amount of the recommended mixture that the corpora do not hold yet."""
+        if self.recommendation is None:
+            return {}
+        missing = {tag: amount - self.held.get(tag, 0.0) for tag, amount in self.recommendation.amounts.items()}
+        return {tag: amount for tag, amount in missing.items() if amount > 0}
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """Why this mixture, what would change it, and its trade-offs; None without a recommendation. Takes seconds."""
+        if self.recommendation is None:
+            return None
+        return explain(self.fitted, self.model, self.objective, self.budget, self.recommendation)
+
+    @cached_property
+    def pilots(self) -> tuple[Pilot, ...]:
+        """For each language that no run has trained on or measured, the cheapest pilot that would tell."""
+        base = None if self.recommendation is None else self.recommendation.amounts
+        return tuple(
+            pilot_for(self.fitted, self.model, self.objective, self.budget, tag, base=base) for tag in self.untold
+        )
+
 
 def advise(
-    store: Store, study: Study, request: RecommendationRequest, *, others: Sequence[FurtherStudy] = ()
+    store: Store,
+    study: Study,
+    question: Question,
+    *,
+    num_next_runs: int = 0,
+    others: Sequence[FurtherStudy] = (),
+    exploring: Exploring | None = None,
 ) -> Advice:
     """Fit the transfer model to the finished runs, validate it, and recommend a mixture and next runs.
 
     Args:
         store: the folder of the study.
         study: the study.
-        request: options.
-        others: further studies to learn from, with the same evaluation; the recommendation is for the first.
+        question: what is asked.
+        num_next_runs: number of next runs to propose.
+        others: further studies to learn from, with the same evaluations; the recommendation is for the first.
+        exploring: what an exploration adds to the question.
 
     Raises:
         TransferError: the evaluation has no trained run, too few mixtures are finished and no next runs are requested,
-            no mixture satisfies the constraints, or the request contains a name that the study does not have.
+            no mixture satisfies the constraints, or the question contains a name that the study does not have.
         StoreError: the study has not been prepared.
     """
-    evaluation, planned, cells, observed = observe(store, study, evaluation=request.evaluation, unit=request.unit)
-    own_runs, further = set(observed.runs), []
-    for other in others:
-        seen = observe(other.store, other.study, evaluation=evaluation, unit=request.unit)
-        further.append((other.label, seen.observations))
-    observed = pooled_observations(observed, further)
-    model = _chosen("model", request.model, list(dict.fromkeys(planned["model"])))
-    amounts = {
+    question = named(question, study, store.runs())
+    names = list(question.evaluations)
+    model = question.model or ""
+    seen = {name: observe(store, study, evaluation=name, unit=question.unit, together_with=names) for name in names}
+    planned = seen[names[0]].planned
+    observations, contributions = {}, {}
+    for name, own in seen.items():
+        further = [
+            (other.label, observe(other.store, other.study, evaluation=name, unit=question.unit).observations)
+            for other in others
+        ]
+        observations[name] = pooled_observations(own.observations, further)
+        contributions |= dict(further)
+    every = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
         for row in planned.iter_rows(named=True)
     }
-    pattern = pattern_of(study, evaluation)
+    objective = objective_of(
+        question,
+        {
+            name: tuple(sorted(set(own.cells["language"]))) or tuple(study.evaluations[name].languages)
+            for name, own in seen.items()
+        },
+    )
+    parts = {name: fit_transfer_model(observed) for name, observed in observations.items()}
+    fitted = parts[names[0]] if len(parts) == 1 else JointModel(parts=parts)
+    observed = fitted.observed
+    pattern = pattern_of(study, *names)
+    lengths = tokens_per_item(store.runs(), model)
+    tried = list(observed.amounts.values()) or list(every.values())
+    untold = untold_languages(question, tried, objective.languages)
+    if exploring is not None:
+        tried = [*observed.amounts.values(), *every.values()]
+        untold = tuple(tag for tag in untold if tag not in pattern.parts)
+    num_items = {name: record["num_items"] for name, record in store.lock()["corpora"].items()}
+    candidates = [tag for tag in question.languages if tag not in untold]
     budget = limited_budget(
-        amount=request.amount,
-        languages=request.languages,
-        costs=request.costs,
-        tried=list(observed.amounts.values()) or list(amounts.values()),
-        pattern=pattern,
-        num_items={name: record["num_items"] for name, record in store.lock()["corpora"].items()},
-        tokens_per_item=None if request.unit == "items" else tokens_per_item(store.runs(), model),
+        amount=question.budget,
+        languages=candidates,
+        costs=unit_costs(question, [*candidates, *pattern.parts], lengths),
+        existing=question.existing,
+        fixed_costs={tag: cost.fixed for tag, cost in question.costs.items() if cost.fixed},
+        translatable=question.translatable,
+        tried=tried,
+        pattern=pattern if question.translatable is None else pattern.including(candidates),
+        num_items=num_items,
+        tokens_per_item=None if question.unit == "items" else lengths,
     )
-    objective = Objective(
-        languages=tuple(sorted(set(cells["language"]))) or tuple(study.evaluations[evaluation].languages),
-        kind=request.objective,
-        weights=request.weights,
-        english_at_least=request.english_at_least,
-    )
-    if objective.kind == "weighted" and not any(objective.weights.get(tag, 0.0) for tag in objective.languages):
-        raise TransferError(
-            f"no evaluated language has a weight above 0. Evaluated are {', '.join(objective.languages)}. Change "
-            "--weight"
-        )
-    fitted = fit_transfer_model(observed)
+    own_runs = set.intersection(*(set(own.observations.runs.tolist()) for own in seen.values()))
+    waiting = {run: every[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
     num_mixtures = len(set(observed.mixtures))
-    if num_mixtures < MIN_MIXTURES and not request.num_next_runs:
+    if num_mixtures < MIN_MIXTURES and not num_next_runs:
         raise TransferError(
-            f"{num_mixtures} mixtures are evaluated with '{evaluation}'; a recommendation needs {MIN_MIXTURES}. "
+            f"{num_mixtures} mixtures are evaluated with '{' + '.join(names)}'; a recommendation needs {MIN_MIXTURES}. "
             "Run more: crosslift run, or list the runs to start with: crosslift recommend --next 4"
         )
-    waiting = {run: amounts[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
-    found = None
-    if num_mixtures >= MIN_MIXTURES:
-        further_mixtures = list(waiting.values()) if request.exploring else []
-        found = recommend(fitted, model, objective, budget, further=further_mixtures, margin=request.margin)
+    found: Recommendation | Undecided | None = None
+    if question.languages and not candidates:
+        found = Undecided(reason=f"no run has trained on or measured {', '.join(untold)}")
+    elif num_mixtures >= MIN_MIXTURES:
+        found = recommend(
+            fitted,
+            model,
+            objective,
+            budget,
+            further=[] if exploring is None else list(waiting.values()),
+            margin=EQUIVALENCE_MARGIN if exploring is None else exploring.margin,
+        )
     recommendation = found if isinstance(found, Recommendation) else None
-    if recommendation is not None and further:
-        told = (further_caveat(*one) for one in further)
+    if recommendation is not None and contributions:
+        told = (further_caveat(*one) for one in contributions.items())
         recommendation = replace(recommendation, caveats=(*recommendation.caveats, *told))
     return Advice(
-        evaluation=evaluation,
-        model=model,
-        unit=request.unit,
+        question=question,
         budget=budget,
-        pattern=pattern,
+        pattern=pattern if question.translatable is None else pattern.including(candidates),
         objective=objective,
+        fitted=fitted,
         recommendation=recommendation,
         undecided=found.reason if isinstance(found, Undecided) else "",
+        untold=untold,
+        held=held_amounts(pattern, num_items, None if question.unit == "items" else lengths),
         limits=_limits(budget, recommendation),
-        validation=cross_validate(observed) if num_mixtures >= MIN_GROUPS else None,
+        validations={
+            name: cross_validate(one) for name, one in observations.items() if len(set(one.mixtures)) >= MIN_GROUPS
+        },
         next_runs=propose_runs(
             fitted,
             model,
             objective,
             budget,
             leaders=[] if recommendation is None else _leaders(recommendation),
-            waiting={run: one for run, one in waiting.items() if run not in {*request.running, *request.excluded}},
-            pending=[waiting[run] for run in request.running if run in waiting],
-            num_runs=request.num_next_runs,
-            also_new=request.exploring,
+            waiting=waiting,
+            num_runs=num_next_runs,
+            exploring=exploring,
         ),
         runs=sorted(set(observed.runs[observed.models == model])),
     )
@@ -198,84 +243,9 @@ def _leaders(found: Recommendation) -> list[Amounts]:
 
 def _limits(budget: Budget, found: Recommendation | None) -> tuple[str, ...]:
     """A sentence if the limits of the data leave a tenth of the budget or more unspent."""
-    if found is None or (spent := budget.cost_of(found.amounts)) > 0.9 * budget.amount:
+    if found is None or (spent := budget.cost_of(found.amounts)) >= 0.9 * budget.amount:
         return ()
     return (
         f"{spent:,.0f} of the budget is spent: a mixture has no more items than the corpora hold, and at most "
         f"{MOST_BEYOND:g} times what was tried",
     )
-
-
-class Observed(NamedTuple):
-    """What a transfer model of a study is fitted to."""
-
-    evaluation: str
-    planned: pl.DataFrame
-    """The trained runs that have the evaluation, finished or not, with `amounts`."""
-    cells: pl.DataFrame
-    """Mean scores of the finished runs, one row per run and language."""
-    observations: Observations
-
-
-def observe(
-    store: Store, study: Study, *, evaluation: str | None = None, unit: Literal["items", "tokens"] = "items"
-) -> Observed:
-    """Read what a transfer model is fitted to: the scores of the finished runs and the amounts of their mixtures.
-
-    Args:
-        store: the folder of the study.
-        study: the study.
-        evaluation: name of the evaluation; None if the study has only one.
-        unit: unit of the amounts.
-
-    Raises:
-        TransferError: the evaluation has no trained run, or the study has no such evaluation.
-        StoreError: the study has not been prepared.
-    """
-    evaluation = _chosen("evaluation", evaluation, list(study.evaluations))
-    planned = _planned(store, evaluation, unit)
-    if planned.is_empty():
-        raise TransferError(
-            f"the study has no trained run with the evaluation '{evaluation}'. Choose another with --evaluation"
-        )
-    cells = _cells(store, study, evaluation, planned)
-    observations = observations_of(cells, amount_unit=_amount_unit(store, unit))
-    # Sizes of models without runs inform their predictions too.
-    return Observed(evaluation, planned, cells, replace(observations, sizes=log_sizes(planned)))
-
-
-def _amount_unit(store: Store, unit: str) -> float:
-    """AMOUNT_UNIT items, in the unit of the amounts."""
-    lengths = tokens_per_item(store.runs(), "") if unit == "tokens" else {}
-    return AMOUNT_UNIT * (sum(lengths.values()) / len(lengths) if lengths else 1.0)
-
-
-def _planned(store: Store, evaluation: str, unit: str) -> pl.DataFrame:
-    """The study's trained runs that have this evaluation, finished or not, with `amounts`."""
-    judged = [run for run, record in store.lock()["runs"].items() if evaluation in record["evaluations"]]
-    amounts = pl.col("num_items" if unit == "items" else "num_tokens").alias("amounts")
-    runs = store.runs().filter(pl.col("run").is_in(judged), pl.col("mixture") != "base")
-    runs = runs.select("run", "model", "mixture", "languages", "num_parameters", "num_tokens", amounts)
-    return runs.drop("num_tokens") if unit == "tokens" else runs
-
-
-def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
-    """Mean scores of the finished runs and how precisely they were measured, one row per run and language."""
-    metric = member("task", study.evaluations[evaluation].task).METRICS[0]
-    part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
-    part = part.join(planned.select("run", "model"), on="run", maintain_order="left")
-    means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
-    precise = effective_items(part) if part.height else None
-    if precise is not None:
-        means = means.join(precise, on=["run", "language"], maintain_order="left", how="left")
-    return means.join(planned, on="run", maintain_order="left", how="inner")
-
-
-def _chosen(kind: str, wanted: str | None, known: list[str]) -> str:
-    if wanted is None:
-        if len(known) != 1:
-            raise TransferError(f"the study has several {kind}s: {', '.join(known)}. Choose one with --{kind}")
-        return known[0]
-    if wanted not in known:
-        raise TransferError(f"unknown {kind} '{wanted}'.{did_you_mean(wanted, known)} Known: {', '.join(known)}.")
-    return wanted

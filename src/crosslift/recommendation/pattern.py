@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from crosslift.errors import TransferError
@@ -16,10 +16,12 @@ from crosslift.studies.study import Study
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """Corpora, pairing, order and repetition that most trained mixtures of an evaluation's task have."""
+    """Corpora, pairing, order and repetition that most trained mixtures for a task, or for several tasks, have."""
 
     parts: Mapping[str, Mapping[str, float]]
     """Language -> corpus -> part of the language's amount. Languages in no corpus of the pattern are missing."""
+    overall: Mapping[str, float]
+    """Corpus -> part of the amount of all languages together."""
     pairing: Pairing
     order: Literal["shuffled", "by_language"]
     repeat: bool
@@ -29,20 +31,30 @@ class Pattern:
         """Names of the corpora."""
         return list(dict.fromkeys(corpus for parts in self.parts.values() for corpus in parts))
 
+    def including(self, languages: Iterable[str]) -> Pattern:
+        """The pattern with further languages, which no corpus has yet, divided as all languages together."""
+        return replace(self, parts={**dict.fromkeys(languages, self.overall), **self.parts})
 
-def pattern_of(study: Study, evaluation: str) -> Pattern:
-    """The pattern of the mixtures that train on the task of an evaluation; among equally frequent ones the first.
+
+def pattern_of(study: Study, *evaluations: str) -> Pattern:
+    """The pattern of the mixtures that train on the tasks of evaluations; among equally frequent ones the first.
 
     A language's amount is divided between the corpora as in the mixtures with that pattern; a language that none of
     them has, as all languages together.
 
     Raises:
-        TransferError: no mixture trains on the task.
+        TransferError: no mixture trains on the tasks.
     """
-    task = study.evaluations[evaluation].task
-    mixtures = [mixture for mixture in study.mixtures.values() if task in study.tasks_of(mixture)]
+    tasks = {study.evaluations[name].task for name in evaluations}
+    mixtures = [mixture for mixture in study.mixtures.values() if tasks <= set(study.tasks_of(mixture))]
     if not mixtures:
-        raise TransferError(f"no mixture of the study trains on the task {task} of the evaluation '{evaluation}'.")
+        if len(evaluations) == 1:
+            (evaluation,), (task,) = evaluations, tasks
+            raise TransferError(f"no mixture of the study trains on the task {task} of the evaluation '{evaluation}'.")
+        raise TransferError(
+            f"no mixture of the study trains on the tasks {', '.join(sorted(tasks))} together. Ask for one evaluation "
+            "at a time with --evaluation"
+        )
     kind, _ = Counter(map(_kind, mixtures)).most_common(1)[0]
     alike = [mixture for mixture in mixtures if _kind(mixture) == kind]
     held: Counter[tuple[str, str]] = Counter()
@@ -59,7 +71,14 @@ def pattern_of(study: Study, evaluation: str) -> Pattern:
             amounts = {corpus: overall[corpus] * (tag in study.corpora[corpus].languages) for corpus in corpora}
         if total := sum(amounts.values()):
             parts[tag] = {corpus: amount / total for corpus, amount in amounts.items() if amount}
-    return Pattern(parts=parts, pairing=alike[0].pairing, order=alike[0].order, repeat=alike[0].repeat)
+    every = sum(overall.values()) or 1.0
+    return Pattern(
+        parts=parts,
+        overall={corpus: amount / every for corpus, amount in overall.items() if amount},
+        pairing=alike[0].pairing,
+        order=alike[0].order,
+        repeat=alike[0].repeat,
+    )
 
 
 def _kind(mixture: Mixture) -> tuple[tuple[str, ...], str, str, bool]:

@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 
 from crosslift.errors import TransferError
-from crosslift.recommendation.objective import CONFIDENCE, Budget, Objective
+from crosslift.recommendation.feasibility import keeps_floors, margins_of, too_high, widest_margin
+from crosslift.recommendation.joint import AnyModel
+from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN, distinct, search_mixtures
 from crosslift.streams import stream
-from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.observations import Amounts, Observations, content_key
-from crosslift.transfer.model.posterior import TransferModel
 
 Verdict = Literal["better", "as good", "worse", "cannot tell"]
 """Result of a comparison with a baseline."""
@@ -27,8 +27,6 @@ NUM_DRAWS = 4000
 """Posterior draws."""
 MIN_MIXTURES = 2
 """Smallest number of observed mixtures for a recommendation."""
-WIDEST_MARGIN = 0.1
-"""A 95 % interval of plus or minus this share of the metric's range, or less, always says something."""
 POINTS = 100.0
 """Points per unit of a score."""
 EQUAL_SHARES, BEST_TRIED = "the same of every language", "the best mixture tried"
@@ -59,10 +57,12 @@ class Recommendation:
     low: float
     high: float
     expected_by_language: dict[str, float]
-    """Evaluation language -> posterior mean of the score."""
+    """Evaluation language ("evaluation:language" with several evaluations) -> posterior mean of the score."""
+    limits_by_language: dict[str, tuple[float, float]]
+    """The same -> 95 % credible limits."""
     probability_best: float
-    """Share of posterior draws in which no other candidate that keeps English, whether or not its interval says
-    something, is better by more than the margin that was asked for, by default EQUIVALENCE_MARGIN."""
+    """Share of posterior draws in which no other candidate that keeps the minimum scores, whether or not its interval
+    says something, is better by more than the margin that was asked for, by default EQUIVALENCE_MARGIN."""
     comparisons: tuple[BaselineComparison, ...]
     """Comparisons with the baselines."""
     alternatives: tuple[tuple[dict[str, float], float], ...]
@@ -88,9 +88,9 @@ class Undecided:
 
 
 def recommend(
-    fitted: TransferModel,
+    fitted: AnyModel,
     model: str,
-    objective: Objective,
+    objective: AnyObjective,
     budget: Budget,
     *,
     candidates: Sequence[Amounts] | None = None,
@@ -117,15 +117,15 @@ def recommend(
         seed: of the search and of the posterior draws.
 
     Raises:
-        TransferError: fewer than MIN_MIXTURES observed mixtures, or no candidate satisfies the budget or the English
-            bound.
+        TransferError: fewer than MIN_MIXTURES observed mixtures, or no candidate satisfies the budget or keeps the
+            minimum scores.
     """
     observed = fitted.observed
     if (num := len(set(observed.mixtures))) < MIN_MIXTURES:
         raise TransferError(f"a recommendation needs runs of at least {MIN_MIXTURES} mixtures; there are {num}.")
     if (reason := _at_one_end(observed)) is not None:
         return Undecided(reason=reason)
-    uniform = budget.allocate(dict.fromkeys(budget.languages, 1.0))
+    uniform = budget.allocate({tag: budget.costs.get(tag, 1.0) for tag in budget.languages})  # equal amounts
     tried = _best_tried(fitted, model, objective, budget)
     baselines = [(EQUAL_SHARES, uniform), *([] if tried is None else [(BEST_TRIED, tried)])]
     known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
@@ -140,22 +140,18 @@ def recommend(
     draws = fitted.draw(within, model, objective.languages, NUM_DRAWS, stream(seed, "recommend", "draws"))
     values = objective.value(draws)
     lows, highs = np.quantile(values, [0.025, 0.975], axis=0)
-    widest = max(WIDEST_MARGIN * (observed.high - observed.low), _observed_range(observed, model, objective))
-    relative = np.quantile(values - values.mean(axis=1, keepdims=True), [0.025, 0.975], axis=0)
-    margins = np.minimum(highs - lows, relative[1] - relative[0]) / 2
+    widest = widest_margin(observed, model, objective)
+    margins = margins_of(values)
     informed = margins <= widest
     if not informed.any():
         return Undecided(
             reason=f"the 95 % intervals of all candidates are at least +- {POINTS * float(margins.min()):.0f} points, "
             f"which is more than the difference of {POINTS * widest:.0f} points that they would have to resolve"
         )
-    keeping = _keeps_english(objective, draws)
+    keeping = keeps_floors(objective, draws)
     allowed = informed & keeping
     if not allowed.any():
-        raise TransferError(
-            f"no candidate keeps English above {objective.english_at_least:g} with probability {CONFIDENCE:g}. Lower "
-            "the bound."
-        )
+        raise TransferError(too_high(objective, draws[:, informed]))
     means = np.where(allowed, values.mean(axis=0), -np.inf)
     best = int(means.argmax())
     order = [int(place) for place in np.argsort(-means) if place != best and np.isfinite(means[place])]
@@ -172,6 +168,12 @@ def recommend(
         low=float(lows[best]),
         high=float(highs[best]),
         expected_by_language=dict(zip(objective.languages, draws[:, best].mean(axis=0).tolist(), strict=True)),
+        limits_by_language={
+            tag: (float(low), float(high))
+            for tag, (low, high) in zip(
+                objective.languages, np.quantile(draws[:, best], [0.025, 0.975], axis=0).T, strict=True
+            )
+        },
         probability_best=float((values[:, best] >= values[:, keeping].max(axis=1) - margin).mean()),
         comparisons=tuple(comparisons),
         alternatives=tuple((one, float(means[places[content_key(one)]])) for one in alternatives),
@@ -202,19 +204,6 @@ def _at_one_end(observed: Observations) -> str | None:
     return None
 
 
-def _observed_range(observed: Observations, model: str, objective: Objective) -> float:
-    """Range of the objective over the observed runs of the model, or of any model if it has none."""
-    rows = np.flatnonzero(observed.models == model)
-    rows = rows if len(rows) else np.arange(len(observed.values))
-    found = []
-    for run in np.unique(observed.runs[rows]):
-        here = rows[observed.runs[rows] == run]
-        scores = dict(zip(observed.languages[here].tolist(), observed.values[here].tolist(), strict=True))
-        if all(tag in scores for tag in objective.languages):
-            found.append(float(objective.value(np.array([scores[tag] for tag in objective.languages]))))
-    return max(found) - min(found) if found else 0.0
-
-
 def _compare(name: str, amounts: Amounts, difference: np.ndarray) -> BaselineComparison:
     low, high = np.quantile(difference, [0.025, 0.975])
     verdict: Verdict = "cannot tell"
@@ -229,14 +218,7 @@ def _compare(name: str, amounts: Amounts, difference: np.ndarray) -> BaselineCom
     )
 
 
-def _keeps_english(objective: Objective, draws: np.ndarray) -> np.ndarray:
-    if objective.english_at_least is None or ENGLISH not in objective.languages:
-        return np.ones(draws.shape[1], dtype=bool)
-    english = draws[:, :, objective.languages.index(ENGLISH)]
-    return np.asarray((english >= objective.english_at_least).mean(axis=0) >= CONFIDENCE)
-
-
-def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget: Budget) -> Amounts | None:
+def _best_tried(fitted: AnyModel, model: str, objective: AnyObjective, budget: Budget) -> Amounts | None:
     """The feasible observed mixture with the highest objective of its observed mean scores."""
     observed = fitted.observed
     best: tuple[float, Amounts] | None = None
@@ -252,7 +234,7 @@ def _best_tried(fitted: TransferModel, model: str, objective: Objective, budget:
     return None if best is None else best[1]
 
 
-def _caveats(fitted: TransferModel, model: str, amounts: Amounts, objective: Objective) -> list[str]:
+def _caveats(fitted: AnyModel, model: str, amounts: Amounts, objective: AnyObjective) -> list[str]:
     """What the recommendation is based on, and where it extrapolates."""
     observed = fitted.observed
     here = sorted(set(observed.mixtures[observed.models == model]))

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from crosslift.recommendation.objective import Budget, Objective
+from crosslift.recommendation.joint import AnyModel
+from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.streams import stream
-from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.observations import Amounts, content_key
-from crosslift.transfer.model.posterior import TransferModel
 
 EQUIVALENCE_MARGIN = 0.02
 """Mixtures whose objectives differ by less than two points are equivalent."""
@@ -25,7 +24,7 @@ CHUNK = 64
 
 
 def search_mixtures(
-    fitted: TransferModel, model: str, objective: Objective, budget: Budget, *, seed: int = 0, rounds: int = 3
+    fitted: AnyModel, model: str, objective: AnyObjective, budget: Budget, *, seed: int = 0, rounds: int = 3
 ) -> list[dict[str, float]]:
     """Find mixtures with a high predicted objective that spend the budget as far as the constraints allow.
 
@@ -115,16 +114,15 @@ def _random_shares(tags: list[str], num_random: int, seed: int) -> list[dict[str
     return pool
 
 
-def _values(fitted: TransferModel, model: str, objective: Objective, mixtures: Sequence[Amounts]) -> list[float]:
-    """The objective at the posterior medians, minus ten times the shortfall of English from its bound."""
+def _values(fitted: AnyModel, model: str, objective: AnyObjective, mixtures: Sequence[Amounts]) -> list[float]:
+    """The objective at the posterior medians, minus ten times the shortfall of the scores from their minima."""
     found: list[float] = []
+    bounds = objective.floors + EQUIVALENCE_MARGIN / 2
     for start in range(0, len(mixtures), CHUNK):
         expected = fitted.predict_median(mixtures[start : start + CHUNK], model, objective.languages)
         values = objective.value(expected)
-        if objective.english_at_least is not None and ENGLISH in objective.languages:
-            english = expected[:, objective.languages.index(ENGLISH)]
-            bound = objective.english_at_least + EQUIVALENCE_MARGIN / 2
-            values = values - 10 * np.clip(bound - english, 0.0, None)
+        if np.isfinite(bounds).any():
+            values = values - 10 * np.clip(bounds - expected, 0.0, None).sum(axis=1)
         found += values.tolist()
     return found
 

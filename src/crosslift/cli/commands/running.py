@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from crosslift.cli import completion
+from crosslift.cli import question as asking
 from crosslift.cli.arguments import Folder, SiteFile, open_site, open_study, report_damage, site_file
 from crosslift.cli.printing import log_to_terminal, say
 from crosslift.viewing.defaults import PORT
@@ -168,50 +169,38 @@ def train_final(
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only print what would be trained.")] = False,
     site: SiteFile = None,
-    evaluation: Annotated[
-        str | None,
-        typer.Option(
-            help="With --recommended: evaluation to optimise. So are the following options; see recommend.",
-            autocompletion=completion.evaluations,
-        ),
-    ] = None,
-    budget: Annotated[float | None, typer.Option(min=1, help="Maximum cost of the recommendation.")] = None,
-    languages: Annotated[str, typer.Option(help="Languages of the recommendation, as en,sw.")] = "",
-    cost: Annotated[list[str] | None, typer.Option(metavar="TAG=COST", help="Cost of one item in a language.")] = None,
-    objective: Annotated[str, typer.Option(help="mean, worst or weighted.")] = "mean",
-    weight: Annotated[
-        list[str] | None, typer.Option(metavar="TAG=USERS", help="Weight of a language in the objective.")
-    ] = None,
-    english_at_least: Annotated[float | None, typer.Option(min=0, max=1, help="Minimum score in English.")] = None,
+    question: asking.QuestionFile = None,
+    evaluation: asking.Evaluations = None,
+    budget: asking.Budget = None,
+    languages: asking.Languages = "",
+    cost: asking.Costs = None,
+    objective: asking.ObjectiveName = None,
+    weight: asking.Weights = None,
+    at_least: asking.AtLeast = None,
+    english_at_least: asking.EnglishAtLeast = None,
 ) -> None:
-    """Train the recommended or a named mixture at its full size, and write a model folder with a card."""
-    from crosslift.api.recommending import advise_graph, final_plan, train_plan
-    from crosslift.cli.commands.recommending import language_numbers
-    from crosslift.errors import StudyError
+    """Train the recommended or a named mixture at its full size, and write a model folder with a card.
 
-    problems: list[str] = []
-    costs = language_numbers("cost", cost, problems, positive=True)
-    weights = language_numbers("weight", weight, problems, positive=False)
-    if recommended == (mixture is not None):
-        problems.append("Choose either --recommended or --mixture NAME.")
-    if problems:
-        raise StudyError(problems)
+    With --recommended, the last options say what is asked, as in recommend.
+    """
+    from crosslift.api.recommending import advise_graph, final_plan, train_plan
+
+    asked = asking.question_from(
+        question,
+        evaluation=evaluation,
+        model=model,
+        budget=budget,
+        languages=languages,
+        cost=cost,
+        objective=objective,
+        weight=weight,
+        at_least=at_least,
+        english_at_least=english_at_least,
+        problems=["Choose either --recommended or --mixture NAME."] if recommended == (mixture is not None) else (),
+    )
     place = open_site(folder, site)
     graph = open_study(folder, site=place)
-    advice = None
-    if recommended:
-        advice = advise_graph(
-            graph,
-            evaluation=evaluation,
-            model=model,
-            budget=budget,
-            languages=languages.split(",") if languages else (),
-            costs=costs,
-            objective=objective,  # type: ignore[arg-type]
-            weights=weights,
-            english_at_least=english_at_least,
-            num_next_runs=0,
-        )
+    advice = advise_graph(graph, asked, num_next_runs=0) if recommended else None
     found = final_plan(
         graph, mixture=mixture, advice=advice, model=model, seed=seed, num_items=items, merge=merge, say=say
     )

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
+from crosslift.reporting.explorations import exploration as exploration_table
 from crosslift.reporting.figure import Figure
-from crosslift.reporting.tables.explorations import exploration as exploration_table
 
 WIDTH, HEIGHT = 520, 190
 MAX_EXPLORATIONS = 6

@@ -247,16 +247,26 @@ def _shares(one: Analysis, name: str) -> Figure:
 
 
 def _amounts(one: Analysis, name: str) -> Figure:
+    return composition(one.tables["amounts"], name)
+
+
+def composition(rows: pl.DataFrame, name: str = "composition") -> Figure:
+    """Stacked bars of the amounts per language of several mixtures.
+
+    Args:
+        rows: columns mixture, language and amount.
+        name: of the figure.
+    """
     import altair as alt
 
-    rows = one.tables["amounts"]
     chart = (
         alt.Chart(alt.NamedData("rows"))
         .mark_bar(height=13)
         .encode(
             x=alt.X("amount:Q", title="amount", stack="zero"),
             y=alt.Y("mixture:N", title=None, sort=rows["mixture"].unique(maintain_order=True).to_list()),
-            color=alt.Color("language:N", sort=rows["language"].unique(maintain_order=True).to_list(), title=None,
+            color=alt.Color("language:N", sort=rows["language"].unique(maintain_order=True).to_list(),
+                            legend=alt.Legend(title=None, orient="top", columns=8),
                             scale=alt.Scale(scheme="tableau20")),
             tooltip=["mixture:N", "language:N", alt.Tooltip("amount:Q", format=",.0f")],
         )

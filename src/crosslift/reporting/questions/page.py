@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -39,7 +40,13 @@ class PageHeader:
 
 
 def write_page(
-    folder: Path, head: PageHeader, analysed: list[Analysis], *, drawings: Sequence[Figure] | None = None
+    folder: Path,
+    head: PageHeader,
+    analysed: list[Analysis],
+    *,
+    drawings: Sequence[Figure] | None = None,
+    template: str = "questions.html.jinja",
+    values: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write answers.csv, tables/*.csv, figures/*.svg and, last, index.html.
 
@@ -48,6 +55,8 @@ def write_page(
         head: its header.
         analysed: the analyses with their answers and tables.
         drawings: figures of the page; by default those of the answers and tables.
+        template: of the page, which extends that of questions.
+        values: further values of the template.
 
     Returns:
         The path of the page.
@@ -64,12 +73,14 @@ def write_page(
     not_reproduced = answers.filter(~pl.col("reproduces").fill_null(value=True))
     page = (
         environment()
-        .get_template("questions.html.jinja")
+        .get_template(template)
         .render(
+            **(values or {}),
             head=head,
             answers=[_row(row) for row in answers.iter_rows(named=True)],
             not_reproduced=[_row(row) for row in not_reproduced.iter_rows(named=True)],
             drawn=drawn,
+            figures={one.figure.name: one for one in drawn},
             tables=_tables(folder, analysed),
             light=theme.LIGHT,
             dark=theme.DARK,

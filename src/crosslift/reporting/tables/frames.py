@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
+from crosslift.reporting.explorations import exploration
 from crosslift.reporting.sentences import gain_verdict
-from crosslift.reporting.tables.explorations import exploration
 from crosslift.scores import STATUSES
 
 NUMBERS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -24,6 +24,9 @@ from crosslift.transfer.model.kernels import (
 )
 from crosslift.transfer.model.link import expected_share, expected_slope, to_share
 from crosslift.transfer.model.observations import Amounts, Observations
+
+UNEXPLAINED = "unexplained"
+"""What the features of a mixture do not explain, in `TransferModel.difference_by_term`."""
 
 
 class Latent(NamedTuple):
@@ -158,6 +161,31 @@ class TransferModel:
             variance[rows] = np.diag(block) - self.response_variances[rows]
         return self.centre + mean, np.maximum(variance, 0.0)
 
+    def difference_by_term(
+        self, mixture: Amounts, other: Amounts, model: str, languages: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """Expected difference of the scores of two mixtures, to first order, by the terms of the model.
+
+        A response is linear in the features, so that its posterior mean is a sum over them. What the features do not
+        explain is in the kernels of mixtures; all other kernels are equal for both mixtures.
+
+        Returns:
+            Name of a feature, or UNEXPLAINED -> differences per language, shape (languages,), in the unit of the
+            scores.
+        """
+        new, rows = self._new([mixture, other], model, languages), self._rows
+        num = len(languages)
+        found: dict[str, np.ndarray] = {}
+        for place, name in enumerate(self.features):
+            alone = [replace(one, features=one.features[:, [place]]) for one in (new, rows)]
+            part = self._part(*alone, "response") / len(self.features)
+            found[name] = part[:num] - part[num:]
+        part = self._part(new, rows, "mixture", "cell")
+        found[UNEXPLAINED] = part[:num] - part[num:]
+        latents = self.predict_latent([mixture, other], model, languages)
+        slopes = self.slopes(latents).reshape(2, num).mean(axis=0)
+        return {name: slopes * one for name, one in found.items()}
+
     def slopes(self, latent: Latent) -> np.ndarray:
         """Derivatives of the expected scores with respect to the means of latent values, in the unit of the scores."""
         return self._range * expected_slope(latent.mean, np.diag(latent.covariance))
@@ -177,6 +205,12 @@ class TransferModel:
         slope = self._range * float(expected_slope(np.array(self.centre), np.array(0.0)))
         deviations = np.sqrt(self._variances)
         return {name: slope * float(value) for name, value in zip(COMPONENTS, deviations, strict=True)}
+
+    def _part(self, new: KernelInputs, rows: KernelInputs, *kernels: str) -> np.ndarray:
+        """The part of the latent posterior means of new cells that comes from the kernels with these names."""
+        matrices = zip(COMPONENTS, self._variances, kernel_matrices(new, rows, of_runs=False), strict=False)
+        found = [variance * matrix @ self._weights for name, variance, matrix in matrices if name.startswith(kernels)]
+        return np.asarray(np.sum(found, axis=0))
 
     @property
     def _range(self) -> float:
