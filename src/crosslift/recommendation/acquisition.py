@@ -119,6 +119,7 @@ def knowledge_gradient_batch(
     batch_size: int,
     options: Sequence[Amounts] | None = None,
     pending: Sequence[Amounts] = (),
+    hours: Sequence[float] | None = None,
 ) -> list[tuple[int, float]]:
     """Select runs greedily by their knowledge gradient.
 
@@ -142,6 +143,7 @@ def knowledge_gradient_batch(
         batch_size: runs to select.
         options: mixtures among which the final choice is made; by default the candidates.
         pending: runs in progress, whose outcomes will be known as well.
+        hours: expected duration of each candidate; runs are then selected by what they add per hour.
 
     Returns:
         (position among the candidates, knowledge gradient in the unit of the objective), in the order of selection.
@@ -174,6 +176,7 @@ def knowledge_gradient_batch(
                 score = ((spreads - spreads.mean(axis=0)) ** 2).sum(axis=0)[: len(candidates)]
             else:
                 score = gains.copy()
+            score = score if hours is None else score / np.asarray(hours)
             score[[one for one, _ in chosen]] = -np.inf
             best = int(score.argmax())
             chosen.append((best, float(gains[best])))
