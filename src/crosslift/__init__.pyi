@@ -19,12 +19,14 @@ from crosslift.api.tools import TranslatedCorpus as TranslatedCorpus
 from crosslift.api.tools import import_results as import_results
 from crosslift.api.tools import languages_by_tag as languages_by_tag
 from crosslift.api.tools import members as members
+from crosslift.api.tools import pilot as pilot
 from crosslift.api.tools import study_schema as study_schema
 from crosslift.api.tools import translate as translate
 from crosslift.errors import CrossliftError as CrossliftError
 from crosslift.mixtures.mixture import Budget as Budget
 from crosslift.mixtures.mixture import Component as Component
 from crosslift.mixtures.mixture import Mixture as Mixture
+from crosslift.piloting.pilot import Pilot as Pilot
 from crosslift.recommendation.question import Cost as Cost
 from crosslift.recommendation.question import Question as Question
 

@@ -129,3 +129,19 @@ def test_an_example_longer_than_a_forward_pass_goes_alone():
         [1],
         [0, 2],
     ]
+
+
+def test_every_epoch_goes_through_the_stages_in_order_and_shuffles_within_them():
+    order = BatchSampler(lengths(), config(batch_examples=8), seed=3, stages=(40, 23, 40))
+    epochs = [
+        np.concatenate([order.batch(e * order.steps_per_epoch + s) for s in range(order.steps_per_epoch)])
+        for e in range(2)
+    ]
+    for epoch in epochs:
+        for start, end in ((0, 40), (40, 63), (63, 103)):
+            assert sorted(epoch[start:end]) == list(range(start, end))
+    assert (epochs[0] != epochs[1]).any()
+    other = BatchSampler(lengths(), config(batch_examples=8), seed=4, stages=(40, 23, 40))
+    assert other.batch(0).tolist() != order.batch(0).tolist()
+    unshuffled = BatchSampler(lengths(), config(), seed=5, shuffle=False, stages=(40, 63))
+    assert np.concatenate([unshuffled.batch(s) for s in range(unshuffled.steps_per_epoch)]).tolist() == list(range(103))

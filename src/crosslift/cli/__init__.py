@@ -23,6 +23,7 @@ from crosslift.cli.commands import (
     importing,
     judging,
     listing,
+    piloting,
     pocket,
     recommending,
     results,
@@ -81,6 +82,7 @@ app.command()(exploring.explore)
 app.command()(running.train_final)
 app.command()(judging.judge)
 app.command()(translating.translate)
+app.command()(piloting.pilot)
 app.command("list")(listing.list_members)
 app.command()(listing.schema)
 app.add_typer(pocket.app, name="pocket")

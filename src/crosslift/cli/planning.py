@@ -65,6 +65,7 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
             _differences(planned),
         ),
         ("Arms", _arms(planned)),
+        ("Mixtures of designs", _compositions(planned)),
     ):
         if table.row_count:
             say(f"\n{title}")
@@ -74,6 +75,8 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
         say(line)
     for absent in graph.study.absent:
         say(f"missing: {absent}")
+    for note in planned.notes:
+        say(f"note: {note}")
     for warning in [*planned.warnings, *_outdated(graph, prepared)]:
         say(f"warning: {warning}")
 
@@ -173,6 +176,13 @@ def _arms(planned: Plan) -> Table:
     table = _table("arm", "adds runs", "", "separates")
     for arm in planned.arms:
         table.add_row(arm.name, str(arm.num_runs), "on" if arm.enabled else "off", cell(arm.separates))
+    return table
+
+
+def _compositions(planned: Plan) -> Table:
+    table = _table("mixture", "shares")
+    for name, shares in planned.compositions.items():
+        table.add_row(name, cell(shares))
     return table
 
 

@@ -98,6 +98,10 @@ def settings_of(
     most = max(1, config.micro_batch_tokens // int(lengths.max()))
     micro = max(size for size in range(1, min(batch, most) + 1) if batch % size == 0)
     notes = []
+    if run.mixture.stages and run.mixture.order == "shuffled":
+        notes.append(
+            "The examples lie in the order of the stages; the study shuffles them anew within each stage and epoch."
+        )
     if config.batch_tokens is not None:
         notes.append(
             f"A batch has {batch} examples, which is the mean; in the study every batch has about "
@@ -117,7 +121,7 @@ def settings_of(
         seed=run.seed,
         mixture=run.mixture.name,
         suffix=suffix,
-        shuffle=run.mixture.order == "shuffled",
+        shuffle=run.mixture.order == "shuffled" and not run.mixture.stages,
         several_turns=several_turns,
         num_examples=num_examples,
         num_validation=num_validation,

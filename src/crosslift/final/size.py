@@ -34,8 +34,15 @@ def sized_mixture(
         The mixture with shares and a budget of the new size.
 
     Raises:
-        MixtureError: the corpora hold fewer items, or a language would have no item.
+        MixtureError: the corpora hold fewer items, a language would have no item, or the mixture has stages or limits
+            the number of different items.
     """
+    if mixture.stages or mixture.limits:
+        what = "has stages" if mixture.stages else "limits the number of different items"
+        raise MixtureError(
+            f"mixtures.{mixture.name}: {what}, and its shares alone do not say how a larger one is made. Train it in a "
+            "study of its own, with the family and budget that it needs."
+        )
     shares = with_shares(mixture)
     fits = _limit(shares, indexes, data_seed)
     if num_items is None:

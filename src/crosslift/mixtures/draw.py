@@ -23,6 +23,10 @@ Pairing, for a corpus of N items in L languages:
                other), and borrowed items may change.
 
 Amounts in tokens and bytes are upper bounds: per corpus and language less than one item is missing.
+
+Stages divide the sample of every language in its order: the first stage has the first items, the next stage those that
+follow. So a curriculum, its reverse and the same mixture without stages contain the same examples. What a stage replays
+are items of earlier stages in turn, the first ones first.
 """
 
 from __future__ import annotations
@@ -47,6 +51,8 @@ EXAMPLES = pl.Schema(
         "row": pl.Int64,  # in the corpus's rows: item index * number of languages + language index
     }
 )
+STAGE = "stage"
+"""Further column of the examples of a mixture with stages: the stage, from 0, Int32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +94,23 @@ def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int
         data_seed: seed of the sample.
 
     Returns:
-        References to corpus rows in training order, without text, with the schema EXAMPLES.
+        References to corpus rows in training order, without text, with the schema EXAMPLES; with the column STAGE as
+        well if the mixture has stages.
 
     Raises:
         MixtureError: a corpus has too few items or lacks a language, or has no lengths for a budget in tokens or bytes,
             or an amount is less than one item. The message has one line for every problem.
     """
-    amounts = mixture.amounts()
+    amounts, limits = mixture.new_amounts(), mixture.limits
     picks: dict[tuple[str, str], Selection] = {}
     problems: list[str] = []
     for corpus in mixture.corpora:
         index = indexes[corpus]
-        wanted = {tag: amount for (name, tag), amount in amounts.items() if name == corpus}
+        wanted = {
+            tag: min(amount, limits.get((corpus, tag), amount))
+            for (name, tag), amount in amounts.items()
+            if name == corpus
+        }
         problems += _unusable(mixture, index, wanted)
         if not problems:
             picks.update({(corpus, tag): taken for tag, taken in _pick(mixture, index, wanted, data_seed).items()})
@@ -110,6 +121,9 @@ def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int
     ]
     if problems:
         raise MixtureError("\n".join(problems))
+    for cell, limit in limits.items():
+        if amounts[cell] > limit:
+            picks[cell] = _repeated(picks[cell], amounts[cell])
     return _table(mixture, indexes, picks, data_seed)
 
 
@@ -146,7 +160,8 @@ def _pick(mixture: Mixture, index: CorpusIndex, wanted: Mapping[str, int], data_
         orders = {tag: item_permutation(data_seed, index.num_items, index.name, tag) for tag in wanted}
     else:
         orders = dict.fromkeys(wanted, item_permutation(data_seed, index.num_items, index.name))
-    return {tag: _fill(orders[tag], _lengths(index, tag), wanted[tag], mixture.repeat) for tag in wanted}
+    repeat = mixture.repeat and not mixture.limits
+    return {tag: _fill(orders[tag], _lengths(index, tag), wanted[tag], repeat) for tag in wanted}
 
 
 def _pick_disjoint(
@@ -174,7 +189,7 @@ def _pick_disjoint(
         if len(borrowed) < len(free):
             picks[tag] = Selection(items, np.zeros(len(items), dtype=np.int32), 0)
         else:
-            picks[tag] = _fill(items, lengths, wanted[tag], mixture.repeat)
+            picks[tag] = _fill(items, lengths, wanted[tag], mixture.repeat and not mixture.limits)
     return {tag: picks[tag] for tag in wanted}
 
 
@@ -207,6 +222,12 @@ def _fill(order: np.ndarray, lengths: np.ndarray | None, amount: int, repeat: bo
     return Selection(items, repeats, missing)
 
 
+def _repeated(taken: Selection, amount: int) -> Selection:
+    """Repeat the selected items in turn until there are as many examples as the amount."""
+    repeat = np.arange(amount, dtype=np.int32) // len(taken.items)
+    return Selection(np.resize(taken.items, amount), repeat.astype(np.int32), 0)
+
+
 def _shortfall(mixture: Mixture, corpus: str, tag: str, amount: int, taken: Selection) -> str:
     asked = f"mixtures.{mixture.name}: asks for {amount} {mixture.unit} of corpus '{corpus}' in '{tag}'"
     if not taken.missing:
@@ -224,22 +245,73 @@ def _table(
     picks: Mapping[tuple[str, str], Selection],
     data_seed: int,
 ) -> pl.DataFrame:
-    parts = []
+    parts, keys = [], []
     for (corpus, tag), taken in picks.items():
-        if not len(taken.items):
-            continue
         index = indexes[corpus]
+        staged = _staged(mixture, corpus, tag, taken, _lengths(index, tag)) if mixture.stages else _one_stage(taken)
+        if not len(staged.items):
+            continue
         columns: dict[str, pl.Expr | pl.Series] = {
             "corpus": pl.lit(corpus),
-            "item_id": index.item_ids.cast(pl.String).gather(taken.items.astype(np.uint32)),
+            "item_id": index.item_ids.cast(pl.String).gather(staged.items.astype(np.uint32)),
             "language": pl.lit(tag),
-            "repeat": pl.Series(taken.repeat),
-            "row": pl.Series(taken.items * len(index.languages) + index.languages.index(tag)),
+            "repeat": pl.Series(staged.repeat),
+            "row": pl.Series(staged.items * len(index.languages) + index.languages.index(tag)),
+            STAGE: pl.Series(staged.stage),
         }
-        parts.append(pl.select([column.alias(name) for name, column in columns.items()]).cast(EXAMPLES))
-    examples = pl.concat(parts) if parts else EXAMPLES.to_frame()
-    if mixture.order == "by_language" or not parts:
+        parts.append(pl.select([column.alias(name) for name, column in columns.items()]).cast(_STAGED))
+        # 64-bit keys: among ten million examples two are equal with probability 3e-6, so the sort need not be stable.
+        num_new = len(taken.items)
+        keys.append(_keys(data_seed, num_new, "order", corpus, tag))
+        keys.append(_keys(data_seed, len(staged.items) - num_new, "replay", corpus, tag))
+    examples = pl.concat(parts) if parts else _STAGED.to_frame()
+    if not mixture.stages:
+        examples = examples.drop(STAGE)
+    if not parts or (mixture.order == "by_language" and not mixture.stages):
         return examples
-    # 64-bit keys: among ten million examples two are equal with probability 3e-6, so the sort need not be stable.
-    keys = [_keys(data_seed, len(taken.items), "order", *cell) for cell, taken in picks.items() if len(taken.items)]
-    return examples[np.argsort(np.concatenate(keys)).astype(np.uint32)]
+    shuffled = mixture.order == "shuffled"
+    by_key = np.argsort(np.concatenate(keys)) if shuffled else np.arange(examples.height)
+    if mixture.stages:
+        by_key = by_key[np.argsort(examples[STAGE].to_numpy()[by_key], kind="stable")]
+    return examples[by_key.astype(np.uint32)]
+
+
+_STAGED = pl.Schema({**EXAMPLES, STAGE: pl.Int32})
+
+
+class _Staged(NamedTuple):
+    """Examples of one language from one corpus: those that are drawn, then those that are replayed."""
+
+    items: np.ndarray
+    repeat: np.ndarray
+    stage: np.ndarray
+
+
+def _one_stage(taken: Selection) -> _Staged:
+    return _Staged(taken.items, taken.repeat, np.zeros(len(taken.items), dtype=np.int32))
+
+
+def _staged(mixture: Mixture, corpus: str, tag: str, taken: Selection, lengths: np.ndarray | None) -> _Staged:
+    """Divide the sample among the stages, and add what they replay."""
+    amounts = [stage.amounts.get(corpus, {}).get(tag, 0) for stage in mixture.stages]
+    ends = [_prefix(taken.items, lengths, int(end)) for end in np.cumsum(amounts)]
+    ends[-1] = len(taken.items)
+    starts = [0, *ends[:-1]]
+    stage = np.repeat(np.arange(len(ends), dtype=np.int32), np.subtract(ends, starts))
+    replayed, of_stage, begin = [], [], 0
+    for number, one in enumerate(mixture.stages):
+        amount = one.replayed.get(corpus, {}).get(tag, 0)
+        if not amount:
+            continue
+        earlier = np.arange(starts[number])
+        turned = np.roll(earlier, -(begin % max(len(earlier), 1)))
+        count = _prefix(taken.items[turned], lengths, amount)
+        replayed.append(turned[:count])
+        of_stage.append(np.full(count, number, dtype=np.int32))
+        begin += count
+    if not replayed:
+        return _Staged(taken.items, taken.repeat, stage)
+    again = np.concatenate(replayed)
+    items = np.concatenate([taken.items, taken.items[again]])
+    uses = pl.Series(items).to_frame("item").select(pl.col("item").cum_count().over("item") - 1).to_series().to_numpy()
+    return _Staged(items, uses.astype(np.int32), np.concatenate([stage, *of_stage]))

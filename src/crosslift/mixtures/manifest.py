@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from crosslift.mixtures.draw import STAGE
 from crosslift.mixtures.mixture import Mixture
 
 ENGLISH = "en"
@@ -57,11 +58,14 @@ def manifest(
         "counts" and "unique_items" {corpus: {language: n}}, "tokens" {model: {corpus: {language: n}}} of one epoch,
         "fertility" {model: {language: x}}: tokens of the language's items / tokens of the same items in English, null
         if a corpus has no English; "overlap" {other mixture: shared items}, "examples_sha256", "corpora" {corpus:
-        {"fingerprint", "revision", "licence"}}, "data_seed", "pairing", "order", "budget", "factors".
+        {"fingerprint", "revision", "licence"}}, "data_seed", "pairing", "order", "budget", "factors". If the mixture
+        limits the number of different items, "most_uses" {corpus: {language: n}}: of one item. If it has stages,
+        "stages": of each, in order, "counts" {corpus: {language: n}}, and "replayed", those of them that an earlier
+        stage has.
     """
     counts = _per_language(mixture, examples, pl.len())
     items = items_of(examples, corpora)
-    return {
+    described: dict[str, Any] = {
         "mixture": mixture.name,
         "languages": list(mixture.languages),
         "num_examples": examples.height,
@@ -82,6 +86,27 @@ def manifest(
         "budget": None if mixture.budget is None else asdict(mixture.budget),
         "factors": dict(mixture.factors),
     }
+    if mixture.limits:
+        uses = examples.group_by("corpus", "language", "row").len()
+        described["most_uses"] = _per_language(mixture, uses, pl.col("len").max())
+    if mixture.stages:
+        described["stages"] = _stages(mixture, examples)
+    return described
+
+
+def _stages(mixture: Mixture, examples: pl.DataFrame) -> list[dict[str, Any]]:
+    first = pl.col(STAGE).min().over("corpus", "row")
+    marked = examples.with_columns(again=first < pl.col(STAGE))
+    found = []
+    for number in range(len(mixture.stages)):
+        here = marked.filter(pl.col(STAGE) == number)
+        found.append(
+            {
+                "counts": _per_language(mixture, here, pl.len()),
+                "replayed": _per_language(mixture, here.filter("again"), pl.len()),
+            }
+        )
+    return found
 
 
 def items_of(examples: pl.DataFrame, corpora: Mapping[str, CorpusRecord]) -> Items:

@@ -40,6 +40,18 @@ class Component:
     `per` "language" they sum to 1 over the components of each language, so a single corpus has shares of 1."""
     counts: dict[str, int] | None = None
     """Language -> exact amount in the unit of the budget. A zero is kept, to name the language of a dose of 0."""
+    different: dict[str, int] | None = None
+    """Language -> largest number of different items; larger amounts repeat these. None: as many as the corpus has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A stage of a curriculum: examples that are trained on before those of the next stage."""
+
+    amounts: dict[str, dict[str, int]]
+    """Corpus -> language -> amount that no earlier stage has, in the unit of the budget."""
+    replayed: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Corpus -> language -> amount of examples of earlier stages that are trained on again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +76,9 @@ class Mixture:
     """Dose of a mixture in a dose family, else None."""
     factors: dict[str, str] = field(default_factory=dict)
     """Factors that the family varies, as text for tables: {"left_out": "sw"}, {"donor": "de"}."""
+    stages: tuple[Stage, ...] = ()
+    """Stages in the order of training; together they have the counts of the components. Empty: one stage. `order` is
+    the order within a stage."""
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -105,6 +120,24 @@ class Mixture:
                 {(component.corpus, tag): part for (component, tag), part in zip(inside, parts, strict=True)}
             )
         return amounts
+
+    def new_amounts(self) -> dict[tuple[str, str], int]:
+        """The amounts without what later stages replay: what is drawn from the corpora."""
+        amounts = self.amounts()
+        for stage in self.stages:
+            for corpus, replayed in stage.replayed.items():
+                for tag, amount in replayed.items():
+                    amounts[corpus, tag] -= amount
+        return amounts
+
+    @property
+    def limits(self) -> dict[tuple[str, str], int]:
+        """(corpus, language) -> largest number of different items, where there is one."""
+        return {
+            (component.corpus, tag): number
+            for component in self.components
+            for tag, number in (component.different or {}).items()
+        }
 
 
 def largest_remainder(total: int, shares: Sequence[float]) -> list[int]:

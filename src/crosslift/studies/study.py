@@ -213,10 +213,25 @@ class Study:
         """Return what determines the drawn examples and their order, except the corpora and the data seed."""
         if mixture.unit == "items":  # the same for counts and for shares of a budget, and without doses of 0
             drawn = [[corpus, tag, amount] for (corpus, tag), amount in mixture.amounts().items() if amount]
-            return {"amounts": drawn, "pairing": mixture.pairing, "order": mixture.order, "repeat": mixture.repeat}
+            identity: dict[str, Any] = {
+                "amounts": drawn,
+                "pairing": mixture.pairing,
+                "order": mixture.order,
+                "repeat": mixture.repeat,
+            }
+            if mixture.limits:
+                identity["different"] = [[corpus, tag, number] for (corpus, tag), number in mixture.limits.items()]
+            if mixture.stages:
+                identity["stages"] = [asdict(stage) for stage in mixture.stages]
+            return identity
         identity = asdict(mixture)
         for key in ("name", "family", "dose", "factors"):
             del identity[key]
+        if not mixture.stages:  # as before there were stages and limits
+            del identity["stages"]
+        for component in identity["components"]:
+            if component["different"] is None:
+                del component["different"]
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity

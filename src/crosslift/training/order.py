@@ -3,7 +3,7 @@
 Many trainers group examples of similar length across steps to save padding. Length correlates with language: the same
 item takes three times as many tokens in Bengali as in English. Such batches are nearly monolingual, and their order
 depends on the tokenizer, which would confound a study of mixtures. Here the batch of a step is a random sample of the
-epoch, independent of length. Examples are sorted by length only within a step, where order does not change the
+epoch, or of a stage of a curriculum, independent of length. Examples are sorted by length only within a step, where order does not change the
 accumulated gradient.
 """
 
@@ -20,8 +20,17 @@ from crosslift.training.trainer import SFTConfig, steps_per_epoch
 class BatchSampler:
     """Computes the batch of any step from the seed alone, so that a resumed run needs only its step number."""
 
-    def __init__(self, lengths: np.ndarray, config: SFTConfig, *, seed: int, shuffle: bool = True) -> None:
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        config: SFTConfig,
+        *,
+        seed: int,
+        shuffle: bool = True,
+        stages: tuple[int, ...] = (),
+    ) -> None:
         self._lengths = lengths
+        self._stages = stages or (len(lengths),)
         self._config = config
         self._seed = seed
         self._shuffle = shuffle
@@ -41,7 +50,7 @@ class BatchSampler:
         num_examples, num_batches = len(self._lengths), self.steps_per_epoch
         rows = np.arange(num_examples)
         if self._shuffle:
-            rows = stream(self._seed, "order", epoch).permutation(num_examples)
+            rows = self._shuffled(epoch)
         if self._config.batch_examples is not None:
             return np.array_split(rows, num_batches)
         # Batches have equal numbers of tokens; a boundary moves where a batch would otherwise be empty.
@@ -50,6 +59,14 @@ class BatchSampler:
         places = np.arange(1, num_batches)
         cuts = np.maximum.accumulate(cuts - places) + places
         return np.split(rows, np.minimum(cuts, num_examples - num_batches + places))
+
+    def _shuffled(self, epoch: int) -> np.ndarray:
+        """A permutation of the examples in which every stage keeps its place."""
+        generator = stream(self._seed, "order", epoch)
+        ends = np.cumsum(self._stages)
+        return np.concatenate(
+            [end - size + generator.permutation(size) for size, end in zip(self._stages, ends, strict=True)]
+        )
 
 
 def micro_batches(rows: np.ndarray, lengths: np.ndarray, *, max_tokens: int, padded: bool) -> Iterator[np.ndarray]:

@@ -190,7 +190,10 @@ class TrainingRequest:
     """Called with the progress whenever losses are read from the device."""
     device: str = "auto"
     shuffle: bool = True
-    """Shuffle anew in every epoch. False: always the order of the mixture, for curricula."""
+    """Shuffle anew in every epoch, within each stage. False: always the order of the mixture."""
+    stages: tuple[int, ...] = ()
+    """Numbers of examples of the stages of a curriculum, in order; empty: one stage. Every epoch goes through all
+    stages. A batch at the end of a stage is filled with the first examples of the next one."""
     template: str | None = None
     """Chat template to save with the checkpoint, in the form that `chat.load_tokenizer` takes."""
     base_name: BaseName | None = None

@@ -19,6 +19,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunSteps
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import evaluate, tokens
+from crosslift.mixtures.draw import STAGE
 from crosslift.studies.run import Run
 from crosslift.system.leases import HEARTBEAT_SECONDS
 from crosslift.training.trainer import BaseName, Progress, TokenTable, TrainingRequest
@@ -70,10 +71,12 @@ def train(
             curve={name: list(losses) for name, losses in progress.curve.items()},
         )
 
+    rows = training_rows(graph, run)
     request = training_request(
         graph,
         run,
-        examples=examples_of(graph, run),
+        examples=gather_tokens(graph, run, rows),
+        stages=stage_sizes(rows),
         folder=step.folder,
         base_name=base_name(graph, run, step.folder / CHECKPOINT),
         device=device,
@@ -96,6 +99,7 @@ def training_request(
     device: str,
     generators: Mapping[str, Mapping[str, Any]],
     report: Callable[[Progress], None],
+    stages: tuple[int, ...] = (),
 ) -> TrainingRequest:
     """Build the trainer's request.
 
@@ -108,6 +112,7 @@ def training_request(
         device: as in the site file.
         generators: the site's options per generator, for selecting checkpoints by score.
         report: receives the progress.
+        stages: numbers of examples of the stages of the mixture; empty if it has none.
 
     Returns:
         The request.
@@ -126,6 +131,7 @@ def training_request(
         report=report,
         device=device,
         shuffle=run.mixture.order == "shuffled",
+        stages=stages,
         template=model.template,
         base_name=base_name,
     )
@@ -179,10 +185,17 @@ def validation_of(graph: StepGraph, run: Run) -> TokenTable | None:
 
 
 def training_rows(graph: StepGraph, run: Run) -> pl.DataFrame:
-    """Return the examples of the run's mixture in its order: corpus, language, and row in the corpus."""
+    """Return the examples of the run's mixture in its order: corpus, language, row in the corpus, and stage if any."""
     assert run.mixture is not None
     examples = read_step_table(graph.store.mixture_folder(run.mixture.name), "examples.parquet")
-    return examples.select("corpus", "language", "row")
+    return examples.select("corpus", "language", "row", *([STAGE] if STAGE in examples.columns else []))
+
+
+def stage_sizes(rows: pl.DataFrame) -> tuple[int, ...]:
+    """Return the numbers of examples of the stages, in order; empty if the mixture has none."""
+    if STAGE not in rows.columns:
+        return ()
+    return tuple(rows.group_by(STAGE).len().sort(STAGE)["len"].to_list())
 
 
 def validation_rows(graph: StepGraph, run: Run) -> pl.DataFrame | None:

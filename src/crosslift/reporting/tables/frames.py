@@ -148,7 +148,7 @@ def held_fixed(data: ReportData) -> pl.DataFrame:
         ("languages trained on", [", ".join(mixture.languages) for mixture in trained]),
         ("budget", [_budget(mixture) for mixture in trained]),
         ("pairing of items", [mixture.pairing for mixture in trained]),
-        ("order of examples", [mixture.order for mixture in trained]),
+        ("order of examples", [_order(mixture) for mixture in trained]),
         ("training examples", totals["num_examples"].to_list()),
         (f"training tokens ({data.models[0] if data.models else ''}, one epoch)", totals["num_tokens"].to_list()),
         ("optimiser steps", _steps(data)),
@@ -167,6 +167,10 @@ def held_fixed(data: ReportData) -> pl.DataFrame:
             shown = "; ".join(different[:6]) + (f"; and {len(different) - 6} more" if len(different) > 6 else "")
             rows.append({"factor": factor, "held": "fixed" if len(different) == 1 else "varies", "values": shown})
     return pl.DataFrame(rows, schema=dict.fromkeys(["factor", "held", "values"], pl.String))
+
+
+def _order(mixture: Any) -> str:
+    return f"{len(mixture.stages)} stages, each {mixture.order}" if mixture.stages else str(mixture.order)
 
 
 def _budget(mixture: Any) -> str:

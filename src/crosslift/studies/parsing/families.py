@@ -5,6 +5,12 @@
     dose            <family>-0, <family>-50 ...               amount of the other languages, beside a fixed part
     donors          <family>-en, <family>-en-es ...           second language, none in the control
     leave_one_out   <family>-full, <family>-minus-sw ...      omitted language
+    monolingual     <family>-en, <family>-sw ...              language
+    temperature     <family>-t1, <family>-t5 ...              temperature
+    upsampling      <family>-1, <family>-4 ...                most uses of an item
+    simplex         <family>-1, <family>-2 ...                shares, see the factor "shares"
+    curriculum      <family>-forward, -reverse, -shuffled     order of the stages
+    replay          <family>-0, <family>-20 ...               percentage of replayed data
 
 With several corpora, the setting "single" creates one mixture per corpus and includes the corpus in the name
 (`coverage-math-train-en`); "multi" combines all corpora in each mixture, with equal shares.
@@ -13,17 +19,26 @@ With several corpora, the setting "single" creates one mixture per corpus and in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from crosslift.mixtures.mixture import Budget, Component, Mixture
+from crosslift.mixtures.mixture import Budget, Component, Mixture, largest_remainder
+from crosslift.mixtures.shares import limited_amounts, temperature_shares
+from crosslift.mixtures.staged import stage_amounts, stages_of, total_counts, with_replay
 from crosslift.studies.parsing.schema import (
     BudgetTable,
     CoverageTable,
+    CurriculumTable,
     DonorsTable,
     DoseTable,
     Family,
     LeaveOneOutTable,
+    MonolingualTable,
+    ReplayTable,
+    SimplexTable,
+    TemperatureTable,
+    UpsamplingTable,
 )
+from crosslift.transfer.design.simplex import MAX_OPTIMAL, simplex_weights
 
 
 class Member(NamedTuple):
@@ -34,6 +49,11 @@ class Member(NamedTuple):
     shares: dict[str, float] | None = None
     counts: dict[str, int] | None = None
     dose: int | None = None
+    stages: list[dict[str, float]] | None = None
+    replay: float = 0.0
+    in_stages: bool = True
+    """False: the stages are shuffled together."""
+    max_uses: int | None = None
 
 
 def expand(name: str, family: Family) -> tuple[Mixture, ...]:
@@ -56,18 +76,54 @@ def expand(name: str, family: Family) -> tuple[Mixture, ...]:
     return tuple(
         Mixture(
             name=f"{stem}-{member.suffix}",
-            components=tuple(part for corpus in corpora for part in _components(corpus, member, family, len(corpora))),
             pairing=family.pairing,
             budget=None if table is None else budget(table),
             order=family.order,
-            repeat=family.repeat,
             family=name,
             dose=member.dose,
             factors=member.factors,
+            **_content(member, family, corpora),
         )
         for stem, corpora in groups
         for member in _members(family)
     )
+
+
+def _content(member: Member, family: Family, corpora: list[str]) -> dict[str, Any]:
+    """Components, stages and repetition of a mixture."""
+    if member.stages is not None:
+        parts = with_replay(stage_amounts(member.stages, corpora, _amount(family)), member.replay)
+        counts = total_counts(parts)
+        return {
+            "components": tuple(Component(corpus=corpus, counts=counts.get(corpus, {})) for corpus in corpora),
+            "stages": stages_of(parts) if member.in_stages else (),
+            "repeat": family.repeat,
+        }
+    if isinstance(family, UpsamplingTable) and member.max_uses is not None:
+        totals = largest_remainder(_amount(family), [1.0] * len(corpora))
+        found = [upsampled(family, member.max_uses, total) for total in totals]
+        return {
+            "components": tuple(
+                Component(corpus=corpus, counts=amounts, different=dict(family.items))
+                for corpus, amounts in zip(corpora, found, strict=True)
+            ),
+            "repeat": True,
+        }
+    parts_of_corpora = (part for corpus in corpora for part in _components(corpus, member, family, len(corpora)))
+    return {"components": tuple(parts_of_corpora), "repeat": family.repeat}
+
+
+def _amount(family: Family) -> int:
+    table: BudgetTable = family.budget  # type: ignore[attr-defined]
+    return table.amount
+
+
+def upsampled(family: UpsamplingTable, max_uses: int, total: int) -> dict[str, int]:
+    """Return the amounts of a mixture of one corpus in which no item is used more often than `max_uses`."""
+    shares = dict.fromkeys(family.items, 1.0)
+    if family.temperature is not None:
+        shares = temperature_shares({tag: float(n) for tag, n in family.items.items()}, family.temperature)
+    return limited_amounts(total, shares, {tag: n * max_uses for tag, n in family.items.items()})
 
 
 def _components(corpus: str, member: Member, family: Family, num_corpora: int) -> Iterator[Component]:
@@ -102,8 +158,47 @@ def _members(family: Family) -> Iterator[Member]:
             for dose in family.doses:
                 counts = {**family.fixed, **dict.fromkeys(family.languages, dose)}
                 yield Member(str(dose), {"dose": str(dose)}, counts=counts, dose=dose)
+        case MonolingualTable():
+            for tag in family.languages:
+                yield Member(tag, {"language": tag}, {tag: 1.0})
+        case TemperatureTable():
+            for temperature in family.temperatures:
+                shares = {tag: round(x, 12) for tag, x in temperature_shares(family.sizes, temperature).items()}
+                yield Member(f"t{_number(temperature)}", {"temperature": f"{temperature:g}"}, shares)
+        case UpsamplingTable():
+            for uses in family.max_uses:
+                yield Member(str(uses), {"max_uses": str(uses)}, max_uses=uses)
+        case SimplexTable():
+            yield from _simplex(family)
+        case CurriculumTable():
+            for order in family.orders:
+                stages = family.stages[::-1] if order == "reverse" else family.stages
+                yield Member(order, {"order": order}, stages=stages, in_stages=order != "shuffled")
+        case ReplayTable():
+            for share in family.replay:
+                percent = round(100 * share, 6)
+                factors = {"replay": f"{percent:g} %"}
+                yield Member(_number(percent), factors, stages=family.stages, replay=share)
         case _:
             raise TypeError(f"unknown kind of mixture family: {type(family).__name__}")
+
+
+def _simplex(family: SimplexTable) -> Iterator[Member]:
+    """Yield the mixtures of a simplex family; none if the design is too large, which the rules report."""
+    if family.design != "uniform" and max(family.num_mixtures, len(family.languages)) > MAX_OPTIMAL:
+        return
+    for number, weights in enumerate(
+        simplex_weights(len(family.languages), family.num_mixtures, family.design, family.seed), start=1
+    ):
+        total = sum(weights)
+        shares = {tag: weight / total for tag, weight in zip(family.languages, weights, strict=True) if weight}
+        shown = ", ".join(f"{tag} {100 * share:.3g} %" for tag, share in shares.items())
+        yield Member(str(number), {"shares": shown, "design": family.design}, shares)
+
+
+def _number(value: float) -> str:
+    """Write a number with the characters of names: 1.5 is 1_5."""
+    return f"{value:g}".replace(".", "_")
 
 
 def _equal(tags: list[str], table: BudgetTable) -> dict[str, float]:

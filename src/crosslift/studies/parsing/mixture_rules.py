@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from crosslift.mixtures.mixture import Mixture
+from crosslift.mixtures.staged import replay_is_possible, stage_amounts, with_replay
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.tables import Tables
+from crosslift.transfer.design.simplex import MAX_OPTIMAL
 
 SHARES_TOLERANCE = 1e-5
 
@@ -123,12 +125,92 @@ def _family(place: str, table: schema.Family, tables: Tables, problems: Problems
         case schema.DonorsTable():
             if table.pivot in table.donors:
                 problems.add(f"{place}.donors", f"'{table.pivot}' is the pivot language. Remove it from the donors.")
-            if table.budget.per == "language":
-                problems.add(f"{place}.budget.per", 'must be "total": donor_share divides a total. Change it.')
+        case schema.TemperatureTable():
+            no_duplicate_mixtures(f"{place}.temperatures", table.temperatures, problems)
+        case schema.UpsamplingTable():
+            _upsampling(place, table, tables, problems)
+        case schema.SimplexTable():
+            _simplex(place, table, problems)
+        case schema.StagedTable():
+            _staged(place, table, problems)
         case _:
             pass
+    if isinstance(table, _OF_A_TOTAL) and table.budget.per == "language":
+        problems.add(f"{place}.budget.per", f'must be "total": a {table.kind} family divides a total. Change it.')
     _budget(f"{place}.budget", getattr(table, "budget", None), tables, problems)
     return len(problems) == before
+
+
+_OF_A_TOTAL = (
+    schema.DonorsTable,
+    schema.TemperatureTable,
+    schema.UpsamplingTable,
+    schema.SimplexTable,
+    schema.CurriculumTable,
+    schema.ReplayTable,
+)
+
+
+def _upsampling(place: str, table: schema.UpsamplingTable, tables: Tables, problems: Problems) -> None:
+    no_duplicate_mixtures(f"{place}.max_uses", table.max_uses, problems)
+    if table.budget.unit != "items":
+        problems.add(f"{place}.budget.unit", 'must be "items": uses of items are counted. Change it.')
+    num_corpora = len(table.corpora) if table.setting == "multi" else 1
+    held = sum(table.items.values()) * num_corpora
+    for uses in table.max_uses:
+        if held * uses < table.budget.amount:
+            problems.add(
+                f"{place}.max_uses",
+                f"{uses} allows {held * uses:,} examples of {held:,} different items, and the budget is "
+                f"{table.budget.amount:,}. Raise max_uses, add items or lower the budget.",
+            )
+    for name in table.corpora:
+        corpus = tables.corpora.get(name)
+        if corpus is None or corpus.max_items is None:
+            continue
+        together = table.pairing == "disjoint"
+        need = sum(table.items.values()) if together else max(table.items.values())
+        if need > corpus.max_items:
+            problems.add(
+                f"{place}.items",
+                f"requires {need:,} different items {'in all languages together' if together else 'in one language'}, "
+                f"and max_items of corpus '{name}' is {corpus.max_items:,}. Lower items or raise max_items.",
+            )
+
+
+def _simplex(place: str, table: schema.SimplexTable, problems: Problems) -> None:
+    if table.design == "uniform":
+        return
+    for key, number in (("num_mixtures", table.num_mixtures), ("languages", len(table.languages))):
+        if number > MAX_OPTIMAL:
+            problems.add(
+                f"{place}.{key}",
+                f'are {number} and an optimal design has at most {MAX_OPTIMAL}. Lower them, or set design = "uniform".',
+            )
+
+
+def _staged(place: str, table: schema.StagedTable, problems: Problems) -> None:
+    total = math.fsum(share for stage in table.stages for share in stage.values())
+    if abs(total - 1) > SHARES_TOLERANCE:
+        problems.add(
+            f"{place}.stages", f"shares of all stages sum to {total:.6g} and must sum to 1. Change one of them."
+        )
+    for i, stage in enumerate(table.stages):
+        if not any(stage.values()):
+            problems.add(f"{place}.stages[{i}]", "all shares are 0, so the stage is empty. Remove it or raise a share.")
+    if isinstance(table, schema.CurriculumTable):
+        no_duplicate_mixtures(f"{place}.orders", table.orders, problems)
+    elif isinstance(table, schema.ReplayTable):
+        no_duplicate_mixtures(f"{place}.replay", table.replay, problems)
+        corpora = table.corpora if table.setting == "multi" else table.corpora[:1]
+        amounts = stage_amounts(table.stages, corpora, table.budget.amount)
+        for share in table.replay:
+            if not replay_is_possible(with_replay(amounts, share)):
+                problems.add(
+                    f"{place}.replay",
+                    f"{share:g} asks for more examples of earlier stages than these have. Lower it, or enlarge the "
+                    "first stage.",
+                )
 
 
 def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problems) -> None:
@@ -152,7 +234,7 @@ def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problem
             )
 
 
-def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict[str, int]]]:
+def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict[str, Any]]]:
     """Return every list of languages in a family, with its key."""
     match table:
         case schema.CoverageTable():
@@ -164,8 +246,14 @@ def _tags_of(table: schema.Family) -> Sequence[tuple[str, list[str] | str | dict
             return [("languages", table.languages)]
         case schema.DonorsTable():
             return [("pivot", table.pivot), ("donors", table.donors)]
-        case schema.LeaveOneOutTable():
+        case schema.LeaveOneOutTable() | schema.MonolingualTable() | schema.SimplexTable():
             return [("languages", table.languages)]
+        case schema.TemperatureTable():
+            return [("sizes", dict(table.sizes))]
+        case schema.UpsamplingTable():
+            return [("items", dict(table.items))]
+        case schema.StagedTable():
+            return [(f"stages[{i}]", dict(stage)) for i, stage in enumerate(table.stages)]
     return []
 
 
@@ -206,6 +294,7 @@ def _enough(place: str, mixtures: Iterable[Mixture], tables: Tables, problems: P
             problems.add(place, f"mixture {mixture.name} is empty. Increase the amounts.")
         if mixture.unit != "items" or mixture.repeat:
             continue
+        amounts = mixture.new_amounts()
         for corpus in mixture.corpora:
             table = tables.corpora[corpus]
             if table is None or table.max_items is None:

@@ -102,7 +102,7 @@ class Problems(list[str]):
         elif what == "literal_error":
             self.add(where, f"{_show(given)} is not one of {context['expected']}.{_near(given, context['expected'])}")
         elif what in ("union_tag_invalid", "union_tag_not_found"):
-            known = context.get("expected_tags", "'coverage', 'dose', 'donors', 'leave_one_out'")
+            known = context.get("expected_tags") or ", ".join(f"'{name}'" for name in _family_kinds())
             problem = f"'{context['tag']}' is not a kind of family" if "tag" in context else "'kind' is missing"
             self.add(where, f"{problem}. Known: {known}.{_near(context.get('tag'), known)}")
         elif what in BOUNDS:
@@ -234,6 +234,13 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [table for part in getattr(annotation, "__args__", ()) for table in _tables(part)]
+
+
+def _family_kinds() -> list[str]:
+    """Return the kinds of families."""
+    from crosslift.studies.parsing.schema import FamilyTable
+
+    return [_kind_of(table) for table in _tables(get_args(FamilyTable)[0])]
 
 
 def _kind_of(table: type[BaseModel]) -> str:

@@ -133,7 +133,90 @@ class LeaveOneOutTable(Family):
     budget: BudgetTable
 
 
-FamilyTable = Annotated[CoverageTable | DoseTable | DonorsTable | LeaveOneOutTable, Field(discriminator="kind")]
+class MonolingualTable(Family):
+    """One mixture per language, of that language alone."""
+
+    kind: Literal["monolingual"]
+    languages: Tags
+    budget: BudgetTable
+
+
+class TemperatureTable(Family):
+    """Shares proportional to size^(1 / T), one mixture per temperature T."""
+
+    kind: Literal["temperature"]
+    sizes: Annotated[dict[str, Real], Field(min_length=1)] = Field(
+        description="size of the data of each language, in any unit, for example { en = 9000, sw = 300 }"
+    )
+    temperatures: Annotated[list[Real], Field(min_length=1)] = Field(description="1 is proportional to size")
+    budget: BudgetTable
+
+
+class UpsamplingTable(Family):
+    """A fixed total that repeats the items of small languages up to a limit, one mixture per limit."""
+
+    kind: Literal["upsampling"]
+    items: Annotated[dict[str, Positive], Field(min_length=1)] = Field(
+        description="number of different items of each language, for example { en = 900, sw = 100 }"
+    )
+    max_uses: Annotated[list[Positive], Field(min_length=1)] = Field(description="1: no item is repeated")
+    temperature: Real | None = Field(
+        None, description="shares proportional to items^(1 / temperature), as far as the limit allows; default: equal"
+    )
+    budget: BudgetTable
+
+
+class SimplexTable(Family):
+    """Mixtures of a fixed total that cover all shares of the languages."""
+
+    kind: Literal["simplex"]
+    languages: Annotated[list[Text], Field(min_length=2)]
+    num_mixtures: Positive
+    design: Literal["uniform", "d_optimal"] = Field(
+        "uniform", description="drawn uniformly, or chosen for what the transfer model learns from them"
+    )
+    seed: Amount = Field(0, description="seed of the draws")
+    budget: BudgetTable
+
+
+class StagedTable(Family):
+    stages: Annotated[list[Annotated[dict[str, Share], Field(min_length=1)]], Field(min_length=2)] = Field(
+        description="per stage, language -> share of the whole budget, as [{ en = 0.5 }, { en = 0.1, sw = 0.4 }]"
+    )
+    budget: BudgetTable
+
+
+class CurriculumTable(StagedTable):
+    """The same examples in stages, in the reverse order of stages, and shuffled."""
+
+    kind: Literal["curriculum"]
+    orders: Annotated[list[Literal["forward", "reverse", "shuffled"]], Field(min_length=1)] = Field(
+        ["forward", "reverse", "shuffled"], description="one mixture each"
+    )
+
+
+class ReplayTable(StagedTable):
+    """Stages of which all but the first replay a share of earlier data, one mixture per share."""
+
+    kind: Literal["replay"]
+    replay: Annotated[list[Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]], Field(min_length=1)] = Field(
+        description="share of each later stage that is data of earlier stages, for example [0, 0.05, 0.2]"
+    )
+
+
+FamilyTable = Annotated[
+    CoverageTable
+    | DoseTable
+    | DonorsTable
+    | LeaveOneOutTable
+    | MonolingualTable
+    | TemperatureTable
+    | UpsamplingTable
+    | SimplexTable
+    | CurriculumTable
+    | ReplayTable,
+    Field(discriminator="kind"),
+]
 
 
 class GridTable(Table):

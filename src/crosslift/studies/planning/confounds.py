@@ -96,7 +96,7 @@ def _num_different(mixture: Mixture) -> int | None:
     """Return the number of different items of a mixture, or None if it depends on the draw."""
     if mixture.unit != "items" or mixture.repeat or mixture.pairing == "independent":
         return None
-    amounts = mixture.amounts()
+    amounts = mixture.new_amounts()
     if mixture.pairing == "disjoint":
         return sum(amounts.values())
     return sum(max(n for (name, _), n in amounts.items() if name == corpus) for corpus in mixture.corpora)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from crosslift.fingerprint import fingerprint
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.confounds import confounds
+from crosslift.studies.planning.designs import compositions, notes
 from crosslift.studies.planning.token_estimate import TokenEstimate
 from crosslift.studies.planning.volume import checkpoint_bytes, training_flops
 from crosslift.studies.run import Run
@@ -63,6 +64,10 @@ class Plan:
     mixtures, mean over languages, with the runs of one model. Evaluations of unknown size are omitted."""
     warnings: tuple[str, ...]
     """Confounds of the design."""
+    notes: tuple[str, ...] = ()
+    """What readers must know about families that are designs, and about stages."""
+    compositions: dict[str, str] = field(default_factory=dict)
+    """Mixture -> shares of its languages, for mixtures whose name does not state them."""
 
     @property
     def num_evaluations(self) -> int:
@@ -133,6 +138,8 @@ def plan(
             if (number := items[one.corpus]) is not None
         },
         warnings=(*confounds(study), *_waiting(study)),
+        notes=notes(study),
+        compositions=compositions(study),
     )
 
 

@@ -69,14 +69,16 @@ def _fewer(evaluation: Evaluation, cut: Rehearsal) -> Evaluation:
 
 
 def _cut(mixture: Mixture, cut: Rehearsal) -> Mixture:
-    """Reduce the amounts of a mixture to the size of the reduced corpora, and allow repetition of items."""
+    """Reduce the amounts of a mixture to the size of the reduced corpora, in one stage, and allow repetition of items."""
     each = cut.items if mixture.unit == "items" else cut.items * TOKENS_PER_ITEM
     components = tuple(
-        part if part.counts is None else replace(part, counts={tag: min(n, each) for tag, n in part.counts.items()})
+        replace(part, different=None)
+        if part.counts is None
+        else replace(part, counts={tag: min(n, each) for tag, n in part.counts.items()}, different=None)
         for part in mixture.components
     )
     budget = mixture.budget
     if budget is not None:
         amount = sum(sum((part.counts or {}).values()) for part in components)
         budget = replace(budget, amount=amount or min(budget.amount, each * len(mixture.languages)))
-    return replace(mixture, components=components, budget=budget, repeat=True)
+    return replace(mixture, components=components, budget=budget, repeat=True, stages=())

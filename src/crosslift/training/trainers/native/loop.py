@@ -65,7 +65,9 @@ class _Run:
         self.examples = truncate_examples(request.examples, request.config)
         self.validation = None if request.validation is None else truncate_examples(request.validation, request.config)
         self.num_steps = num_steps(len(self.examples), self.config, num_tokens=int(self.examples.offsets[-1]))
-        self.order = BatchSampler(self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle)
+        self.order = BatchSampler(
+            self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle, stages=request.stages
+        )
         self.validation_steps = validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
         self.num_tokens = 0

@@ -42,6 +42,7 @@ def request_fingerprint(request: TrainingRequest) -> str:
             "config": request.config,
             "seed": request.seed,
             "shuffle": request.shuffle,
+            **({"stages": request.stages} if request.stages else {}),
             "tables": [
                 [fingerprint_array(a) for a in (t.ids, t.offsets, t.prompt_lengths, t.language, t.task)] for t in tables
             ],

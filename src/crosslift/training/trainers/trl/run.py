@@ -58,7 +58,7 @@ class _Run:
         self.validation = None if request.validation is None else truncate_examples(request.validation, config)
         lengths = self.examples.lengths
         self.num_steps = num_steps(len(self.examples), config, num_tokens=int(lengths.sum()))
-        self.order = BatchSampler(lengths, config, seed=request.seed, shuffle=request.shuffle)
+        self.order = BatchSampler(lengths, config, seed=request.seed, shuffle=request.shuffle, stages=request.stages)
         num_parts = num_micro_batches(self.order, lengths, config, num_steps=self.num_steps)
         self.validation_steps = validation_steps(config, self.num_steps, self.order.steps_per_epoch)
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
