@@ -71,13 +71,17 @@ def decide(graph: StepGraph, ask: Ask) -> Decision:
     states = graph.states([graph.runs[run] for run in here])
     running = [run for run in here if not states[run].done and lease_holder(store.run_folder(run)) is not None]
     failed = {run for run in here if store.error(run) is not None and run not in running}
-    exploring = Exploring(margin=ask.certainty.margin, running=running, excluded=failed)
+    assert question.model is not None
+    cost = run_cost(graph, question.model, here, unit=question.unit)
+    by_hours = ask.limits.gpu_hours is not None and min(map(cost.hours, here.values()), default=0.0) > 0
+    exploring = Exploring(
+        margin=ask.certainty.margin, running=running, excluded=failed, hours=cost.hours if by_hours else None
+    )
     advice = advise(store, graph.study, question, num_next_runs=ask.batch_size, exploring=exploring)
     key = _fingerprint(advice)
     explored = _explored(store, key, here)
     unfinished = tuple(run for run in explored if not states[run].done and run not in failed)
     hours = measured_hours(store, explored)
-    cost = run_cost(graph, advice.model, here, unit=question.unit)
     chosen = () if unfinished else _affordable(advice.next_runs, ask, cost, num_runs=len(explored), hours=hours)
     found = advice.recommendation
     decided = found is not None and found.probability_best >= ask.certainty.probability

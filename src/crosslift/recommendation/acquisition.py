@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,8 @@ class Exploring:
     """Names of planned runs in progress: they are not proposed, and their outcomes are taken into account."""
     excluded: Collection[str] = ()
     """Names of further planned runs that are not proposed."""
+    hours: Callable[[Amounts], float] | None = None
+    """Expected duration of a run, if runs are selected by what they add per hour."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ def propose_runs(
     known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
     running, excluded = (exploring.running, exploring.excluded) if exploring is not None else ((), ())
     pending = [waiting[run] for run in running if run in waiting]
+    hours = None if exploring is None else exploring.hours
     names: dict[tuple[tuple[str, int], ...], str] = {}
     for run, amounts in waiting.items():
         if run not in running and run not in excluded:
@@ -103,6 +106,7 @@ def propose_runs(
             batch_size=num_runs - len(found),
             options=options or pool,
             pending=[*pending, *(one.amounts for one in found)],
+            hours=None if hours is None else [hours(one) for one in pool],
         )
         for place, gain in chosen:
             run = names.get(content_key(pool[place]))
