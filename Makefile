@@ -1,15 +1,17 @@
 # Everything a fresh machine needs: Python 3.11 or newer, and make.
 #
 #   make demo    install, run the demo study from file to report (a few minutes on two cores)
-#   make test    install, run the tests, except those that execute the pages of the documentation
+#   make test    install, run the tests, except the slow ones and those that execute the pages of the documentation
+#   make slow    install, run the slow tests: each takes more than seven seconds of a core
 #   make pages   install, execute the code blocks of all pages
+#   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
 #   make docs    install, build the documentation into site/ and check its links
-#   make check   format, lint, types, import contracts, documentation, bill of materials, audit, tests, pages: what CI runs
+#   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs
 #   make release wheel and sdist into dist/, inspected, and the demo study run from the wheel in a fresh environment
 #   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
-.PHONY: demo test pages docs check format lint types contracts setup clean release pythons sbom audit
+.PHONY: demo test slow pages harness docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,16 +23,24 @@ demo: $(VENV)/.train
 	$(BIN)/crosslift run $(DEMO)
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not pages"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not pages"
+
+slow: $(VENV)/.test
+	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not pages"
 
 pages: $(VENV)/.test
 	$(BIN)/pytest -n 2 -m pages
+
+# Tests that need the harness are skipped elsewhere, because it brings 24 packages along.
+harness: $(VENV)/.harness
+	$(BIN)/pytest tests/evaluation/requests/test_harness.py
+	$(BIN)/python benchmarks/multiple_choice.py
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	$(BIN)/python tools/check_site.py site
 
-check: format lint types contracts docs sbom audit test pages
+check: format lint types contracts docs sbom audit test slow pages
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -79,6 +89,10 @@ $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test]"
 	@touch $@ $(VENV)/.train
+
+$(VENV)/.harness: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test,harness]"
+	@touch $@ $(VENV)/.test $(VENV)/.train
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"

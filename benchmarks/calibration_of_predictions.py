@@ -25,13 +25,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from predictions.data import ROOT, WORLD_LANGUAGES, DataSet, imported_sets, reference_sets, splits, world
+from predictions.data import ROOT, DataSet, imported_sets, reference_sets, splits, world
 from predictions.models import EDGES, PREDICTORS, latent_of
+from predictions.recommended import left_out, recommended
 from scipy.special import ndtr
 
-from crosslift.recommendation.objective import Budget, Objective
-from crosslift.recommendation.recommend import Recommendation, recommend
-from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.streams import stream
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 
@@ -84,8 +82,7 @@ def scored(bins: np.ndarray, measured: np.ndarray, generator: np.random.Generato
 def _truth(data: DataSet) -> pl.DataFrame:
     """Whether the truth is in the interval, for observed and left-out mixtures; stated and true probabilities."""
     observed = data.observed
-    labels = stream(0, "truth", data.name).permutation(np.unique(observed.mixtures))
-    out = np.isin(observed.mixtures, labels[: max(len(labels) // 4, 1)])
+    out = left_out(data)
     known = observed.take(~out)
     fitted = fit_transfer_model(known)
     assert data.truth is not None
@@ -98,23 +95,11 @@ def _truth(data: DataSet) -> pl.DataFrame:
         })
         for kind, part in (("observed mixtures", ~out), ("left-out mixtures", out))
     ]  # fmt: skip
-    model = "model0"
-    objective = Objective(languages=WORLD_LANGUAGES)
-    names = sorted(observed.amounts)
-    here = observed.models == model
-    true = {name: float(data.truth[here & (observed.mixtures == name)].mean()) for name in names}
-    pool = [observed.amounts[name] for name in names]
-    budget = Budget(amount=max(sum(one.values()) for one in pool), languages=WORLD_LANGUAGES)
-    found = recommend(fitted, model, objective, budget, candidates=pool)
-    if isinstance(found, Recommendation):
-        allowed = {name: value for name, value in true.items() if budget.allows(observed.amounts[name])}
-        chosen = next((name for name in names if dict(observed.amounts[name]) == found.amounts), None)
-        if chosen is not None:
-            hit = true[chosen] >= max(allowed.values()) - EQUIVALENCE_MARGIN
-            rows.append(pl.DataFrame({
-                "data": [data.name], "kind": ["recommended"], "model": ["transfer model"],
-                "stated": [found.probability_best], "hit": [float(hit)],
-            }))  # fmt: skip
+    if (found := recommended(data, fitted)) is not None:
+        rows.append(pl.DataFrame({
+            "data": [data.name], "kind": ["recommended"], "model": ["transfer model"],
+            "stated": [found.stated], "hit": [float(found.hit)],
+        }))  # fmt: skip
     return pl.concat(rows, how="diagonal_relaxed")
 
 

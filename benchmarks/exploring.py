@@ -2,14 +2,15 @@
 
     python benchmarks/exploring.py FOLDER [--orders 10] [--worlds 40] [--designs 5] [--data ../shared/data/results]
 
-(1) The 220 runs of `references/english-is-not-all-you-need`: for each task, the five models in a random order, each with a
-    tenth of its 22 runs; what was learned of one model is known when the next is explored, as in one study. Every second
-    order measures on half of the items and is held against the other half.
+(1) The 220 runs of `references/english-is-not-all-you-need`: for each task, the five models in a random order, each
+    with a tenth of its 22 runs; what was learned of one model is known when the next is explored, as in one study.
+    Every second order measures on half of the items and is held against the other half.
 (2) Simulated worlds with interactions of pairs of languages: 60 mixtures of one total, of which a tenth is run.
 (3) Both published designs with effects of the published size: GPU hours until the choice is as sure as was asked.
 
-A decision is good if its true score is less than one standard error (of one run) below the best. FOLDER keeps a line per
-case, so that the command continues where it was stopped.
+A decision is good if its true score is less than one standard error (of one run) below the best, and as good as the
+full grid's if it is less than one below that of the mixture which the full grid measured as best. FOLDER keeps a file
+per case, so that the command continues where it was stopped.
 """
 
 from __future__ import annotations
@@ -107,13 +108,13 @@ def grid_case(number: int) -> Iterator[Step]:
             for place, model in enumerate(models):
                 most = max(1, round(SHARE * len(pool.mixtures(model))))
                 limit = pool.errors[model]
-                steps, runs = explored(pool, model, rule=rule, most=most, width=1, order=order, known=known, margin=limit)  # fmt: skip
-                alone, _ = explored(pool, model, rule=rule, most=most, width=1, order=order, margin=limit)
+                same: dict[str, Any] = {"rule": rule, "most": most, "width": 1, "order": order, "margin": limit}
+                steps, runs = explored(pool, model, known=known, **same)
+                alone, _ = explored(pool, model, **same)
                 known += runs
-                full = _full(pool, model)
-                about = {"part": 1, "rule": rule, "half": number % 2 == 1, "limit": limit, "full": full}
-                yield about | {"kind": f"model {place + 1}", "probability": steps[-1]["probability"], "regret": steps[-1]["regret"]}
-                yield about | {"kind": "alone", "probability": alone[-1]["probability"], "regret": alone[-1]["regret"]}
+                about = {"part": 1, "rule": rule, "half": number % 2 == 1, "limit": limit, "full": _full(pool, model)}
+                for kind, end in ((f"model {place + 1}", steps[-1]), ("alone", alone[-1])):
+                    yield about | {"kind": kind, "probability": end["probability"], "regret": end["regret"]}
 
 
 def world_case(number: int) -> Iterator[Step]:
@@ -125,8 +126,8 @@ def world_case(number: int) -> Iterator[Step]:
         for width in (1, 3) if rule == "chosen" else (1,):
             order = stream(number, "exploring", "order")
             steps, _ = explored(pool, model, rule=rule, most=12, width=width, order=order, margin=limit)
-            for step in steps:
-                yield step | {"part": 2, "rule": rule, "width": width, "limit": limit, "full": _full(pool, model), "world": number % 4}  # fmt: skip
+            about = {"part": 2, "rule": rule, "width": width, "limit": limit, "full": _full(pool, model)}
+            yield from (step | about for step in steps)
 
 
 def design_case(number: int, data: Path) -> Iterator[Step]:
@@ -162,19 +163,27 @@ def print_tables(rows: list[Step]) -> None:
         as_good=pl.col("regret") - pl.col("full") <= pl.col("limit"),
         full_good=pl.col("full") <= pl.col("limit"),
     )
-    shown = [("decisions", pl.len()), ("good, %", 100 * pl.col("good").mean()), ("as good as full, %", 100 * pl.col("as_good").mean()), ("full grid good, %", 100 * pl.col("full_good").mean()),
-             ("regret", 100 * pl.col("regret").mean()), ("full grid's regret", 100 * pl.col("full").mean()),
-             ("sure (.8), %", 100 * (pl.col("probability") >= 0.8).mean()),
-             ("of these good, %", 100 * pl.col("good").filter(pl.col("probability") >= 0.8).mean())]  # fmt: skip
-    measures = [one.round(1).alias(name) if name != "decisions" else one.alias(name) for name, one in shown]
+    sure = pl.col("probability") >= 0.8
+    shown = {
+        "good, %": pl.col("good").mean(),
+        "as good as full, %": pl.col("as_good").mean(),
+        "full grid good, %": pl.col("full_good").mean(),
+        "regret": pl.col("regret").mean(),
+        "full grid's regret": pl.col("full").mean(),
+        "sure (.8), %": sure.mean(),
+        "of these good, %": pl.col("good").filter(sure).mean(),
+    }
+    measures = [pl.len().alias("decisions"), *((100 * one).round(1).alias(name) for name, one in shown.items())]
     with pl.Config(tbl_rows=200, tbl_cols=20, tbl_width_chars=200, tbl_hide_dataframe_shape=True):
         first = table.filter(part=1)
         if first.height:
-            first = first.with_columns(kind=pl.when(pl.col("kind") == "alone").then(pl.lit("alone")).otherwise(pl.lit("in one study")))
-            print("(1) a tenth of the runs of the grid", first.group_by("half", "rule", "kind", maintain_order=True).agg(measures), sep="\n")  # fmt: skip
+            kind = pl.when(pl.col("kind") == "alone").then(pl.lit("alone")).otherwise(pl.lit("in one study"))
+            found = first.with_columns(kind=kind).group_by("half", "rule", "kind", maintain_order=True).agg(measures)
+            print("(1) a tenth of the runs of the grid", found, sep="\n")
         second = table.filter(part=2)
         if second.height:
-            print("(2) worlds with interactions", second.group_by("rule", "width", "runs").agg(measures).sort("rule", "width", "runs"), sep="\n")  # fmt: skip
+            found = second.group_by("rule", "width", "runs").agg(measures).sort("rule", "width", "runs")
+            print("(2) worlds with interactions", found, sep="\n")
         third = table.filter(part=3)
         if third.height:
             within = pl.col("regret") <= POINTS / 100

@@ -31,6 +31,10 @@ FURTHER = (
 )
 
 
+VARIANTS = ("zh-Hant",)
+"""Scripts of a language with a file of their own: their facts are those of the language."""
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     features = np.load(folder / "lang2vec" / "feature_predictions.npz")
@@ -38,18 +42,19 @@ def main() -> None:
     row_of = {code: row for row, code in enumerate(features["langs"])}
     family_row = {code: row for row, code in enumerate(families["langs"])}
     syntax = np.array([name.startswith("S_") for name in features["feats"]])
-    joshi = _table(folder / "resource_classes" / "joshi2020_classes.tsv", "iso639_3")
-    meta = _table(folder / "linguameta" / "linguameta.tsv", "bcp_47_code")
+    groups, member = np.array([name[2:] for name in families["feats"]]), families["data"][:, :, 0] > 0
+    joshi = {row["iso639_3"]: row for row in table(folder / "resource_classes" / "joshi2020_classes.tsv", "iso639_3")}
+    meta = {row["bcp_47_code"]: row for row in table(folder / "linguameta" / "linguameta.tsv", "bcp_47_code")}
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["tag", "iso639_3", "name", "script", "resource_class", "speakers", "lineage", "syntax"])
-    for tag in sorted({*tags(), *FURTHER.split()}):
+    for tag in sorted(({*tags()} - {*VARIANTS}) | {*FURTHER.split()}):
         language = langcodes.get(tag)
         general = language.to_alpha3()
         code = INDIVIDUAL.get(general, general)
         if code not in row_of:
             sys.exit(f"{tag}: URIEL does not know {code}. Add the individual language to INDIVIDUAL.")
         bits = np.round(features["data"][row_of[code]][syntax, 0]).astype(int)
-        lineage = _lineage(families, family_row, code) or _lineage(families, family_row, general)
+        lineage = lineage_of(groups, member, family_row, code, general)
         facts = meta.get(tag, {})
         resource = (joshi.get(general) or joshi.get(code) or {}).get("class", "0")
         writer.writerow([
@@ -58,17 +63,29 @@ def main() -> None:
         ])  # fmt: skip
 
 
-def _lineage(families: Mapping[str, np.ndarray], row_of: Mapping[str, int], code: str) -> list[str]:
-    if code not in row_of:
-        return []
-    values = families["data"][row_of[code]][:, 0]
-    return sorted(name[2:] for name, value in zip(families["feats"], values, strict=True) if value > 0)
+def lineage_of(
+    groups: np.ndarray, member: np.ndarray, row_of: Mapping[str, int], code: str, general: str
+) -> list[str]:
+    """The genealogical groups of a language, sorted; those of its macrolanguage if it has none.
+
+    Args:
+        groups: names of all groups, (groups,).
+        member: whether each language belongs to each group, (languages, groups).
+        row_of: ISO 639-3 code -> row of `member`.
+        code: the individual language.
+        general: its macrolanguage, or the same code.
+    """
+    for one in (code, general):
+        if one in row_of and member[row_of[one]].any():
+            return sorted(groups[member[row_of[one]]].tolist())
+    return []
 
 
-def _table(path: Path, key: str) -> dict[str, dict[str, str]]:
+def table(path: Path, key: str) -> list[dict[str, str]]:
+    """The rows of a table with tabs whose header has the column `key`; lines before the header are notes."""
     lines = path.read_text(encoding="utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if key in line.split("\t"))
-    return {row[key]: row for row in csv.DictReader(lines[start:], delimiter="\t")}
+    return list(csv.DictReader(lines[start:], delimiter="\t"))
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ class Pool:
 
 
 def reference_pools(number: int) -> Iterator[Pool]:
-    """The 220 runs of the pocket grid, one pool per task: measured on a random half of the items, held against the other
-    half (number > 0), or measured and held against all items (number 0), as a user of the grid would."""
+    """The 220 runs of the pocket grid, one pool per task: measured on a random half of the items and held against the
+    other half (number > 0), or measured and held against all items (number 0), as a user of the grid would."""
     runs = pl.read_parquet(REFERENCE / "runs.parquet").filter(family="coverage")
     runs = runs.filter(pl.col("seed") == pl.col("seed").min().over("model", "mixture", "setting"))
     scores = pl.read_parquet(REFERENCE / "scores.parquet")
@@ -80,13 +80,15 @@ def reference_pools(number: int) -> Iterator[Pool]:
             truth=known,
             # Runs of other seeds deviate by about 2 points (docs/calibration.md), which is noise too.
             errors={one: float(np.hypot(spread[best[one]], 0.02)) for one in models},
-            hours={(model, mixture): _hours(sizes[model], sum(amounts[mixture].values()), epochs=1)
-                   for model, mixture in known},  # fmt: skip
+            hours={
+                (model, mixture): _hours(sizes[model], sum(amounts[mixture].values()), epochs=1)
+                for model, mixture in known
+            },
         )
 
 
 def world_pool(number: int) -> Pool:
-    """A simulated world as in `predictions.data.world`, with interactions of pairs of languages: 60 mixtures of one total."""
+    """A simulated world as in `predictions.data.world`, with interactions of pairs of languages: mixtures of one total."""
     generator = stream(number, "exploring", "world")
     tags = WORLD_LANGUAGES
     level = generator.normal((-0.5, -2.0, 1.0, -0.5)[number % 4], 0.7, len(tags))
@@ -110,7 +112,7 @@ def world_pool(number: int) -> Pool:
 
 
 def published_pools(number: int, data: Path) -> Iterator[Pool]:
-    """The two published designs (../shared/studies.md): measured scores are drawn around effects of the published size."""
+    """The two published designs: measured scores are drawn around effects of the published size."""
     yield from _english_is_not_all(number)
     yield from _post_trainers(number, data)
 
@@ -131,7 +133,8 @@ def _english_is_not_all(number: int) -> Iterator[Pool]:
         for model, size in SIZES.items():
             generator = stream(number, "exploring", "english", task, model)
             level = 0.3 + 0.302 * np.log10(size) + 0.265 * model.startswith("qwen") - 0.207 * (task == "math")
-            levels = level + generator.normal(0, 0.08, len(tags)) - 0.1 * np.array([tag in ("bn", "sw", "te") for tag in tags])
+            low = np.array([tag in ("bn", "sw", "te") for tag in tags])
+            levels = level + generator.normal(0, 0.08, len(tags)) - 0.1 * low
             amounts = {"-".join(one): dict.fromkeys(one, float(examples)) for one in sets}
             shares = np.stack([
                 levels + 0.089 * np.array([tag in one for tag in tags]) + 0.053 * np.sqrt(len(one) / 10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +37,9 @@ class DataSet:
     """Items behind each measured score, for its standard error."""
     truth: np.ndarray | None = None
     """Expected scores without any noise, shape (n,), of a simulated world."""
+    truth_of: Callable[[Mapping[str, float]], np.ndarray] | None = None
+    """Amounts of any mixture -> expected scores of the first model without any noise, in the order of WORLD_LANGUAGES;
+    of a simulated world."""
     replicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     """Rows of further seeds of mixtures that are among the other rows too."""
 
@@ -126,6 +129,12 @@ def world(number: int) -> DataSet:
                 (float(m), float(s), f"{name}.m{mixture}", name, tag, f"m{mixture}")
                 for m, s, tag in zip(measured, share, tags, strict=True)
             ]
+
+    def truth_of(mixture: Mapping[str, float]) -> np.ndarray:
+        response = 1 - np.exp(-np.array([mixture.get(tag, 0.0) for tag in tags]) / saturation)
+        latent = gain * response + response @ cross + np.einsum("i,j,ijk->k", response, response, pairs)
+        return np.asarray(floor + (ceiling - floor) / (1 + np.exp(-(level[0] + latent))))
+
     values, truth, runs, models, languages, mixtures = (np.array(column) for column in zip(*rows, strict=True))
     return DataSet(
         name=f"world {number}",
@@ -134,6 +143,7 @@ def world(number: int) -> DataSet:
             num_effective=np.full(len(values), float(WORLD_ITEMS)),
         ),
         truth=truth,
+        truth_of=truth_of,
         num_items=float(WORLD_ITEMS),
     )  # fmt: skip
 

@@ -38,6 +38,7 @@ EXTRA_OF: Mapping[str, str] = MappingProxyType(
         "datasets": "hub",
         "huggingface_hub": "hub",
         "trl": "trl",
+        "lm_eval": "harness",
     }
 )
 """Import name -> extra of pyproject.toml that installs it."""

@@ -6,6 +6,10 @@ of other programs can be analysed by writing this table.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import polars as pl
@@ -27,10 +31,38 @@ SCORES = pl.Schema(
         "item_id": pl.String,  # equal in all languages; intervals are clustered by it unless `cluster` is coarser
         "cluster": pl.String,  # dialogue, document ...; equal to item_id where items are independent
         "metric": pl.String,  # the primary metric of a task is the first in its METRICS
-        "value": pl.Float64,  # in [0, 1], higher is better; null if and only if status is "error"
+        "value": pl.Float64,  # within the metric's `scale`; null if and only if status is "error"
         "status": pl.String,
     }
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Range and direction of a metric."""
+
+    low: float = 0.0
+    high: float = 1.0
+    higher_is_better: bool = True
+    unit: str = ""
+    """Unit of values that are not shares; empty for shares, which reports show in points of 100."""
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are between 0 and 1 and higher is better, as claims and the transfer model need."""
+        return self == Scale()
+
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {"bits_per_byte": Scale(high=math.inf, higher_is_better=False, unit="bits per byte")}
+)
+"""Metric -> scale; all other metrics are shares."""
+
+
+def scale(metric: str) -> Scale:
+    """Range and direction of a metric."""
+    return SCALES.get(metric, Scale())
+
 
 PREDICTIONS = pl.Schema(
     {
@@ -46,6 +78,22 @@ PREDICTIONS = pl.Schema(
         "answer": pl.String,  # the gold answer, so that predictions can be scored again without the corpus
     }
 )
+
+CONTINUATION = pl.Struct(
+    {
+        "text": pl.String(),  # without the delimiter behind the context; empty for a whole text, which is the prompt
+        "log_probability": pl.Float64(),  # natural logarithm, delimiter included; null if it does not fit
+        "unconditional": pl.Float64(),  # the same without the context; null for a whole text
+        "is_greedy": pl.Boolean(),  # would greedy decoding have written it?
+        "num_tokens": pl.Int32(),
+        "num_bytes": pl.Int32(),  # of the text in UTF-8
+    }
+)
+"""One continuation whose likelihood a task asked for."""
+LIKELIHOODS = pl.Schema({**PREDICTIONS, "continuations": pl.List(CONTINUATION)})
+"""Predictions of tasks by likelihood; `text` is the most probable continuation."""
+PREDICTION_TABLES = (PREDICTIONS, LIKELIHOODS)
+"""What a table of predictions may look like."""
 
 RUNS = pl.Schema(
     {

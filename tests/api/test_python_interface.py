@@ -285,6 +285,7 @@ def test_the_command_line_has_no_second_implementation():
         assert not any(str(one.module).startswith("crosslift.system.leases") for one in imports)
 
 
+@pytest.mark.slow
 def test_the_project_of_a_user_runs(folder):
     ended = subprocess.run([sys.executable, PROJECT, folder], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr + ended.stdout

@@ -12,6 +12,7 @@ from crosslift.corpora.corpus import ROWS
 from crosslift.errors import CrossliftError, EvaluationError
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.hf import generator as hf
+from crosslift.evaluation.requests.kinds import Example
 from crosslift.evaluation.scoring import Failure, predict, score
 from crosslift.evaluation.task import Outcome, task
 from crosslift.languages.language import language, tags
@@ -103,7 +104,8 @@ def test_predictions_keep_the_order_of_the_rows_and_never_show_the_answer(parrot
 
 
 def test_shots_stand_before_each_question_with_their_answers_in_the_same_prompt_form(parrot):
-    shot = [{"role": "user", "content": "What is 9 + 9?"}, {"role": "assistant", "content": "It is 18."}]
+    shown = [{"role": "user", "content": "What is 9 + 9?"}, {"role": "assistant", "content": "It is 18."}]
+    shot = Example(messages=shown, answer="18")
     table = predict(parrot, task("math"), rows(), prompt="mcot", max_tokens=5, shots=[shot, shot])
     for prompt in table["prompt"]:
         assert prompt.count("Question:") == 3

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import polars as pl
+import pytest
 from finished_study import write_finished_study
 from tiny_study import STUDY, write_study
 
@@ -25,6 +26,7 @@ def crosslift(*arguments, code=0):
     return ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_check_plan_run_report(tmp_path):
     study = write_study(tmp_path / "study")
     assert "3 runs. No problems were found." in crosslift("check", study)
@@ -48,6 +50,7 @@ def test_check_plan_run_report(tmp_path):
     assert "2 runs change (training.learning_rate: 0.001 -> 1e-04), 1 kept, 2 earlier results stay." in said
 
 
+@pytest.mark.slow
 def test_worked_examples_are_shown_and_belong_to_the_evaluation_alone(tmp_path):
     shots = 'max_tokens = 8\nshots = { corpus = "train", number = 2 }'
     study = write_study(tmp_path / "study", text=STUDY.replace("max_tokens = 8", shots))
@@ -61,6 +64,7 @@ def test_worked_examples_are_shown_and_belong_to_the_evaluation_alone(tmp_path):
     assert "3 runs keep their training (evaluations.math.shots.number: 2 -> 3)" in crosslift("plan", study)
 
 
+@pytest.mark.slow
 def test_a_restart_of_200_finished_runs_finds_nothing_to_do_in_three_seconds(tmp_path):
     write_finished_study(tmp_path, num_mixtures=20, num_seeds=10, tags=("en", "sw"))
     crosslift("run", tmp_path)

@@ -15,7 +15,7 @@ from crosslift.pocket import calls, stories, tales, text, wordlists
 from crosslift.pocket.grammar import grammar
 from crosslift.pocket.pools import draw, pool
 
-TASKS = ["math", "api_calling", "summarization", "instruction_following"]
+TASKS = ["math", "api_calling", "summarization", "instruction_following", "multiple_choice", "perplexity"]
 
 
 def read(task: str, split: str, num_items: int, languages: tuple[str, ...] = ("en", "sw")):

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from finished_study import NUM_ITEMS, TAGS, write_finished_study
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from crosslift.api.recommending import advise_graph
 from crosslift.cli import app
-from crosslift.errors import CrossliftError
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
-from crosslift.recommendation.limits import MOST_BEYOND
+from crosslift.recommendation.question import Question
 from crosslift.recommendation.search import LEAST_DIFFERENCE, difference
 from crosslift.studies.parsing.load import load
-
-TRAIN_ITEMS = 106  # of six mixtures
 
 MIXTURES = {
     "shared": "",
@@ -119,40 +116,17 @@ def test_where_all_scores_are_at_one_end_nothing_is_recommended(tmp_path: Path, 
     assert not (tmp_path / "report" / "recommendation").exists()
 
 
-tags = st.sampled_from(["en", "es", "ja", "bn", "sw", "te", "de"])
-numbers = st.floats(min_value=1e-12, max_value=1e12) | st.sampled_from([0.0, -1.0, float("nan"), float("inf"), 1e-300])
-options = st.fixed_dictionaries(
-    {},
-    optional={
-        "budget": numbers | st.integers(1, 500).map(float),
-        "unit": st.sampled_from(["items", "tokens"]),
-        "languages": st.lists(tags, max_size=4),
-        "costs": st.dictionaries(tags, numbers, max_size=3),
-        "objective": st.sampled_from(["mean", "worst", "weighted"]),
-        "weights": st.dictionaries(tags, numbers, max_size=3),
-        "english_at_least": st.floats(0, 1),
-        "num_next_runs": st.integers(0, 8),
-    },
-)
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
-@given(asked=options)
-def test_any_options_give_a_proposal_within_the_limits_or_an_error_message(study: Path, asked: dict):
-    try:
-        advice = advise_graph(graph_of(study), question_of(asked), num_next_runs=num_next_runs)
-    except CrossliftError:
-        return
-    mixtures = [one.amounts for one in advice.next_runs]
-    if (found := advice.recommendation) is not None:
-        assert all(0 <= value <= 1 for value in found.expected_by_language.values())
-        assert 0 <= found.low <= found.expected_objective <= found.high <= 1
-        mixtures.append(found.amounts)
-    for amounts in mixtures:
-        assert advice.budget.allows(amounts) and all(amount == round(amount) > 0 for amount in amounts.values())
-        if advice.unit == "items":
-            assert max(amounts.values()) <= TRAIN_ITEMS
-            assert sum(amounts.values()) <= MOST_BEYOND * 155
+def test_an_earlier_recommendation_goes_when_the_answer_becomes_cannot_tell(tmp_path: Path, study: Path):
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder)
+    place = folder / "report" / "recommendation"
+    first = CliRunner().invoke(app, ["recommend", str(folder), "--next", "1"])
+    assert first.exit_code == 0 and {"index.html", "mixture.toml", "question.toml"} <= set(os.listdir(place))
+    asked = CliRunner().invoke(app, ["recommend", str(folder), "--languages", "th", "--next", "0"])
+    assert asked.exit_code == 0, asked.output + repr(asked.exception)
+    assert "cannot tell: no run has trained on or measured th" in asked.output
+    assert "crosslift pilot NEW_STUDY --model ./model --reader jsonl --task math --data train.jsonl" in asked.output
+    assert not place.exists()
 
 
 def test_next_runs_differ_from_each_other_and_from_what_is_known(study: Path):

@@ -43,6 +43,7 @@ def runs_until_good() -> dict[str, list[int]]:
     return found
 
 
+@pytest.mark.slow
 def test_half_the_runs_are_enough(runs_until_good: dict[str, list[int]]):
     chosen, random = (np.mean(runs_until_good[rule]) for rule in ("chosen", "random"))
     assert chosen <= random / 2, runs_until_good

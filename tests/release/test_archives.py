@@ -16,7 +16,7 @@ import crosslift
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
-pytestmark = pytest.mark.xdist_group("release")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("release")]
 
 DATA = {
     "languages/data/sw.toml",

@@ -33,6 +33,7 @@ def _ignore(place: int, reply: object) -> None:
     pass
 
 
+@pytest.mark.slow
 def test_a_study_that_asks_an_endpoint_holds_no_secret_of_the_environment(tmp_path: Path):
     """The whole folder: lock, manifests, logs, provenance, predictions, report."""
     text = STUDY.replace("max_tokens = 8", 'max_tokens = 8\ngenerator = "endpoint"')

@@ -59,6 +59,7 @@ class FaultyServer:
             self.asked[str(text)] += 1
         choice = {"index": 0, "finish_reason": finish}
         chat = "messages" in body
+        choice |= self.choice(body)
         choice |= {"message": {"role": "assistant", "content": answer}} if chat else {"text": answer}
         return self.send(
             request,
@@ -72,6 +73,10 @@ class FaultyServer:
                 "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
             },
         )
+
+    def choice(self, body: dict) -> dict:
+        """Further keys of the reply's choice."""
+        return {}
 
     def reply(self, body: dict, text: str) -> tuple[str, str]:
         """Text, and why it ended."""

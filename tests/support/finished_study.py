@@ -44,6 +44,7 @@ languages = {tags}
 
 [grid]
 seeds = {seeds}
+base = {base}
 
 [training]
 epochs = 1.0
@@ -52,7 +53,9 @@ batch_examples = 16
 
 [evaluations.math]
 corpus = "test"
+"""
 
+CONTRAST = """
 [[contrasts]]
 name = "more English"
 control = "m0"
@@ -81,19 +84,23 @@ def write_finished_study(
     mixtures: str = "",
     right: Callable[[str, str, int], bool] = right_for_half,
     num_right: int = 0,
+    more: str = "",
+    base: bool = False,
 ) -> None:
     """num_mixtures x num_seeds runs, each evaluated in every language; right on the first `num_right` items.
 
-    `mixtures` replaces the tables of mixtures (m0 and m1 are in the contrast); `right` says of run, language and item
-    whether the answer was right on the others, by default about half of them.
+    `mixtures` replaces the tables of mixtures (m0 and m1 are in the contrast, if there is an m1); `right` says of run, language and item
+    whether the answer was right on the others, by default about half of them; `more` is added to the study file;
+    `base`: the base model is evaluated too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mixtures = mixtures or "".join(
         MIXTURE.format(number=number, english=100 + number, other=tags[1 + number % (len(tags) - 1)])
         for number in range(num_mixtures)
     )
-    text = STUDY.format(tags=json.dumps(tags), mixtures=mixtures, seeds=list(range(num_seeds)))
-    (folder / "study.toml").write_text(text, encoding="utf-8")
+    text = STUDY.format(tags=json.dumps(tags), mixtures=mixtures, seeds=list(range(num_seeds)), base=json.dumps(base))
+    text += CONTRAST if "[mixtures.m1]" in text else ""
+    (folder / "study.toml").write_text(text + more, encoding="utf-8")
     for name, num_items in (("train", 100 + num_mixtures), ("test", NUM_ITEMS)):
         lines = [
             {"item_id": f"{name}{i}", "language": tag, "prompt": f"{i} + 1?", "completion": f"{i + 1}", "answer": i + 1}
@@ -118,7 +125,7 @@ def _finish(graph, run, right):
         one.step.begin()
         write_table(one.step.folder / "predictions.parquet", _predictions(one.language))
         scores = one.step.folder / "scores.parquet"
-        write_table(scores, _scores(run.name, one.language, right))
+        write_table(scores, _scores(run.name, one.evaluation.name, one.language, right))
         one.step.finish(scores=fingerprint_file(scores), num_samples=NUM_ITEMS, num_errors=0, seconds=1.0)
 
 
@@ -146,11 +153,11 @@ def _predictions(tag):
     return pl.DataFrame(rows, schema=PREDICTIONS)
 
 
-def _scores(run, tag, right):
+def _scores(run, evaluation, tag, right):
     rows = [
         {
             "run": run,
-            "evaluation": "math",
+            "evaluation": evaluation,
             "task": "math",
             "language": tag,
             "sample_id": f"test{i}.{tag}",

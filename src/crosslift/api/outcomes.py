@@ -20,7 +20,6 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
     """
     import polars as pl
 
-    from crosslift.evaluation.task import task
     from crosslift.execution.folder.tables import read_table
     from crosslift.reporting.unscored import failure_hints
     from crosslift.scores import STATUSES
@@ -28,7 +27,7 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
     scores = read_table(graph.store.scores_file)
     hints = {hint.evaluation: hint for hint in failure_hints(graph.store, scores)}
     for name, evaluation in graph.study.evaluations.items():
-        metric = task(evaluation.task).METRICS[0]
+        metric = evaluation.metric
         found = scores.filter((pl.col("evaluation") == name) & (pl.col("metric") == metric))
         if found.is_empty():
             continue

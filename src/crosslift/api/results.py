@@ -132,6 +132,7 @@ class StudyResults:
         """
         from crosslift.reporting.papers.tables import PAPER_TABLES
         from crosslift.reporting.tables.frames import TABLES
+        from crosslift.reporting.tables.units import own_units
 
-        made = {make.__name__: make(self._data) for make in (*TABLES, *PAPER_TABLES)}
+        made = {make.__name__: make(self._data) for make in (*TABLES, own_units, *PAPER_TABLES)}
         return {name: table for name, table in made.items() if table.columns}

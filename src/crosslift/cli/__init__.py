@@ -84,6 +84,7 @@ app.command()(judging.judge)
 app.command()(translating.translate)
 app.command()(piloting.pilot)
 app.command("list")(listing.list_members)
+app.command("check-language")(listing.check_language)
 app.command()(listing.schema)
 app.add_typer(pocket.app, name="pocket")
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from crosslift.discover import member
 from crosslift.errors import StoreError
 from crosslift.execution.definitions.records import study_settings
 from crosslift.execution.folder.tables import read_step_table
@@ -77,7 +76,7 @@ class ResultSet:
 
     def metric(self, evaluation: str) -> str:
         """Return the primary metric of an evaluation."""
-        return str(member("task", self.task(evaluation)).METRICS[0])
+        return self.study.evaluations[evaluation].metric
 
     def corpus_fingerprint(self, evaluation: str) -> str:
         """Return the fingerprint of the content of an evaluation's corpus."""

@@ -9,6 +9,13 @@ A generator is a module in `generators/` with
 
     OPTIONS: dict[str, type]      options of the site file, which are further arguments of Generator
 
+and, if it can score given texts,
+
+        .max_length: int                                                  longest input of the model in tokens
+        .log_likelihoods(requests: Sequence[TokenContinuations]) -> list[list[Likelihood | None]]
+
+(see `requests.kinds`), in the order of the requests and of their continuations.
+
 Completions are returned in the order of the prompts. Decoding is greedy. `template` is the chat template of a base
 model, in the form that `chat.load_tokenizer` takes; fine-tuned checkpoints contain their own.
 """

@@ -24,9 +24,12 @@ from typing import Any, Protocol
 import polars as pl
 
 from crosslift.chat import encode_prompts
+from crosslift.corpora.corpus import Source
 from crosslift.errors import CrossliftError, EvaluationError
 from crosslift.evaluation.generator import Completion
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Task
+from crosslift.evaluation.requests.kinds import Example, Generation, Text
+from crosslift.evaluation.requests.likelihood import predict_continuations, predict_texts, require_likelihoods
+from crosslift.evaluation.task import LANGUAGE_METRIC, Message, asks_for_likelihoods
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
@@ -65,14 +68,16 @@ def log_failure(failure: Failure) -> None:
 
 def predict(
     generator: SupportsGenerate,
-    task: Task,
+    task: Any,
     rows: pl.DataFrame,
     *,
     prompt: str,
     max_tokens: int | None = None,
-    shots: Sequence[Sequence[Message]] = (),
+    shots: Sequence[Example] = (),
+    chat: bool = False,
+    source: Source | None = None,
 ) -> pl.DataFrame:
-    """Generate a completion for each row of one language.
+    """Ask a generator what the task asks for each row of one language.
 
     Args:
         generator: the loaded model.
@@ -81,27 +86,44 @@ def predict(
             prompt.
         prompt: One of the task's PROMPTS.
         max_tokens: Limit of generated tokens per completion; None: the task's MAX_TOKENS.
-        shots: Few-shot examples: conversations in the same language, put before each question in the same prompt
-            format.
+        shots: Few-shot examples in the same language, put before each question in the same prompt format.
+        chat: For tasks by likelihood: ask in the model's chat template, instead of plain text.
+        source: Specification of the corpus, for tasks of other programs, which read it again.
 
     Returns:
-        Frame of schema `scores.PREDICTIONS`, in the order of the rows.
+        Frame of schema `scores.PREDICTIONS` or, for tasks by likelihood, `scores.LIKELIHOODS`, in the order of the
+        rows.
 
     Raises:
-        EvaluationError: there are no rows or several languages, or the generator returned a wrong number of
-            completions.
+        EvaluationError: there are no rows or several languages, the generator returned a wrong number of completions,
+            or it does not return likelihoods.
     """
     language = _only_language(rows)
+    if hasattr(task, "predict"):
+        found: pl.DataFrame = task.predict(generator, rows, source=source, chat=chat)
+        return found
+    questions = rows.select("messages", "answer").iter_rows()
+    if not asks_for_likelihoods(task):
+        shown = [message for one in shots for message in task.present(one.messages, language, prompt)]
+        asked = [
+            Generation(messages=_behind(shown, _without_answer(task.present(messages, language, prompt))))
+            for messages, _ in questions
+        ]
+        return _answers(generator, asked, rows, limit=task.MAX_TOKENS if max_tokens is None else max_tokens)
+    requests = [
+        task.request(messages, answer, language, prompt, shots=shots, chat=chat) for messages, answer in questions
+    ]
+    able = require_likelihoods(generator)
+    if all(isinstance(one, Text) for one in requests):
+        return predict_texts(able, requests, rows)
+    return predict_continuations(able, requests, rows)
+
+
+def _answers(
+    generator: SupportsGenerate, requests: Sequence[Generation], rows: pl.DataFrame, *, limit: int
+) -> pl.DataFrame:
     tokenizer = generator.tokenizer
-    shown = [message for messages in shots for message in task.present(messages, language, prompt)]
-    prompts = encode_prompts(
-        tokenizer,
-        [
-            _behind(shown, _without_answer(task.present(messages, language, prompt)))
-            for messages in rows["messages"].to_list()
-        ],
-    )
-    limit = task.MAX_TOKENS if max_tokens is None else max_tokens
+    prompts = encode_prompts(tokenizer, [request.messages for request in requests])
     completions = generator.generate(prompts, max_tokens=limit)
     if len(completions) != len(prompts):
         raise EvaluationError(f"The generator gave {len(completions)} completions for {len(prompts)} prompts.")
@@ -120,7 +142,7 @@ def predict(
 
 
 def score(
-    task: Task,
+    task: Any,
     predictions: pl.DataFrame,
     *,
     run: str,
@@ -133,7 +155,7 @@ def score(
 
     Args:
         task: The task's module.
-        predictions: Frame of schema `scores.PREDICTIONS`, in one or several languages.
+        predictions: Frame of schema `scores.PREDICTIONS` or `scores.LIKELIHOODS`, in one or several languages.
         run: Name of the run.
         evaluation: Name of the evaluation.
         task_name: Name of the task.
@@ -146,33 +168,36 @@ def score(
     Raises:
         CrossliftError: an error that the user must correct (an unknown language tag, a missing package).
     """
-    columns: dict[str, list[Any]] = {"metric": [], "value": [], "status": []}
-    for row in predictions.iter_rows(named=True):
+    columns: dict[str, list[Any]] = {"row": [], "metric": [], "value": [], "status": []}
+    for place, row in enumerate(predictions.iter_rows(named=True)):
         for metric, value, status in _score_row(task, row, require_language, report):
+            columns["row"].append(place)
             columns["metric"].append(metric)
             columns["value"].append(value)
             columns["status"].append(status)
-    num_metrics = len(task.METRICS)
-    repeated = predictions.select(pl.all().repeat_by(num_metrics).explode())
-    return repeated.select(
-        pl.lit(run).alias("run"),
-        pl.lit(evaluation).alias("evaluation"),
-        pl.lit(task_name).alias("task"),
-        "language",
-        "sample_id",
-        "item_id",
-        "cluster",
-        pl.Series("metric", columns["metric"], pl.String),
-        pl.Series("value", columns["value"], pl.Float64),
-        pl.Series("status", columns["status"], pl.String),
-    ).cast(SCORES)
+    return (
+        predictions[columns["row"]]
+        .select(
+            pl.lit(run).alias("run"),
+            pl.lit(evaluation).alias("evaluation"),
+            pl.lit(task_name).alias("task"),
+            "language",
+            "sample_id",
+            "item_id",
+            "cluster",
+            pl.Series("metric", columns["metric"], pl.String),
+            pl.Series("value", columns["value"], pl.Float64),
+            pl.Series("status", columns["status"], pl.String),
+        )
+        .cast(SCORES)
+    )
 
 
 _Scored = tuple[str, float | None, Status]
 
 
 def _score_row(
-    task: Task, row: dict[str, Any], require_language: bool, report: Callable[[Failure], None]
+    task: Any, row: dict[str, Any], require_language: bool, report: Callable[[Failure], None]
 ) -> list[_Scored]:
     if row["finish"] == "error":
         return [(metric, None, "error") for metric in task.METRICS]
@@ -186,9 +211,12 @@ def _score_row(
         return [(metric, None, "error") for metric in task.METRICS]
 
 
-def _judge(task: Task, row: dict[str, Any], language: Language, require_language: bool) -> list[_Scored]:
+def _judge(task: Any, row: dict[str, Any], language: Language, require_language: bool) -> list[_Scored]:
     text = row["text"][:MAX_CHARACTERS]
     status: Status
+    if hasattr(task, "score_row"):
+        outcome = task.score_row(row, language)
+        return [(metric, value, outcome.status) for metric, value in outcome.values.items()]
     if row["finish"] == "length" or len(row["text"]) > MAX_CHARACTERS:
         values, status = dict.fromkeys(task.METRICS, 0.0), "truncated"
     else:
@@ -212,11 +240,11 @@ def _only_language(rows: pl.DataFrame) -> Language:
     return find_language(languages[0])
 
 
-def _behind(shown: list[dict[str, str]], messages: list[dict[str, str]]) -> list[dict[str, str]]:
+def _behind(shown: Sequence[Message], messages: Sequence[Message]) -> list[Message]:
     """Insert the few-shot examples before the messages, after a system message."""
     start = 1 if messages[0]["role"] == "system" else 0
     return [*messages[:start], *shown, *messages[start:]]
 
 
-def _without_answer(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+def _without_answer(messages: Sequence[Message]) -> Sequence[Message]:
     return messages[:-1] if messages[-1]["role"] == "assistant" else messages

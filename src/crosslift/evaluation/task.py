@@ -10,6 +10,13 @@ A task is a module in `tasks/` named after its file, with
 
 and, where it helps to explain failures, `unparsed_reason(text, language)` (see `unscored`).
 
+A task that asks for likelihoods has instead of `score`
+
+    request(messages, answer, language, prompt, shots, chat) -> Request    what is asked of the generator
+    score_row(row, language) -> Outcome                                    scores a row of `scores.LIKELIHOODS`
+
+A task that is asked and scored by another program (lm_eval) has `predict` instead of `request`, see `scoring.predict`.
+
 Training and evaluation both use the messages that `present` returns. It rewrites the last user message and returns all
 others unchanged, including a final message of the assistant. `score` receives only completions that ended with a stop
 token; truncation, required languages and program errors are handled for all tasks in `scoring`.
@@ -19,14 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from crosslift.discover import member
 from crosslift.errors import EvaluationError, did_you_mean
+from crosslift.evaluation.requests.kinds import Example, Message, Request
 from crosslift.languages.language import Language
 from crosslift.scores import Status
-
-Message = Mapping[str, str]
 
 LANGUAGE_METRIC = "in_language"
 """Metric of language fidelity: 1 if the answer is in the language of the question. It is measured on every answer,
@@ -38,7 +44,7 @@ class Outcome:
     """Result of scoring one completion."""
 
     values: dict[str, float]
-    """Metric -> value in [0, 1]. All but `in_language` are 0 unless the status is "scored"."""
+    """Metric -> value within its `scores.scale`. All but `in_language` are 0 unless the status is "scored"."""
     status: Status
     parsed: str | None = None
     """The parsed answer, for the analysis of failures."""
@@ -59,13 +65,48 @@ class Task(Protocol):
     def score(self, text: str, answer: str, language: Language) -> Outcome: ...
 
 
+class LikelihoodTask(Protocol):
+    """Protocol of a task that asks for likelihoods."""
+
+    @property
+    def METRICS(self) -> tuple[str, ...]: ...  # noqa: N802
+    @property
+    def PROMPTS(self) -> tuple[str, ...]: ...  # noqa: N802
+
+    def request(
+        self,
+        messages: Sequence[Message],
+        answer: str,
+        language: Language,
+        prompt: str,
+        *,
+        shots: Sequence[Example],
+        chat: bool,
+    ) -> Request: ...
+
+    def score_row(self, row: Mapping[str, Any], language: Language) -> Outcome: ...
+
+
 def task(name: str) -> Task:
     """Import the module of a task.
+
+    Args:
+        name: the task; what follows a colon names a task of another program, as in "lm_eval:belebele".
 
     Raises:
         UnknownName: there is no task of this name.
     """
-    return cast(Task, member("task", name))
+    return cast(Task, member("task", name.partition(":")[0]))
+
+
+def asks_for_likelihoods(module: Any) -> bool:
+    """Whether a task asks for likelihoods of given texts, not for answers."""
+    return hasattr(module, "request")
+
+
+def asked_of_every_run(module: Any) -> bool:
+    """Whether a task is asked of every run by default: what no run trains on measures what training adds or loses."""
+    return hasattr(module, "score_row")
 
 
 def rewrite_question(messages: Sequence[Message], question: str) -> list[dict[str, str]]:
@@ -115,15 +156,44 @@ def check_prompt(prompt: str, known: tuple[str, ...]) -> None:
         )
 
 
+class MissingWords(EvaluationError):
+    """A prompt form needs a sentence in a language that has no file."""
+
+
+def words_of(language: Language, field: str, prompt: str) -> str:
+    """A text in the language of the item that a prompt form adds.
+
+    Args:
+        language: the language of the item.
+        field: the field of `Language`: "step_by_step" or "summarize".
+        prompt: the prompt form, for the message.
+
+    Raises:
+        MissingWords: the language has no file, and so no such text.
+    """
+    text = str(getattr(language, field))
+    if not text:
+        raise MissingWords(
+            f"The prompt form '{prompt}' adds a sentence in the language of the item, and {language.name} "
+            f"({language.tag}) has no file with one ('{field}'). Use prompt = \"bare\", or add a file (docs/languages.md)."
+        )
+    return text
+
+
 __all__ = [
     "LANGUAGE_METRIC",
     "Language",
+    "LikelihoodTask",
     "Message",
+    "MissingWords",
     "Outcome",
     "Task",
+    "asked_of_every_run",
+    "asks_for_likelihoods",
     "check_prompt",
     "last_question",
     "present_unchanged",
     "rewrite_question",
     "task",
+    "words_of",
 ]

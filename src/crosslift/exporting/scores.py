@@ -21,7 +21,7 @@ from crosslift.execution.folder import checksums
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.exporting.new_folder import new_folder
-from crosslift.scores import PREDICTIONS, SCORES
+from crosslift.scores import PREDICTION_TABLES, SCORES
 from crosslift.system.files import write_text
 
 MAPPING_FILE = "import.toml"
@@ -122,7 +122,7 @@ def _log(graph: StepGraph, factors: Mapping[str, Any], evaluation: str, tag: str
     step = graph.store.evaluation_folder(run, evaluation, tag)
     if checksums.read_marker(step) is None:
         return None
-    predictions = read_step_table(step, "predictions.parquet", PREDICTIONS)
+    predictions = read_step_table(step, "predictions.parquet", PREDICTION_TABLES)
     scores = read_step_table(step, "scores.parquet", SCORES)
     metrics = tuple(scores["metric"].unique(maintain_order=True))
     by_sample: dict[str, dict[str, Any]] = {}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.recommendation.advice import Advice
 from crosslift.recommendation.objective import cell_of
@@ -46,7 +45,7 @@ def measured(graph: StepGraph, model: str, mixture: str) -> Expectation | None:
         Mean scores in the primary metric of each evaluation with intervals; None if no run of the mixture is evaluated.
     """
     runs = graph.store.runs().filter(model=model, mixture=mixture)
-    primary = {one.task: find_task(one.task).METRICS[0] for one in graph.study.evaluations.values()}
+    primary = graph.study.primary_metrics()
     wanted = pl.DataFrame(
         {"task": list(primary), "metric": list(primary.values())}, schema={"task": pl.String, "metric": pl.String}
     )
@@ -101,7 +100,7 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
         scores=tuple(
             ExpectedScore(
                 evaluation=evaluation,
-                metric=find_task(graph.study.evaluations[evaluation].task).METRICS[0],
+                metric=graph.study.evaluations[evaluation].metric,
                 language=tag,
                 value=value,
                 low=float(low),

@@ -6,19 +6,25 @@ Identification then has two stages: the script distinguishes languages with diff
 distinguishes the languages that share one, among a restricted set of candidates.
 
 Uncertain cases count as correct: a text that is too short, or a classification below the confidence threshold, is taken
-to be in the expected language.
+to be in the expected language. Of a language that py3langid does not know, only English is told apart, which models
+write by mistake: its texts would be classified as a neighbour, Neapolitan as Italian.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections import Counter
+from copy import copy
 from functools import cache
 from typing import Any
 
+import regex
+
 from crosslift.errors import CrossliftError
 from crosslift.languages.language import Language, language
+from crosslift.languages.similarity import find_facts
 
 MIN_BYTES = 12
 """Minimum UTF-8 bytes of letters for identification: four Han characters, or a dozen Latin letters."""
@@ -31,8 +37,10 @@ CANDIDATE_LANGUAGES = ("ar", "bn", "de", "en", "es", "fr", "ja", "ko", "pt", "ru
 """Languages that models switch to, namely those of the two reference studies. Every further candidate makes short texts
 harder to classify: for a Malay question the relevant test is "not English", not Malay against Indonesian."""
 
-_CLASSIFIED_AS = {"bar": "de", "gsw": "de"}
+_CLASSIFIED_AS = {"bar": "de", "gsw": "de", "nb": "no", "fil": "tl", "ff": "fuv", "gn": "gug", "ki": "kik"}
 """Language unknown to py3langid -> the language as which py3langid classifies its texts."""
+_ENGLISH_GROUP = "Macro-English"
+"""Glottolog's group of English and of the creoles that are based on it, which are not told apart from it."""
 
 _MIXTURES = {  # ISO 15924 codes that combine several Unicode scripts
     "Jpan": ("HIRAGANA", "KATAKANA", "CJK"),
@@ -76,10 +84,12 @@ def in_language(text: str, asked: Language) -> bool:
     scripts = _count_scripts(prose)
     if sum(scripts.values()) < MIN_BYTES:
         return True
-    if not _is_majority(_own_scripts(asked.script), scripts):
+    if asked.script and not _is_majority(_own_scripts(asked.script), scripts):
         return False
     if "CJK" in _own_scripts(asked.script):
         return _is_right_mixture(scripts, asked.script)
+    if not can_be_classified(asked):
+        return not _is_english(" ".join(prose.split()), asked)
     candidates = _candidates(asked)
     if len(candidates) == 1:
         return True
@@ -87,9 +97,32 @@ def in_language(text: str, asked: Language) -> bool:
     return bool(best == _classifier_tag(asked) or probability < MIN_CONFIDENCE)
 
 
+@cache
+def can_be_classified(asked: Language) -> bool:
+    """Whether py3langid knows the language, or one as which it classifies its texts.
+
+    Raises:
+        CrossliftError: py3langid is not installed.
+    """
+    return _classifier_tag(asked) in _classifier(()).nb_classes and asked.script == _usual_script(asked.tag)
+
+
+def _usual_script(tag: str) -> str:
+    return language(tag.split("-")[0]).script
+
+
+def _is_english(prose: str, asked: Language) -> bool:
+    """Whether prose in Latin script is English, for a language that py3langid does not know."""
+    facts = find_facts(asked.tag)
+    if facts is not None and _ENGLISH_GROUP in facts.lineage:
+        return False
+    best, probability = _classifier(()).classify(prose)
+    return bool(best == "en" and probability >= MIN_CONFIDENCE)
+
+
 def in_script(text: str, asked: Language) -> bool:
     """Whether at least half of all letters, code included, are in the language's script; True without letters."""
-    return _is_majority(_own_scripts(asked.script), _count_scripts(text))
+    return not asked.script or _is_majority(_own_scripts(asked.script), _count_scripts(text))
 
 
 def likely_language(text: str) -> str:
@@ -120,9 +153,18 @@ def _is_right_mixture(scripts: Counter[str], script: str) -> bool:
 def _own_scripts(script: str) -> tuple[str, ...]:
     if script in _MIXTURES:
         return _MIXTURES[script]
-    if script not in _NAMES:
-        raise CrossliftError(f"The script '{script}' is unknown. Add it to _NAMES in languages/identify.py.")
-    return (_NAMES[script],)
+    return (_NAMES.get(script) or _name_of_script(script),)
+
+
+@cache
+def _name_of_script(script: str) -> str:
+    """The first word of the names of a script's characters; "" for a script that Unicode does not have."""
+    try:
+        letters = regex.compile(rf"[\p{{Script={script}}}&&\p{{L}}]", regex.VERSION1)
+    except regex.error:
+        return ""
+    first = next((chr(point) for point in range(sys.maxunicode + 1) if letters.match(chr(point))), "")
+    return unicodedata.name(first, "").split(" ")[0] if first else ""
 
 
 def _count_scripts(prose: str) -> Counter[str]:
@@ -156,15 +198,18 @@ def _classifier_tag(asked: Language) -> str:
 
 @cache
 def _classifier(candidates: tuple[str, ...]) -> Any:
-    """A py3langid classifier with probabilities, restricted to some languages; an empty tuple means all."""
+    """A py3langid classifier with probabilities, restricted to some languages; an empty tuple means all.
+
+    Restricted ones share the model of the full one, which takes a second to load.
+    """
+    if candidates:
+        restricted = copy(_classifier(()))
+        restricted.set_languages(list(candidates))
+        return restricted
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
     except ImportError:
         raise CrossliftError(
-            f"Identifying {', '.join(candidates) or 'languages'} needs py3langid. Install it: pip install "
-            "'crosslift[train]'"
+            "Identifying languages needs py3langid. Install it: pip install 'crosslift[train]'"
         ) from None
-    classifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    if candidates:
-        classifier.set_languages(list(candidates))
-    return classifier
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,16 +1,20 @@
 """Genetic, syntactic and script similarity of languages, from published data.
 
 `tools/language_facts.py` compiles `facts.csv` from URIEL (P. Littell et al. 2017, EACL) with the lineages of Glottolog,
-LinguaMeta (S. Ritchie et al. 2024, LREC-COLING) and the resource classes of P. Joshi et al. 2020 (ACL). The file is
-licensed under CC BY-SA 4.0, as its sources are.
+LinguaMeta (S. Ritchie et al. 2024, LREC-COLING) and the resource classes of P. Joshi et al. 2020 (ACL);
+`tools/further_languages.py` adds the other languages of these sources and of CLDR in `further_languages.csv.xz`. Both
+files are licensed under CC BY-SA 4.0, as their sources are. The usual agreement of syntax is that of the languages in
+`facts.csv`, so that a language more changes no similarity.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import lzma
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
@@ -19,6 +23,8 @@ import numpy as np
 from crosslift.errors import UnknownName, did_you_mean
 
 KINDS = ("genetic", "syntactic", "script")
+NUM_FEATURES = 103
+"""URIEL's features of syntax."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,8 @@ class Facts:
     name: str
     script: str
     resource_class: int
-    """Resource class of Joshi et al. 2020, from 0 (fewest resources) to 5 (most)."""
+    """Resource class of Joshi et al. 2020, from 0 (fewest resources) to 5 (most). The source lists class 1 in part and
+    class 0 not at all, so that 0 also stands for a language that it does not list."""
     speakers: int | None
     """Number of speakers (LinguaMeta); None if unknown."""
     lineage: frozenset[str]
@@ -40,33 +47,74 @@ class Facts:
 
 @cache
 def known() -> dict[str, Facts]:
-    """All languages of the table, by tag."""
+    """The languages of `facts.csv`, by tag."""
     text = (resources.files("crosslift.languages") / "facts.csv").read_text(encoding="utf-8")
     return {
-        row["tag"]: Facts(
-            tag=row["tag"],
-            name=row["name"],
-            script=row["script"],
-            resource_class=int(row["resource_class"]),
-            speakers=int(row["speakers"]) if row["speakers"] else None,
-            lineage=frozenset(row["lineage"].split("|")) - {""},
-            syntax=np.array([int(bit) for bit in row["syntax"]]),
-        )
-        for row in csv.DictReader(io.StringIO(text))
+        row["tag"]: _facts(row, [int(bit) for bit in row["syntax"]]) for row in csv.DictReader(io.StringIO(text))
     }
 
 
+@cache
+def further() -> dict[str, dict[str, str]]:
+    """The rows of all other languages, by tag. Fields that no source has are empty; `syntax` is in hexadecimal."""
+    packed = (resources.files("crosslift.languages") / "further_languages.csv.xz").read_bytes()
+    return {row["tag"]: row for row in csv.DictReader(io.StringIO(lzma.decompress(packed).decode("utf-8")))}
+
+
+def _facts(row: Mapping[str, str], syntax: list[int]) -> Facts:
+    return Facts(
+        tag=row["tag"],
+        name=row["name"],
+        script=row["script"],
+        resource_class=int(row["resource_class"] or 0),
+        speakers=int(row["speakers"]) if row["speakers"] else None,
+        lineage=frozenset(row["lineage"].split("|")) - {""},
+        syntax=np.array(syntax),
+    )
+
+
+@cache
 def facts(tag: str) -> Facts:
-    """The properties of one language; for a regional tag such as `pt-BR` without an entry, those of `pt`.
+    """The properties of one language; for a variant such as `pt-BR` without an entry, those of `pt`, in its own script.
 
     Raises:
-        UnknownName: the table does not contain the language.
+        UnknownName: the sources do not describe the language.
     """
-    table = known()
-    found = table.get(tag) or table.get(tag.split("-", maxsplit=1)[0])
-    if found is None:
-        raise UnknownName(f"the table of languages has no entry for '{tag}'.{did_you_mean(tag, table)}")
+    found = find_facts(tag)
+    if found is None or not found.syntax.size:
+        near = did_you_mean(tag, known())
+        raise UnknownName(f"the table of languages has no entry for '{tag}' with features of syntax.{near}")
     return found
+
+
+@cache
+def find_facts(tag: str) -> Facts | None:
+    """What the sources know of a language, which may lack features of syntax, shape (0,); None if it is in none."""
+    base, *rest = tag.split("-")
+    for name in (tag, base):
+        found = known().get(name)
+        if found is None and name in further():
+            row = further()[name]
+            digits = f"{int(row['syntax'], 16):0{NUM_FEATURES}b}" if row["syntax"] else ""
+            found = _facts(row, [int(bit) for bit in digits])
+        if found is not None:
+            script = next((part for part in rest if len(part) == 4 and part.isalpha()), found.script)
+            return found if script == found.script else replace(found, script=script)
+    return None
+
+
+def family(lineage: frozenset[str]) -> str:
+    """The two most general groups of a lineage, "Turkic, Common Turkic"; "unknown" without a lineage."""
+    sizes = _group_sizes()
+    return ", ".join(sorted(lineage, key=lambda group: (-sizes[group], group))[:2]) or "unknown"
+
+
+@cache
+def _group_sizes() -> Counter[str]:
+    """Genealogical group -> number of languages in it. A group has at least as many as each of its parts."""
+    sizes = Counter(group for row in further().values() for group in row["lineage"].split("|"))
+    sizes.update(group for one in known().values() for group in one.lineage)
+    return sizes
 
 
 def similarity(kind: str, first: Sequence[str], second: Sequence[str]) -> np.ndarray:
@@ -128,11 +176,15 @@ def order_by_similarity(tags: Sequence[str]) -> list[str]:
     """Order languages so that similar ones are adjacent, for heat maps.
 
     The order is the optimal leaf ordering of an average-linkage clustering on the mean of all kinds of similarity
-    (Z. Bar-Joseph, D. Gifford and T. Jaakkola 2001, Bioinformatics 17).
+    (Z. Bar-Joseph, D. Gifford and T. Jaakkola 2001, Bioinformatics 17). Languages that the sources do not describe
+    come last, in the given order.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
     from scipy.spatial.distance import squareform
 
+    described = [tag for tag in tags if (found := find_facts(tag)) is not None and found.syntax.size]
+    if len(described) < len(tags):
+        return order_by_similarity(described) + [tag for tag in tags if tag not in described]
     if len(tags) < 3:
         return list(tags)
     alike = np.mean([similarity(kind, tags, tags) for kind in KINDS], axis=0)

@@ -1,7 +1,8 @@
 """Normalization of language codes to one tag: sw, swa, swh_Latn and swh all become "sw".
 
 Data sets use BCP 47 tags, ISO 639 codes of two and three letters, locales and codes of their own. `langcodes`
-implements the standards; this module adds common codes that belong to no standard.
+implements the standards; this module adds common codes that belong to no standard. A region is kept only where CLDR
+writes numbers differently there (es_MX is "es-MX", pt_BR is "pt"), and a script only if it is not the usual one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import langcodes
 from langcodes.tag_parser import LanguageTagError
 
 from crosslift.errors import UnknownName, did_you_mean
-from crosslift.languages.language import tags
+from crosslift.languages.cldr import locales
+from crosslift.languages.language import Language, is_known, language, tags
+from crosslift.languages.notation import SPACES
 
 _NONSTANDARD_CODES = {
     "jp": "ja",
@@ -33,17 +36,61 @@ macrolanguage, but not Norwegian for Danish."""
 
 
 def resolve(code: str) -> str:
-    """Resolve a language code to the tag of a known language.
+    """Resolve a language code to the tag of a known language, as general as the writing of numbers permits.
 
     Raises:
         UnknownName: the code matches no known language.
     """
-    found = _match(code, tags())
-    if found is None:
-        near = _match(code, tags(), max_distance=60)
-        hint = f" Near: '{near}'." if near else did_you_mean(code, (*tags(), *_NONSTANDARD_CODES))
-        raise UnknownName(f"'{code}' is not a language that crosslift knows.{hint} See: crosslift list languages")
-    return found
+    if code in tags():
+        return code
+    near = _match(code, tags())
+    found = _general(code)
+    if near is not None and (found is None or ("-" not in found and _same_writing(found, near))):
+        return near
+    if found is not None:
+        return found
+    near = _match(code, tags(), max_distance=60)
+    hint = f" Near: '{near}'." if near else did_you_mean(code, (*tags(), *_NONSTANDARD_CODES))
+    raise UnknownName(f"'{code}' is not a language that crosslift knows.{hint} See: crosslift list languages")
+
+
+def _general(code: str) -> str | None:
+    """The most general known tag for a code that is valid; None if there is none."""
+    written = _NONSTANDARD_CODES.get(code.lower(), code).replace("_", "-").replace("-Hang", "-Kore")
+    try:
+        tag = langcodes.standardize_tag(written, macro=True)
+    except LanguageTagError:
+        return None
+    if not is_known(tag):
+        return None
+    parts = langcodes.get(tag)
+    if parts.territory and langcodes.get(written, normalize=False).territory is None:
+        return tag  # a language of its own in ISO 639-3: prs is fa-AF
+    usual = langcodes.get(parts.language or "und").maximize()
+    asked = parts.maximize()
+    for kept in ((), ("script",), ("territory",), ("script", "territory")):
+        script = asked.script if "script" in kept else None
+        territory = parts.territory if "territory" in kept else None
+        if script == usual.script and "script" in kept:
+            continue
+        shorter = "-".join(part for part in (parts.language, script, territory) if part)
+        if is_known(shorter) and _same_writing(tag, shorter):
+            return shorter
+    return tag
+
+
+def _same_writing(one: str, other: str) -> bool:
+    """Whether two tags of one language have the same script and the same notation of numbers."""
+    first, second = language(one), language(other)
+    return (
+        one.split("-")[0] == other.split("-")[0]
+        and first.script == second.script
+        and _notation(first) == _notation(second)
+    )
+
+
+def _notation(one: Language) -> tuple[str, str]:
+    return one.decimal_mark, " " if one.group_mark in SPACES else one.group_mark
 
 
 def standardize(code: str) -> str:

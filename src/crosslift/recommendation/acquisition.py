@@ -109,8 +109,8 @@ def propose_runs(
             hours=None if hours is None else [hours(one) for one in pool],
         )
         for place, gain in chosen:
-            run = names.get(content_key(pool[place]))
-            found.append(NextRun(amounts=pool[place], expected_gain=gain, run=run))
+            name = names.get(content_key(pool[place]))
+            found.append(NextRun(amounts=pool[place], expected_gain=gain, run=name))
     return found
 
 

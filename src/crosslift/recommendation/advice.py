@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosslift.corpora.corpus import Source
 from crosslift.errors import TransferError
 from crosslift.recommendation.acquisition import Exploring, NextRun, propose_runs
 from crosslift.recommendation.explaining.explanation import Explanation, explain
@@ -21,6 +23,7 @@ from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.question import Question, Unit
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, Undecided, recommend
 from crosslift.recommendation.search import EQUIVALENCE_MARGIN
+from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.observations import Amounts
@@ -61,6 +64,12 @@ class Advice:
     next_runs: list[NextRun]
     runs: list[str]
     """Names of the model's observed runs."""
+    source: Source
+    """The first corpus of the pattern, of which a pilot is made."""
+    model_path: str
+    """Hub name or folder of the model to train, as the study file names it."""
+    folder: Path = field(repr=False)
+    """Folder of the study, to which paths in commands are relative."""
 
     @property
     def model(self) -> str:
@@ -95,6 +104,19 @@ class Advice:
             return {}
         missing = {tag: amount - self.held.get(tag, 0.0) for tag, amount in self.recommendation.amounts.items()}
         return {tag: amount for tag, amount in missing.items() if amount > 0}
+
+    def pilot_data(self, languages: Iterable[str]) -> str:
+        """Options of `crosslift pilot` that name the model, the data and these languages, English first."""
+        tags = sorted(languages, key=lambda tag: tag != ENGLISH)
+        there = [tag for tag in tags if tag in self.source.languages]
+        path = self.source.path
+        if path is not None and path.is_relative_to(self.folder):
+            path = path.relative_to(self.folder)
+        return (
+            f"--model {self.model_path} --reader {self.source.reader} --task {self.source.task}"
+            + ("" if path is None else f" --data {path if not path.is_absolute() else path.name}")
+            + f" --data-languages {','.join(there)} --languages {','.join(tags)}"
+        )
 
     @cached_property
     def explanation(self) -> Explanation | None:
@@ -233,6 +255,9 @@ def advise(
             exploring=exploring,
         ),
         runs=sorted(set(observed.runs[observed.models == model])),
+        source=study.corpora[pattern.corpora[0]],
+        model_path=study.models[model].path,
+        folder=study.folder,
     )
 
 

@@ -228,7 +228,7 @@ def _floor_problems(options: QuestionOptions, prefix: str) -> Iterator[str]:
     if (english := options.get("english_at_least")) is not None:
         if not 0 <= english <= 1:
             yield f"{prefix}english-at-least {english:g}: must be between 0 and 1."
-        if floors.get(ENGLISH, english) != english:
+        if ENGLISH in floors and floors[ENGLISH] != english:
             yield (
                 f"{prefix}english-at-least {english:g}: differs from at-least {ENGLISH}={floors[ENGLISH]:g}. Keep one."
             )

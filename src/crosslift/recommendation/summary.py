@@ -82,7 +82,7 @@ def _change_lines(advice: Advice) -> list[str]:
 
 
 def change_text(one: Change) -> str:
-    """A changed constraint in words: "half the budget", "twice the cost of sw", "sw left out", "English: no minimum"."""
+    """A changed constraint in words: "half the budget", "twice the cost of sw", "sw left out"."""
     if one.kind in ("budget", "cost"):
         return f"{one.change} the {one.constraint}"
     return f"{one.constraint} {one.change}" if one.kind == "language" else f"{one.constraint}: {one.change}"
@@ -110,17 +110,18 @@ def pilot_texts(advice: Advice) -> list[str]:
 
 def pilot_command(advice: Advice, pilot: Pilot) -> str:
     """The command that writes the pilot."""
-    languages = ",".join(pilot.amounts)
-    return f"crosslift pilot NEW_STUDY --languages {languages} --runs {pilot.num_runs} --model {advice.model}"
+    return f"crosslift pilot NEW_STUDY {advice.pilot_data(pilot.amounts)} --runs {pilot.num_runs}"
 
 
 def _validation_lines(advice: Advice) -> list[str]:
-    several = len(advice.validations) > 1
-    return [
-        f"  cross-validation over mixtures{f' ({name})' if several else ''}: RMSE {POINTS * one.rmse_model:.1f} points, "
-        f"mean of the other mixtures {POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
-        for name, one in advice.validations.items()
-    ]
+    lines = []
+    for name, one in advice.validations.items():
+        of = f" ({name})" if len(advice.validations) > 1 else ""
+        lines.append(
+            f"  cross-validation over mixtures{of}: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other mixtures "
+            f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
+        )
+    return lines
 
 
 def _next_run_lines(advice: Advice) -> list[str]:

@@ -66,6 +66,18 @@ class CompletionRequest:
     max_tokens: int
     """Maximum number of generated tokens."""
     temperature: float = 0.0
+    echo: bool = False
+    """Whether the reply contains the log-probability of each token of the prompt, as some servers can."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLogProbability:
+    """Log-probability of one token of an echoed prompt."""
+
+    value: float
+    """Natural logarithm."""
+    largest: float
+    """Of the most probable token at this position."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +89,9 @@ class Reply:
     """"stop" or "length"."""
     num_prompt_tokens: int
     num_completion_tokens: int
+    tokens: tuple[TokenLogProbability | None, ...] = ()
+    """Of the echoed prompt and the generated tokens; None for the first, which has no context. Empty if the server
+    returned none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +194,8 @@ async def _send(client: Any, endpoint: Endpoint, request: CompletionRequest) -> 
     if request.prompt is None:
         return await client.chat.completions.create(messages=list(request.messages), **common)
     prompt = request.prompt if isinstance(request.prompt, str) else list(request.prompt)
+    if request.echo:
+        common |= {"echo": True, "logprobs": 1}
     return await client.completions.create(prompt=prompt, **common)
 
 
@@ -201,6 +218,21 @@ def _read(found: Any) -> Reply:
         finish="length" if finish == "length" else "stop",
         num_prompt_tokens=getattr(usage, "prompt_tokens", None) or 0,
         num_completion_tokens=getattr(usage, "completion_tokens", None) or 0,
+        tokens=_tokens(getattr(choice, "logprobs", None)),
+    )
+
+
+def _tokens(found: Any) -> tuple[TokenLogProbability | None, ...]:
+    values, tops = getattr(found, "token_logprobs", None), getattr(found, "top_logprobs", None)
+    if not isinstance(values, list):
+        return ()
+    if not isinstance(tops, list) or len(tops) != len(values):
+        tops = [None] * len(values)
+    return tuple(
+        None
+        if value is None
+        else TokenLogProbability(value=float(value), largest=max([float(value), *map(float, (top or {}).values())]))
+        for value, top in zip(values, tops, strict=True)
     )
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from crosslift import discover
 from crosslift.corpora.findings import FINDINGS
 from crosslift.errors import StoreError
+from crosslift.evaluation.task import task as find_task
 from crosslift.exploring.journal import Entry, read_entries
 from crosslift.languages.language import Language, language
 from crosslift.reporting.unscored import FailureHint, failure_hints
@@ -150,7 +150,8 @@ def collect(store: Store, study: Study) -> ReportData:
         TransferError: the scores are inconsistent, see `transfer.estimates.panel.panels`.
     """
     runs, scores = store.runs(), store.scores()
-    primary_metrics = {task: discover.member("task", task).METRICS[0] for task in scores["task"].unique().sort()}
+    known = study.primary_metrics()
+    primary_metrics = {task: known.get(task) or find_task(task).METRICS[0] for task in scores["task"].unique().sort()}
     metrics = {}
     for run in runs.filter(pl.col("mixture") != "base")["run"]:
         try:

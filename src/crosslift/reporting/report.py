@@ -23,7 +23,7 @@ from crosslift.reporting.html.glossary import glossary
 from crosslift.reporting.html.templates import environment
 from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
-from crosslift.reporting.tables import frames, grids
+from crosslift.reporting.tables import frames, grids, units
 from crosslift.reporting.tables.explorations import exploration_grid
 from crosslift.system.files import atomic_write, write_text
 from crosslift.untrusted.csv_file import write_csv
@@ -45,7 +45,7 @@ def publish(data: ReportData, folder: Path) -> Path:
     import vl_convert
 
     _write_parquet(folder / "estimates.parquet", data.estimates)
-    for make in (*frames.TABLES, *paper_tables.PAPER_TABLES):
+    for make in (*frames.TABLES, units.own_units, *paper_tables.PAPER_TABLES):
         table, file = make(data), folder / "tables" / f"{make.__name__}.csv"
         if not table.columns:  # does not apply to this study
             file.unlink(missing_ok=True)
@@ -91,6 +91,7 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
             undrawn=_undrawn(drawn[: len(FIGURES)]),
             grids=grids,
             exploration=exploration_grid(data),
+            units=units,
             papers=paper_tables.grids(data),
             paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
             samples=_samples(data),

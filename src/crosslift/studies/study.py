@@ -44,6 +44,12 @@ class Evaluation:
     generator: str = "hf"
     require_language: bool = False
     shots: Shots | None = None
+    metric: str = ""
+    """Primary metric; it selects among the scores and changes none of them."""
+    every_run: bool = False
+    """Whether runs that were not trained on the task are evaluated too."""
+    chat_template: bool = False
+    """Whether a task by likelihood asks in the model's chat template."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,11 +162,15 @@ class Study:
         return tuple(sorted({self.corpora[corpus].task for corpus in mixture.corpora}))
 
     def evaluations_of(self, run: Run) -> tuple[Evaluation, ...]:
-        """Return the evaluations of a run: those of its training tasks, or all for a base model."""
+        """Return the evaluations of a run: those of its training tasks and those of every run; all for a base model."""
         if run.mixture is None:
             return tuple(self.evaluations.values())
         tasks = self.tasks_of(run.mixture)
-        return tuple(evaluation for evaluation in self.evaluations.values() if evaluation.task in tasks)
+        return tuple(one for one in self.evaluations.values() if one.every_run or one.task in tasks)
+
+    def primary_metrics(self) -> dict[str, str]:
+        """Return task -> primary metric of its evaluations."""
+        return {one.task: one.metric for one in self.evaluations.values() if one.metric}
 
     def validation_of(self, run: Run) -> dict[str, tuple[str, ...]]:
         """Return validation corpus -> languages for a run, restricted to the run's own tasks and languages."""
@@ -239,7 +249,9 @@ class Study:
     def identity_of_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
         """Return what determines the predictions and scores of an evaluation, except the checkpoint."""
         identity = asdict(evaluation)
-        del identity["name"], identity["shots"]
+        del identity["name"], identity["shots"], identity["metric"], identity["every_run"]
+        if not evaluation.chat_template:
+            del identity["chat_template"]
         if evaluation.shots is not None:
             shown = self.identity_of_corpus(evaluation.shots.corpus)
             identity["shots"] = {"number": evaluation.shots.number, "corpus": shown}

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.errors import CrossliftError, StoreError
-from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.progress import Progress, read_progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table
-from crosslift.scores import MODEL_FAILURES, PREDICTIONS, SCORES
+from crosslift.scores import MODEL_FAILURES, PREDICTION_TABLES, SCORES
 
 MAX_TEXT = 2000
 """Characters of a prompt or an answer that the page shows."""
@@ -73,7 +72,7 @@ def read_results(
 
 def _read(one: EvaluationStep, fingerprint: str) -> EvaluationResult:
     rows = read_step_table(one.step.folder, "scores.parquet", SCORES)
-    rows = rows.filter(metric=find_task(one.evaluation.task).METRICS[0])
+    rows = rows.filter(metric=one.evaluation.metric)
     return EvaluationResult(
         evaluation=one.evaluation.name,
         language=one.language,
@@ -135,10 +134,10 @@ def _samples(graph: StepGraph, run: str) -> list[dict[str, Any]]:
             continue
         try:
             scores = read_step_table(one.step.folder, "scores.parquet", SCORES)
-            texts = read_step_table(one.step.folder, "predictions.parquet", PREDICTIONS)
+            texts = read_step_table(one.step.folder, "predictions.parquet", PREDICTION_TABLES)
         except StoreError:
             continue
-        rows = scores.filter(metric=find_task(one.evaluation.task).METRICS[0]).with_columns(
+        rows = scores.filter(metric=one.evaluation.metric).with_columns(
             kind=pl.when(pl.col("status") != "scored")
             .then("status")
             .when(pl.col("value") >= 1)

@@ -7,13 +7,14 @@ import types
 from pathlib import Path
 
 import pytest
-from endpoints import serving
+from endpoints import FaultyServer, serving
 
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators import endpoint as served
 from crosslift.evaluation.generators import vllm
 from crosslift.evaluation.generators.hf.generator import Generator as HF
+from crosslift.evaluation.requests.kinds import TokenContinuations
 from crosslift.remote import endpoint
 
 TEXTS = ["<|im_start|>user\nhow many?<|im_end|>\n<|im_start|>assistant\n", "short", "ngapi? تفاح"]
@@ -85,6 +86,8 @@ class FakeEngine:
         folder = lora_request.path if adapted else self.model
         model = HF(folder, base=self.model, device="cpu")
         found = []
+        if getattr(sampling_params, "prompt_logprobs", None) is not None:
+            return [self._scored(model, prompt["prompt_token_ids"]) for prompt in prompts]
         for prompt in prompts:
             answer = model.generate([prompt["prompt_token_ids"]], max_tokens=sampling_params.max_tokens)[0]
             output = types.SimpleNamespace(
@@ -92,6 +95,20 @@ class FakeEngine:
             )
             found.append(types.SimpleNamespace(outputs=[output]))
         return found
+
+    @property
+    def llm_engine(self):
+        return types.SimpleNamespace(model_config=types.SimpleNamespace(max_model_len=512))
+
+    @staticmethod
+    def _scored(model, ids):
+        """`prompt_logprobs` of a reply: None for the first token, then token id -> Logprob."""
+        values = [None]
+        for at in range(1, len(ids)):
+            one = TokenContinuations(context=tuple(ids[:at]), continuations=((ids[at],),))
+            ((found,),) = model.log_likelihoods([one])
+            values.append({ids[at]: types.SimpleNamespace(logprob=found.log_probability, rank=2 - found.is_greedy)})
+        return types.SimpleNamespace(prompt_logprobs=values)
 
 
 @pytest.fixture
@@ -164,3 +181,64 @@ def test_without_vllm_the_message_says_so(tiny_model, monkeypatch):
     monkeypatch.setattr(vllm, "_engines", {})
     with pytest.raises(EvaluationError, match="needs the package vllm"):
         vllm.Generator(tiny_model("qwen3"))
+
+
+# --- log-probabilities of given texts
+
+REQUESTS = [
+    TokenContinuations(context=(5, 9, 77), continuations=((1, 2, 3), (65,))),
+    TokenContinuations(context=(104, 111, 119), continuations=((32, 109), (97, 98, 99, 100))),
+]
+
+
+class EchoServer(FaultyServer):
+    """Returns the log-probabilities of the prompt's tokens as vLLM's server does, or none."""
+
+    model: HF
+    echoes = True
+
+    def choice(self, body: dict) -> dict:
+        if not (self.echoes and body.get("echo") and body.get("logprobs")):
+            return {}
+        ids = body["prompt"]
+        if isinstance(ids, str):
+            ids = self.model.tokenizer(ids)["input_ids"]
+        values, tops = [None], [None]
+        for at in range(1, len(ids)):
+            one = TokenContinuations(context=tuple(ids[:at]), continuations=((ids[at],),))
+            ((found,),) = self.model.log_likelihoods([one])
+            values.append(found.log_probability)
+            tops.append({"x": found.log_probability if found.is_greedy else found.log_probability + 1})
+        return {"logprobs": {"token_logprobs": [*values, -1.0], "top_logprobs": [*tops, {"x": -1.0}], "tokens": []}}
+
+
+def close(found, wanted) -> bool:
+    pairs = [pair for ours, theirs in zip(found, wanted, strict=True) for pair in zip(ours, theirs, strict=True)]
+    return all(
+        abs(one.log_probability - other.log_probability) < 1e-3 and one.is_greedy == other.is_greedy
+        for one, other in pairs
+    )
+
+
+def test_a_server_that_echoes_gives_the_same_log_probabilities(tiny_model):
+    pytest.importorskip("openai")
+    EchoServer.model = HF(tiny_model("qwen3"), device="cpu")
+    with serving(str, server=EchoServer) as server:
+        generator = served.Generator(tiny_model("qwen3"), base_url=server.base_url, prompts="tokens", max_length=512)
+        assert close(generator.log_likelihoods(REQUESTS), EchoServer.model.log_likelihoods(REQUESTS))
+
+
+def test_a_server_without_log_probabilities_is_refused_by_its_first_reply(tiny_model, monkeypatch):
+    pytest.importorskip("openai")
+    monkeypatch.setattr(EchoServer, "echoes", False)
+    with serving(str, server=EchoServer) as server:
+        generator = served.Generator(tiny_model("qwen3"), base_url=server.base_url, prompts="tokens")
+        with pytest.raises(EvaluationError, match="does not return log-probabilities of the prompt's tokens"):
+            generator.log_likelihoods(REQUESTS)
+        assert sum(server.asked.values()) == 1
+
+
+def test_an_engine_gives_the_same_log_probabilities(engine, tiny_model):
+    generator = vllm.Generator(tiny_model("llama"))
+    assert generator.max_length == 510
+    assert close(generator.log_likelihoods(REQUESTS), HF(tiny_model("llama"), device="cpu").log_likelihoods(REQUESTS))

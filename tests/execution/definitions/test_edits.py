@@ -100,6 +100,7 @@ def test_an_edit_computes_what_is_new_and_going_back_computes_nothing(name, stud
     assert crosslift("verify", study).code == 0
 
 
+@pytest.mark.slow
 def test_twenty_edits_one_after_another_are_all_kept_and_end_in_the_first_report(study, computed):
     original, before = (study / "study.toml").read_text(), contents(study)
     for edit in EDITS.values():

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from fake_study import FAKES
 
 
@@ -16,6 +17,7 @@ def crosslift(*arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_runs_that_failed_are_named_and_the_others_are_reported(study):
     (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "error"}))
     ended = crosslift("run", study)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import pytest
 from fake_study import FAKES
 
 NUM_KILLS = 24
@@ -26,6 +27,7 @@ def results(study):
     return {path.relative_to(study): path.read_bytes() for path in study.rglob("*") if path.name in kept}
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_files_it_ends_in_the_same_bytes(study):
     for made in ("corpora", "tokens", "mixtures", "runs"):
         shutil.rmtree(study / made)

@@ -57,6 +57,7 @@ def test_a_full_disk_stops_the_worker_and_is_no_error_of_the_run(study, monkeypa
     assert lease_holder(study / "runs" / "tiny.base") is None
 
 
+@pytest.mark.slow
 def test_a_finished_run_gives_back_the_lease_of_a_worker_that_was_killed_after_it(study):
     environment = os.environ | {"PYTHONPATH": str(FAKES)}
     command = [sys.executable, "-m", "crosslift", "run", str(study)]
@@ -74,6 +75,7 @@ def test_a_finished_run_gives_back_the_lease_of_a_worker_that_was_killed_after_i
     assert json.loads((folder / "provenance.json").read_text())["evaluate"] == before["evaluate"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_after_a_run_leaves_no_lease_when_the_start_ends(study):
     (study / "faults.json").write_text(json.dumps({"tiny.en.s0": "die after"}))
     environment = os.environ | {"PYTHONPATH": str(FAKES)}

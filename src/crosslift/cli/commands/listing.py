@@ -37,17 +37,29 @@ def list_members(
     kind: Annotated[
         str, typer.Argument(metavar="KIND", help=f"One of: {', '.join(Kind)}.", autocompletion=completion.kinds)
     ],
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Of languages: all that work, and what is known of each.")
+    ] = False,
 ) -> None:
     """List the names that a study or site file may use."""
     from rich.table import Table
 
-    columns, rows = _listed(_kind(kind))
+    if coverage and _kind(kind) is not Kind.LANGUAGES:
+        raise typer.BadParameter("is for languages: crosslift list languages --coverage", param_hint="--coverage")
+    columns, rows = _coverage() if coverage else _listed(_kind(kind))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
     console().print(table)
+    if coverage:
+        from crosslift.languages.coverage import further_tags
+
+        say(
+            f"{len(further_tags()):,} further languages of Glottolog and LinguaMeta work with ASCII digits and marks, "
+            "without words of their own."
+        )
 
 
 def _kind(word: str) -> Kind:
@@ -104,6 +116,28 @@ def _languages() -> Listing:
     found = [language(tag) for tag in tags()]
     columns = ("tag", "name", "family", "script", "resource")
     return columns, [(one.tag, one.name, one.family, one.script, one.resource) for one in found]
+
+
+def _coverage() -> Listing:
+    from crosslift.languages.coverage import coverage, describe, written_tags
+
+    rows = [describe(coverage(tag)) for tag in written_tags()]
+    return tuple(rows[0]), [tuple(map(str, row.values())) for row in rows]
+
+
+def check_language(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="<tag>.toml, the file of a language.")],
+) -> None:
+    """Check a file of a language against CLDR, and that answers in its words are read."""
+    from crosslift.errors import UnknownName
+    from crosslift.languages.coverage import problems_of_file
+
+    if not file.is_file():
+        raise UnknownName(f"there is no file {file}. Correct the path.")
+    problems = problems_of_file(file)
+    if problems:
+        raise UnknownName("\n".join(problems))
+    say(f"{file.name} has no problems. Let somebody who speaks the language read it.")
 
 
 def _tasks() -> Listing:

@@ -11,12 +11,13 @@ serves each under such a name. This module cannot verify that the server has loa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from crosslift.chat import load_tokenizer
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.generator import Completion
+from crosslift.evaluation.requests.kinds import Likelihood, TokenContinuations
 from crosslift.remote.endpoint import CompletionRequest, Endpoint, FailedRequest, Reply, send_requests
 
 OPTIONS: dict[str, type] = {
@@ -27,6 +28,7 @@ OPTIONS: dict[str, type] = {
     "concurrency": int,
     "timeout_seconds": float,
     "max_attempts": int,
+    "max_length": int,
 }
 
 
@@ -48,6 +50,7 @@ class Generator:
         concurrency: int = 8,
         timeout_seconds: float = 120.0,
         max_attempts: int = 8,
+        max_length: int | None = None,
     ) -> None:
         """Load the tokenizer; no request is sent yet.
 
@@ -64,6 +67,7 @@ class Generator:
             concurrency: Maximum number of requests in flight.
             timeout_seconds: Time limit of one attempt.
             max_attempts: Attempts per request.
+            max_length: Longest input of the model in tokens, for tasks by likelihood; None: what the tokenizer says.
 
         Raises:
             EvaluationError: there is no address, or `prompts` is invalid.
@@ -76,6 +80,7 @@ class Generator:
             )
         self.tokenizer = load_tokenizer(checkpoint, revision, template)
         self._as_text = prompts == "text"
+        self._max_length = max_length
         self._endpoint = Endpoint(
             base_url=base_url,
             model=model.replace("{run}", run_of(checkpoint, base)),
@@ -116,6 +121,67 @@ class Generator:
 
         send_requests(self._endpoint, questions, answered)
         return [found[place] for place in range(len(questions))]
+
+    @property
+    def max_length(self) -> int:
+        """Longest input of the model in tokens: the option, else what the tokenizer says."""
+        return int(self._max_length or min(self.tokenizer.model_max_length, 1 << 30))
+
+    def log_likelihoods(self, requests: Sequence[TokenContinuations]) -> list[list[Likelihood | None]]:
+        """Log-probabilities of given continuations, by `/v1/completions` with `echo` and `logprobs`.
+
+        The first continuation is asked alone, so that a server that returns none is noticed by one request.
+
+        Args:
+            requests: contexts and continuations in token ids. A context is cut from the left where a continuation would
+                not fit behind it.
+
+        Returns:
+            One list per request; None for a continuation that does not fit or got no reply.
+
+        Raises:
+            EvaluationError: the server returns no log-probabilities of the prompt, or a text has other token ids than
+                its prompt.
+            EndpointError: the server rejects the requests.
+        """
+        found: list[list[Likelihood | None]] = [[None] * len(request.continuations) for request in requests]
+        cells = [
+            (place, choice, whole, len(continuation))
+            for place, request in enumerate(requests)
+            for choice, continuation in enumerate(request.continuations)
+            if len(continuation) <= self.max_length
+            and (whole := (*request.context, *continuation)[-(self.max_length + 1) :])
+        ]
+        questions = [
+            CompletionRequest(prompt=self._text(whole) if self._as_text else whole, max_tokens=1, echo=True)
+            for _, _, whole, _ in cells
+        ]
+
+        def answered(offset: int) -> Callable[[int, Reply | FailedRequest], None]:
+            def read(number: int, reply: Reply | FailedRequest) -> None:
+                place, choice, whole, length = cells[offset + number]
+                if isinstance(reply, Reply):
+                    found[place][choice] = self._likelihood(reply, len(whole), length)
+
+            return read
+
+        send_requests(self._endpoint, questions[:1], answered(0))
+        send_requests(self._endpoint, questions[1:], answered(1))
+        return found
+
+    def _likelihood(self, reply: Reply, num_prompt: int, length: int) -> Likelihood:
+        scored = reply.tokens[num_prompt - length : num_prompt]
+        if len(reply.tokens) not in (num_prompt, num_prompt + 1) or None in scored:
+            raise EvaluationError(
+                f"{self._endpoint.base_url} does not return log-probabilities of the prompt's tokens (echo and "
+                f"logprobs of /v1/completions; {len(reply.tokens)} values for {num_prompt} tokens). Set "
+                'generator = "hf" or "vllm" for tasks by likelihood, or use a server that has both, such as vLLM\'s.'
+            )
+        values = [one for one in scored if one is not None]
+        return Likelihood(
+            log_probability=sum(one.value for one in values),
+            is_greedy=all(one.value >= one.largest for one in values),
+        )
 
     def _text(self, ids: Sequence[int]) -> str:
         """A text that the server will tokenize to these ids."""

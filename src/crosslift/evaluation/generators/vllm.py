@@ -20,6 +20,7 @@ from crosslift.errors import EvaluationError
 from crosslift.evaluation.adapters import base_of
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.endpoint import run_of
+from crosslift.evaluation.requests.kinds import Likelihood, TokenContinuations
 
 OPTIONS: dict[str, type] = {
     "max_lora_rank": int,
@@ -97,6 +98,51 @@ class Generator:
             self._check_adapter(prompts[:CANARY_PROMPTS])
         return self._ask(prompts, max_tokens, self._adapter)
 
+    @property
+    def max_length(self) -> int:
+        """Longest input of the model in tokens; vLLM generates one token behind a text of one more."""
+        return int(self._engine.llm_engine.model_config.max_model_len) - 2
+
+    def log_likelihoods(self, requests: Sequence[TokenContinuations]) -> list[list[Likelihood | None]]:
+        """Log-probabilities of given continuations, by `prompt_logprobs`.
+
+        vLLM computes each context once per continuation, as its prefix cache holds no log-probabilities.
+
+        Args:
+            requests: contexts and continuations in token ids. A context is cut from the left where a continuation would
+                not fit behind it.
+
+        Returns:
+            One list per request; None for a continuation longer than the model's context.
+
+        Raises:
+            EvaluationError: the adapter gives the same outputs as its base model.
+        """
+        from vllm import SamplingParams  # type: ignore[import-not-found]
+
+        found: list[list[Likelihood | None]] = [[None] * len(request.continuations) for request in requests]
+        longest = self.max_length
+        cells = [
+            (place, choice, (*request.context, *continuation)[-(longest + 1) :], len(continuation))
+            for place, request in enumerate(requests)
+            for choice, continuation in enumerate(request.continuations)
+            if len(continuation) <= longest
+        ]
+        if self._canary:
+            self._check_adapter([whole for _, _, whole, _ in cells[:CANARY_PROMPTS]])
+        replies = self._engine.generate(
+            [{"prompt_token_ids": list(whole)} for _, _, whole, _ in cells],
+            sampling_params=SamplingParams(temperature=0.0, max_tokens=1, prompt_logprobs=0, detokenize=False),
+            lora_request=self._adapter,
+            use_tqdm=False,
+        )
+        for (place, choice, whole, length), reply in zip(cells, replies, strict=True):
+            scored = [reply.prompt_logprobs[at][whole[at]] for at in range(len(whole) - length, len(whole))]
+            found[place][choice] = Likelihood(
+                log_probability=sum(one.logprob for one in scored), is_greedy=all(one.rank == 1 for one in scored)
+            )
+        return found
+
     def _check_adapter(self, prompts: Sequence[Sequence[int]]) -> None:
         adapted, plain = (self._ask(prompts, CANARY_TOKENS, adapter) for adapter in (self._adapter, None))
         if [answer.text for answer in adapted] == [answer.text for answer in plain]:
@@ -108,7 +154,7 @@ class Generator:
         self._canary = False
 
     def _ask(self, prompts: Sequence[Sequence[int]], max_tokens: int, adapter: Any) -> list[Completion]:
-        from vllm import SamplingParams  # type: ignore[import-not-found]
+        from vllm import SamplingParams
 
         found = self._engine.generate(
             [{"prompt_token_ids": list(ids)} for ids in prompts],

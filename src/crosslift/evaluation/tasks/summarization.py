@@ -11,7 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from crosslift.evaluation.overlap import score_against_reference
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, check_prompt, last_question, rewrite_question
+from crosslift.evaluation.task import (
+    LANGUAGE_METRIC,
+    Message,
+    Outcome,
+    check_prompt,
+    last_question,
+    rewrite_question,
+    words_of,
+)
 from crosslift.languages.language import Language
 
 METRICS = ("rouge_l", "chrf", "exact", LANGUAGE_METRIC)
@@ -23,12 +31,12 @@ def present(messages: Sequence[Message], language: Language, prompt: str) -> lis
     """The conversation with its last user message in a published prompt format.
 
     Raises:
-        EvaluationError: the prompt format is unknown, or there is no user message.
+        EvaluationError: the prompt format is unknown or has no words in the language, or there is no user message.
     """
     check_prompt(prompt, PROMPTS)
     question = messages[last_question(messages)]["content"]
     if prompt == "instructed":
-        question = f"{question}\n{language.summarize}"
+        question = f"{question}\n{words_of(language, 'summarize', prompt)}"
     return rewrite_question(messages, question)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,16 @@ if TYPE_CHECKING:  # a restart without work reads no table, and importing polars
 ROW_GROUP = 1 << 17
 
 
-def read_table(path: Path, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
+Schema = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+"""Expected columns and types of a table, or several alternatives; None: any."""
+
+
+def read_table(path: Path, schema: Schema = None) -> pl.DataFrame:
     """Read a Parquet file into memory.
 
     Args:
         path: the file.
-        schema: expected columns and types; None to skip the check.
+        schema: expected columns and types, or alternatives; None to skip the check.
 
     Returns:
         The table.
@@ -41,18 +45,19 @@ def read_table(path: Path, schema: Mapping[str, Any] | None = None) -> pl.DataFr
         raise StoreError(
             f"{path} cannot be read ({what}). Remove its folder; crosslift run creates it again."
         ) from error
-    if schema is not None and table.schema != schema:
+    allowed = [schema] if schema is None or isinstance(schema, Mapping) else list(schema)
+    if schema is not None and table.schema not in allowed:
         raise StoreError(f"{path} has unexpected columns. Remove its folder; crosslift run creates it again.")
     return table
 
 
-def read_step_table(folder: Path, file: str, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
+def read_step_table(folder: Path, file: str, schema: Schema = None) -> pl.DataFrame:
     """Verify and read a table of a finished step.
 
     Args:
         folder: the step's folder.
         file: name relative to the folder.
-        schema: expected columns and types; None to skip the check.
+        schema: expected columns and types, or alternatives; None to skip the check.
 
     Returns:
         The table.

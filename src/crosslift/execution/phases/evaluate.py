@@ -18,6 +18,7 @@ import polars as pl
 
 from crosslift.discover import member
 from crosslift.errors import EvaluationError, StoreError
+from crosslift.evaluation.requests.kinds import Example
 from crosslift.evaluation.scoring import predict
 from crosslift.evaluation.scoring import score as score_predictions
 from crosslift.evaluation.task import task as find_task
@@ -27,7 +28,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table, read_table, write_table
 from crosslift.fingerprint import fingerprint_file
-from crosslift.scores import PREDICTIONS
+from crosslift.scores import PREDICTION_TABLES
 from crosslift.studies.study import Evaluation
 from crosslift.system.files import remove
 
@@ -104,6 +105,8 @@ def evaluate(
         prompt=graph.study.prompts[corpus],
         max_tokens=one.evaluation.max_tokens,
         shots=few_shot_examples(graph, one.evaluation, one.language),
+        chat=one.evaluation.chat_template,
+        source=graph.study.corpora[corpus],
     )
     check()
     (one.step.folder / JUDGED).unlink(missing_ok=True)  # the verdicts are on the previous predictions
@@ -111,8 +114,8 @@ def evaluate(
     return rescore(run, one, seconds=round(time.monotonic() - started, 3), check=check)
 
 
-def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> list[list[dict[str, str]]]:
-    """Return the few-shot conversations of an evaluation in a language.
+def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> list[Example]:
+    """Return the few-shot examples of an evaluation in a language.
 
     Args:
         graph: the steps of the study.
@@ -120,7 +123,7 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
         tag: the language.
 
     Returns:
-        One list of messages per example; empty if the evaluation has no `shots`.
+        The examples; none if the evaluation has no `shots`.
 
     Raises:
         EvaluationError: the corpus has fewer items than examples.
@@ -129,14 +132,13 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
         return []
     languages = graph.study.corpora[evaluation.shots.corpus].languages
     rows = read_step_table(graph.store.corpus_folder(evaluation.shots.corpus), "rows.parquet")
-    messages = rows["messages"].gather_every(len(languages), offset=languages.index(tag))
-    if len(messages) < evaluation.shots.number:
+    rows = rows.gather_every(len(languages), offset=languages.index(tag)).select("messages", "answer")
+    if rows.height < evaluation.shots.number:
         raise EvaluationError(
-            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {len(messages)} items, but "
+            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {rows.height} items, but "
             f"number is {evaluation.shots.number}. Use fewer examples."
         )
-    found: list[list[dict[str, str]]] = messages.head(evaluation.shots.number).to_list()
-    return found
+    return [Example(**row) for row in rows.head(evaluation.shots.number).iter_rows(named=True)]
 
 
 def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[], None] = lambda: None) -> int:
@@ -154,7 +156,7 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[]
     Raises:
         StoreError: the predictions are damaged.
     """
-    predictions = read_table(one.step.folder / "predictions.parquet", PREDICTIONS)
+    predictions = read_table(one.step.folder / "predictions.parquet", PREDICTION_TABLES)
     state = one.step.state()
     if any(damage.file == JUDGED for damage in state.damage):  # otherwise the new marker would list it as intact
         log.warning("%s/%s is damaged and was removed; crosslift judge creates it again", one.step.name, JUDGED)
@@ -167,6 +169,11 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[]
         task_name=one.evaluation.task,
         require_language=one.evaluation.require_language,
     )
+    if scores.height and one.evaluation.metric not in scores["metric"].unique():
+        raise EvaluationError(
+            f"evaluations.{one.evaluation.name}.metric: '{one.evaluation.metric}' is no metric of the task in "
+            f"'{one.language}'. Known: {', '.join(scores['metric'].unique(maintain_order=True))}."
+        )
     check()
     file = one.step.folder / "scores.parquet"
     write_table(file, scores)
@@ -190,7 +197,7 @@ def finished_predictions(one: EvaluationStep) -> dict[str, Any] | None:
     if state.outputs is None or any(damage.file == "predictions.parquet" for damage in state.damage):
         return None
     try:
-        finishes = read_table(one.step.folder / "predictions.parquet", PREDICTIONS)["finish"]
+        finishes = read_table(one.step.folder / "predictions.parquet", PREDICTION_TABLES)["finish"]
     except StoreError:  # the marker lists no files
         return None
     return None if (finishes == "error").any() else state.outputs
@@ -204,7 +211,7 @@ def mean_score(
     prompt: str,
     max_tokens: int | None,
     require_language: bool,
-    few_shot_examples: list[list[dict[str, str]]],
+    few_shot_examples: list[Example],
 ) -> float:
     """Compute the mean of the task's primary metric over rows of one language.
 

@@ -20,6 +20,8 @@ from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.quality import summary_lines as findings_in_words
 from crosslift.discover import member
 from crosslift.errors import CrossliftError, MissingPackage, StudyError
+from crosslift.evaluation.requests.likelihood import require_likelihoods
+from crosslift.evaluation.task import asks_for_likelihoods
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import count_parameters, local_folder, template_file
 from crosslift.execution.folder.step_graph import StepGraph
@@ -67,9 +69,32 @@ def preflight(graph: StepGraph, *, say: Say) -> Counter[str]:
     for mixture in graph.study.mixtures.values():
         drawn += _draw(graph, mixture, corpora, tokenizers, problems)
     say(f"{drawn} mixtures can be drawn")
+    _generators(graph, problems)
+    _harness(graph, corpora, problems)
     if problems:
         raise StudyError(list(dict.fromkeys(problems)))
     return errors
+
+
+def _generators(graph: StepGraph, problems: list[str]) -> None:
+    """Find evaluations by likelihood whose generator returns no log-probabilities of given texts."""
+    for one in graph.study.evaluations.values():
+        if asks_for_likelihoods(find_task(one.task)):
+            try:
+                require_likelihoods(member("generator", one.generator).Generator, one.generator)
+            except CrossliftError as error:
+                problems.append(f"evaluations.{one.name}: {error}")
+
+
+def _harness(graph: StepGraph, corpora: Mapping[str, ParallelCorpus], problems: list[str]) -> None:
+    """Find problems that only the program knows whose task is evaluated."""
+    for one in graph.study.evaluations.values():
+        check = getattr(find_task(one.task), "problems", None)
+        if check is not None and one.corpus in corpora:
+            try:
+                problems.extend(check(graph.study.corpora[one.corpus], one.metric))
+            except CrossliftError as error:
+                problems.append(str(error))
 
 
 def _errors(findings: pl.DataFrame, dropped: Collection[str] = ()) -> dict[str, int]:

@@ -166,7 +166,7 @@ def task_revision(name: str) -> str:
     Returns:
         Fingerprint of the task's module and of the shared modules for numbers, calls and languages.
     """
-    spec = find_spec(module_names("task")[name])
+    spec = find_spec(module_names("task")[name.partition(":")[0]])
     assert spec is not None
     assert spec.origin is not None
     module = Path(spec.origin)

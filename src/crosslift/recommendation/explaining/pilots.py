@@ -15,8 +15,8 @@ from crosslift.transfer.model.observations import Amounts
 
 SHARE = 0.25
 """Share of the mixture of the pilot that is in the language."""
-MAX_RUNS = 12
-"""Largest number of runs of a pilot."""
+MIN_RUNS, MAX_RUNS = 4, 12
+"""Smallest and largest number of runs of a pilot: two mixtures, each twice, and three times as many."""
 QUANTILE = 1.96
 """Of a 95 % interval."""
 
@@ -78,7 +78,7 @@ def pilot_for(
         left = [joint - np.outer(joint[:, run], joint[:, run]) / (joint[run, run] + noise[run]) for run in range(2)]
         joint = min(left, key=lambda one: float(contrast @ one @ contrast))
         margins.append(QUANTILE * math.sqrt(max(float(contrast @ joint @ contrast), 0.0)))
-    enough = [num for num, margin in enumerate(margins) if num >= 2 and margin <= EQUIVALENCE_MARGIN]
+    enough = [num for num, margin in enumerate(margins) if num >= MIN_RUNS and margin <= EQUIVALENCE_MARGIN]
     num_runs = min(enough, default=MAX_RUNS)
     return Pilot(
         language=language,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
-from crosslift.discover import member
 from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.limits import tokens_per_item
 from crosslift.recommendation.question import Unit
@@ -84,7 +83,7 @@ def _planned(store: Store, evaluations: set[str], unit: str) -> pl.DataFrame:
 
 def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
     """Mean scores of the finished runs and how precisely they were measured, one row per run and language."""
-    metric = member("task", study.evaluations[evaluation].task).METRICS[0]
+    metric = study.evaluations[evaluation].metric
     part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
     part = part.join(planned.select("run", "model"), on="run", maintain_order="left")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())

@@ -162,11 +162,11 @@ def _languages(one: Analysis, name: str) -> Figure:
     """Matrix of pairs of languages, ordered by similarity."""
     import altair as alt
 
-    from crosslift.languages.similarity import known, order_by_similarity
+    from crosslift.languages.similarity import order_by_similarity
 
     table = one.tables["pairs_of_languages"]
     tags = sorted({*table["language"], *table["other"]})
-    order = order_by_similarity(tags) if all(tag in known() for tag in tags) else tags
+    order = order_by_similarity(tags)
     difference = (pl.col("only_first") - pl.col("only_second")).alias("difference")
     half = table.select("run", "language", "other", difference, "p_adjusted")
     other = half.with_columns(language="other", other="language", difference=-pl.col("difference"))

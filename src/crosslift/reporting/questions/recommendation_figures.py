@@ -196,8 +196,8 @@ def front_figure(front: Front) -> Figure:
     return Figure(
         name="front",
         title=f"{front.names[0]} against {front.names[1]}",
-        caption="Expected scores of candidate mixtures within the constraints. No other candidate is expected to exceed "
-        "those on the front in both. Lines through the recommended mixture: 95 % intervals.",
+        caption="Expected scores of candidate mixtures within the constraints. No other candidate is expected to "
+        "exceed those on the front in both. Lines through the recommended mixture: 95 % intervals.",
         chart=chart,
         datasets={"rows": rows},
     )

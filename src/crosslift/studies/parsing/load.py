@@ -13,7 +13,10 @@ from typing import Any, Literal
 from crosslift.corpora.corpus import Source
 from crosslift.discover import member
 from crosslift.errors import StudyError
+from crosslift.evaluation.task import asked_of_every_run
+from crosslift.evaluation.task import task as find_task
 from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.harness import short_name
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.rules import check
 from crosslift.studies.parsing.tables import Tables, read, treatments
@@ -174,15 +177,21 @@ def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
 
 
 def _evaluation(name: str, table: schema.EvaluationTable, source: Source) -> Evaluation:
+    module = find_task(source.task)
+    every_run = asked_of_every_run(module) if table.runs is None else table.runs == "all"
+    of_harness = source.options.get("harness_task")
     return Evaluation(
         name=name,
         corpus=table.corpus,
-        task=source.task,
+        task=source.task if of_harness is None else f"{source.task}:{short_name(of_harness)}",
         languages=tuple(table.languages or source.languages),
-        max_tokens=table.max_tokens or int(member("task", source.task).MAX_TOKENS),
+        max_tokens=table.max_tokens or int(module.MAX_TOKENS),
         generator=table.generator,
         require_language=table.require_language,
         shots=None if table.shots is None else Shots(corpus=table.shots.corpus, number=table.shots.number),
+        metric=table.metric or str(module.METRICS[0]),
+        every_run=every_run,
+        chat_template=table.chat_template,
     )
 
 

@@ -13,8 +13,10 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from crosslift.errors import MAX_SHOWN, did_you_mean, visible
-from crosslift.languages.language import language, tags
+from crosslift.errors import MAX_SHOWN, UnknownName, did_you_mean, visible
+from crosslift.languages.cldr import locales
+from crosslift.languages.language import is_known, language, tags
+from crosslift.languages.tags import resolve
 
 KINDS = {
     "string_type": "a text in quotes",
@@ -184,9 +186,12 @@ class Problems(list[str]):
             places = [(f"{place}[{i}]", tag) for i, tag in enumerate(given)]
         seen: set[str] = set()
         for where, tag in places:
-            if tag not in tags():
+            if len(tag) > MAX_SHOWN or not is_known(tag):
                 shown = visible(tag, 60)
-                self.add(where, f"'{shown}' is not a language tag.{_near_language(tag)} See: crosslift list languages")
+                self.add(
+                    where,
+                    f"'{shown}' is not a language tag that Crosslift knows.{_near_language(tag)} See: crosslift list languages",
+                )
             elif tag in seen:
                 self.add(where, f"'{tag}' is listed twice. Remove one.")
             elif among is not None and tag not in among:
@@ -262,16 +267,24 @@ def _near(given: Any, expected: str) -> str:
 
 
 def _near_language(tag: str) -> str:
-    """Suggest a language tag, also for codes and names: 'sw' for 'swa-x', 'swh' or 'Swahili'."""
-    words = {known: known for known in tags()}
-    for known in tags():
-        words |= {language(known).iso639_3: known, language(known).name.lower(): known}
+    """Suggest a language tag, also for codes and names: 'sw' for 'swa-x', 'swh' or 'Swahili', 'kk' for 'Kazakh'."""
     if len(tag) > MAX_SHOWN:
         return ""
+    words = {one.name.lower(): known for known, one in locales().items()} | {known: known for known in tags()}
+    for known in tags():
+        words |= {language(known).iso639_3: known, language(known).name.lower(): known}
     for length in range(len(tag), 1, -1):
-        if tag[:length].lower() in words:
-            return f" Did you mean '{words[tag[:length].lower()]}'?"
+        near = words.get(tag[:length].lower()) or _resolved(tag[:length])
+        if near:
+            return f" Did you mean '{near}'?"
     return did_you_mean(tag, words)
+
+
+def _resolved(code: str) -> str | None:
+    try:
+        return resolve(code)
+    except UnknownName:
+        return None
 
 
 def _show(value: Any) -> str:

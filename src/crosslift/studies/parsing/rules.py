@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosslift.discover import member, members
-from crosslift.errors import visible
+from crosslift.errors import EvaluationError, visible
+from crosslift.evaluation.task import MissingWords
+from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Mixture
+from crosslift.scores import scale
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.limits import check_limits
 from crosslift.studies.parsing.mixture_rules import check_mixtures, no_duplicate_mixtures
@@ -43,6 +46,7 @@ def check(tables: Tables, problems: Problems) -> None:
     for name, evaluation in tables.evaluations.items():
         if evaluation is not None:
             _evaluation(f"evaluations.{name}", evaluation, tables, problems)
+    _one_primary_metric(tables, problems)
     if tables.grid is not None:
         _grid(tables.grid, tables, problems)
     for name, arm in tables.arms.items():
@@ -140,10 +144,9 @@ def _there(folder: Path, written: str) -> Path | None:
 
 
 def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Problems) -> None:
-    problems.languages(f"{place}.languages", table.languages)
-    if _member(f"{place}.task", "task", table.task, problems) and table.prompt is not None:
-        prompts = member("task", table.task).PROMPTS
-        problems.reference(f"{place}.prompt", f"prompt of task '{table.task}' called", table.prompt, prompts)
+    known = problems.languages(f"{place}.languages", table.languages)
+    if _member(f"{place}.task", "task", table.task, problems):
+        _prompt(f"{place}.prompt", table, table.languages if known else (), problems)
     for name in table.checks:
         _member(f"{place}.checks", "check", name, problems)
     if not _member(f"{place}.reader", "reader", table.reader, problems):
@@ -168,6 +171,20 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
         problems.add(f"{place}.path", f"{table.path} cannot be read. Give yourself read permission.")
 
 
+def _prompt(place: str, table: schema.CorpusTable, languages: Iterable[str], problems: Problems) -> None:
+    """Record a prompt form that the task lacks, or that has no words in a language without a file."""
+    task = member("task", table.task)
+    prompt = table.prompt or task.PROMPTS[0]
+    if problems.reference(place, f"prompt of task '{table.task}' called", prompt, task.PROMPTS):
+        for tag in languages:
+            try:
+                task.present([{"role": "user", "content": "?"}], language(tag), prompt)
+            except MissingWords as error:
+                problems.add(place, str(error))
+            except EvaluationError:
+                return  # the task asks for more than a question; the corpus is read later
+
+
 def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
     return problems.reference(place, kind, name, members(kind))
 
@@ -182,6 +199,46 @@ def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, probl
         problems.languages(f"{place}.languages", table.languages, among=among, owner=f"corpus '{table.corpus}'")
     if table.shots is not None:
         _shots(f"{place}.shots", table, table.shots, tables, problems)
+    if corpus is not None and corpus.task in members("task"):
+        _asked(place, table, corpus, problems)
+
+
+def _one_primary_metric(tables: Tables, problems: Problems) -> None:
+    """Check that evaluations of one task have one primary metric, because tables compare them."""
+    found: dict[tuple[str, object], tuple[str, str]] = {}
+    for name, table in tables.evaluations.items():
+        corpus = None if table is None else tables.corpora.get(table.corpus)
+        if table is None or corpus is None or corpus.task not in members("task"):
+            continue
+        metric = table.metric or str(member("task", corpus.task).METRICS[0])
+        task = (corpus.task, (corpus.model_extra or {}).get("harness_task"))
+        first, other = found.setdefault(task, (metric, name))
+        if first != metric:
+            problems.add(
+                f"evaluations.{name}.metric",
+                f"is {metric}, but {first} in evaluations.{other} of the same task. Choose one.",
+            )
+
+
+def _asked(place: str, table: schema.EvaluationTable, corpus: schema.CorpusTable, problems: Problems) -> None:
+    """Check the keys whose meaning depends on the task."""
+    task = member("task", corpus.task)
+    by_likelihood = hasattr(task, "score_row")
+    if (table.metric is not None and hasattr(task, "score")) or (table.metric is not None and hasattr(task, "request")):
+        problems.reference(f"{place}.metric", f"metric of task '{corpus.task}' called", table.metric, task.METRICS)
+    if table.metric is not None and not scale(table.metric).is_share:
+        problems.add(
+            f"{place}.metric",
+            f"'{table.metric}' is not a share that grows with quality, so it cannot be the primary metric. Choose "
+            "another; all metrics of the task are in the report.",
+        )
+    if by_likelihood and (table.require_language or table.max_tokens is not None):
+        problems.add(place, f"task '{corpus.task}' generates no answer. Remove require_language and max_tokens.")
+    if not by_likelihood and table.chat_template:
+        problems.add(
+            f"{place}.chat_template",
+            f"task '{corpus.task}' always asks in the chat template; the key is for tasks by likelihood. Remove it.",
+        )
 
 
 def _shots(
@@ -247,10 +304,21 @@ def _check_evaluated(tables: Tables, problems: Problems) -> None:
     idle: dict[str, list[str]] = {}
     for mixture in _of_blocks(tables):
         tasks = _tasks(tables, mixture)
-        if tasks and not tasks & evaluated:
+        if tasks and not tasks & evaluated and not _asks_every_run(tables):
             idle.setdefault(" and ".join(sorted(tasks)), []).append(mixture.name)
     for task, names in idle.items():
         problems.add("evaluations", f"there is no evaluation of {task}, which {some(names)} train on. Add one.")
+
+
+def _asks_every_run(tables: Tables) -> bool:
+    """Return whether an evaluation is asked of runs that were not trained on its task."""
+    for table in tables.evaluations.values():
+        corpus = None if table is None else tables.corpora.get(table.corpus)
+        if table is None or corpus is None or corpus.task not in members("task"):
+            continue
+        if table.runs == "all" or (table.runs is None and hasattr(member("task", corpus.task), "score_row")):
+            return True
+    return False
 
 
 def _tasks(tables: Tables, mixture: Mixture) -> set[str]:
@@ -348,7 +416,11 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
                 )
         elif treatment is control:
             problems.add(here, f"'{name}' is compared with itself. Remove it.")
-        elif control is not None and not _tasks(tables, control) & _tasks(tables, treatment):
+        elif (
+            control is not None
+            and not _tasks(tables, control) & _tasks(tables, treatment)
+            and not _asks_every_run(tables)
+        ):
             problems.add(here, f"'{name}' and '{control.name}' have no task in common. Compare mixtures of one task.")
 
 

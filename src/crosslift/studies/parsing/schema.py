@@ -290,6 +290,33 @@ class EvaluationTable(Table):
     generator: Text = Field("hf", description="see: crosslift list generators")
     require_language: bool = Field(False, description="an answer in another language scores 0")
     shots: ShotsTable | None = Field(None, description="worked examples before each question")
+    metric: Text | None = Field(None, description="primary metric; default: the first of the task")
+    runs: Literal["trained", "all"] | None = Field(
+        None, description='"trained": runs trained on the task; default: "all" for tasks by likelihood, else "trained"'
+    )
+    chat_template: bool = Field(False, description="tasks by likelihood: ask in the model's chat template")
+
+
+class HarnessTable(Table):
+    """An evaluation by tasks of lm-evaluation-harness, one for each name in `tasks`."""
+
+    task: Literal["lm_eval"] = Field(description="tasks of lm-evaluation-harness, run by its own code")
+    tasks: Names = Field(description='names of its tasks, "{language}" stands for the code of the language')
+    languages: Tags = Field(description="language tags")
+    codes: dict[str, Text] = Field({}, description="language -> its code in the names of tasks and data")
+    include_path: Text | None = Field(None, description="folder with further tasks and their data")
+    dataset_path: Text | None = Field(None, description="replaces dataset_path of the task")
+    dataset_name: Text | None = Field(None, description="replaces dataset_name of the task")
+    dataset_kwargs: dict[str, Any] = Field({}, description="replaces dataset_kwargs of the task")
+    num_fewshot: Amount | None = Field(None, description="worked examples; default: those of the task")
+    max_items: Positive | None = Field(None, description="the first n items")
+    incomplete: Literal["error", "drop"] = Field("error", description="handling of items that lack a language")
+    item: Text | None = Field(None, description="id of an item by fields of its document; default: its number")
+    cluster: Text | None = Field(None, description='what dependent items share, such as "{link}"; default: nothing')
+    metric: Text = Field("acc", description='primary metric; with the filter if it has one: "exact_match,strict-match"')
+    runs: Literal["trained", "all"] = Field("all", description='"all": every run is evaluated')
+    chat_template: bool = Field(False, description="ask in the model's chat template")
+    generator: Text = Field("hf", description="see: crosslift list generators")
 
 
 class ContrastTable(Table):
@@ -318,7 +345,7 @@ class StudyFile(HeaderTable):
     grid: GridTable = Field(default_factory=lambda: GridTable.model_validate({}))
     arms: dict[str, ArmTable] = {}
     training: TrainingTable
-    evaluations: Annotated[dict[str, EvaluationTable], Field(min_length=1)]
+    evaluations: Annotated[dict[str, EvaluationTable | HarnessTable], Field(min_length=1)]
     contrasts: list[ContrastTable] = []
 
 

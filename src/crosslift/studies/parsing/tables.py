@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from crosslift.mixtures.mixture import Component, Mixture
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.families import budget, expand
+from crosslift.studies.parsing.harness import expand_harness
 from crosslift.studies.parsing.problems import Problems, unknown_key
 from crosslift.studies.parsing.schema import StudyFile
 
@@ -91,12 +92,7 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
     tables.head = _entry(
         schema.HeaderTable, {key: raw[key] for key in schema.HeaderTable.model_fields if key in raw}, "", problems
     )
-    for key, kind in schema.TABLES.items():
-        entries = raw.get(key, {})
-        if not isinstance(entries, dict):
-            problems.add(key, f"must be tables of the form [{key}.<name>]. Change it.")
-            continue
-        setattr(tables, key, {name: _entry(kind, value, f"{key}.{name}", problems) for name, value in entries.items()})
+    _read_named_tables(tables, raw, problems)
     tables.grid = _entry(schema.GridTable, raw.get("grid", {}), "grid", problems)
     if raw.get("training"):
         tables.training = _entry(schema.TrainingTable, raw["training"], "training", problems)
@@ -114,6 +110,37 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
         if family is not None and name not in tables.expanded:
             tables.expanded[name] = expand(name, family)
     return tables
+
+
+def _read_named_tables(tables: Tables, raw: Mapping[str, Any], problems: Problems) -> None:
+    for key, kind in schema.TABLES.items():
+        entries = raw.get(key, {})
+        if not isinstance(entries, dict):
+            problems.add(key, f"must be tables of the form [{key}.<name>]. Change it.")
+            continue
+        if key == "evaluations":
+            entries = _of_harness(tables, entries, problems)
+        read_entries = {name: _entry(kind, value, f"{key}.{name}", problems) for name, value in entries.items()}
+        setattr(tables, key, getattr(tables, key) | read_entries)
+
+
+def _of_harness(tables: Tables, entries: Mapping[str, Any], problems: Problems) -> dict[str, Any]:
+    """Expand the evaluations by tasks of lm-evaluation-harness; return the others."""
+    others = {}
+    for name, value in entries.items():
+        if not isinstance(value, Mapping) or "task" not in value:
+            others[name] = value
+            continue
+        table = _entry(schema.HarnessTable, value, f"evaluations.{name}", problems)
+        if table is None:
+            tables.evaluations[name] = None
+            continue
+        for own, (corpus, evaluation) in expand_harness(name, table).items():
+            if own in tables.corpora or own in tables.evaluations:
+                problems.add(f"evaluations.{name}", f"a corpus or evaluation is named '{own}' too. Rename one of them.")
+            tables.corpora[own] = corpus
+            tables.evaluations[own] = evaluation
+    return others
 
 
 def _entry(kind: Any, value: Any, place: str, problems: Problems) -> Any | None:

@@ -67,7 +67,7 @@ def _corners(num_languages: int) -> list[tuple[int, ...]]:
     sets: Sequence[tuple[int, ...]] = [
         tuple(range(num_languages)),
         *((place,) for place in range(num_languages)),
-        *(pairs if 2 < num_languages and len(pairs) <= MAX_PAIRS else []),
+        *(pairs if num_languages > 2 and len(pairs) <= MAX_PAIRS else []),
     ]
     return [tuple(int(place in chosen) for place in range(num_languages)) for chosen in sets]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from crosslift.scores import Scale
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.number import ResampledStatistic, difference, ratio
 
@@ -87,7 +88,13 @@ class Estimand:
     """Whether the estimand is linear in the means. Only then do clusters have additive contributions, which the
     sign-flip test needs."""
     bounds: tuple[float, float]
-    """Smallest and largest possible value; intervals are truncated to them."""
+    """Smallest and largest possible value for shares; intervals are truncated to them."""
+
+    def within(self, scale: Scale) -> tuple[float, float]:
+        """Smallest and largest possible value for a metric."""
+        if scale.is_share or self.function is relative_to_english:
+            return self.bounds
+        return (scale.low, scale.high) if self.function is score else (-np.inf, np.inf)
 
     @property
     def name(self) -> str:
@@ -107,9 +114,13 @@ class Comparison:
     labels: Callable[[LanguageGroups], tuple[str, ...]]
     """Labels of the language groups that the comparison is reported for."""
     bounds: tuple[float, float]
-    """Smallest and largest possible value; intervals are truncated to them."""
+    """Smallest and largest possible value for shares; intervals are truncated to them."""
     tested: bool
     """Whether the null hypothesis "the value is 0" is tested."""
+
+    def within(self, scale: Scale) -> tuple[float, float]:
+        """Smallest and largest possible value for a metric."""
+        return self.bounds if scale.is_share or self.operation is ratio else (-np.inf, np.inf)
 
 
 def _every(languages: LanguageGroups) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from crosslift.scores import scale
 from crosslift.transfer.estimates.conditions import Condition, ResampledPanel, conditions
 from crosslift.transfer.estimates.estimands import (
     COMPARISONS,
@@ -171,7 +172,7 @@ def _statement(resampled: ResampledPanel, estimand: Estimand, label: str, condit
         statistic=statistic,
         unavailable_reason=reason,
         language_positions=positions,
-        bounds=estimand.bounds,
+        bounds=estimand.within(scale(resampled.panel.metric)),
         tested=estimand is SEEN_UNSEEN_GAP,
     )
 
@@ -212,7 +213,7 @@ def compared(
         statistic=statistic,
         unavailable_reason=reason,
         language_positions=positions,
-        bounds=comparison.bounds,
+        bounds=comparison.within(scale(resampled.panel.metric)),
         tested=comparison.tested,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,13 +101,16 @@ def _conclude(
     interval = statistic.interval(resampled, num_clusters=num_clusters, level=level)
     low, high = interval.low, interval.high
     if interval.standard_error == 0 and statistic.contributions is not None:
-        reach = zero_variance_half_width(num_clusters, level)
+        # Wilson's bound is one of shares; without an upper limit, equal items say nothing about others.
+        reach = zero_variance_half_width(num_clusters, level) if math.isfinite(statement.bounds[1]) else math.inf
         low, high = statistic.value - reach, statistic.value + reach
         notes.insert(0, "all items alike: Wilson's bound instead of resampling")
     lowest, highest = statement.bounds
     seeds = bool(statistic.observed_run_sd)
     sampled = "items and seeds" if seeds else "items"
     row |= {"low": max(low, lowest), "high": min(high, highest), "note": "; ".join(notes)}
+    if math.isinf(row["high"]):
+        row |= {"low": None, "high": None, "note": "; ".join(["all items alike: no interval", *notes[1:]])}
     row["method"] = f"expanded percentile bootstrap over {sampled}"
     if not statement.tested:
         return row, None

@@ -25,7 +25,9 @@ from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import EvaluationError
 from crosslift.evaluation.adapters import base_of
 from crosslift.evaluation.generator import Completion
+from crosslift.evaluation.generators.hf import likelihood
 from crosslift.evaluation.generators.hf.cache import preallocated_cache
+from crosslift.evaluation.requests.kinds import Likelihood, TokenContinuations
 from crosslift.untrusted.model_files import reading
 
 log = logging.getLogger(__name__)
@@ -135,6 +137,35 @@ class Generator:
             )
             for text, answer in zip(texts, answers, strict=True)
         ]
+
+    @property
+    def max_length(self) -> int:
+        """Longest input of the model in tokens."""
+        return likelihood.max_length(self.model)
+
+    def log_likelihoods(self, requests: Sequence[TokenContinuations]) -> list[list[Likelihood | None]]:
+        """Log-probabilities of given continuations, see `likelihood`.
+
+        Args:
+            requests: contexts and continuations in token ids.
+
+        Raises:
+            EvaluationError: a single continuation does not fit in memory.
+        """
+        device = self.model.device.type
+        limits = likelihood.Limits(
+            tokens=self._max_batch_tokens, logits=likelihood.MAX_LOGITS.get(device, likelihood.MAX_LOGITS["cpu"])
+        )
+        while True:
+            try:
+                return likelihood.log_likelihoods(self.model, requests, limits)
+            except torch.OutOfMemoryError:
+                if limits.tokens < 2:
+                    raise EvaluationError(
+                        "A single text does not fit in the GPU's memory. Use a larger GPU, or shorter texts."
+                    ) from None
+            torch.cuda.empty_cache()  # here the exception no longer references the tensors of the failed batch
+            limits = likelihood.Limits(tokens=limits.tokens // 2, logits=limits.logits // 2)
 
     def _try(self, prompts: list[Sequence[int]], limits: list[int]) -> list[list[int]] | None:
         """Completions of one batch; None if the GPU runs out of memory."""
