@@ -88,7 +88,7 @@ def reference_pools(number: int) -> Iterator[Pool]:
 
 
 def world_pool(number: int) -> Pool:
-    """A simulated world as in `predictions.data.world`, with interactions of pairs of languages: mixtures of one total."""
+    """A simulated world as in `predictions.data.world`, with interactions of all pairs; mixtures of one total."""
     generator = stream(number, "exploring", "world")
     tags = WORLD_LANGUAGES
     level = generator.normal((-0.5, -2.0, 1.0, -0.5)[number % 4], 0.7, len(tags))
