@@ -18,7 +18,6 @@ from crosslift import __version__
 from crosslift.api.failures import as_crosslift_error
 from crosslift.cli.commands import (
     definitions,
-    exploring,
     exporting,
     importing,
     judging,
@@ -78,7 +77,7 @@ app.add_typer(exporting.app, name="export")
 app.command()(exporting.pack)
 app.command()(exporting.unpack)
 app.command()(recommending.recommend)
-app.command()(exploring.explore)
+app.command()(recommending.explore)
 app.command()(running.train_final)
 app.command()(judging.judge)
 app.command()(translating.translate)
