@@ -1,4 +1,4 @@
-"""Stages order the examples of a mixture, replay repeats earlier ones, and limits hold the number of different items."""
+"""Stages order the examples of a mixture, replay repeats earlier ones, limits hold the number of different items."""
 
 from __future__ import annotations
 

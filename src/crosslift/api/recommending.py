@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from crosslift.final.folder import FinalModel
     from crosslift.final.plan import FinalPlan
     from crosslift.recommendation.advice import Advice
-    from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.recommendation.observing.further_studies import FurtherStudy
     from crosslift.recommendation.question import Question, QuestionOptions
     from crosslift.studies.site import Site
 
@@ -56,8 +56,8 @@ def read_question(file: Path, options: QuestionOptions | None = None, *, prefix:
     Raises:
         StudyError: the file or an option is invalid; all problems are listed.
     """
-    from crosslift.api.question_file import options_of
     from crosslift.errors import StudyError
+    from crosslift.recommendation.observing.question_file import options_of
     from crosslift.recommendation.question import option_problems, question_of
 
     problems = list(option_problems(options or {}, prefix=prefix))
@@ -134,7 +134,7 @@ def explore_graph(
 
 def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequence[str | Path]) -> list[FurtherStudy]:
     """Open further studies, and check that their evaluations are the same."""
-    from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.recommendation.observing.further_studies import FurtherStudy
 
     if not folders:
         return []
@@ -142,7 +142,8 @@ def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequ
     from crosslift.comparing.evaluations import require_same_evaluation
 
     first, *others = open_result_sets([graph.study.folder, *map(Path, folders)])
-    for evaluation in list(evaluations) or [None]:
+    names: list[str | None] = [*evaluations] or [None]
+    for evaluation in names:
         require_same_evaluation(first, others, evaluation)
     return [FurtherStudy(label=one.label, study=one.study, store=one.store) for one in others]
 
@@ -158,7 +159,7 @@ def write_advice(graph: StepGraph, advice: Advice) -> Path | None:
     Returns:
         Path of the page; None if there is no recommendation.
     """
-    from crosslift.api.question_file import question_toml
+    from crosslift.recommendation.observing.question_file import question_toml
     from crosslift.reporting.questions.recommendation import write_recommendation
     from crosslift.system.files import remove, remove_leftovers, write_text
     from crosslift.system.leases import waiting_lease
@@ -253,8 +254,18 @@ def train_plan(
         MissingPackage: a package for training is not installed; nothing has been started.
         CrossliftError: the model cannot be trained, or the folder holds something else.
     """
+    from crosslift.execution.workers.resources import num_devices, with_devices
     from crosslift.extras import require
     from crosslift.final.train import train_final
 
     require("transformers", "peft")
-    return train_final(graph, plan, folder, device=site.device, generators=site.generators, say=say)
+    return train_final(
+        graph,
+        plan,
+        folder,
+        device=site.device,
+        num_devices=num_devices(with_devices(graph.study, site), plan.run.model.name),
+        cpu_offload=site.cpu_offload,
+        generators=site.generators,
+        say=say,
+    )

@@ -45,13 +45,14 @@ def open_study(path: str | Path, *, site: str | Path | None = None) -> Study:
 
 
 @user_errors()
-def new_study(preset: str, folder: str | Path, *, scale: Literal["full", "pocket"] | None = None) -> Study:
+def new_study(preset: str, folder: str | Path, *, scale: Literal["full", "small", "pocket"] | None = None) -> Study:
     """Create a study from a preset and open it.
 
     Args:
         preset: name of the preset; see `crosslift.members("preset")`.
         folder: folder to write; must not exist or be empty.
-        scale: "full" (as published) or "pocket" (two CPU cores); None: full where there is a GPU.
+        scale: "full" (as published), "small" (models for one GPU, where the preset has it) or "pocket" (two CPU cores);
+            None: full where there is a GPU.
 
     Returns:
         The study.

@@ -46,7 +46,7 @@ def coverage(tag: str) -> Coverage:
     """
     found = language(tag)
     facts = find_facts(tag)
-    base = tag.split("-")[0]
+    base = tag.split("-", maxsplit=1)[0]
     source = next((one for one in (tag, f"{base}-{found.script}", base) if one in tags()), "")
     has_words = any(getattr(found, name) for name in WORDS)
     kinds = [] if facts is None else [*["genetic"] * bool(facts.lineage), *["syntactic"] * bool(facts.syntax.size)]

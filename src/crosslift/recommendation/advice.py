@@ -13,11 +13,11 @@ from crosslift.errors import TransferError
 from crosslift.recommendation.acquisition import Exploring, NextRun, propose_runs
 from crosslift.recommendation.explaining.explanation import Explanation, explain
 from crosslift.recommendation.explaining.pilots import Pilot, pilot_for
-from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.joint import AnyModel, JointModel
 from crosslift.recommendation.limits import MOST_BEYOND, held_amounts, limited_budget, tokens_per_item, unit_costs
 from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.observing.asked import named, objective_of, untold_languages
+from crosslift.recommendation.observing.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.observing.runs import observe
 from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.question import Question, Unit
@@ -26,7 +26,7 @@ from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
-from crosslift.transfer.model.observations import Amounts
+from crosslift.transfer.model.observations import Amounts, Observations
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -163,14 +163,15 @@ def advise(
     model = question.model or ""
     seen = {name: observe(store, study, evaluation=name, unit=question.unit, together_with=names) for name in names}
     planned = seen[names[0]].planned
-    observations, contributions = {}, {}
+    observations: dict[str, Observations] = {}
+    informing: dict[str, Observations] = {}
     for name, own in seen.items():
         further = [
             (other.label, observe(other.store, other.study, evaluation=name, unit=question.unit).observations)
             for other in others
         ]
         observations[name] = pooled_observations(own.observations, further)
-        contributions |= dict(further)
+        informing |= dict(further)
     every = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
         for row in planned.iter_rows(named=True)
@@ -227,8 +228,8 @@ def advise(
             margin=EQUIVALENCE_MARGIN if exploring is None else exploring.margin,
         )
     recommendation = found if isinstance(found, Recommendation) else None
-    if recommendation is not None and contributions:
-        told = (further_caveat(*one) for one in contributions.items())
+    if recommendation is not None and informing:
+        told = (further_caveat(*one) for one in informing.items())
         recommendation = replace(recommendation, caveats=(*recommendation.caveats, *told))
     return Advice(
         question=question,

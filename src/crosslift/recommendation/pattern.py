@@ -37,7 +37,7 @@ class Pattern:
 
 
 def pattern_of(study: Study, *evaluations: str) -> Pattern:
-    """The pattern of the mixtures that train on the tasks of evaluations; among equally frequent ones the first.
+    """The pattern of the mixtures that evaluations are asked of; among equally frequent ones the first.
 
     A language's amount is divided between the corpora as in the mixtures with that pattern; a language that none of
     them has, as all languages together.
@@ -45,10 +45,10 @@ def pattern_of(study: Study, *evaluations: str) -> Pattern:
     Raises:
         TransferError: no mixture trains on the tasks.
     """
-    tasks = {study.evaluations[name].task for name in evaluations}
+    tasks = {study.evaluations[name].task for name in evaluations if not study.evaluations[name].every_run}
     mixtures = [mixture for mixture in study.mixtures.values() if tasks <= set(study.tasks_of(mixture))]
     if not mixtures:
-        if len(evaluations) == 1:
+        if len(evaluations) == 1 and tasks:
             (evaluation,), (task,) = evaluations, tasks
             raise TransferError(f"no mixture of the study trains on the task {task} of the evaluation '{evaluation}'.")
         raise TransferError(

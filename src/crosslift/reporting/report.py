@@ -85,6 +85,7 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
             headline=sentences.headline(conclusions),
             failures=sentences.failures(data),
             unfinished=sentences.unfinished(data),
+            unrated=sentences.unrated(data),
             confounds=sentences.confounds(data),
             facts=_facts(data),
             figures={one.figure.name: one for one in drawn},

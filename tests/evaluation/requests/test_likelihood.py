@@ -17,6 +17,8 @@ from crosslift.evaluation.requests.likelihood import encode, require_likelihoods
 from crosslift.evaluation.scoring import predict, score
 from crosslift.evaluation.task import task
 from crosslift.evaluation.tasks.multiple_choice import Choices
+from crosslift.evaluation.unscored import reason, remedy
+from crosslift.languages.language import language
 from crosslift.scores import LIKELIHOODS, SCORES
 
 _spec = importlib.util.spec_from_file_location("models", Path(__file__).parents[1] / "conftest.py")
@@ -147,3 +149,16 @@ def test_a_generator_without_likelihoods_is_refused_with_a_remedy(tokenizer):
 
     with pytest.raises(EvaluationError, match='generator = "hf"'):
         require_likelihoods(Writer())
+
+
+def test_a_text_alone_cannot_be_scored_by_a_task_that_asks_for_likelihoods():
+    import crosslift
+
+    with pytest.raises(EvaluationError, match="asks a model for likelihoods"):
+        crosslift.score("multiple_choice", "Tom", Choices(choices=CHOICES, gold=0).write(), "en")
+
+
+def test_a_choice_that_does_not_fit_is_explained_by_the_context_and_not_by_max_tokens():
+    why = reason(task("multiple_choice"), status="truncated", finish="length", text="", language=language("en"))
+    assert why == "longer than the model's context"
+    assert "max_tokens" not in remedy(why)

@@ -90,7 +90,8 @@ def pilot(
         say(f"- {sentence}")
     if any(" translate " in command for command in written.commands):
         say(
-            f"The translator is named in {folder / 'site.toml'}, table [translation]; add --dry-run to see the cost first."
+            f"The translator is named in {folder / 'site.toml'}, table [translation]. Add --dry-run to see the cost "
+            "first."
         )
     say("Next:")
     for command in written.commands:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from crosslift.cli import completion
-from crosslift.cli.arguments import Folder, open_study
+from crosslift.cli.arguments import Folder, open_site, open_study
 from crosslift.cli.printing import say
 
 
@@ -19,7 +19,10 @@ def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; must not exist or be empty.")],
     scale: Annotated[
         str | None,
-        typer.Option(help="full (as published) or pocket (two CPU cores). Default: full where there is a GPU."),
+        typer.Option(
+            help="full (as published), small (models for one GPU, where the preset has it) or pocket (two CPU cores). "
+            "Default: full where there is a GPU."
+        ),
     ] = None,
 ) -> None:
     """Create a study folder from a preset."""
@@ -60,7 +63,7 @@ def check(
     from crosslift.api.running import check_graph
 
     graph = open_study(folder)
-    errors = check_graph(graph, say=say)
+    errors = check_graph(graph, say=say, site=open_site(folder, None))
     if errors:
         found = ", ".join(f"{check} {count:,}" for check, count in sorted(errors.items()))
         say(
@@ -102,7 +105,8 @@ def plan(
     """Print the runs, cost, state and detectable differences of a study, without writing anything."""
     from crosslift.cli.planning import show_plan
 
-    show_plan(open_study(folder, data="optional"), folder=folder, runs=runs)
+    graph = open_study(folder, data="optional")
+    show_plan(graph, folder=folder, runs=runs, site=open_site(folder, None))
 
 
 def prepare(folder: Folder) -> None:

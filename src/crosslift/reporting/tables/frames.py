@@ -155,7 +155,7 @@ def held_fixed(data: ReportData) -> pl.DataFrame:
         ("training seeds", list(study.seeds)),
         ("data seed", [study.data_seed]),
         *[(key.replace("_", " "), [value]) for key, value in training.items()],
-        ("evaluation corpora", [one.corpus for one in study.evaluations.values()]),
+        ("evaluation corpora", [" + ".join(one.corpora) for one in study.evaluations.values()]),
         ("longest answer (tokens)", [one.max_tokens for one in study.evaluations.values()]),
         ("generator, greedy", [one.generator for one in study.evaluations.values()]),
     ]
