@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -107,6 +108,7 @@ class FakeStore:
 
     def __init__(self, data, untrained=()):
         self.data, self.untrained = data, untrained
+        self.folder = Path("a folder without a journal")
 
     def runs(self):
         return self.data.runs

@@ -85,8 +85,10 @@ def _kind(mixture: Mixture) -> tuple[tuple[str, ...], str, str, bool]:
     return tuple(sorted(mixture.corpora)), mixture.pairing, mixture.order, mixture.repeat
 
 
-def mixture_toml(study: Study, pattern: Pattern, amounts: Mapping[str, float], *, unit: str, model: str) -> str:
-    """A mixture as a table to paste into the study file, with a name that the study does not use.
+def mixture_toml(
+    study: Study, pattern: Pattern, amounts: Mapping[str, float], *, unit: str, model: str, name: str | None = None
+) -> str:
+    """A mixture as a table to paste into the study file.
 
     Args:
         study: the study.
@@ -94,6 +96,7 @@ def mixture_toml(study: Study, pattern: Pattern, amounts: Mapping[str, float], *
         amounts: language -> whole amount.
         unit: "items", or "tokens" of the model's tokenizer.
         model: name of the model.
+        name: name of the mixture; None: one that the study does not use.
     """
     counts: dict[str, dict[str, int]] = {corpus: {} for corpus in pattern.corpora}
     for tag, amount in sorted(amounts.items(), key=lambda one: -one[1]):
@@ -106,7 +109,7 @@ def mixture_toml(study: Study, pattern: Pattern, amounts: Mapping[str, float], *
         for corpus, held in counts.items()
         if held
     )
-    lines = [f"[mixtures.{_free_name(study)}]", f"components = [{components}]"]
+    lines = [f"[mixtures.{name or _free_name(study)}]", f"components = [{components}]"]
     if unit == "tokens":
         total = sum(n for held in counts.values() for n in held.values())
         lines.append(f'budget = {{ amount = {total}, unit = "tokens", tokenizer = {json.dumps(model)} }}')

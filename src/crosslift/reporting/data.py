@@ -14,6 +14,7 @@ import polars as pl
 
 from crosslift.corpora.findings import FINDINGS
 from crosslift.errors import StoreError
+from crosslift.exploring.journal import Entry, read_entries
 from crosslift.languages.language import Language, language
 from crosslift.reporting.unscored import FailureHint, failure_hints
 from crosslift.scores import MODEL_FAILURES, metric_range
@@ -75,6 +76,8 @@ class ReportData:
     """Why answers could not be scored, per evaluation."""
     findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}))
     """Findings of the corpus checks, columns as in `corpora.findings.FINDINGS` with `corpus` as the first column."""
+    exploration: tuple[Entry, ...] = ()
+    """The journal of `crosslift explore`."""
 
     @cached_property
     def languages(self) -> tuple[Language, ...]:
@@ -168,6 +171,7 @@ def collect(store: Store, study: Study) -> ReportData:
         primary_metrics=primary,
         failure_hints=failure_hints(store, scores),
         findings=_findings(store, study),
+        exploration=tuple(read_entries(store)),
     )
 
 

@@ -81,7 +81,8 @@ def work(
 
     Args:
         study: the study.
-        names: only these runs, including runs that failed before; empty for all runs that have not failed.
+        names: only these runs; empty for all. Runs that failed before are executed again if they are named and no
+            session launched the worker.
         models: only runs of these base models; empty for all.
         device: as in the site file.
         keep_checkpoints: whether to keep checkpoints after the run is finished.
@@ -111,7 +112,9 @@ def work(
     chosen = [name for name in names or graph.runs if not models or graph.runs[name].model.name in models]
     definition = _Definition(graph)
     definition.check(chosen)
-    graph.store.clear_errors(names)
+    named_by_hand = bool(names) and not session
+    if named_by_hand:
+        graph.store.clear_errors(names)
     worker = _Worker(
         graph=graph,
         definition=definition,
@@ -124,7 +127,7 @@ def work(
         tracking=Tracking(trackers or {}),
         say=say,
         equal_runs=equal_runs(graph),
-        waits_for_equal_runs=not names,
+        waits_for_equal_runs=not named_by_hand,
         finished=None if first is None else _Finished(graph.store),
     )
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
@@ -223,7 +226,7 @@ class _Worker:
     say: Say
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
-    """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
+    """Whether to skip a run while an equal run is leased; False if a user named the runs."""
     finished: _Finished | None
     """What other workers have finished; None unless this worker is among many."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
+from crosslift.reporting.explorations import exploration
 from crosslift.reporting.sentences import gain_verdict
 from crosslift.scores import STATUSES
 
@@ -276,5 +277,6 @@ TABLES = (
     checks,
     models,
     training,
+    exploration,
 )
 """All tables; the name of the function is the file name."""

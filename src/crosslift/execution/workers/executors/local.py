@@ -15,6 +15,7 @@ from dataclasses import replace
 from crosslift.execution.workers.job import Job, graceful_termination
 from crosslift.execution.workers.pool import POLL_SECONDS, Pool, available_cores, visible_gpus
 from crosslift.execution.workers.resources import num_devices, visible_groups
+from crosslift.studies.site import Site
 
 OPTIONS: dict[str, type] = {}
 
@@ -45,6 +46,18 @@ def launch(job: Job, tick: Callable[[], None]) -> None:
             _launch(replace(job, only=models, num_runs=num_runs), gpus, number, tick)
 
 
+def default_workers(site: Site, number: int = 1) -> int:
+    """Return the number of workers of a site: as it says, else one per GPU, else one per core or group of cores.
+
+    Args:
+        site: the site.
+        number: devices that the runs of a worker share.
+    """
+    gpus = visible_gpus() if site.device in ("auto", "cuda") else []
+    groups = gpus if number == 1 else visible_groups(gpus, number)
+    return site.num_workers or len(groups) or max(1, available_cores() // (number * (site.threads_per_worker or 1)))
+
+
 def problems(job: Job) -> list[str]:
     """Return which models need more devices than this machine has."""
     gpus = visible_gpus() if job.site.device in ("auto", "cuda") else []
@@ -61,10 +74,7 @@ def _launch(job: Job, gpus: list[str], number: int, tick: Callable[[], None]) ->
     """Run workers of `number` devices each."""
     groups = gpus if number == 1 else visible_groups(gpus, number)
     cores = available_cores()
-    num_workers = min(
-        job.num_runs,
-        job.site.num_workers or len(groups) or max(1, cores // (number * (job.site.threads_per_worker or 1))),
-    )
+    num_workers = min(job.num_runs, default_workers(job.site, number))
     threads = job.site.threads_per_worker or (max(1, cores // (num_workers * number)) if gpus else 1)
     pool = Pool(job, threads=threads, gpus=groups)
     with graceful_termination():
