@@ -16,10 +16,9 @@ from crosslift.errors import StudyError
 from crosslift.evaluation.task import asked_of_every_run
 from crosslift.evaluation.task import task as find_task
 from crosslift.studies.parsing import schema
-from crosslift.studies.parsing.harness import short_name
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.rules import check
-from crosslift.studies.parsing.tables import Tables, read, treatments
+from crosslift.studies.parsing.tables import Tables, read, short_name, treatments
 from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.run import Model
 from crosslift.studies.study import Block, Contrast, Evaluation, Judging, Shots, Study, Validation

@@ -6,6 +6,7 @@ another. `rules.check` validates constraints across tables.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +18,6 @@ from pydantic import TypeAdapter
 from crosslift.mixtures.mixture import Component, Mixture
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.families.expand import budget, expand
-from crosslift.studies.parsing.harness import expand_harness
 from crosslift.studies.parsing.problems import Problems, unknown_key
 from crosslift.studies.parsing.schema import StudyFile
 
@@ -62,6 +62,10 @@ class Tables:
         """Return the names of the mixtures and families in the grid and all arms, including disabled arms."""
         of_arms = [name for arm in self.arms.values() if arm is not None for name in arm.mixtures or ()]
         return list(dict.fromkeys([*self.grid_mixtures(), *of_arms]))
+
+
+HARNESS = "lm_eval"
+"""Task of evaluations by lm-evaluation-harness, and reader of their documents."""
 
 
 @cache
@@ -141,6 +145,61 @@ def _of_harness(tables: Tables, entries: Mapping[str, Any], problems: Problems) 
             tables.corpora[own] = corpus
             tables.evaluations[own] = evaluation
     return others
+
+
+def expand_harness(
+    name: str, table: schema.HarnessTable
+) -> dict[str, tuple[schema.CorpusTable, schema.EvaluationTable]]:
+    """Expand an evaluation to one corpus and one evaluation per task.
+
+    Args:
+        name: Name of the evaluation in the study file.
+        table: The evaluation.
+
+    Returns:
+        Name -> corpus and evaluation of this name. With one task it is the name in the study file, else the name of
+        the task follows.
+    """
+    options = {
+        key: value
+        for key in ("codes", "dataset_path", "dataset_name", "dataset_kwargs", "num_fewshot", "item", "cluster")
+        if (value := getattr(table, key)) not in (None, {})
+    }
+    found = {}
+    for task in dict.fromkeys(table.tasks):
+        own = name if len(set(table.tasks)) == 1 else f"{name}-{short_name(task)}"
+        corpus = schema.CorpusTable.model_validate(
+            {
+                "reader": HARNESS,
+                "task": HARNESS,
+                "languages": table.languages,
+                "split": "test",
+                "path": table.include_path,
+                "max_items": table.max_items,
+                "incomplete": table.incomplete,
+                "checks": dict.fromkeys(("answers", "numbers", "lengths", "language", "untranslated"), "off"),
+                "harness_task": task,
+                **options,
+            }
+        )
+        evaluation = schema.EvaluationTable.model_validate(
+            {
+                "corpus": own,
+                "languages": table.languages,
+                "generator": table.generator,
+                "metric": table.metric,
+                "runs": table.runs,
+                "chat_template": table.chat_template,
+            }
+        )
+        found[own] = (corpus, evaluation)
+    return found
+
+
+def short_name(task: str) -> str:
+    """Name of a task of the harness without the part that stands for the language: "belebele_{language}" is
+    "belebele"."""
+    return re.sub(r"[^A-Za-z0-9+-]+", "_", task.replace("{language}", "")).strip("_") or HARNESS
 
 
 def _entry(kind: Any, value: Any, place: str, problems: Problems) -> Any | None:
