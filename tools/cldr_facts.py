@@ -3,8 +3,8 @@
     python tools/cldr_facts.py > src/crosslift/languages/cldr.csv
 
 One row per locale of CLDR: English name, ISO 639-3 code, script, direction, and how numbers are written: the ten digits
-of the default numbering system with its decimal and group marks. Babel is needed here and in the tests, which compare the
-file with it; the program reads the file only (docs/decisions.md says why).
+of the default numbering system with its decimal and group marks. Babel is needed here and in the tests, which compare
+the file with it; the program reads the file only (docs/decisions.md says why).
 """
 
 from __future__ import annotations

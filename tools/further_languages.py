@@ -38,8 +38,14 @@ def main() -> None:
     lineages = families["data"][:, :, 0] > 0
     groups = np.array([name[2:] for name in families["feats"]])
     syntax = np.round(features["data"][:, [name.startswith("S_") for name in features["feats"]], 0]).astype(int)
-    joshi = {row["iso639_3"]: row["class"] for row in table(folder / "resource_classes" / "joshi2020_classes.tsv", "iso639_3")}
-    meta = {langcodes.standardize_tag(row["bcp_47_code"]): row for row in table(folder / "linguameta" / "linguameta.tsv", "bcp_47_code")}
+    joshi = {
+        row["iso639_3"]: row["class"]
+        for row in table(folder / "resource_classes" / "joshi2020_classes.tsv", "iso639_3")
+    }
+    meta = {
+        langcodes.standardize_tag(row["bcp_47_code"]): row
+        for row in table(folder / "linguameta" / "linguameta.tsv", "bcp_47_code")
+    }
     names = names_of_cldr()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -53,7 +59,8 @@ def main() -> None:
         writer.writerow([
             tag, code, facts.get("english_name") or names[tag], script_of(tag, facts),
             joshi.get(general) or joshi.get(code) or "", facts.get("estimated_number_of_speakers", ""),
-            "|".join(lineage_of(groups, lineages, family_row, code, MACRO.get(code, general))), f"{int(bits, 2):026x}" if bits else "",
+            "|".join(lineage_of(groups, lineages, family_row, code, MACRO.get(code, general))),
+            f"{int(bits, 2):026x}" if bits else "",
         ])  # fmt: skip
     target.write_bytes(lzma.compress(text.getvalue().encode(), preset=9 | lzma.PRESET_EXTREME))
     print(f"{text.getvalue().count(chr(10)) - 1} languages, {target.stat().st_size} bytes")

@@ -63,9 +63,7 @@ def main() -> None:
         ])  # fmt: skip
 
 
-def lineage_of(
-    groups: np.ndarray, member: np.ndarray, row_of: Mapping[str, int], code: str, general: str
-) -> list[str]:
+def lineage_of(groups: np.ndarray, member: np.ndarray, row_of: Mapping[str, int], code: str, general: str) -> list[str]:
     """The genealogical groups of a language, sorted; those of its macrolanguage if it has none.
 
     Args:

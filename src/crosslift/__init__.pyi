@@ -16,6 +16,7 @@ from crosslift.api.study import new_study as new_study
 from crosslift.api.study import open_study as open_study
 from crosslift.api.tools import ImportedResults as ImportedResults
 from crosslift.api.tools import TranslatedCorpus as TranslatedCorpus
+from crosslift.api.tools import check_language as check_language
 from crosslift.api.tools import import_results as import_results
 from crosslift.api.tools import languages_by_tag as languages_by_tag
 from crosslift.api.tools import members as members

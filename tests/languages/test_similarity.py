@@ -40,7 +40,7 @@ def test_relatives_are_alike():
 
 def test_unknown_names_are_errors():
     with pytest.raises(UnknownName, match="no entry for"):
-        facts("tlh")
+        facts("qaa")
     with pytest.raises(UnknownName, match="not a kind of similarity"):
         similarity("lexical", ["en"], ["de"])
 

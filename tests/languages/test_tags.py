@@ -26,7 +26,7 @@ def test_codes_of_every_flavour_become_one_tag(code: str, tag: str):
     assert resolve(code) == tag
 
 
-@pytest.mark.parametrize("code", ["enhi", "xx", "zh-Hant", "no", "", "english", "zh hans", "qaa"])
+@pytest.mark.parametrize("code", ["enhi", "xx", "", "english", "zh hans", "qaa"])
 def test_a_code_of_no_known_language_is_an_error(code: str):
     with pytest.raises(UnknownName, match="not a language that crosslift knows"):
         resolve(code)
@@ -34,6 +34,6 @@ def test_a_code_of_no_known_language_is_an_error(code: str):
 
 def test_all_unknown_codes_are_told_at_once_with_what_is_near():
     with pytest.raises(UnknownName) as caught:
-        resolve_all(["swa", "enhi", "zh-Hant"])
+        resolve_all(["swa", "enhi", "xx"])
     assert str(caught.value).count("not a language") == 2
-    assert "zh" in str(caught.value).splitlines()[1]
+    assert "'hi'" in str(caught.value).splitlines()[0]

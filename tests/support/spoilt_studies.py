@@ -71,8 +71,8 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     ),
     "unknown_language": (
         text('corpus = "test"', 'corpus = "test"\nlanguages = ["en", "swa-x"]'),
-        "study.toml, evaluations.math.languages[1]: 'swa-x' is not a language tag. Did you mean 'sw'? "
-        "See: crosslift list languages",
+        "study.toml, evaluations.math.languages[1]: 'swa-x' is not a language tag that Crosslift knows. "
+        "Did you mean 'sw'? See: crosslift list languages",
     ),
     "evaluation_language_not_in_corpus": (
         text('corpus = "test"', 'corpus = "test"\nlanguages = ["es"]'),
@@ -285,7 +285,7 @@ STUDIES: dict[str, tuple[Spoil, str | tuple[str, ...]]] = {
     "mixture_of_a_thousand_characters": (text("[mixtures.en]", f"[mixtures.{'m' * 1000}]"), "is longer than 500 char"),
     "unknown_language_of_a_thousand_characters": (
         text('corpus = "test"', f'corpus = "test"\nlanguages = ["{"x" * 90_000}"]'),
-        "xxx... (90,000 characters)' is not a language tag.",
+        "xxx... (90,000 characters)' is not a language tag that Crosslift knows.",
     ),
     "learning_rate_of_1e308": (
         text("learning_rate = 1e-3", "learning_rate = 1e308"),

@@ -148,7 +148,7 @@ def write_preset(preset: str, folder: Path, scale: str | None) -> tuple[str, str
     Args:
         preset: name of the preset.
         folder: folder to write; must not exist or be empty.
-        scale: "full" or "pocket"; None: full where there is a GPU.
+        scale: "full", "small" or "pocket"; None: full where there is a GPU.
 
     Returns:
         The scale, and the reason of its choice; the reason is empty if there was nothing to choose.

@@ -88,7 +88,9 @@ def _files() -> dict[str, Any]:
     if not folder:
         return files
     if not Path(folder).is_dir():
-        raise UnknownName(f"{FOLDER_VARIABLE}: there is no folder {visible(folder, 200)}. Correct or unset the variable.")
+        raise UnknownName(
+            f"{FOLDER_VARIABLE}: there is no folder {visible(folder, 200)}. Correct or unset the variable."
+        )
     for file in sorted(Path(folder).glob("*.toml")):
         if file.stem in files:
             raise UnknownName(
@@ -147,7 +149,9 @@ def parse_file(tag: str, text: str, name: str) -> tuple[Language | None, list[st
     for key, value in given.items():
         kind = _KINDS.get(key)
         if kind is None:
-            problems.append(f"{name}: unknown key '{visible(key, 60)}'.{did_you_mean(key, _KINDS)} Remove or rename it.")
+            problems.append(
+                f"{name}: unknown key '{visible(key, 60)}'.{did_you_mean(key, _KINDS)} Remove or rename it."
+            )
         elif not kind.check(value):
             problems.append(f"{name}, {key}: must be {kind.words}. Change it.")
     base = uncurated(tag)
@@ -193,7 +197,9 @@ _KINDS = {
     **dict.fromkeys(("iso639_3", "name", "family", "script"), _TEXT),
     "direction": _one_of("ltr", "rtl"),
     "resource": _one_of("high", "low", "unknown"),
-    "digits": _Kind("ten different characters, from zero to nine", lambda value: _is_text(value) and len(set(value)) == 10),
+    "digits": _Kind(
+        "ten different characters, from zero to nine", lambda value: _is_text(value) and len(set(value)) == 10
+    ),
     "decimal_mark": _Kind("one character", lambda value: _is_text(value) and len(value) == 1),
     "group_mark": _Kind("one character", lambda value: _is_text(value) and len(value) == 1),
     **dict.fromkeys(("step_by_step", "answer_cue", "summarize"), _TEXT),
@@ -231,9 +237,9 @@ def uncurated(tag: str) -> Language | None:
         standard = langcodes.standardize_tag(tag, macro=True)
     except LanguageTagError:
         return None
-    base = tag.split("-")[0]
-    if tag != standard or not langcodes.tag_is_valid(tag):
-        return None
+    base = tag.split("-", maxsplit=1)[0]
+    if tag != standard or not (tag in locales() or langcodes.tag_is_valid(tag)):
+        return None  # the registry of langcodes is older than CLDR, which has Toki Pona
     parts = langcodes.get(tag)
     if parts.extensions or parts.private or parts.extlangs or (parts.variants and tag not in locales()):
         return None

@@ -49,9 +49,7 @@ class Facts:
 def known() -> dict[str, Facts]:
     """The languages of `facts.csv`, by tag."""
     text = (resources.files("crosslift.languages") / "facts.csv").read_text(encoding="utf-8")
-    return {
-        row["tag"]: _facts(row, [int(bit) for bit in row["syntax"]]) for row in csv.DictReader(io.StringIO(text))
-    }
+    return {row["tag"]: _facts(row, [int(bit) for bit in row["syntax"]]) for row in csv.DictReader(io.StringIO(text))}
 
 
 @cache

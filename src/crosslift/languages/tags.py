@@ -14,9 +14,8 @@ import langcodes
 from langcodes.tag_parser import LanguageTagError
 
 from crosslift.errors import UnknownName, did_you_mean
-from crosslift.languages.cldr import locales
 from crosslift.languages.language import Language, is_known, language, tags
-from crosslift.languages.notation import SPACES
+from crosslift.languages.numbers.notation import SPACES
 
 _NONSTANDARD_CODES = {
     "jp": "ja",
@@ -83,7 +82,7 @@ def _same_writing(one: str, other: str) -> bool:
     """Whether two tags of one language have the same script and the same notation of numbers."""
     first, second = language(one), language(other)
     return (
-        one.split("-")[0] == other.split("-")[0]
+        one.split("-", maxsplit=1)[0] == other.split("-", maxsplit=1)[0]
         and first.script == second.script
         and _notation(first) == _notation(second)
     )

@@ -15,6 +15,12 @@ cores = 4
 memory_gb = 64
 hours = 24                    # time limit of a job; its runs go on in the next one
 
+[devices]                     # what crosslift plan assumes of each machine; default: those of this one
+kind = "H100"
+memory = 80                   # GB of one device
+per_machine = 8
+cpu_offload = false           # runs on several GPUs keep weights and moments in the memory of the machine
+
 [generators.endpoint]         # settings of a generator, checked by its OPTIONS
 base_url = "http://localhost:8000/v1"
 model = "{run}"
@@ -38,6 +44,7 @@ from crosslift.errors import StudyError
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import Positive, Real, Table, Text
 from crosslift.studies.parsing.toml_file import read_toml
+from crosslift.studies.planning.devices import Devices
 from crosslift.studies.planning.rehearsal import Rehearsal
 
 DEFAULT = "default"
@@ -73,12 +80,29 @@ class Site:
     """Whether to keep checkpoints after evaluation. Evaluations added later retrain runs without a checkpoint."""
     generators: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Generator -> settings declared in its OPTIONS, such as the address of its server or its memory limit."""
+    devices: Devices | None = None
+    """Devices of each machine; None: those of this machine."""
+    cpu_offload: bool = False
+    """Whether runs on several GPUs keep weights and moments in the memory of the machine."""
     trackers: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Tracker -> its options: programs that show losses and scores."""
     resources: dict[str, Resources] = field(default_factory=dict)
     """Model, or DEFAULT -> what its runs need."""
     options: dict[str, Any] = field(default_factory=dict)
     """Options that the executor declares in its OPTIONS."""
+
+
+class DevicesTable(Table):
+    """The fields of `studies.planning.devices.Devices`, and whether runs on several use the machine's memory."""
+
+    kind: Text = Field(description='name of the device, such as H100; "cpu" for the cores of a machine')
+    memory: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        description="memory of one device in GB; of the machine, if the kind is cpu"
+    )
+    per_machine: Positive = Field(1, description="devices of one machine")
+    cpu_offload: bool = Field(
+        False, description="runs on several GPUs keep weights and moments in the memory of the machine"
+    )
 
 
 class RehearsalTable(Table):
@@ -115,6 +139,7 @@ class SiteTable(Table):
         None, description="time limit of one worker; the next start resumes its run"
     )
     keep_checkpoints: bool = Field(True, description="false: remove a checkpoint after its evaluations")
+    devices: DevicesTable | None = Field(None, description="devices of each machine; default: those of this machine")
     rehearsal: RehearsalTable | None = Field(None, description="a few steps of every run, in a separate folder")
     generators: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="generator -> its settings, such as the address of its server"
@@ -163,6 +188,10 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
     if problems or table is None:
         raise StudyError(problems)
     values = {name: getattr(table, name) for name in SiteTable.model_fields if name not in ("translation", "judge")}
+    values["devices"] = None
+    if (place := table.devices) is not None:
+        values["devices"] = Devices(kind=place.kind, memory=place.memory, per_machine=place.per_machine)
+        values["cpu_offload"] = place.cpu_offload
     values["rehearsal"] = None if table.rehearsal is None else Rehearsal(**dict(table.rehearsal))
     values["resources"] = {name: Resources(**dict(needs)) for name, needs in table.resources.items()}
     return Site(**values, options=dict(table.model_extra or {}))

@@ -129,12 +129,10 @@ def check_language(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="<tag>.toml, the file of a language.")],
 ) -> None:
     """Check a file of a language against CLDR, and that answers in its words are read."""
+    from crosslift.api.tools import check_language as check
     from crosslift.errors import UnknownName
-    from crosslift.languages.coverage import problems_of_file
 
-    if not file.is_file():
-        raise UnknownName(f"there is no file {file}. Correct the path.")
-    problems = problems_of_file(file)
+    problems = check(file)
     if problems:
         raise UnknownName("\n".join(problems))
     say(f"{file.name} has no problems. Let somebody who speaks the language read it.")

@@ -44,14 +44,16 @@ def run(
         outcome = run_graph(graph, place, site_file=site_file(folder, site), say=say, watch=watcher.watch)
     for name, message in outcome.failed.items():
         say(f"{name} failed: {message}", err=True)
+    for name, message in outcome.unrated.items():
+        say(f"evaluations.{name} is not rated completely: {message} Next: crosslift run {folder}", err=True)
     if outcome.report is None:
         say("Nothing has been evaluated, so there is no report.", err=True)
         raise typer.Exit(1)
-    if not outcome.num_started:
+    if not outcome.num_started and outcome.good:
         say(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {outcome.report}")
         return
     say(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {outcome.report}")
-    if outcome.failed:
+    if not outcome.good:
         raise typer.Exit(1)
 
 

@@ -4,8 +4,8 @@ The published rule takes the last number of the output. It fails on "The answer 
 a model adds the year. A number after an explicit answer marker therefore has priority: `\\boxed{}`, `####` (GSM8K), or
 a phrase ("The answer is", "Answer:") in the language of the question or in English, for models trained on English
 solutions. Without a marker the answer is the last number that is not an operand: "18. Check: 3 x 6" gives 18. A numeral
-in characters or words (十八, 삼십오, "eighteen") counts if it follows a marker, or if it ends a text without digits (see
-`spelled`). Numbers are compared by value, in every reading that the notation allows (see `numerals`), and never by
+in characters or words (十八, 삼십오, "eighteen") counts if it follows a marker, or if it ends a text without digits
+(see `spelled`). Numbers are compared by value, in every reading that the notation allows (see `numerals`), and never by
 prefix: "4" is not "42".
 
 Prompt formats: "bare" is the question alone, "mcot" the format of mCoT-MATH, which arXiv 2604.13286 uses for training
@@ -32,8 +32,8 @@ from crosslift.evaluation.task import (
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
-from crosslift.languages.numerals import Number, fold, numbers, parse, parse_character_numeral, write
-from crosslift.languages.spelled import numeral_at_end, numeral_at_start
+from crosslift.languages.numbers.numerals import Number, fold, numbers, parse, parse_character_numeral, write
+from crosslift.languages.numbers.spelled import numeral_at_end, numeral_at_start
 
 METRICS = ("accuracy", LANGUAGE_METRIC)
 PROMPTS = ("bare", "mcot")

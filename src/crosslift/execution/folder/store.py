@@ -18,6 +18,7 @@
       definitions/<number>/                   study.toml and lock.json of every definition that had results
       trackers/<tracker>/                     files of the trackers of the site
       judgements/<evaluation>.jsonl           every reply of a judge
+      exploration/<number>.json               every decision of an exploration (see `exploring.journal`)
 
 Names are those of the present definition: `lock.json` lists its runs, and `runs/` holds no others.
 

@@ -64,6 +64,8 @@ class Job:
     """Base model -> number of its missing runs, in the study's order."""
     only: tuple[str, ...] = ()
     """Base models whose runs the workers execute; empty: all."""
+    runs: tuple[str, ...] = ()
+    """Names of the runs to execute; empty for all missing runs."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Further environment variables of the workers."""
 
@@ -76,7 +78,7 @@ class Job:
         """Return the command line of a worker."""
         site = [] if self.site_file is None else ["--site", str(self.site_file)]
         models = [part for name in self.only for part in ("--model", name)]
-        return [sys.executable, "-m", "crosslift", "work", str(self.folder), *site, *models]
+        return [sys.executable, "-m", "crosslift", "work", str(self.folder), *self.runs, *site, *models]
 
 
 def thread_variables(num_threads: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crosslift.discover import member, members
@@ -23,6 +23,7 @@ from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
 from crosslift.execution.workers.queue import queue_work, scheduler
+from crosslift.execution.workers.resources import with_devices
 from crosslift.execution.workers.tracking import unavailable
 from crosslift.studies.site import Site
 from crosslift.system.leases import Lease, lease_holder
@@ -73,26 +74,50 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
     if graph.store.lock_if_intact() is None:  # before the time that preparing takes
         _expect_possible(graph, site, site_file)
     prepare(graph, say=say)
+    return execute(graph, site, site_file=site_file, say=say, watch=watch)
+
+
+def execute(
+    graph: StepGraph,
+    site: Site,
+    *,
+    runs: Sequence[str] = (),
+    site_file: Path | None = None,
+    say: Say,
+    watch: Watch,
+) -> Outcome:
+    """Execute the missing work of a prepared study; arguments, result and errors as for `run`.
+
+    Args:
+        graph: the steps of the study.
+        site: where and how the work is executed.
+        runs: names of the runs to execute; empty for all.
+        site_file: the site's file, passed on to the workers.
+        say: called with each line of progress.
+        watch: creates the callback that displays the progress.
+    """
     store = graph.store
+    chosen = list(runs or graph.runs)
     states = graph.states()
     if not tables_are_current(graph, states):  # every result will be read: damaged steps are better run again now
         states = graph.states(thorough=True)
     reported = store.damage_lines()
     for line in reported:
         say(line)
-    missing = [name for name, state in states.items() if not state.done or state.kept_aside]
+    missing = [name for name in chosen if not states[name].done or states[name].kept_aside]
     if missing:
         _expect_possible(graph, site, site_file)
         store.unmark_finished(missing)
         for line in unavailable(site.trackers):
             say(line)
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
-        _finish(graph, missing, _job(graph, site, site_file, missing), watch(missing))
+        job = _job(graph, site, site_file, missing)
+        _finish(graph, missing, replace(job, runs=tuple(missing)) if runs else job, watch(missing))
         states = graph.states()
     failed = {}
-    for name, state in states.items():
-        if state.done:
-            _tidy(graph, state)
+    for name in chosen:
+        if states[name].done:
+            _tidy(graph, states[name])
         else:
             error = store.error(name)
             failed[name] = error["message"] if error else "no worker finished the run. Start again"
@@ -101,7 +126,7 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         if line not in reported:
             say(line)
     return Outcome(
-        num_runs=len(states),
+        num_runs=len(chosen),
         num_started=len(missing),
         num_evaluated=sum(len(state.results) for state in states.values()),
         failed=failed,
@@ -156,7 +181,7 @@ def _job(graph: StepGraph, site: Site, site_file: Path | None, missing: Sequence
     counts = Counter(graph.runs[name].model.name for name in missing)
     return Job(
         folder=graph.study.folder.absolute(),
-        site=site,
+        site=with_devices(graph.study, site),
         site_file=None if site_file is None else site_file.absolute(),
         num_runs=len(missing),
         session=secrets.token_hex(8),

@@ -68,6 +68,8 @@ def work(
     device: str = "auto",
     keep_checkpoints: bool = True,
     generators: Mapping[str, Mapping[str, Any]] | None = None,
+    num_devices: Mapping[str, int] | None = None,
+    cpu_offload: bool = False,
     session: str = "",
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
@@ -79,11 +81,14 @@ def work(
 
     Args:
         study: the study.
-        names: only these runs, including runs that failed before; empty for all runs that have not failed.
+        names: only these runs; empty for all. Runs that failed before are executed again if they are named and no
+            session launched the worker.
         models: only runs of these base models; empty for all.
         device: as in the site file.
         keep_checkpoints: whether to keep checkpoints after the run is finished.
         generators: the site's options per generator.
+        num_devices: base model -> devices that its runs share; 1 where it is missing.
+        cpu_offload: whether such runs keep weights and moments in the memory of the machine.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
@@ -107,18 +112,22 @@ def work(
     chosen = [name for name in names or graph.runs if not models or graph.runs[name].model.name in models]
     definition = _Definition(graph)
     definition.check(chosen)
-    graph.store.clear_errors(names)
+    named_by_hand = bool(names) and not session
+    if named_by_hand:
+        graph.store.clear_errors(names)
     worker = _Worker(
         graph=graph,
         definition=definition,
         device=device,
         keep_checkpoints=keep_checkpoints,
         generators=generators or {},
+        num_devices=num_devices or {},
+        cpu_offload=cpu_offload,
         session=session,
         tracking=Tracking(trackers or {}),
         say=say,
         equal_runs=equal_runs(graph),
-        waits_for_equal_runs=not names,
+        waits_for_equal_runs=not named_by_hand,
         finished=None if first is None else _Finished(graph.store),
     )
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
@@ -210,12 +219,14 @@ class _Worker:
     keep_checkpoints: bool
     generators: Mapping[str, Mapping[str, Any]]
     """The site's options per generator."""
+    num_devices: Mapping[str, int]
+    cpu_offload: bool
     session: str
     tracking: Tracking
     say: Say
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
-    """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
+    """Whether to skip a run while an equal run is leased; False if a user named the runs."""
     finished: _Finished | None
     """What other workers have finished; None unless this worker is among many."""
 
@@ -333,6 +344,8 @@ class _Worker:
                     reporter=reporter,
                     check=lease.check,
                     ending=asked_to_end,
+                    num_devices=self.num_devices.get(run.model.name, 1),
+                    cpu_offload=self.cpu_offload,
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()
@@ -373,7 +386,15 @@ class _Worker:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
                     options = self.generators.get(loaded)
-                    answers = load_generator(loaded, checkpoint, model, graph, device=self.device, options=options)
+                    answers = load_generator(
+                        loaded,
+                        checkpoint,
+                        model,
+                        graph,
+                        device=self.device,
+                        options=options,
+                        num_devices=self.num_devices.get(run.model.name, 1),
+                    )
                 num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")

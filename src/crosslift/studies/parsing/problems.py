@@ -190,7 +190,8 @@ class Problems(list[str]):
                 shown = visible(tag, 60)
                 self.add(
                     where,
-                    f"'{shown}' is not a language tag that Crosslift knows.{_near_language(tag)} See: crosslift list languages",
+                    f"'{shown}' is not a language tag that Crosslift knows.{_near_language(tag)} "
+                    "See: crosslift list languages",
                 )
             elif tag in seen:
                 self.add(where, f"'{tag}' is listed twice. Remove one.")

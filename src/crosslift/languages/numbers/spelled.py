@@ -1,20 +1,19 @@
 """Spelled numerals in running text: where one begins a text, and where one ends it.
 
-Words that spell numbers are also other words ("one", "un", Turkish "on", German "acht"), so that numerals are read at two
-places only: right after a cue such as "The answer is", and at the very end of a text. The caller decides which.
+Words that spell numbers are also other words ("one", "un", Turkish "on", German "acht"), so that numerals are read at
+two places only: right after a cue such as "The answer is", and at the very end of a text. The caller decides which.
 Characters (二十四, 이십사) are read by `han`, words ("eighteen", "열여덟") by `number_words`.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import cache
 
 import regex
 
-from crosslift.languages import han
 from crosslift.languages.language import Language
-from crosslift.languages.number_words import may_begin_number, parse_number_words
+from crosslift.languages.numbers import han
+from crosslift.languages.numbers.number_words import may_begin_number, may_end_number, parse_number_words
 
 WITHOUT_SPACES = ("Thai", "Laoo", "Khmr", "Mymr")
 """Scripts in which words are glued, so that a numeral ends where the longest one ends."""
@@ -26,7 +25,9 @@ MAX_FURTHER = 2
 _SENTENCE = regex.compile(r"[^\n.!?;:。！？।॥။։؟…]*")
 _LETTER = regex.compile(r"[\p{L}\p{M}\p{N}]")
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}'’]+")
-_HANGUL_ENDING = regex.compile(r" ?(?:개|명|원|살|마리|권|장|대|시간|분|일|년)?(?:입니다|이다|이에요|예요|이고)?(?![\p{L}])")
+_HANGUL_ENDING = regex.compile(
+    r" ?(?:개|명|원|살|마리|권|장|대|시간|분|일|년)?(?:입니다|이다|이에요|예요|이고)?(?![\p{L}])"
+)
 _CLOSING = " \t.。!！*_`'\")」』”’"
 """Characters after the last word of a text."""
 
@@ -47,25 +48,24 @@ def numeral_at_start(text: str, language: Language) -> tuple[Fraction, int] | No
         MissingPackage: icu4py is not installed, and the text begins like a number word.
     """
     sentence = _SENTENCE.match(text).group()
-    if not sentence or any(character.isdigit() for character in sentence):
-        return None
-    if not may_begin_number(sentence, language.tag):
+    if any(map(str.isdigit, sentence)) or not may_begin_number(sentence, language.tag):
         return None
     if language.script in WITHOUT_SPACES:
         return _glued(sentence, language)
     ends = [match.end() for _, match in zip(range(MAX_WORDS), _WORD.finditer(sentence), strict=False)]
-    for index in reversed(range(len(ends))):
-        end = ends[index]
-        if language.script == "Kore":
-            found = _hangul(sentence[:end], sentence, language)
-            if found is not None:
-                return found
-            continue
+    if language.script == "Kore":
+        return next((found for end in reversed(ends) if (found := _hangul(sentence[:end], sentence, language))), None)
+    return _spaced(sentence, ends, language)
+
+
+def _spaced(sentence: str, ends: list[int], language: Language) -> tuple[Fraction, int] | None:
+    """The longest numeral that ends where a word ends."""
+    for end in reversed(ends):
         value = _read(sentence[:end], language)
         if value is not None:
             further = _WORD.findall(sentence, end)
             if any(_read(word, language) is not None for word in further):
-                return None  # a part of a numeral that is spelled in another way: Croatian dvadeset jedan
+                return None  # a part of a numeral that is spelled in another way
             glued = sentence[end : end + 1] in ("-", "’", "'")
             allowed = 0 if value <= 1 else MAX_FURTHER
             return None if glued or len(further) > allowed else (Fraction(value), end)
@@ -88,6 +88,8 @@ def numeral_at_end(text: str, language: Language) -> Fraction | None:
     if whole is not None:
         return whole[0]
     if language.script in (*WITHOUT_SPACES, "Kore", "Hans", "Hant", "Jpan"):
+        return None
+    if not may_end_number(line, language.tag):
         return None
     words = list(_WORD.finditer(line))[-MAX_WORDS:]
     for index, word in enumerate(words if words and words[-1].end() == len(line) else ()):

@@ -38,7 +38,28 @@ _RUN = regex.compile(
 )
 _CJK = "".join(character for character in (*_DIGITS, *UNITS) if character not in _HANGUL and character != "○")
 _CJK_BUT_ONE = "".join(character for character in _DIGITS if character not in _HANGUL + "〇○零一壹壱")
-_NO_NUMERAL_AFTER = ("第", "初", "周", "週", "星期", "礼拜", "禮拜", "之", "分", "分之", "分の", "点", "點", ".", "·", "几", "数", "數", "上", "好几")
+_NO_NUMERAL_AFTER = (
+    "第",
+    "初",
+    "周",
+    "週",
+    "星期",
+    "礼拜",
+    "禮拜",
+    "之",
+    "分",
+    "分之",
+    "分の",
+    "点",
+    "點",
+    ".",
+    "·",
+    "几",
+    "数",
+    "數",
+    "上",
+    "好几",
+)
 """What before a numeral makes it an ordinal, a weekday, a part or an unknown amount: 第二, 周三, 三分之二, 几十."""
 _NO_NUMERALS = ("千万", "百万", "万千", "万一", "千百", "千萬", "百萬", "萬千", "萬一")
 """Words of such characters that say "many" or "if"."""
@@ -68,8 +89,13 @@ def parse_prefix(text: str) -> tuple[Fraction, int] | None:
     return found
 
 
-_CLASSIFIERS = "個|个|只|隻|匹|頭|头|本|冊|册|枚|张|張|块|塊|支|枝|条|條|颗|顆|粒|件|套|双|雙|对|對|台|辆|輛|人|名|位|岁|歲|歳|元|円|角|分钟|分鐘|小时|小時|時間|天|周|月|年|年间|公里|千米|米|厘米|公斤|千克|克|つ"
-_SUFFIX = regex.compile(rf"(?:(?P<long>[{_CJK}]{{2,}})(?:{_CLASSIFIERS})?|(?P<short>[{_CJK_BUT_ONE}])(?:{_CLASSIFIERS}))$")
+_CLASSIFIERS = (
+    "個|个|只|隻|匹|頭|头|本|冊|册|枚|张|張|块|塊|支|枝|条|條|颗|顆|粒|件|套|双|雙|对|對|台"
+    "|辆|輛|人|名|位|岁|歲|歳|元|円|角|分钟|分鐘|小时|小時|時間|天|周|月|年|年间|公里|千米|米|厘米|公斤|千克|克|つ"
+)
+_SUFFIX = regex.compile(
+    rf"(?:(?P<long>[{_CJK}]{{2,}})(?:{_CLASSIFIERS})?|(?P<short>[{_CJK_BUT_ONE}])(?:{_CLASSIFIERS}))$"
+)
 
 
 def parse_suffix(line: str) -> Fraction | None:

@@ -6,9 +6,9 @@ the language has, and looked up. A larger number is split into a spelled multipl
 counts only if its own spelling gives the same words, so that nothing is read that ICU would not write. A spelling that
 two values share is not read at all.
 
-Words are compared in lower case, without gaps between them and without marks that are not shown. A text may leave a gap
-out ("onbir", "quatre vingts"), and may have one only where ICU has a space, a hyphen or a place to break the word. Links
-("and", et, i) may be left out.
+Words are compared in lower case, without gaps between them and without marks that are not shown. A text may leave out a
+gap ("onbir", "quatre vingts"), and may have one only where ICU has a space, a hyphen or a place to break the word.
+Links ("and", et, i) may be left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
-from os.path import commonprefix
+from itertools import pairwise, takewhile
 from typing import Any
 
 import regex
@@ -31,6 +31,8 @@ MAX_LINK = 12
 """Characters between the parts of a number, without gaps."""
 MAX_STEPS = 3_000
 """Splits that are tried for one number; the largest numbers need up to two thousand."""
+MAX_STYLES = 3
+"""Genders, cases and styles in which numbers above 9,999 are read; the first is the usual one."""
 MAX_LENGTH = 250
 """Characters of a spelled number."""
 _POWERS = (
@@ -51,8 +53,8 @@ _FORMS = (
 """Names of ICU's rule sets after "%spellout-"; a language has some of them, and the default stands for the rest."""
 _PROBES = (1, 2, 3, 7, 12, 21, 100, 1000, 1234)
 
-_BREAKS = "\u00ad\u200b\u2060"
-"""Characters that are not shown, where ICU lets a line break within a word."""
+_BREAKS = "\u00ad\u200b\u200c\u200d\u2060"
+"""Characters that are not shown, at places where a word may be divided."""
 _GAPS = regex.compile(rf"[\s\-‐‑,،、{_BREAKS}]+")
 """What separates words of a number, or may separate them."""
 _NOT_SHOWN = regex.compile(rf"[{_BREAKS}\p{{Cf}}]")
@@ -108,8 +110,20 @@ def may_begin_number(text: str, tag: str) -> bool:
     return _begins_number(_joined(_NOT_SHOWN.sub("", text[:80]))[0], tag)
 
 
+def may_end_number(text: str, tag: str) -> bool:
+    """Whether a text ends like a spelled number, which most texts do not.
+
+    Raises:
+        MissingPackage: icu4py is not installed.
+    """
+    key = _joined(_NOT_SHOWN.sub("", text[-80:]))[0]
+    return any(key[-length:] in _endings(tag) for length in (1, 2, 3))
+
+
 def _is_written(key: str, breaks: frozenset[int], value: int, tag: str) -> bool:
     """Whether a value is spelled so, with gaps only where its spelling may have them."""
+    if not breaks and _table(tag).get(key) == value:
+        return True
     return any(key == written and breaks <= places for written, places in map(_joined, _variants(value, tag)))
 
 
@@ -189,7 +203,7 @@ def _spellers(tag: str) -> tuple[Any, ...]:
     """
     with optional():
         from icu4py.messageformat import MessageFormat
-    english = () if tag.split("-")[0] == "en" else _spelled(_spellers("en")[0])
+    english = () if tag.split("-", maxsplit=1)[0] == "en" else _spelled(_spellers("en")[0])
     found: dict[tuple[str, ...], Any] = {}
     for form in _FORMS:
         rules = f",%spellout-{form}" if form else ""  # a space after the comma would be part of the name
@@ -225,6 +239,14 @@ def _table(tag: str) -> dict[str, int]:
 
 
 @cache
+def _endings(tag: str) -> frozenset[str]:
+    """The last letters of spelled numbers, three or as many as there are."""
+    large = (multiple * power for power, _ in _POWERS for multiple in (1, 2, 3, 5, 6, 21))
+    spelled = (_key(one) for value in large for one in spellings(value, tag))
+    return frozenset(key[-3:] for key in (*_table(tag), *spelled))
+
+
+@cache
 def _links(tag: str) -> frozenset[str]:
     """Words in spellings that are no numbers themselves, which many writers leave out: "and", et, i, og."""
     rounds = (*range(21), *range(30, 101, 10), *range(200, 1001, 100), 2000, 10**6)
@@ -237,7 +259,7 @@ def _links(tag: str) -> frozenset[str]:
 def _heads(tag: str) -> dict[str, tuple[int, ...]]:
     """Spelling -> values, for the multiples of powers of ten that larger numbers begin with."""
     found: dict[str, tuple[int, ...]] = {}
-    for speller in _spellers(tag):
+    for speller in _spellers(tag)[:MAX_STYLES]:
         one = _key(speller.format({"n": 1}))
         for power, most in _POWERS:
             for value in range(power, most * power + 1, power):
@@ -269,9 +291,14 @@ def _large_words(tag: str) -> frozenset[str]:
         for power, _ in _POWERS:
             keys = [_key(speller.format({"n": multiple * power})) for multiple in (1, 2, 3, 5, 6, 21)]
             found |= {keys[0], _key(speller.format({"n": power + 1})).removesuffix(_key(speller.format({"n": 1})))}
-            for one, other in zip(keys[1:], keys[2:], strict=False):
-                found |= {commonprefix((one, other)), commonprefix((one[::-1], other[::-1]))[::-1]}
+            for one, other in pairwise(keys[1:]):
+                found |= {_shared_start(one, other), _shared_start(one[::-1], other[::-1])[::-1]}
     return frozenset(word for word in found if len(word) > 1 or (word and not _HAS_CASE.match(word)))
+
+
+def _shared_start(one: str, other: str) -> str:
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return "".join(first for first, _ in same)
 
 
 @cache
@@ -279,7 +306,8 @@ def _first_words(tag: str) -> frozenset[str]:
     """The spellings with which the spelling of every number begins."""
     basic = (*range(21), *range(30, 101, 10), *range(200, 1001, 100), *(power for power, _ in _POWERS))
     large = (multiple * power for power, _ in _POWERS for multiple in (2, 3, 5, 6, 8, 21))
-    first = {_key(one.split()[0]) for value in (*range(2000), *large) for one in spellings(value, tag)}
+    values = (*range(2000), *range(2000, SMALL, 100), *large)
+    first = {_key(_GAPS.split(one.strip(_BREAKS), maxsplit=1)[0]) for value in values for one in spellings(value, tag)}
     return frozenset({_key(one) for value in basic for one in spellings(value, tag)} | first)
 
 
@@ -291,3 +319,9 @@ def _longest_first_word(tag: str) -> int:
 def _begins_number(key: str, tag: str) -> bool:
     words = _first_words(tag)
     return any(key[:end] in words for end in range(1, min(len(key), _longest_first_word(tag)) + 1))
+
+
+def forget() -> None:
+    """Give back the memory of all tables, some 10 MB a language."""
+    for cached in (_table, _heads, _scale_words, _large_words, _first_words, _longest_first_word, _links, _endings):
+        cached.cache_clear()
