@@ -61,10 +61,10 @@ class Case:
         self.unreachable = unreachable
         self.finished: dict[str, int] = {}
 
-    def begin(self) -> None:
-        """Queue the study and wait until some runs are under way."""
+    def begin(self, wanted: int = 0) -> None:
+        """Queue the study and wait until so many runs are under way, one to three by chance if none is given."""
         detach(self.study)
-        wanted = self.chance.randint(1, 3)
+        wanted = wanted or self.chance.randint(1, 3)
         until(lambda: len(trained(self.study)) >= wanted, seconds=120)
         time.sleep(self.chance.uniform(0, 1))
 
@@ -140,7 +140,7 @@ def time_limit(case: Case) -> None:
     else:
         site.write_text(f"timeout_seconds = {RAY_LIMIT_SECONDS}\n{before}")
         slowly(case.study, 2 * RAY_LIMIT_SECONDS)
-    case.begin()
+    case.begin(1)
     case.look()
     if case.engine == "slurm":  # it gives notice of the end of the job, which is queued again
         until(lambda: list((case.study / "logs").glob("slurm-*-1-worker-0.txt")), seconds=150)
