@@ -14,7 +14,6 @@
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
 .PHONY: demo test slow pages harness engines rehearsals docs check format lint types contracts setup clean release pythons sbom audit
-.PHONY: demo test slow pages engines harness docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,7 +38,6 @@ engines: $(VENV)/.engines
 
 rehearsals: $(VENV)/.engines
 	$(BIN)/pytest -m "engines and slow" -rs
-	$(BIN)/pytest -m engines -rs
 
 # Tests that need the harness are skipped elsewhere, because it brings 24 packages along.
 harness: $(VENV)/.harness

@@ -27,7 +27,7 @@ from crosslift.corpora.readers.general import pocket
 from crosslift.discover import members
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import language
-from crosslift.languages.numerals import numbers, parse
+from crosslift.languages.numbers.numerals import numbers, parse
 
 LANGUAGES = ("en", "ar", "de", "es", "fr", "ja", "ru", "sw", "th", "zh")
 WRITTEN = 20_000

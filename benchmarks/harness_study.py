@@ -96,9 +96,10 @@ primary = true
 HEAD = """# Verdicts of crosslift and of lm-evaluation-harness
 
 `python benchmarks/harness_study.py {items} {model}`: a study of the pocket laboratory, {runs} runs ({model}, two
-mixtures x two seeds), {items} word problems in three languages. crosslift's task `math` and the harness's `mgsm_direct`
-(lm-evaluation-harness {version}: its filter `flexible-extract` and its metric, through `task = "lm_eval"`) judge the
-answers of the same models to the same prompts. {alike} of {answers} answers have the same text in both evaluations.
+mixtures x two seeds), {items} word problems in three languages. crosslift's task `math` and
+lm-evaluation-harness {version} (through `task = "lm_eval"`: a task on these problems with the filters and the metric of
+`mgsm_direct`) judge the answers of the same models to the same prompts. {alike} of {answers} answers have the
+same text in both evaluations.
 
 | language | answers | both right | both wrong | only crosslift: right | only the harness: right |
 |---|---|---|---|---|---|

@@ -20,13 +20,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from crosslift.errors import CrossliftError
-from crosslift.languages import number_words
 from crosslift.languages.cldr import locales
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language, tags
-from crosslift.languages.notation import SPACES, fold
-from crosslift.languages.number_words import has_number_words, parse_number_words, spellings
-from crosslift.languages.spelled import numeral_at_end, numeral_at_start
+from crosslift.languages.numbers import number_words
+from crosslift.languages.numbers.notation import SPACES, fold
+from crosslift.languages.numbers.number_words import has_number_words, parse_number_words, spellings
+from crosslift.languages.numbers.spelled import numeral_at_end, numeral_at_start
 from crosslift.languages.tags import resolve
 
 VARIANTS = ("CH", "BE", "AF", "PT", "Latn", "Cyrl", "Hant", "Hans", "Adlm")

@@ -5,8 +5,8 @@
 For each pair of a smaller and a larger model of one family, each task and each set of mixtures: the rank correlation
 (Spearman) of the mixtures' mean scores over languages, and the regret of training the larger model on the mixture that
 is best for the smaller one: what its best mixture scores more on the larger model. Intervals resample the test items
-(all runs together) and the mixtures. "volume" are mixtures whose total grows with the number of languages, "total" mixtures
-of one total, where only the languages change. The regret of a random mixture is given for comparison.
+(all runs together) and the mixtures. "volume" are mixtures whose total grows with the number of languages, "total"
+those of one total, where only the languages change. The regret of a random mixture is given for comparison.
 """
 
 from __future__ import annotations

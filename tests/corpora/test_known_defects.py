@@ -166,7 +166,7 @@ def test_published_grades_of_four_systems_agree_with_ours():
     import json
 
     from crosslift.evaluation.tasks.math import final_number
-    from crosslift.languages.numerals import parse
+    from crosslift.languages.numbers.numerals import parse
 
     agree = total = 0
     for line in (DATA / "gsm8k" / "example_model_solutions.jsonl").read_text("utf-8").splitlines():

@@ -8,8 +8,8 @@ pytest.importorskip("icu4py")
 
 from crosslift.evaluation.tasks.math import final_number
 from crosslift.languages.language import language
-from crosslift.languages.notation import write
-from crosslift.languages.number_words import parse_number_words, spellings
+from crosslift.languages.numbers.notation import write
+from crosslift.languages.numbers.number_words import parse_number_words, spellings
 
 SAMPLE = (*range(0, 130), 199, 200, 342, 999, 1000, 1001, 1999, 7777)
 LARGE = (10_000, 12_345, 60_494, 123_456, 1_000_000, 2_046_695_052)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosslift.languages.language import Language, language, tags
-from crosslift.languages.numerals import fold, numbers, parse, parse_character_numeral, write
+from crosslift.languages.numbers.numerals import fold, numbers, parse, parse_character_numeral, write
 
 LANGUAGES = [language(tag) for tag in tags()]
 

@@ -15,7 +15,7 @@ from crosslift.errors import MixtureError
 from crosslift.mixtures.draw import STAGE, CorpusIndex, draw
 from crosslift.mixtures.manifest import CorpusRecord, manifest
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.parsing.families import expand
+from crosslift.studies.parsing.families.expand import expand
 from crosslift.studies.parsing.schema import FamilyTable
 
 TAGS = ("en", "sw", "de")

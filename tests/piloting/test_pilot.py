@@ -11,9 +11,9 @@ import pytest
 
 import crosslift
 from crosslift.api.opening import open_graph
-from crosslift.recommendation.observing.question_file import options_of
 from crosslift.api.running import check_graph
 from crosslift.errors import StoreError, StudyError
+from crosslift.recommendation.observing.question_file import options_of
 from crosslift.recommendation.question import Cost
 from crosslift.studies.parsing.load import load
 from crosslift.studies.planning.plan import plan

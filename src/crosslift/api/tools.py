@@ -361,13 +361,13 @@ def write_pilot(
     Raises:
         CrossliftError: see `pilot`.
     """
-    from crosslift.recommendation.observing.question_file import question_toml
     from crosslift.corpora.corpus import Source
     from crosslift.discover import member
     from crosslift.errors import StudyError
     from crosslift.languages.tags import resolve_all
     from crosslift.piloting.pilot import make_pilot
     from crosslift.piloting.request import PilotRequest
+    from crosslift.recommendation.observing.question_file import question_toml
 
     module = member("reader", reader)
     member("task", task)

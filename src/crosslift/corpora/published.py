@@ -14,7 +14,7 @@ import polars as pl
 
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
 from crosslift.fingerprint import fingerprint, fingerprint_file
-from crosslift.languages.notation import parse, write
+from crosslift.languages.numbers.notation import parse, write
 from crosslift.untrusted.json_text import parse_json
 
 MAX_SHOWN = 10

@@ -12,9 +12,9 @@ from crosslift.errors import UnknownName
 from crosslift.languages.cldr import locales, writing
 from crosslift.languages.identify import can_be_classified, in_language
 from crosslift.languages.language import WORDS, Language, is_known, language, parse_file, tags
-from crosslift.languages.notation import SPACES
-from crosslift.languages.number_words import has_number_words
-from crosslift.languages.numerals import numbers
+from crosslift.languages.numbers.notation import SPACES
+from crosslift.languages.numbers.number_words import has_number_words
+from crosslift.languages.numbers.numerals import numbers
 from crosslift.languages.similarity import find_facts, further, known
 
 SCRIPTS_WITH_NUMERALS = ("Hans", "Hant", "Jpan", "Kore")

@@ -15,7 +15,7 @@ from langcodes.tag_parser import LanguageTagError
 
 from crosslift.errors import UnknownName, did_you_mean
 from crosslift.languages.language import Language, is_known, language, tags
-from crosslift.languages.notation import SPACES
+from crosslift.languages.numbers.notation import SPACES
 
 _NONSTANDARD_CODES = {
     "jp": "ja",

@@ -113,7 +113,7 @@ def _described(request: PilotRequest, data: PilotData, design: PilotDesign, fold
         f"about {design.as_random} random ones beside the control.",
         f"{data.num_train:,} items to train on and {data.num_test:,} to test with in each of "
         f"{', '.join(request.languages)}; a mixture has up to {data.num_usable:,} items.",
-        f"Power: two mixtures are told apart (80 %, at the 5 % level) if their means over languages differ by "
+        f"Power: two mixtures are distinguished (80 %, at the 5 % level) if their means over languages differ by "
         f"{100 * design.detectable:.1f} points, two runs in one language by {100 * design.detectable_in_one:.1f}.",
     ]
     if request.missing:

@@ -5,10 +5,10 @@ The reason of a rejection is written for the translation model, because retries 
 
 from __future__ import annotations
 
-from crosslift.languages import han
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
-from crosslift.languages.numerals import fold, numbers, write
+from crosslift.languages.numbers import han
+from crosslift.languages.numbers.numerals import fold, numbers, write
 from crosslift.translation.protect import PLACEHOLDER, MaskedText, unmask
 
 MAX_FACTOR = 6.0

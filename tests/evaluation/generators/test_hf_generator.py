@@ -48,6 +48,14 @@ def test_answers_come_in_the_order_of_the_prompts_whatever_the_batches(tiny_mode
     assert together == apart == alone
 
 
+def test_a_model_that_is_to_be_divided_answers_as_a_whole_one(tiny_model, monkeypatch):
+    folder = tiny_model("gemma3")
+    whole = hf.Generator(folder, device="cpu").generate(prompts(), max_tokens=8)
+    assert hf.Generator(folder, device="cpu", num_devices=2).generate(prompts(), max_tokens=8) == whole
+    assert hf._device_map(2, torch.device("cuda")) == "balanced"
+    assert hf._device_map(1, torch.device("cuda")) is None
+
+
 def test_an_answer_that_ends_itself_is_told_from_one_that_was_cut(tiny_model):
     generator = hf.Generator(tiny_model("qwen3"), device="cpu")
     cut = generator.generate(prompts()[:1], max_tokens=6)[0]

@@ -4,15 +4,15 @@ numbers."""
 from __future__ import annotations
 
 import importlib.util
-import zlib
 from pathlib import Path
 
 import polars as pl
 import pytest
+from dice import Dice
 
 from crosslift.corpora.corpus import ROWS
 from crosslift.errors import EvaluationError
-from crosslift.evaluation.requests.kinds import Continuations, Likelihood
+from crosslift.evaluation.requests.kinds import Continuations
 from crosslift.evaluation.requests.likelihood import encode, require_likelihoods, windows
 from crosslift.evaluation.scoring import predict, score
 from crosslift.evaluation.task import task
@@ -33,30 +33,6 @@ CHOICES = ("a lion", "a mouse", "two mice")
 @pytest.fixture(scope="module")
 def tokenizer():
     return _models.byte_tokenizer()
-
-
-class Dice:
-    """Log-probabilities made from the token ids."""
-
-    def __init__(self, tokenizer, max_length: int = 1000) -> None:
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.asked: list = []
-
-    def log_likelihoods(self, requests):
-        self.asked += requests
-        return [
-            [
-                None
-                if len(one) > self.max_length
-                else Likelihood(
-                    log_probability=-len(one) - zlib.crc32(bytes(t % 256 for t in (*request.context, *one))) % 97 / 7,
-                    is_greedy=False,
-                )
-                for one in request.continuations
-            ]
-            for request in requests
-        ]
 
 
 def items(num: int = 3, **changes) -> pl.DataFrame:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosslift.evaluation.tasks import math
-from crosslift.languages import han
 from crosslift.languages.language import language, tags
+from crosslift.languages.numbers import han
 
 LANGUAGES = [language(tag) for tag in tags()]
 NUMERALS = "".join(han._DIGITS | han.UNITS)

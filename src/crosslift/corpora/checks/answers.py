@@ -8,7 +8,7 @@ from __future__ import annotations
 import polars as pl
 
 from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings
-from crosslift.languages.notation import parse
+from crosslift.languages.numbers.notation import parse
 
 SEVERITY = "error"
 TITLE = "answers differ between languages"

@@ -12,9 +12,9 @@ import unicodedata
 import polars as pl
 
 from crosslift.corpora.findings import Texts, as_findings, found_in, no_findings
-from crosslift.languages import han
 from crosslift.languages.language import Language, language
-from crosslift.languages.numerals import fold, numbers, write
+from crosslift.languages.numbers import han
+from crosslift.languages.numbers.numerals import fold, numbers, write
 
 SEVERITY = "warning"
 TITLE = "numbers of the text are missing"

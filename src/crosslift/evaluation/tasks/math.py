@@ -32,8 +32,8 @@ from crosslift.evaluation.task import (
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
-from crosslift.languages.numerals import Number, fold, numbers, parse, parse_character_numeral, write
-from crosslift.languages.spelled import numeral_at_end, numeral_at_start
+from crosslift.languages.numbers.numerals import Number, fold, numbers, parse, parse_character_numeral, write
+from crosslift.languages.numbers.spelled import numeral_at_end, numeral_at_start
 
 METRICS = ("accuracy", LANGUAGE_METRIC)
 PROMPTS = ("bare", "mcot")

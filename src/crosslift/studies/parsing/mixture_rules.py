@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing import schema
-from crosslift.studies.parsing.family_rules import SHARES_TOLERANCE, check_budget, check_family, trained_on
+from crosslift.studies.parsing.families.rules import SHARES_TOLERANCE, check_budget, check_family, trained_on
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.tables import Tables
 

@@ -15,8 +15,8 @@ from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.evaluation_rules import check_evaluation
+from crosslift.studies.parsing.families.rules import no_duplicate_mixtures
 from crosslift.studies.parsing.limits import check_limits
-from crosslift.studies.parsing.family_rules import no_duplicate_mixtures
 from crosslift.studies.parsing.mixture_rules import check_mixtures
 from crosslift.studies.parsing.problems import Problems, some
 from crosslift.studies.parsing.tables import Tables, treatments

@@ -25,7 +25,7 @@ from crosslift.corpora import hub
 from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source, taken_in_order
 from crosslift.corpora.published import choose_split, message
 from crosslift.languages.language import language
-from crosslift.languages.numerals import Number, fold, numbers, write
+from crosslift.languages.numbers.numerals import Number, fold, numbers, write
 
 OPTIONS: dict[str, type] = {"num_validation": int, "mismatched": str}
 NEEDS_PATH = None

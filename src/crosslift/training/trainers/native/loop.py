@@ -270,7 +270,8 @@ class Run:
         found = self.state.restore()
         if found is None:
             return 0
-        step, content = found
+        step: int = found[0]
+        content: dict[str, Any] = found[1]
         self.meter.restore(content["meter"])
         self.best.restore_state(content["best"])
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]

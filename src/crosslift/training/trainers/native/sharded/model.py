@@ -199,7 +199,7 @@ def _fill(
     """Give every tensor memory, and this process's share of the values."""
     buffers = {name for name, _ in model.named_buffers()}
     model.to_empty(device="cpu" if offload else device)
-    opened = {file: safe_open(file, framework="pt") for file in {file for _, file in places.values()}}
+    opened: dict[Path, Any] = {file: safe_open(file, framework="pt") for file in {file for _, file in places.values()}}
     for name, tensor in _tensors(model):
         local, rows = _share(tensor)
         if name in kept:
@@ -207,11 +207,10 @@ def _fill(
         else:
             stored, file = places[name]
             source = opened[file].get_slice(stored)
-            value = (
-                (source[:] if source.get_shape() else opened[file].get_tensor(stored))
-                if rows is None
-                else (source[rows])
-            )
+            if rows is not None:
+                value = source[rows]
+            else:
+                value = source[:] if source.get_shape() else opened[file].get_tensor(stored)
         if name in buffers and offload:
             _set_buffer(model, name, value.to(device))
         else:
@@ -245,9 +244,10 @@ def whole_tensors(model: Any, *, trained_only: bool) -> Iterator[tuple[str, Tens
     for name, parameter in _tensors(model):
         if trained_only and not parameter.requires_grad:
             continue
-        value = parameter.detach()
+        value: Any = parameter.detach()
         if isinstance(value, DTensor):
-            value = value.to(torch.device(value.device_mesh.device_type)).full_tensor()
+            value = value.to(value.device_mesh.device_type)  # offloaded parameters are on the CPU
+            value = value.full_tensor()  # type: ignore[attr-defined, unused-ignore]
         yield name, value.cpu() if dist.get_rank() == 0 else torch.empty(0)
 
 

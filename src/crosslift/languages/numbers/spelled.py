@@ -11,9 +11,9 @@ from fractions import Fraction
 
 import regex
 
-from crosslift.languages import han
 from crosslift.languages.language import Language
-from crosslift.languages.number_words import may_begin_number, may_end_number, parse_number_words
+from crosslift.languages.numbers import han
+from crosslift.languages.numbers.number_words import may_begin_number, may_end_number, parse_number_words
 
 WITHOUT_SPACES = ("Thai", "Laoo", "Khmr", "Mymr")
 """Scripts in which words are glued, so that a numeral ends where the longest one ends."""

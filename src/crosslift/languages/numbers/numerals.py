@@ -17,10 +17,10 @@ from functools import cache
 
 import regex
 
-from crosslift.languages import han
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
-from crosslift.languages.notation import (
+from crosslift.languages.numbers import han
+from crosslift.languages.numbers.notation import (
     ASCII,
     CURRENCIES,
     MAX_DIGITS,

@@ -53,8 +53,8 @@ _FORMS = (
 """Names of ICU's rule sets after "%spellout-"; a language has some of them, and the default stands for the rest."""
 _PROBES = (1, 2, 3, 7, 12, 21, 100, 1000, 1234)
 
-_BREAKS = "\u00ad\u200b\u2060"
-"""Characters that are not shown, where ICU lets a line break within a word."""
+_BREAKS = "\u00ad\u200b\u200c\u200d\u2060"
+"""Characters that are not shown, at places where a word may be divided."""
 _GAPS = regex.compile(rf"[\s\-‐‑,،、{_BREAKS}]+")
 """What separates words of a number, or may separate them."""
 _NOT_SHOWN = regex.compile(rf"[{_BREAKS}\p{{Cf}}]")
