@@ -4,6 +4,8 @@
 #   make test    install, run the tests, except the slow ones and those that execute the pages of the documentation
 #   make slow    install, run the slow tests: each takes more than seven seconds of a core
 #   make pages   install, execute the code blocks of all pages
+#   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
+#   make rehearsals  the same for the rehearsals of both presets as published (some minutes)
 #   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
 #   make docs    install, build the documentation into site/ and check its links
 #   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs
@@ -11,7 +13,7 @@
 #   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
-.PHONY: demo test slow pages harness docs check format lint types contracts setup clean release pythons sbom audit
+.PHONY: demo test slow pages harness engines rehearsals docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,13 +25,19 @@ demo: $(VENV)/.train
 	$(BIN)/crosslift run $(DEMO)
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not pages"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not pages and not engines"
 
 slow: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not pages"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not pages and not engines"
 
 pages: $(VENV)/.test
 	$(BIN)/pytest -n 2 -m pages
+
+engines: $(VENV)/.engines
+	$(BIN)/pytest -m "engines and not slow" -rs
+
+rehearsals: $(VENV)/.engines
+	$(BIN)/pytest -m "engines and slow" -rs
 
 # Tests that need the harness are skipped elsewhere, because it brings 24 packages along.
 harness: $(VENV)/.harness
@@ -40,7 +48,7 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	$(BIN)/python tools/check_site.py site
 
-check: format lint types contracts docs sbom audit test slow pages
+check: format lint types contracts docs sbom audit test slow pages engines
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -97,6 +105,10 @@ $(VENV)/.harness: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
 	@touch $@ $(VENV)/.test $(VENV)/.train
+
+$(VENV)/.engines: $(VENV)/.test
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[slurm,ray]"
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(DEMO) site build dist sbom.cdx.json .tox

@@ -2,10 +2,10 @@
 
     python benchmarks/designs.py [REPEATS]
 
-A third of the 110 runs of a task (5 models x 22 mixtures) is left out at random. From the others, n runs are chosen by a
-criterion (`transfer/design/optimal.py`), before anything was measured, or at random; the transfer model is fitted to
-them and predicts the runs that were left out. How many random runs give the error of n chosen ones? The same for the
-mixtures of one model. Variances of the prior come from the other reference study.
+Three tenths of the 110 runs of a task (5 models x 22 mixtures) are left out at random. From the others, n runs are
+chosen by a criterion (`transfer/design/optimal.py`), before anything was measured, or at random; the transfer model is
+fitted to them and predicts the runs that were left out. How many random runs give the error of n chosen ones?
+The same for the mixtures of one model. Variances of the prior come from the other reference study.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from recommendation import METRICS, NUM_ITEMS, cells_of, observed_of
 
 from crosslift.streams import stream
 from crosslift.transfer.design.optimal import Candidates, Criterion, optimal_design
 from crosslift.transfer.design.prior import candidates
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.observations import Observations, log_sizes
+from recommendation import METRICS, NUM_ITEMS, cells_of, observed_of
 
 CRITERIA: tuple[Criterion, ...] = ("d_optimal", "v_optimal")
 GRID_SIZES = (6, 9, 12, 16, 20)
@@ -107,9 +107,8 @@ def show(title: str, sizes: Sequence[int], random_sizes: Sequence[int], found: d
         for size, error in zip(sizes, found[rule], strict=True):
             needed = runs_needed(error, random_sizes, found["random"])
             shares.append(size / needed)
-            print(
-                f"  {rule}, {size:2d} runs: error {error:5.2f} points, as {needed:4.1f} random runs ({size / needed:.0%})"
-            )
+            share = f"{size / needed:.0%}"
+            print(f"  {rule}, {size:2d} runs: error {error:5.2f} points, as {needed:4.1f} random runs ({share})")
         print(f"  {rule}: {np.mean(shares):.0%} of the random runs on average over sizes")
 
 

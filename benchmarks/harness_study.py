@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -95,9 +96,10 @@ primary = true
 HEAD = """# Verdicts of crosslift and of lm-evaluation-harness
 
 `python benchmarks/harness_study.py {items} {model}`: a study of the pocket laboratory, {runs} runs ({model}, two
-mixtures x two seeds), {items} word problems in three languages. crosslift's task `math` and the harness's `mgsm_direct`
-(lm-evaluation-harness {version}: its filter `flexible-extract` and its metric, through `task = "lm_eval"`) judge the
-answers of the same models to the same prompts. {alike} of {answers} answers have the same text in both evaluations.
+mixtures x two seeds), {items} word problems in three languages. crosslift's task `math` and
+lm-evaluation-harness {version} (through `task = "lm_eval"`: a task on these problems with the filters and the metric of
+`mgsm_direct`) judge the answers of the same models to the same prompts. {alike} of {answers} answers have the
+same text in both evaluations.
 
 | language | answers | both right | both wrong | only crosslift: right | only the harness: right |
 |---|---|---|---|---|---|
@@ -202,7 +204,9 @@ def page(scores: pl.DataFrame, answers: pl.DataFrame, *, items: int, model: str,
     def verdicts(evaluation: str, metric: str, name: str) -> pl.DataFrame:
         rows = scores.filter(evaluation=evaluation, metric=metric)
         numbered = rows.with_columns(number=pl.int_range(pl.len()).over("run", "language"))
-        return numbered.select("run", "language", "number", pl.col("value").alias(name))
+        return numbered.select(
+            "run", "language", "number", pl.col("value").alias(name), pl.col("status").alias(f"{name}_status")
+        )
 
     keys = ["run", "language", "number"]
     both = verdicts("math", "accuracy", "ours").join(verdicts("solving", HARNESS_METRIC, "theirs"), on=keys)
@@ -221,13 +225,19 @@ def page(scores: pl.DataFrame, answers: pl.DataFrame, *, items: int, model: str,
     if different.height:
         text += DISAGREE + "\n".join(
             f"| {row['language']} | {row['gold']} | {row['text'][-70:].replace('|', '/').replace(chr(10), ' ')} | "
-            f"{'right' if row['ours'] else 'wrong'} | {'right' if row['theirs'] else 'wrong'} |"
+            f"{_verdict(row)} | {'right' if row['theirs'] else 'wrong'} |"
             for row in different.head(MAX_SHOWN).iter_rows(named=True)
         )
         text += f"\n\n{min(different.height, MAX_SHOWN)} of {different.height} are shown.\n"
     else:
         text += "\nThey agree on every answer.\n"
     return text
+
+
+def _verdict(row: dict[str, Any]) -> str:
+    if row["ours"]:
+        return "right"
+    return "wrong" if row["ours_status"] == "scored" else f"wrong ({row['ours_status']})"
 
 
 if __name__ == "__main__":

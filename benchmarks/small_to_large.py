@@ -3,10 +3,10 @@
     python benchmarks/small_to_large.py [RESAMPLES]
 
 For each pair of a smaller and a larger model of one family, each task and each set of mixtures: the rank correlation
-(Spearman) of the mixtures' mean scores over languages, and the regret of training the larger model on the mixture that is
-best for the smaller one: what its best mixture scores more on the larger model. Intervals resample the test items (all
-runs together) and the mixtures. "volume" are mixtures whose total grows with the number of languages, "total" mixtures
-of one total, where only the languages change. The regret of a random mixture is given for comparison.
+(Spearman) of the mixtures' mean scores over languages, and the regret of training the larger model on the mixture that
+is best for the smaller one: what its best mixture scores more on the larger model. Intervals resample the test items
+(all runs together) and the mixtures. "volume" are mixtures whose total grows with the number of languages, "total"
+those of one total, where only the languages change. The regret of a random mixture is given for comparison.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def main() -> None:
         found = statistics(case.small, case.large)
         low, high = np.percentile(draws, [2.5, 97.5], axis=0)
         print(f"{case.kind:6s} {case.name:60s} {len(case.small):2d} mixtures: rank correlation {found[0]:.2f} "
-              f"[{low[0]:.2f}, {high[0]:.2f}], regret {found[1]:.1f} [{low[1]:.1f}, {high[1]:.1f}], of a random mixture "
-              f"{found[2]:.1f}")  # fmt: skip
+              f"[{low[0]:.2f}, {high[0]:.2f}], regret {found[1]:.1f} [{low[1]:.1f}, {high[1]:.1f}], of a random "
+              f"mixture {found[2]:.1f}")  # fmt: skip
         groups.setdefault(case.kind, []).append(draws)
         points.setdefault(case.kind, []).append(found)
     for kind, parts in groups.items():

@@ -9,6 +9,7 @@ of the best candidate is compared with whether it is. 200 worlds take half a min
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 import numpy as np
@@ -25,7 +26,7 @@ def main() -> None:
     told = [one for one in found if one is not None]
     stated, hit = (np.array(column, dtype=float) for column in zip(*told, strict=True))
     print(f"{len(told)} recommendations in {num_worlds} worlds: stated {stated.mean():.2f}, true {hit.mean():.2f}")
-    for low, high in zip(EDGES, EDGES[1:], strict=False):
+    for low, high in itertools.pairwise(EDGES):
         here = (stated >= low) & (stated < high)
         if here.any():
             print(f"stated {low:.1f} to {min(high, 1):.1f}: {here.sum()} times, mean {stated[here].mean():.2f}, true "

@@ -38,6 +38,8 @@ EXTRA_OF: Mapping[str, str] = MappingProxyType(
         "datasets": "hub",
         "huggingface_hub": "hub",
         "trl": "trl",
+        "submitit": "slurm",
+        "ray": "ray",
         "lm_eval": "harness",
     }
 )

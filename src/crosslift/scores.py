@@ -18,7 +18,7 @@ Status = Literal["scored", "unparsed", "truncated", "wrong_language", "error"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 
 MODEL_FAILURES: tuple[Status, ...] = ("unparsed", "truncated", "wrong_language")
-"""Failures of the model. They count as 0 in the primary metric, and their share is reported beside it."""
+"""Failures of the model. They count as the lowest value of the metric, and their share is reported beside it."""
 # "error" is a failure of this program: the value is null, and no estimate is made until the sample is evaluated again.
 
 SCORES = pl.Schema(
@@ -30,11 +30,16 @@ SCORES = pl.Schema(
         "sample_id": pl.String,  # <item_id>.<language>
         "item_id": pl.String,  # equal in all languages; intervals are clustered by it unless `cluster` is coarser
         "cluster": pl.String,  # dialogue, document ...; equal to item_id where items are independent
-        "metric": pl.String,  # the primary metric of a task is the first in its METRICS
+        "metric": pl.String,  # the primary metric of an evaluation: see `studies.study.primary_metric`
         "value": pl.Float64,  # within the metric's `scale`; null if and only if status is "error"
         "status": pl.String,
     }
 )
+
+RATING = "rating"
+"""Metric of a judge's ratings. They keep their own unit, because a ratio of two ratings depends on it."""
+RANGES = {RATING: (1.0, 5.0)}
+"""Metrics that are no shares, grow with quality and have an end: their lowest and highest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +54,20 @@ class Scale:
 
     @property
     def is_share(self) -> bool:
-        """Whether values are between 0 and 1 and higher is better, as claims and the transfer model need."""
+        """Whether values are between 0 and 1 and higher is better."""
         return self == Scale()
+
+    @property
+    def can_be_primary(self) -> bool:
+        """Whether higher is better and values have an end, as claims and the transfer model need."""
+        return self.higher_is_better and math.isfinite(self.high - self.low)
 
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
-    {"bits_per_byte": Scale(high=math.inf, higher_is_better=False, unit="bits per byte")}
+    {
+        "bits_per_byte": Scale(high=math.inf, higher_is_better=False, unit="bits per byte"),
+        **{metric: Scale(low=low, high=high, unit="rating") for metric, (low, high) in RANGES.items()},
+    }
 )
 """Metric -> scale; all other metrics are shares."""
 
@@ -62,6 +75,12 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
 def scale(metric: str) -> Scale:
     """Range and direction of a metric."""
     return SCALES.get(metric, Scale())
+
+
+def metric_range(metric: str) -> tuple[float, float]:
+    """The lowest and the highest value of a metric."""
+    found = scale(metric)
+    return found.low, found.high
 
 
 PREDICTIONS = pl.Schema(

@@ -114,6 +114,22 @@ def test_shots_stand_before_each_question_with_their_answers_in_the_same_prompt_
     assert "secret" not in "".join(table["prompt"])
 
 
+def test_an_answer_ends_before_the_first_stop_text_and_is_then_not_truncated(parrot):
+    class Rambling(Parrot):
+        """Goes on with a next question, until the limit, as an untouched base model does."""
+
+        def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
+            text = "It is 1.\nQuestion:\nWhat is 5 + 5?\nAnswer: 10"
+            return [Completion(text=text, finish="length", num_tokens=max_tokens) for _ in prompts]
+
+    rambling = Rambling(parrot.tokenizer)
+    without = predict(rambling, task("math"), rows(), prompt="mcot", max_tokens=5)
+    assert set(without["finish"]) == {"length"}
+    found = predict(rambling, task("math"), rows(), prompt="mcot", max_tokens=5, stop=["\nUser:", "\nQuestion:"])
+    assert set(found.select("text", "finish").rows()) == {("It is 1.", "stop")}
+    assert [value for value, _ in scored(found)["accuracy"]] == [1.0, 0.0, 0.0]
+
+
 def test_predictions_are_made_for_one_language_at_a_time(parrot):
     with pytest.raises(EvaluationError, match="one language at a time"):
         predict(parrot, task("math"), pl.concat([rows(), rows(tag="sw")]), prompt="bare")
@@ -227,6 +243,27 @@ def test_prompts_are_the_golden_ones_in_every_language(name: str):
 def test_mcot_asks_in_the_words_of_the_language_file(tag: str):
     shown = task("math").present(CONVERSATION, language(tag), "mcot")[3]["content"]
     assert shown == f"Question:\nHow many?\nAnswer:\n{language(tag).step_by_step}\n"
+
+
+PUBLISHED_BY_MCOT = {
+    "bn": "আসুন ধাপে ধাপে চিন্তা করি।",
+    "de": "Denken wir Schritt für Schritt.",
+    "en": "Let's think step by step.",
+    "es": "Pensemos paso a paso.",
+    "fr": "Réfléchissons étape par étape.",
+    "ja": "段階的に考えてみましょう。",
+    "ru": "Давайте думать поэтапно.",
+    "sw": "Hebu fikiria hatua kwa hatua.",
+    "te": "అంచెలంచెలుగా ఆలోచిద్దాం.",
+    "th": "ลองคิดทีละขั้นตอน",
+    "zh": "让我们一步步思考。",
+}
+
+
+@pytest.mark.parametrize("tag", list(PUBLISHED_BY_MCOT))
+def test_the_phrases_of_mcot_are_the_published_ones(tag: str):
+    """data/prompt.txt of the repository laihuiyuan/mCoT."""
+    assert language(tag).step_by_step == PUBLISHED_BY_MCOT[tag]
 
 
 def test_a_conversation_without_a_question_is_refused():

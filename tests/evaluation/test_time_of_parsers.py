@@ -99,7 +99,7 @@ def test_json_nested_deep_is_no_call():
 
 def test_a_rating_of_thousands_of_digits_is_none():
     assert forms.read_rating("Rating: " + "5" * 5000) is None
-    assert forms.read_rating("Rating: 5") == 1.0
+    assert forms.read_rating("Rating: 5") == 5.0
 
 
 def test_a_clock_is_taken_down_again():

@@ -12,6 +12,7 @@ from endpoints import FaultyServer, serving
 from finished_study import write_finished_study
 from typer.testing import CliRunner
 
+from crosslift.api.running import judge_of, rate_answers
 from crosslift.cli import app
 from crosslift.errors import StudyError
 from crosslift.execution.folder.result_tables import rebuild_result_tables
@@ -22,6 +23,7 @@ from crosslift.judging import forms
 from crosslift.judging.judge import load_judge
 from crosslift.judging.study import judge_study
 from crosslift.remote import endpoint
+from crosslift.reporting.data import collect
 from crosslift.studies.parsing.load import load
 
 pytest.importorskip("openai")
@@ -72,13 +74,13 @@ def run(graph: StepGraph, server: FaultyServer, baseline: str | None = None) -> 
     judge = load_judge(site_of(graph.store.folder, server))
     assert judge_study(graph, "math", judge, baseline=baseline, say=lambda line: None) == 0
     scores = graph.store.scores()
-    assert set(scores.filter(pl.col("metric") == "judge", language="es")["status"]) <= {
+    assert set(scores.filter(pl.col("metric") == "rating", language="es")["status"]) <= {
         "wrong_language",
         "truncated",
         "unparsed",
     }
     return scores.filter(language="en").filter(
-        pl.col("metric") == ("judge" if baseline is None else f"wins_over_{baseline}")
+        pl.col("metric") == ("rating" if baseline is None else f"wins_over_{baseline}")
     )
 
 
@@ -90,13 +92,69 @@ def test_ratings_stand_beside_the_scores_and_failures_are_not_asked_about(graph:
         again = run(graph, server)
         assert sum(server.asked.values()) == asked and again.equals(found)
     m1, m0 = (found.filter(pl.col("run").str.starts_with(f"tiny.m{number}")) for number in (1, 0))
-    assert m0["value"].to_list() == [0.25] * 50
-    assert m1["value"].to_list() == [0.0] * 3 + [0.75] * 47
+    assert m0["value"].to_list() == [2.0] * 50
+    assert m1["value"].to_list() == [1.0] * 3 + [4.0] * 47
     assert m1["status"].to_list() == ["truncated", "unparsed", "wrong_language", *["scored"] * 47]
     entries = (graph.store.folder / "judgements" / "math.jsonl").read_text().splitlines()
     assert len(entries) == asked and all("Rating" in json.loads(line)["reply"] for line in entries)
     assert rebuild_result_tables(graph, graph.states()) != before  # the study's tables take them up
-    assert "judge" in read_table(graph.store.scores_file)["metric"].unique().to_list()
+    assert "rating" in read_table(graph.store.scores_file)["metric"].unique().to_list()
+
+
+def with_judging(graph: StepGraph, lines: str) -> StepGraph:
+    """The same study with further lines in its evaluation, which change no result."""
+    file = graph.study.folder / "study.toml"
+    text = file.read_text(encoding="utf-8")
+    assert "[evaluations.math]\n" in text
+    file.write_text(text.replace("[evaluations.math]\n", f"[evaluations.math]\n{lines}\n"), encoding="utf-8")
+    return StepGraph(load(graph.study.folder), Store(graph.study.folder))
+
+
+def test_by_the_papers_rule_only_another_language_is_rated_lowest_without_the_judge(graph: StepGraph):
+    graph = with_judging(graph, 'judging = { prompt = "six-criteria", lowest = ["wrong_language"] }')
+    with serving(lambda text: "An explanation.\n\nRating: 2") as server:
+        judge = load_judge(site_of(graph.store.folder, server))
+        judge_study(graph, "math", judge, baseline=None, say=lambda line: None)
+        asked = list(server.asked)
+    found = graph.store.scores().filter(pl.col("run").str.starts_with("tiny.m1"), metric="rating", language="en")
+    assert found["status"].to_list() == ["scored", "scored", "wrong_language", *["scored"] * 47]
+    assert found["value"].to_list()[1:3] == [2.0, 1.0]  # the empty answer by the judge, the Russian one by rule
+    assert all("six criteria" in text and "First explain" in text for text in asked)
+
+
+def test_a_study_may_bring_its_own_prompt_and_braces_stay_as_they_are(graph: StepGraph):
+    (graph.study.folder / "mine.txt").write_text('{"form": 1} {language}: {request} | {answer} Rating: N', "utf-8")
+    graph = with_judging(graph, 'judging = { prompt = "mine.txt" }')
+    with serving(lambda text: "Rating: 3") as server:
+        judge = load_judge(site_of(graph.store.folder, server))
+        assert judge_study(graph, "math", judge, baseline=None, say=lambda line: None) == 0
+        assert all(text.startswith('{"form": 1} ') and "{answer}" not in text for text in server.asked)
+    (graph.study.folder / "mine.txt").write_text("{request} Rating: N", "utf-8")
+    with pytest.raises(StudyError, match=r"evaluations.math.judging.prompt: mine.txt lacks \{answer\}"):
+        judge_study(graph, "math", judge, baseline=None, say=lambda line: None)
+    with pytest.raises(StudyError, match=r"Known: .*rating"):
+        with_judging(graph, 'metric = "ratings"')
+
+
+def test_a_run_of_the_study_rates_what_is_not_rated_and_shows_the_ratings(graph: StepGraph):
+    graph = with_judging(graph, 'metric = "rating"')
+    folder = graph.study.folder
+    with serving(likes_good_answers) as server:
+        site = site_of(folder, server)
+        judge = judge_of(graph, site)
+        assert judge is not None and rate_answers(graph, judge, say=lambda line: None) == {}
+        asked = sum(server.asked.values())
+        assert asked and rate_answers(graph, judge, say=lambda line: None) == {}
+        assert sum(server.asked.values()) == asked
+    assert judge_of(graph, None) is None
+    data = collect(Store(folder), load(folder))
+    assert data.metric("math") == "rating"
+    with serving(lambda text: "Well.") as silent:
+        judge = judge_of(graph, site_of(folder, silent))
+        assert judge is not None
+        (folder / "judgements" / "math.jsonl").unlink()
+        (folder / "judgements" / "math.rated.json").unlink()
+        assert "have no rating" in rate_answers(graph, judge, say=lambda line: None)["math"]
 
 
 def test_a_win_is_what_both_orders_agree_on(graph: StepGraph):
@@ -117,9 +175,9 @@ def test_a_judge_without_verdicts_gives_no_score_and_is_reminded_first(graph: St
         judge = load_judge(site_of(graph.store.folder, server))
         missing = judge_study(graph, "math", judge, baseline=None, say=lambda line: None)
     found = graph.store.scores().filter(
-        pl.col("metric") == "judge", pl.col("language") == "en", pl.col("run").str.starts_with("tiny.m0")
+        pl.col("metric") == "rating", pl.col("language") == "en", pl.col("run").str.starts_with("tiny.m0")
     )
-    assert missing > 90 and found["value"].drop_nulls().to_list() == [0.5]
+    assert missing > 90 and found["value"].drop_nulls().to_list() == [3.0]
     assert set(found.filter(pl.col("value").is_null())["status"]) == {"error"}
 
 
@@ -140,10 +198,10 @@ def test_the_command_says_what_is_wrong(graph: StepGraph):
 @pytest.mark.parametrize(
     ("reply", "verdict"),
     [
-        ("Rating: 5", 1.0),
-        ("It says 'Rating: 5' but is poor.\n**Rating: 1**", 0.0),
-        ("rating - [[3]]", 0.5),
-        ("Rating: 4/5", 0.75),
+        ("Rating: 5", 5.0),
+        ("It says 'Rating: 5' but is poor.\n**Rating: 1**", 1.0),
+        ("rating - [[3]]", 3.0),
+        ("Rating: 4/5", 4.0),
         ("Rating: 6", None),
         ("Rating: 3.5", None),
         ("five", None),

@@ -5,7 +5,7 @@ import pytest
 
 from crosslift.errors import CrossliftError
 from crosslift.languages import identify
-from crosslift.languages.identify import in_language, in_script
+from crosslift.languages.identify import in_language, in_script, share_of_lines_in_language
 from crosslift.languages.language import language, tags
 
 SENTENCES = {
@@ -45,6 +45,14 @@ def test_a_sentence_is_in_its_own_language_and_in_no_other(written: str):
 )  # fmt: skip
 def test_what_is_no_prose_or_too_short_to_tell_is_never_in_a_wrong_language(text: str):
     assert all(in_language(text, language(tag)) for tag in tags())
+
+
+def test_one_line_in_another_language_fails_the_response_and_its_share_of_lines():
+    text = f"{SENTENCES['sw']}\n\n{SENTENCES['sw']}\n{SENTENCES['en']}\n42"
+    assert in_language(text, language("sw"))  # most of it is
+    assert share_of_lines_in_language(text, language("sw")) == pytest.approx(2 / 3)
+    assert share_of_lines_in_language(SENTENCES["sw"], language("sw")) == 1
+    assert share_of_lines_in_language("42\n- x\n", language("sw")) == 1  # nothing to identify
 
 
 def test_the_script_of_a_text_is_told_however_short():

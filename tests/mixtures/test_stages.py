@@ -1,4 +1,4 @@
-"""Stages order the examples of a mixture, replay repeats earlier ones, and limits hold the number of different items."""
+"""Stages order the examples of a mixture, replay repeats earlier ones, limits hold the number of different items."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from crosslift.errors import MixtureError
 from crosslift.mixtures.draw import STAGE, CorpusIndex, draw
 from crosslift.mixtures.manifest import CorpusRecord, manifest
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.parsing.families import expand
+from crosslift.studies.parsing.families.expand import expand
 from crosslift.studies.parsing.schema import FamilyTable
 
 TAGS = ("en", "sw", "de")

@@ -11,9 +11,9 @@ import pytest
 
 import crosslift
 from crosslift.api.opening import open_graph
-from crosslift.api.question_file import options_of
 from crosslift.api.running import check_graph
 from crosslift.errors import StoreError, StudyError
+from crosslift.recommendation.observing.question_file import options_of
 from crosslift.recommendation.question import Cost
 from crosslift.studies.parsing.load import load
 from crosslift.studies.planning.plan import plan
@@ -136,10 +136,11 @@ def test_all_errors_are_reported_at_once_and_nothing_is_written(tmp_path: Path) 
     data = write_data(tmp_path / "english.jsonl")
     with pytest.raises(StudyError) as caught:
         crosslift.pilot(
-            tmp_path / "pilot", model="org/m", larger="org/m", data=data, languages=["sw"], num_runs=2, num_test_items=3,
-            costs={"sw": Cost(amount=1.0, per="token")}, existing={"sw": 20},
+            tmp_path / "pilot", model="org/m", larger="org/m", data=data, languages=["sw"], num_runs=2,
+            num_test_items=3,
+            costs={"sw": Cost(amount=1.0, per="token")},
         )  # fmt: skip
-    assert len(str(caught.value).splitlines()) == 5
+    assert len(str(caught.value).splitlines()) == 4
     with pytest.raises(StudyError, match=r"the budget for translations, 30, allows 30 items .* 70 would do"):
         crosslift.pilot(tmp_path / "pilot", model="org/m", data=data, languages=["sw"], pilot_budget=30)
     with pytest.raises(StudyError, match="Name the languages to consider"):

@@ -62,3 +62,29 @@ def test_an_unlimited_amount_is_none():
 @pytest.mark.parametrize("mixture", [{}, {"de": 1.0}, {"en": 101.0}])
 def test_mixtures_outside_the_budget_are_not_allowed(mixture: dict[str, float]):
     assert not Budget(amount=100, languages=TAGS).allows(mixture)
+
+
+@given(
+    st.builds(
+        Budget,
+        amount=st.floats(0, 1e4),
+        languages=st.just(TAGS),
+        costs=st.dictionaries(st.sampled_from(TAGS), st.floats(0.01, 100)),
+        existing=st.dictionaries(st.sampled_from(TAGS), st.integers(0, 800).map(float) | st.just(float("inf"))),
+        fixed_costs=st.dictionaries(st.sampled_from(TAGS), st.floats(0, 5000)),
+        available=st.fixed_dictionaries({tag: st.integers(0, 1000) for tag in TAGS}),
+    ),
+    st.dictionaries(st.sampled_from(TAGS), st.floats(1e-3, 1e3), min_size=1),
+)
+def test_what_exists_and_fixed_costs_are_within_the_budget(budget: Budget, shares: dict[str, float]):
+    found = budget.allocate(shares)
+    assert not found or budget.allows(found)
+    free = [tag for tag in shares if min(budget.existing.get(tag, 0.0), budget.available[tag]) >= 1]
+    if budget.amount == 0 and free == list(shares):
+        assert budget.cost_of(found) == 0 and found
+
+
+def test_a_language_whose_fixed_cost_is_not_left_takes_only_what_exists():
+    budget = Budget(amount=100, languages=TAGS, existing={"es": 20}, fixed_costs={"es": 200}, available={"es": 500})
+    assert budget.allocate({"en": 1.0, "es": 1.0}) == {"en": 100, "es": 20}
+    assert Budget(amount=300, languages=TAGS, fixed_costs={"es": 200}).allocate({"es": 1.0}) == {"es": 100}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crosslift.recommendation.further_studies import pooled_observations
+from crosslift.recommendation.observing.further_studies import pooled_observations
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
 from crosslift.transfer.model.observations import Observations
 

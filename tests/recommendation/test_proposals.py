@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_written_mixture_passes_check_where_it_is_pasted(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("crosslift.recommendation.recommend.WIDEST_MARGIN", 1.0)  # whatever can be told
+    monkeypatch.setattr("crosslift.recommendation.feasibility.WIDEST_MARGIN", 1.0)  # whatever can be told
     write_finished_study(tmp_path, num_mixtures=6, num_seeds=1, mixtures=MIXTURES[kind], right=helped)
     options = ["--unit", "tokens"] if kind == "tokens" else []
     languages = [] if kind == "one language" else ["--languages", "en,es,sw"]
@@ -121,7 +120,9 @@ def test_an_earlier_recommendation_goes_when_the_answer_becomes_cannot_tell(tmp_
     shutil.copytree(study, folder)
     place = folder / "report" / "recommendation"
     first = CliRunner().invoke(app, ["recommend", str(folder), "--next", "1"])
-    assert first.exit_code == 0 and {"index.html", "mixture.toml", "question.toml"} <= set(os.listdir(place))
+    assert first.exit_code == 0 and {"index.html", "mixture.toml", "question.toml"} <= {
+        one.name for one in place.iterdir()
+    }
     asked = CliRunner().invoke(app, ["recommend", str(folder), "--languages", "th", "--next", "0"])
     assert asked.exit_code == 0, asked.output + repr(asked.exception)
     assert "cannot tell: no run has trained on or measured th" in asked.output

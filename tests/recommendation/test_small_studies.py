@@ -1,10 +1,9 @@
-"""Recommendations from small studies: whatever is asked, a proposal within the limits or a message, and no traceback."""
+"""Recommendations from small studies: whatever is asked, a proposal within the limits or a message."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from finished_study import NUM_ITEMS, write_finished_study
@@ -31,13 +30,14 @@ def learned(run: str, tag: str, item: int) -> bool:
 
 def mixtures(*counts: str, pairing: str = "shared", more: str = "") -> str:
     return "".join(
-        f'[mixtures.m{number}]\ncomponents = [{{ corpus = "train", counts = {{ {one} }} }}]\npairing = "{pairing}"\n{more}'
+        f'[mixtures.m{number}]\ncomponents = [{{ corpus = "train", counts = {{ {one} }} }}]\n'
+        f'pairing = "{pairing}"\n{more}'
         for number, one in enumerate(counts)
     )
 
 
-PILOT = ("en = 40", "en = 80", "es = 40", "sw = 40", "en = 40, es = 40", "en = 40, sw = 40", "en = 30, es = 30, sw = 30",
-         "en = 20, es = 60", "en = 20, sw = 60")  # fmt: skip
+PILOT = ("en = 40", "en = 80", "es = 40", "sw = 40", "en = 40, es = 40", "en = 40, sw = 40",
+         "en = 30, es = 30, sw = 30", "en = 20, es = 60", "en = 20, sw = 60")  # fmt: skip
 
 
 @dataclass(frozen=True)

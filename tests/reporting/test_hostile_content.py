@@ -40,6 +40,10 @@ def elements(page: str) -> Elements:
     return parsed
 
 
+def hostile(entry):
+    return replace(entry, asked=HOSTILE, mixture=HOSTILE, stop=HOSTILE)
+
+
 def places(data):
     """Place -> a report that is hostile there."""
     study, first = data.study, data.samples.row(0, named=True)
@@ -68,12 +72,16 @@ def places(data):
         "findings": replace(data, findings=findings),
         "lock": replace(data, lock={"corpora": corpora, "models": models}),
         "provenance": replace(data, provenance=provenance),
+        "exploration": replace(
+            data,
+            exploration=tuple(replace(one, asked=HOSTILE, mixture=HOSTILE, stop=HOSTILE) for one in data.exploration),
+        ),
         **{f"sampled {column}": replace(data, samples=table) for column, table in samples.items()},
     }
 
 
 PLACES = ("study name", "question", "hypothesis", "model path", "template", "findings", "lock", "provenance",
-          "sampled prompt", "sampled text", "sampled answer")  # fmt: skip
+          "exploration", "sampled prompt", "sampled text", "sampled answer")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

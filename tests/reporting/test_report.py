@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -62,7 +63,7 @@ def test_all_files_are_there_and_the_page_is_small(page):
     assert page.stat().st_size < 3_000_000
     assert pl.read_parquet(page.parent / "estimates.parquet").height > 100
     figures = {path.name for path in (page.parent / "figures").iterdir()}
-    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 22
+    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 24
     assert len(list((page.parent / "tables").glob("*.csv"))) == 17
 
 
@@ -107,6 +108,7 @@ class FakeStore:
 
     def __init__(self, data, untrained=()):
         self.data, self.untrained = data, untrained
+        self.folder = Path("a folder without a journal")
 
     def runs(self):
         return self.data.runs

@@ -49,6 +49,20 @@ def test_confounds_name_the_volume_that_is_not_held_fixed(data):
     assert "times the training examples" not in told  # 497 to 500 in all arms
 
 
+def test_truncation_that_differs_by_language_is_a_confound(data):
+    told = [text for text in sentences.confounds(data) if "cut off" in text]
+    assert told == []  # alike in all languages of the fixture
+    cut = (pl.col("language") == "te") & (pl.col("item_id") < "test-0018") & (pl.col("metric") == "accuracy")
+    scores = data.scores.with_columns(status=pl.when(cut).then(pl.lit("truncated")).otherwise("status"))
+    (told,) = (text for text in sentences.confounds(replace(data, scores=scores)) if "cut off" in text)
+    assert "math: answers are cut off at 96 tokens" in told and "(te 4" in told and "raise max_tokens" in told
+
+
+def test_ratings_are_told_with_two_decimals_in_their_own_unit():
+    assert sentences.points_text(-0.0312, signed=True, metric="rating") == "−0.03"
+    assert sentences.points_text(3.4, metric="rating") == "3.40"
+
+
 def test_points_have_a_true_minus_sign_and_no_negative_zero():
     assert sentences.points_text(-0.0312, signed=True) == "−3.1"
     assert sentences.points_text(-0.0001, signed=True) == "0.0" == sentences.points_text(0.0, signed=True)

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from crosslift.errors import StudyError
 from crosslift.fingerprint import fingerprint
 from crosslift.mixtures.mixture import Budget, Component, Mixture
-from crosslift.studies.parsing.families import expand
+from crosslift.studies.parsing.families.expand import expand
 from crosslift.studies.parsing.load import json_schema, load
 from crosslift.studies.parsing.schema import FamilyTable
 from crosslift.studies.planning.plan import plan

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.parsing.families import expand
+from crosslift.studies.parsing.families.expand import expand
 from crosslift.studies.parsing.schema import FamilyTable
 
 CORE = ["en", "es", "ja", "bn", "sw"]

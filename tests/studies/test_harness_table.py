@@ -50,7 +50,8 @@ def test_each_task_of_the_harness_becomes_an_evaluation_with_its_documents_as_co
     assert (source.reader, source.options["harness_task"]) == ("lm_eval", "belebele_{language}")
     trained = next(run for run in study.runs() if run.mixture is not None)
     assert [one.name for one in study.evaluations_of(trained)] == ["bench-belebele", "bench-xnli", "math"]
-    assert study.primary_metrics() == {"lm_eval:belebele": "acc_norm", "lm_eval:xnli": "acc_norm", "math": "accuracy"}
+    metrics = {name: one.metric for name, one in study.evaluations.items()}
+    assert metrics == {"bench-belebele": "acc_norm", "bench-xnli": "acc_norm", "math": "accuracy"}
 
 
 def test_a_single_task_keeps_the_name_of_the_evaluation(study_folder):
@@ -108,9 +109,3 @@ def test_what_selects_among_scores_changes_no_result(study_folder):
     assert study.identity_of_evaluation(study.evaluations["choice"]) == before
     study = changed(study_folder, 'corpus = "choice"', 'corpus = "choice"\nchat_template = true')
     assert study.identity_of_evaluation(study.evaluations["choice"]) != before
-
-
-def test_evaluations_of_one_task_have_one_primary_metric(study_folder):
-    text = CHOICE.replace("KEYS", '\n[evaluations.other]\ncorpus = "choice"\nmetric = "gold_probability"')
-    with pytest.raises(StudyError, match=r"is gold_probability, but accuracy in evaluations.choice of the same task"):
-        changed(study_folder, "[[contrasts]]", text)

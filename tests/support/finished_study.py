@@ -89,9 +89,9 @@ def write_finished_study(
 ) -> None:
     """num_mixtures x num_seeds runs, each evaluated in every language; right on the first `num_right` items.
 
-    `mixtures` replaces the tables of mixtures (m0 and m1 are in the contrast, if there is an m1); `right` says of run, language and item
-    whether the answer was right on the others, by default about half of them; `more` is added to the study file;
-    `base`: the base model is evaluated too.
+    `mixtures` replaces the tables of mixtures (m0 and m1 are in the contrast, if there is an m1); `right` says of run,
+    language and item whether the answer was right on the others, by default about half of them; `more` is added to the
+    study file; `base`: the base model is evaluated too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mixtures = mixtures or "".join(

@@ -13,6 +13,7 @@ from crosslift.cli import app
 from crosslift.errors import CrossliftError
 from crosslift.execution.folder import checksums
 from crosslift.execution.workers.executors import local
+from crosslift.execution.workers.job import Job
 from crosslift.execution.workers.worker import work
 from crosslift.reporting import report
 from crosslift.studies.parsing.load import load
@@ -26,7 +27,11 @@ class Told:
 
 def quicker(patch: pytest.MonkeyPatch) -> None:
     """Workers in this process, and a page instead of charts."""
-    patch.setattr(local, "launch", lambda job, tick: work(load(job.folder)))
+
+    def launch(job: Job, tick: object) -> None:
+        work(load(job.folder), job.runs, session=job.session if job.runs else "")
+
+    patch.setattr(local, "launch", launch)
     patch.setattr(report, "publish", publish)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.comparing.result_set import ResultSet
+from crosslift.discover import member
 from crosslift.scores import RUNS, SCORES
 from crosslift.studies.study import Contrast, Evaluation
 
@@ -97,7 +98,8 @@ def result_set(
     names = [name for name in chances if name != "base"]
     if contrasts is None:
         contrasts = (Contrast(name="effect", control=names[0], treatments=tuple(names[1:]), primary=True),)
-    tested = Evaluation(name=evaluation, corpus="test", task=task, languages=tuple(tags), max_tokens=8)
+    metric = member("task", task).METRICS[0]
+    tested = Evaluation(name=evaluation, corpus="test", task=task, languages=tuple(tags), max_tokens=8, metric=metric)
     study = SimpleNamespace(
         evaluations={evaluation: tested},
         contrasts=contrasts if len(names) > 1 else (),

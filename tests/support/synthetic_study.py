@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.corpora.corpus import Source
+from crosslift.exploring.journal import BatchRun, Entry
 from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Budget, Component, Mixture
 from crosslift.reporting.data import SAMPLES, ReportData
@@ -173,7 +174,34 @@ def synthetic(*, models=("pocket-m", "pocket-l"), seeds=(0,), num_items=100, err
         provenance=provenance,
         samples=samples(runs),
         primary_metrics={"math": "accuracy"},
+        exploration=tuple(exploration()),
     )
+
+
+def exploration():
+    """Three decisions: none, one that is unsure, and one that is sure enough."""
+    asked = {"asked": "pocket-m, math, mean over 14 languages, budget 500 items", "question": "q", "model": "pocket-m"}
+    for number, (mixture, expected, probability) in enumerate((("", 0, 0), ("en", 0.31, 0.4), ("cov-4", 0.36, 0.93))):
+        known = number > 0
+        yield Entry(
+            **asked,
+            number=number + 1,
+            num_finished=2 * number,
+            num_explored=2 * number,
+            hours=0.1 * number,
+            amounts=dict.fromkeys(COVERAGE[mixture], 500.0 / len(COVERAGE[mixture])) if known else {},
+            mixture=mixture,
+            expected=expected if known else None,
+            low=expected - 0.04 if known else None,
+            high=expected + 0.04 if known else None,
+            probability=probability if known else None,
+            margin=0.01,
+            wanted=0.9,
+            undecided="" if known else "fewer than 2 mixtures are evaluated",
+            stop="the mixture is within 1 point with probability 0.9, as was asked" if number == 2 else "",
+            decided=number == 2,
+            batch=(BatchRun(run="pocket-m.en.s0", amounts={"en": 500.0}, expected_gain=0.01),) if number < 2 else (),
+        )
 
 
 def losses(run, counts):

@@ -20,6 +20,7 @@ from crosslift.errors import CrossliftError, TrainingError
 from crosslift.streams import stream
 from crosslift.training.trainer import METRICS, LoRAConfig, SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import train
+from crosslift.training.trainers.native.hardware import numerics
 
 CONFIG = SFTConfig(steps=6, learning_rate=1e-3, batch_examples=8, warmup_share=0.2, precision="float32")
 
@@ -340,3 +341,16 @@ def test_taking_rows_keeps_examples_whole():
             == examples.ids[examples.offsets[row] : examples.offsets[row + 1]].tolist()
         )
     assert taken.language.tolist() == [1, 0, 1]
+
+
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+def test_rounded_weights_are_not_cached_over_steps():
+    """The cache of autocast lives as long as its outermost context, so steps would use the weights of the first."""
+    with numerics(torch.device("cuda"), "bfloat16"):
+        assert not torch.is_autocast_cache_enabled()
+    layer = torch.nn.Linear(2, 1, bias=False)
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):  # what numerics does on GPUs
+        before = layer(torch.ones(1, 2)).item()
+        with torch.no_grad():
+            layer.weight += 1
+        assert layer(torch.ones(1, 2)).item() > before + 1.5

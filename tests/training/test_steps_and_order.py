@@ -9,7 +9,7 @@ import pytest
 
 from crosslift.streams import stream
 from crosslift.training.order import BatchSampler, micro_batches
-from crosslift.training.schedule import learning_rate
+from crosslift.training.schedule import learning_rate, validation_steps
 from crosslift.training.trainer import SFTConfig, num_steps, steps_per_epoch
 
 
@@ -145,3 +145,9 @@ def test_every_epoch_goes_through_the_stages_in_order_and_shuffles_within_them()
     assert other.batch(0).tolist() != order.batch(0).tolist()
     unshuffled = BatchSampler(lengths(), config(), seed=5, shuffle=False, stages=(40, 63))
     assert np.concatenate([unshuffled.batch(s) for s in range(unshuffled.steps_per_epoch)]).tolist() == list(range(103))
+
+
+def test_validation_may_come_every_so_many_steps():
+    config = SFTConfig(learning_rate=1e-5, epochs=1, batch_examples=64, select_by="loss", validate_every_steps=50)
+    assert validation_steps(config, 156, 156) == {50, 100, 150, 156}
+    assert validation_steps(config, 20, 20) == {20}

@@ -148,7 +148,7 @@ def write_preset(preset: str, folder: Path, scale: str | None) -> tuple[str, str
     Args:
         preset: name of the preset.
         folder: folder to write; must not exist or be empty.
-        scale: "full" or "pocket"; None: full where there is a GPU.
+        scale: "full", "small" or "pocket"; None: full where there is a GPU.
 
     Returns:
         The scale, and the reason of its choice; the reason is empty if there was nothing to choose.
@@ -164,7 +164,7 @@ def write_preset(preset: str, folder: Path, scale: str | None) -> tuple[str, str
     known = scales_of(preset)
     why = ""
     if scale is None and len(known) > 1:
-        from crosslift.execution.workers.executors.local import visible_gpus
+        from crosslift.execution.workers.pool import visible_gpus
 
         scale, why = ("full", "there is a GPU") if visible_gpus() else ("pocket", "no GPU was found")
     scale = scale or known[0]

@@ -22,19 +22,25 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
 
     from crosslift.execution.folder.tables import read_table
     from crosslift.reporting.unscored import failure_hints
-    from crosslift.scores import STATUSES
+    from crosslift.scores import RANGES, STATUSES
+    from crosslift.studies.study import primary_metric
 
     scores = read_table(graph.store.scores_file)
     hints = {hint.evaluation: hint for hint in failure_hints(graph.store, scores)}
     for name, evaluation in graph.study.evaluations.items():
-        metric = evaluation.metric
-        found = scores.filter((pl.col("evaluation") == name) & (pl.col("metric") == metric))
+        here = scores.filter(pl.col("evaluation") == name)
+        metric = primary_metric(evaluation, evaluation.task, here["metric"].unique().to_list())
+        found = here.filter(pl.col("metric") == metric)
         if found.is_empty():
             continue
         counts: dict[str, int] = dict(found["status"].value_counts().iter_rows())
         by_status = [f"{counts[status]:,} {status.replace('_', ' ')}" for status in STATUSES if status in counts]
-        means: list[float] = found.group_by("run").agg(pl.col("value").mean() * 100)["value"].drop_nulls().to_list()
-        score = f"; {metric} {min(means):.1f} to {max(means):.1f} %" if means else ""
+        means: list[float] = found.group_by("run").agg(pl.col("value").mean())["value"].drop_nulls().to_list()
+        score = ""
+        if means and metric in RANGES:
+            score = f"; {metric} {min(means):.2f} to {max(means):.2f}"
+        elif means:
+            score = f"; {metric} {100 * min(means):.1f} to {100 * max(means):.1f} %"
         yield (
             f"{name}: {found['item_id'].n_unique():,} items x {found['language'].n_unique()} languages, "
             f"{found['run'].n_unique()} runs, {found.height:,} answers: " + ", ".join(by_status) + score

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.exploring.explore import Display, Explored
+    from crosslift.exploring.goal import Certainty, Limits
     from crosslift.final.folder import FinalModel
     from crosslift.final.plan import FinalPlan
     from crosslift.recommendation.advice import Advice
-    from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.recommendation.observing.further_studies import FurtherStudy
     from crosslift.recommendation.question import Question, QuestionOptions
     from crosslift.studies.site import Site
 
@@ -54,8 +56,8 @@ def read_question(file: Path, options: QuestionOptions | None = None, *, prefix:
     Raises:
         StudyError: the file or an option is invalid; all problems are listed.
     """
-    from crosslift.api.question_file import options_of
     from crosslift.errors import StudyError
+    from crosslift.recommendation.observing.question_file import options_of
     from crosslift.recommendation.question import option_problems, question_of
 
     problems = list(option_problems(options or {}, prefix=prefix))
@@ -69,9 +71,70 @@ def read_question(file: Path, options: QuestionOptions | None = None, *, prefix:
     return question_of({**found, **(options or {})}, prefix=prefix)
 
 
+def explore_graph(
+    graph: StepGraph,
+    question: Question,
+    *,
+    certainty: Certainty,
+    limits: Limits,
+    batch_size: int | None,
+    site: Site,
+    site_file: Path | None,
+    say: Callable[[str], None],
+    watch: Display,
+) -> tuple[Explored, Path | None]:
+    """Execute batches of runs until the decision is as sure as asked, and write the report.
+
+    Args:
+        graph: the steps of the study.
+        question: what is asked.
+        certainty: how sure the decision must be.
+        limits: what may be spent, earlier calls included.
+        batch_size: runs per batch; None: one per worker.
+        site: where and how the runs are executed.
+        site_file: the site's file, passed on to the workers.
+        say: receives lines of progress.
+        watch: creates the display of the progress of a batch, a context manager.
+
+    Returns:
+        The result, and the HTML page of the report; None if nothing has been evaluated.
+
+    Raises:
+        StudyError: an argument is out of range, or the site asks for a rehearsal.
+        MissingPackage: an extra that training or the report needs is not installed; nothing has been started.
+        CrossliftError: the study cannot be prepared or extended, or the workers cannot run.
+    """
+    from crosslift.api.running import update_report
+    from crosslift.errors import StudyError
+    from crosslift.execution.folder.result_tables import rebuild_result_tables
+    from crosslift.execution.workers.executors.local import default_workers
+    from crosslift.exploring.decide import Ask
+    from crosslift.exploring.explore import explore
+    from crosslift.exploring.goal import goal_problems
+    from crosslift.extras import require
+
+    problems = goal_problems(certainty, limits)
+    if graph.study.results is not None:
+        problems.append("the site file asks for a rehearsal. Remove rehearsal from it to explore.")
+    if question.translatable is not None:
+        problems.append(
+            "translatable: an exploration trains on what the corpora hold. Translate first, or leave it out."
+        )
+    if problems:
+        raise StudyError(problems)
+    require("transformers", "scipy", "altair", "vl_convert")  # the last three are first used by the report
+    ask = Ask(question=question, certainty=certainty, limits=limits, batch_size=batch_size or default_workers(site))
+    found = explore(graph.study, ask, site, site_file=site_file, say=say, watch=watch)
+    states = found.graph.states()
+    if not any(state.results for state in states.values()):
+        return found, None
+    tables = rebuild_result_tables(found.graph, states)
+    return found, update_report(found.graph, tables, say=say, force=True)
+
+
 def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequence[str | Path]) -> list[FurtherStudy]:
     """Open further studies, and check that their evaluations are the same."""
-    from crosslift.recommendation.further_studies import FurtherStudy
+    from crosslift.recommendation.observing.further_studies import FurtherStudy
 
     if not folders:
         return []
@@ -79,7 +142,8 @@ def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequ
     from crosslift.comparing.evaluations import require_same_evaluation
 
     first, *others = open_result_sets([graph.study.folder, *map(Path, folders)])
-    for evaluation in list(evaluations) or [None]:
+    names: list[str | None] = [*evaluations] or [None]
+    for evaluation in names:
         require_same_evaluation(first, others, evaluation)
     return [FurtherStudy(label=one.label, study=one.study, store=one.store) for one in others]
 
@@ -95,7 +159,7 @@ def write_advice(graph: StepGraph, advice: Advice) -> Path | None:
     Returns:
         Path of the page; None if there is no recommendation.
     """
-    from crosslift.api.question_file import question_toml
+    from crosslift.recommendation.observing.question_file import question_toml
     from crosslift.reporting.questions.recommendation import write_recommendation
     from crosslift.system.files import remove, remove_leftovers, write_text
     from crosslift.system.leases import waiting_lease
@@ -190,8 +254,18 @@ def train_plan(
         MissingPackage: a package for training is not installed; nothing has been started.
         CrossliftError: the model cannot be trained, or the folder holds something else.
     """
+    from crosslift.execution.workers.resources import num_devices, with_devices
     from crosslift.extras import require
     from crosslift.final.train import train_final
 
     require("transformers", "peft")
-    return train_final(graph, plan, folder, device=site.device, generators=site.generators, say=say)
+    return train_final(
+        graph,
+        plan,
+        folder,
+        device=site.device,
+        num_devices=num_devices(with_devices(graph.study, site), plan.run.model.name),
+        cpu_offload=site.cpu_offload,
+        generators=site.generators,
+        say=say,
+    )

@@ -54,6 +54,10 @@ def score(task: str, text: str, gold: str, language: str, *, require_language: b
     from crosslift.scores import PREDICTIONS
 
     module, tag = find_task(task), resolve(language)
+    if not hasattr(module, "score"):
+        raise EvaluationError(
+            f"task '{task}' does not score texts: it asks a model for likelihoods. Run it as an evaluation of a study."
+        )
     row = {
         "sample_id": f"answer.{tag}",
         "item_id": "answer",

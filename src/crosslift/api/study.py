@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from crosslift.api.failures import user_errors
 from crosslift.api.reading import StudyReader
@@ -14,8 +14,10 @@ from crosslift.api.running import RunOutcome, nothing
 if TYPE_CHECKING:
     from crosslift.execution.folder.progress import TotalProgress
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.exploring.explore import Explored
     from crosslift.final.folder import FinalModel
     from crosslift.recommendation.advice import Advice
+    from crosslift.recommendation.question import QuestionOptions
 
 Progress = Callable[[str], None]
 
@@ -43,13 +45,14 @@ def open_study(path: str | Path, *, site: str | Path | None = None) -> Study:
 
 
 @user_errors()
-def new_study(preset: str, folder: str | Path, *, scale: Literal["full", "pocket"] | None = None) -> Study:
+def new_study(preset: str, folder: str | Path, *, scale: Literal["full", "small", "pocket"] | None = None) -> Study:
     """Create a study from a preset and open it.
 
     Args:
         preset: name of the preset; see `crosslift.members("preset")`.
         folder: folder to write; must not exist or be empty.
-        scale: "full" (as published) or "pocket" (two CPU cores); None: full where there is a GPU.
+        scale: "full" (as published), "small" (models for one GPU, where the preset has it) or "pocket" (two CPU cores);
+            None: full where there is a GPU.
 
     Returns:
         The study.
@@ -251,6 +254,60 @@ class Study(StudyReader):
         from crosslift.api.recommending import write_advice
 
         return write_advice(self._graph, advice)
+
+    @user_errors()
+    def explore(
+        self,
+        *,
+        runs: int | None = None,
+        gpu_hours: float | None = None,
+        until: str = "within 1 point with probability .9",
+        batch: int | None = None,
+        workers: int | None = None,
+        progress: Progress = nothing,
+        **question: Unpack[QuestionOptions],
+    ) -> Explored:
+        """Execute batches of the most informative runs until the choice of a mixture is as sure as asked.
+
+        Args:
+            runs: most runs to execute, those of earlier calls included; this or `gpu_hours`.
+            gpu_hours: most hours of workers, those of earlier calls included.
+            until: how sure the choice must be.
+            batch: runs per batch; default: one per worker.
+            workers: number of workers; default: that of the site, else one per GPU or core.
+            progress: receives lines of progress.
+            question: what is asked, as arguments; see `recommend`.
+
+        Returns:
+            `.decided`, `.entry` (what is believed), `.advice` and `.failed`. New mixtures are in study.toml: open the
+            study again to read them.
+
+        Raises:
+            StudyError: an argument is out of range.
+            CrossliftError: the study cannot be prepared or extended, or the workers cannot run.
+        """
+        from contextlib import nullcontext
+
+        from crosslift.api.opening import open_site, site_file
+        from crosslift.api.recommending import explore_graph
+        from crosslift.api.running import watcher
+        from crosslift.exploring.goal import Limits, parse_certainty
+        from crosslift.recommendation.question import question_of
+
+        site = open_site(self.folder, self._site_file, num_workers=workers)
+        found, _ = explore_graph(
+            self._with_data(),
+            question_of(question),
+            certainty=parse_certainty(until),
+            limits=Limits(runs=runs, gpu_hours=gpu_hours),
+            batch_size=batch,
+            site=site,
+            site_file=site_file(self.folder, self._site_file),
+            say=progress,
+            watch=lambda graph: nullcontext(watcher(graph, None, site=site)),
+        )
+        self._graph.forget()
+        return found
 
     @user_errors()
     def train_final(

@@ -3,10 +3,10 @@ corpora, write a pilot."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from crosslift.api.failures import user_errors
 from crosslift.api.running import nothing
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from crosslift.corpora.corpus import ParallelCorpus
     from crosslift.importing.results import Results
     from crosslift.piloting.pilot import Pilot
-    from crosslift.recommendation.question import Question, QuestionOptions
+    from crosslift.recommendation.question import Cost, ObjectiveKind, Question
     from crosslift.transfer.answers import Analysis
     from crosslift.translation.recipe import Recipe
     from crosslift.translation.translate import Estimate, Outcome
@@ -261,7 +261,12 @@ def pilot(
     pilot_budget: float | None = None,
     num_test_items: int | None = None,
     seed: int = 0,
-    **question: Unpack[QuestionOptions],
+    languages: Iterable[str] = (),
+    budget: float | None = None,
+    costs: Mapping[str, float | Cost] | None = None,
+    objective: ObjectiveKind = "mean",
+    weights: Mapping[str, float] | None = None,
+    at_least: Mapping[str, float] | None = None,
 ) -> Pilot:
     """Write a pilot study: few runs that tell most about a question, and what has to be translated for them.
 
@@ -279,8 +284,12 @@ def pilot(
         pilot_budget: cost that its translations may have; default: 30 % of the budget.
         num_test_items: items to test with; default: a quarter of what the pilot uses, at most 200.
         seed: seed of the random candidates.
-        **question: see `QuestionOptions`; `languages` are those to consider, `budget` and `costs` those of the final
-            data.
+        languages: languages to consider, besides the first of the data.
+        budget: maximum cost of the final data.
+        costs: language -> cost of one item, or a `Cost`; default: 1.
+        objective: what the final choice maximises over the languages: "mean", "worst" or "weighted".
+        weights: language -> weight, such as its users.
+        at_least: language -> minimum score.
 
     Returns:
         What was written, with the commands to execute next.
@@ -294,7 +303,16 @@ def pilot(
 
     return write_pilot(
         Path(folder),
-        question_of(question),
+        question_of(
+            {
+                "languages": languages,
+                "budget": budget,
+                "costs": costs,
+                "objective": objective,
+                "weights": weights,
+                "at_least": at_least,
+            }
+        ),
         data=None if data is None else Path(data),
         reader=reader,
         task=task,
@@ -343,13 +361,13 @@ def write_pilot(
     Raises:
         CrossliftError: see `pilot`.
     """
-    from crosslift.api.question_file import question_toml
     from crosslift.corpora.corpus import Source
     from crosslift.discover import member
     from crosslift.errors import StudyError
     from crosslift.languages.tags import resolve_all
     from crosslift.piloting.pilot import make_pilot
     from crosslift.piloting.request import PilotRequest
+    from crosslift.recommendation.observing.question_file import question_toml
 
     module = member("reader", reader)
     member("task", task)

@@ -22,7 +22,6 @@ from crosslift.cli.commands import (
     importing,
     judging,
     listing,
-    piloting,
     pocket,
     recommending,
     results,
@@ -59,6 +58,7 @@ def _options(
 
 
 app.command()(studies.new)
+app.command()(studies.pilot)
 app.command()(studies.check)
 app.command()(studies.plan)
 app.command()(studies.prepare)
@@ -66,6 +66,7 @@ app.command()(running.run)
 app.command()(running.status)
 app.command()(running.view)
 app.command()(running.work)
+app.command()(running.cancel)
 app.command()(running.verify)
 app.command()(definitions.definitions)
 app.command()(definitions.clean)
@@ -77,10 +78,10 @@ app.add_typer(exporting.app, name="export")
 app.command()(exporting.pack)
 app.command()(exporting.unpack)
 app.command()(recommending.recommend)
+app.command()(recommending.explore)
 app.command()(running.train_final)
 app.command()(judging.judge)
 app.command()(translating.translate)
-app.command()(piloting.pilot)
 app.command("list")(listing.list_members)
 app.command("check-language")(listing.check_language)
 app.command()(listing.schema)

@@ -7,6 +7,7 @@ the output is not a terminal (a log file, CI), one plain line per minute is prin
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -19,10 +20,13 @@ from rich.text import Text
 from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.progress import Progress, TotalProgress
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.workers.status import Status, StatusPoller, losses, overall_progress, status
+from crosslift.execution.workers.queue import queue_lines
+from crosslift.execution.workers.status import Status, StatusPoller, losses, overall_progress, quick_status
 
 LINE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
+MAX_ROWS_OF_RICH = 1000
+"""Longer tables are printed as plain columns, because rich takes a millisecond per row."""
 COLOURS = {
     "done": "green",
     "running": "cyan",
@@ -84,9 +88,18 @@ class Watcher:
 
 def print_status(graph: StepGraph) -> None:
     """Print a table of all runs and the damaged files."""
-    found = status(graph)
-    console().print(_table(found, losses(graph, found)))
-    for line in (*_messages(found), *graph.store.damage_lines(), *(f"missing: {one}" for one in graph.study.absent)):
+    found = quick_status(graph)
+    if len(found) > MAX_ROWS_OF_RICH:
+        for line in _plain_table(found, losses(graph, found)):
+            say(line)
+    else:
+        console().print(_table(found, losses(graph, found)))
+    for line in (
+        *queue_lines(graph.store.folder),
+        *_messages(found),
+        *graph.store.damage_lines(),
+        *(f"missing: {one}" for one in graph.study.absent),
+    ):
         say(line)
 
 
@@ -131,19 +144,40 @@ def _table(found: Sequence[Status], losses: Mapping[str, float]) -> RenderableTy
             column, justify=justify, no_wrap=True, overflow="ellipsis" if column in ("run", "") else "fold"
         )
     for one in found:
-        progress = one.progress if one.what == "running" else None
-        step = one.expected.num_steps if one.expected.trained else progress.step if progress else 0
-        evaluations = max(one.expected.evaluations, progress.evaluations if progress else 0)
-        table.add_row(
-            one.run,
-            Text(one.what, style=COLOURS[one.what]),
-            f"{step}/{one.expected.num_steps}" if one.expected.num_steps else "",
-            f"{evaluations}/{one.expected.num_evaluations}" if one.expected.num_evaluations else "",
-            f"{losses[one.run]:.3f}" if one.run in losses else "",
-            cell(one.message).replace("\n", " ") or (progress.phase if progress else ""),
-        )
-    counts = [f"{count} {what}" for what in COLOURS if (count := _count(found, what))]
-    return Group(table, Text(", ".join(counts), style="bold"))
+        name, what, steps, evaluations, loss, message = _cells(one, losses)
+        table.add_row(name, Text(what, style=COLOURS[what]), steps, evaluations, loss, message)
+    return Group(table, Text(_counts(found), style="bold"))
+
+
+def _plain_table(found: Sequence[Status], losses: Mapping[str, float]) -> list[str]:
+    """Return the rows of `_table` without styles."""
+    rows = [("run", "state", "steps", "evaluations", "loss", ""), *(_cells(one, losses) for one in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    aligned = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust)
+    lines = [
+        "  ".join((*(place(text, width) for place, text, width in zip(aligned, row, widths, strict=False)), row[5]))
+        for row in rows
+    ]
+    return [*(line.rstrip() for line in lines), _counts(found)]
+
+
+def _cells(one: Status, losses: Mapping[str, float]) -> tuple[str, str, str, str, str, str]:
+    progress = one.progress if one.what == "running" else None
+    step = one.expected.num_steps if one.expected.trained else progress.step if progress else 0
+    evaluations = max(one.expected.evaluations, progress.evaluations if progress else 0)
+    return (
+        one.run,
+        one.what,
+        f"{step}/{one.expected.num_steps}" if one.expected.num_steps else "",
+        f"{evaluations}/{one.expected.num_evaluations}" if one.expected.num_evaluations else "",
+        f"{losses[one.run]:.3f}" if one.run in losses else "",
+        cell(one.message).replace("\n", " ") or (progress.phase if progress else ""),
+    )
+
+
+def _counts(found: Sequence[Status]) -> str:
+    counts: Counter[str] = Counter(one.what for one in found)
+    return ", ".join(f"{counts[what]} {what}" for what in COLOURS if counts[what])
 
 
 def _messages(found: Sequence[Status]) -> list[str]:

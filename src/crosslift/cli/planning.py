@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from crosslift.api.running import plan_of
+from crosslift.api.running import memory_lines, plan_of
 from crosslift.cli.printing import cell, console, say
 from crosslift.errors import StoreError
 from crosslift.execution.definitions.changes import changes, sentences
@@ -22,19 +22,21 @@ from crosslift.studies.planning.token_estimate import (
     NUM_SAMPLED,
     TokenEstimate,
 )
+from crosslift.studies.site import Site
 from crosslift.transfer.design.power import DISCORDANCE, RUN_NOISE
 
 FEW_RUNS = 30
 """Maximum number of runs that are listed without `--runs`."""
 
 
-def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
+def show_plan(graph: StepGraph, *, folder: Path, runs: bool, site: Site | None = None) -> None:
     """Print the plan of a study.
 
     Args:
         graph: the steps of the study.
         folder: the folder as given by the user, for messages.
         runs: list every run.
+        site: the site, whose devices are compared with what the models need; None for this machine.
     """
     prepared = graph.store.lock_file.is_file()
     planned, estimate = plan_of(graph)
@@ -52,6 +54,8 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool) -> None:
     say(_evaluations(planned))
     say(_cost(planned))
     say(_shared(graph, planned))
+    for line in memory_lines(graph, site, planned):
+        say(line)
     if estimate is not None:
         for line in _estimated(planned, estimate):
             say(line)

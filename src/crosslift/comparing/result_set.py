@@ -13,7 +13,7 @@ import polars as pl
 from crosslift.errors import StoreError
 from crosslift.execution.definitions.records import study_settings
 from crosslift.execution.folder.tables import read_step_table
-from crosslift.studies.study import Study
+from crosslift.studies.study import Study, primary_metric, primary_metrics
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -70,17 +70,25 @@ class ResultSet:
         ]
         return pl.DataFrame(rows, schema=CELLS, orient="row")
 
+    @cached_property
+    def primary_metrics(self) -> dict[str, str]:
+        """Evaluation -> primary metric."""
+        scored = self.scores.select("evaluation", "task", "metric").unique().sort("evaluation", "task", "metric")
+        none = {name: primary_metric(one, one.task, ()) for name, one in self.study.evaluations.items()}
+        return none | primary_metrics(self.study.evaluations, scored.iter_rows())
+
     def task(self, evaluation: str) -> str:
         """Return the task of an evaluation."""
         return self.study.evaluations[evaluation].task
 
     def metric(self, evaluation: str) -> str:
         """Return the primary metric of an evaluation."""
-        return self.study.evaluations[evaluation].metric
+        return self.primary_metrics[evaluation]
 
     def corpus_fingerprint(self, evaluation: str) -> str:
-        """Return the fingerprint of the content of an evaluation's corpus."""
-        return str(self.lock["corpora"][self.study.evaluations[evaluation].corpus]["fingerprint"])
+        """Return the fingerprint of the content of an evaluation's corpus; of joined corpora, all of them."""
+        corpora = self.study.evaluations[evaluation].corpora
+        return "+".join(str(self.lock["corpora"][name]["fingerprint"]) for name in corpora)
 
     def test_items(self, evaluation: str) -> pl.DataFrame | None:
         """Read what the items of an evaluation ask.
@@ -92,9 +100,9 @@ class ResultSet:
             language, item_id, content (prompt and gold answer as text); None if the prepared corpus is missing or
             damaged.
         """
-        folder = self.store.corpus_folder(self.study.evaluations[evaluation].corpus)
+        corpora = self.study.evaluations[evaluation].corpora
         try:
-            rows = read_step_table(folder, "rows.parquet")
+            rows = pl.concat(read_step_table(self.store.corpus_folder(name), "rows.parquet") for name in corpora)
         except StoreError:
             return None
         said = pl.col("messages").list.eval(

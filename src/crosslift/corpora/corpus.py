@@ -42,7 +42,12 @@ class Source:
     """File or folder; None for readers that generate their items (pocket) or read from the hub."""
     revision: str | None = None
     max_items: int | None = None
-    """Number of items to keep from the beginning of the corpus; None keeps all."""
+    """Number of items to keep, of those that come first in `order`; None keeps all."""
+    order: str = "file"
+    """"file": items come in the order of the file; "random": in a random order that depends on `data_seed` and on the
+    ids of the items only, so that corpora with the same ids keep the same items, and fewer items are among more."""
+    data_seed: int = 0
+    """The study's seed of data, for order "random"."""
     incomplete: str = "error"
     """"error" | "drop": handling of items that lack one of the languages."""
     options: dict[str, Any] = field(default_factory=dict)
@@ -54,6 +59,32 @@ class Source:
     def place(self) -> str:
         """Name of the corpus in messages, such as `corpora.math-train (train.jsonl)`."""
         return f"corpora.{self.name}" + (f" ({self.path.name})" if self.path else "")
+
+
+def taken_in_order(source: Source, ids: pl.Series) -> pl.Series:
+    """Sort the ids of items by the order in which a corpus takes them.
+
+    Args:
+        source: Specification of the corpus.
+        ids: Ids in the order of the file, without duplicates.
+    """
+    if source.order == "file":
+        return ids
+    keys = [hashlib.blake2b(f"{source.data_seed}\x1f{one}".encode(), digest_size=8).digest() for one in ids]
+    return ids.gather(sorted(range(len(keys)), key=keys.__getitem__))
+
+
+def limited(source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of the first `max_items` items in the corpus's order; they stay in the order of the file.
+
+    Args:
+        source: Specification of the corpus.
+        rows: Complete rows in canonical order, columns as in `ROWS`.
+    """
+    if source.max_items is None or source.order == "file":
+        return rows if source.max_items is None else rows.head(source.max_items * len(source.languages))
+    ids = rows["item_id"].gather_every(len(source.languages))
+    return rows.filter(pl.col("item_id").is_in(taken_in_order(source, ids).head(source.max_items).implode()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +117,9 @@ class ParallelCorpus:
         """Validate rows and arrange them in canonical order.
 
         Items keep the order of their first occurrence. Rows in other languages than `source.languages` are ignored.
-        `source.max_items` keeps the first complete items. Missing values of `cluster` and `origin` are replaced by the
-        item_id and "unknown". All operations are vectorised: a million items in ten languages take seconds.
+        `source.max_items` keeps the first complete items in `source.order`. Missing values of `cluster` and `origin`
+        are replaced by the item_id and "unknown". All operations are vectorised: a million items in ten languages take
+        seconds.
 
         Args:
             source: Specification of the corpus.
@@ -154,8 +186,7 @@ class ParallelCorpus:
         if not rows["cell"].is_sorted():
             rows = rows.sort("cell")
         rows = rows.drop("cell")
-        if source.max_items is not None:
-            rows = rows.head(source.max_items * len(wanted))
+        rows = limited(source, rows)
         return cls(
             name=source.name,
             task=source.task,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from crosslift.corpora.corpus import ParallelCorpus, Source
+from crosslift.corpora.corpus import ParallelCorpus, Source, limited
 from crosslift.corpora.findings import Policy
 from crosslift.corpora.quality import Checked, run_checks
 from crosslift.discover import member
@@ -31,7 +31,7 @@ def read_checked(source: Source) -> Checked:
     corpus: ParallelCorpus = reader.read(replace(source, max_items=None) if cut else source)
     checked = run_checks(corpus, policies)
     if cut and source.max_items is not None:
-        kept = checked.corpus.rows.head(source.max_items * len(source.languages)).rechunk()
+        kept = limited(source, checked.corpus.rows).rechunk()
         ids = kept["item_id"].unique()
         return Checked(
             corpus=replace(checked.corpus, rows=kept),

@@ -4,6 +4,9 @@ An English training set that contains the same problem leaks a Swahili test item
 the same source. Texts are therefore compared across all languages of both corpora, and so are item ids that contain
 letters. The whole training corpus is compared, not only the items that a mixture draws, because mixtures change more
 often.
+
+Of API calling, the names of the called APIs are compared as well: API-Bank's splits and those of arXiv 2604.13286 have
+disjoint APIs, so that the test is about calls that were never trained on. Common APIs are a warning.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import polars as pl
 from crosslift.corpora.corpus import ParallelCorpus
 from crosslift.corpora.findings import FINDINGS, as_findings, frame_of, texts_of
 
+CALLING = "api_calling"
+"""The task whose APIs are compared."""
 MIN_LETTERS = 20
 """Minimum number of letters and digits of compared texts, since shorter texts coincide by chance."""
 
@@ -27,9 +32,10 @@ def find_leaks(trained: Iterable[ParallelCorpus], evaluated: ParallelCorpus) -> 
         evaluated: The evaluation corpus.
 
     Returns:
-        Columns as in `FINDINGS`, with the check "leaks". The language is that of the evaluated row.
+        Columns as in `FINDINGS`, with the check "leaks". The language is that of the evaluated row. Common texts and
+        ids are errors, common APIs warnings.
     """
-    held_out = _rows(evaluated)
+    trained, held_out = list(trained), _rows(evaluated)
     parts = []
     for corpus in trained:
         seen = _rows(corpus).rename({"item_id": "seen_id", "language": "seen_language"})
@@ -44,7 +50,28 @@ def find_leaks(trained: Iterable[ParallelCorpus], evaluated: ParallelCorpus) -> 
         parts.append(
             ids.select("item_id", "language", reason=pl.format("corpora.{} holds this id", pl.lit(corpus.name)))
         )
-    return as_findings(parts).with_columns(check=pl.lit("leaks"), severity=pl.lit("error")).select(FINDINGS.names())
+    found = as_findings(parts).with_columns(check=pl.lit("leaks"), severity=pl.lit("error")).select(FINDINGS.names())
+    if evaluated.task != CALLING:
+        return found
+    return pl.concat([found, *(_common_apis(corpus, evaluated) for corpus in trained if corpus.task == CALLING)])
+
+
+def _common_apis(corpus: ParallelCorpus, evaluated: ParallelCorpus) -> pl.DataFrame:
+    """One warning per API that both corpora call, at its first item in the evaluation corpus."""
+    known = set(_apis(corpus)["api"])
+    first = _apis(evaluated).filter(pl.col("api").is_in(list(known))).unique("api", keep="first", maintain_order=True)
+    reason = pl.format("corpora.{} trains calls of the API '{}'", pl.lit(corpus.name), "api")
+    warnings = as_findings([first.select("item_id", "language", reason=reason)])
+    return warnings.with_columns(check=pl.lit("leaks"), severity=pl.lit("warning")).select(FINDINGS.names())
+
+
+def _apis(corpus: ParallelCorpus) -> pl.DataFrame:
+    """Return item_id, language and the name of the first API that the gold answer calls, as text or as JSON."""
+    written = pl.coalesce(
+        pl.col("answer").str.extract(r"^\s*\[?\s*([\p{L}_][\w.]*)\s*\("),
+        pl.col("answer").str.extract(r'"name"\s*:\s*"([^"]+)"'),
+    )
+    return corpus.rows.select("item_id", "language", api=written).drop_nulls("api")
 
 
 def _rows(corpus: ParallelCorpus) -> pl.DataFrame:

@@ -5,7 +5,8 @@ A generator is a module in `generators/` with
     class Generator(checkpoint: Path | str, *, base: str | None, revision: str | None, device: str,
                     template: str | None, ...)
         .tokenizer
-        .generate(prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]
+        .generate(prompts: Sequence[Sequence[int]], *, max_tokens: int, stop: Sequence[str] = ())
+            -> list[Completion]
 
     OPTIONS: dict[str, type]      options of the site file, which are further arguments of Generator
 
@@ -16,7 +17,9 @@ and, if it can score given texts,
 
 (see `requests.kinds`), in the order of the requests and of their continuations.
 
-Completions are returned in the order of the prompts. Decoding is greedy. `template` is the chat template of a base
+Completions are returned in the order of the prompts. Decoding is greedy. `stop` is optional: a completion may end
+behind the first of these texts, which saves time; `scoring.predict` cuts it there in any case. `template` is the chat
+template of a base
 model, in the form that `chat.load_tokenizer` takes; fine-tuned checkpoints contain their own.
 """
 

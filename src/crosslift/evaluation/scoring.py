@@ -11,14 +11,15 @@ tasks:
     an exception     raised by this program while scoring, or more than SECONDS: value null, status "error", passed on
                      to the caller
 
-The metric `in_language` is measured on all generated answers, independently of their content.
+The metrics of language fidelity are measured on all generated answers, independently of their content.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, Protocol
 
 import polars as pl
@@ -29,8 +30,8 @@ from crosslift.errors import CrossliftError, EvaluationError
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.requests.kinds import Example, Generation, Text
 from crosslift.evaluation.requests.likelihood import predict_continuations, predict_texts, require_likelihoods
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, asks_for_likelihoods
-from crosslift.languages.identify import in_language
+from crosslift.evaluation.task import LANGUAGE_METRIC, LINE_METRIC, RESPONSE_METRIC, Message, asks_for_likelihoods
+from crosslift.languages.identify import in_language, share_of_lines_in_language
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
 from crosslift.scores import PREDICTIONS, SCORES, Status
@@ -50,7 +51,8 @@ class SupportsGenerate(Protocol):
     @property
     def tokenizer(self) -> Any: ...
 
-    def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]: ...
+    @property
+    def generate(self) -> Callable[..., list[Completion]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,7 @@ def predict(
     shots: Sequence[Example] = (),
     chat: bool = False,
     source: Source | None = None,
+    stop: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Ask a generator what the task asks for each row of one language.
 
@@ -89,6 +92,8 @@ def predict(
         shots: Few-shot examples in the same language, put before each question in the same prompt format.
         chat: For tasks by likelihood: ask in the model's chat template, instead of plain text.
         source: Specification of the corpus, for tasks of other programs, which read it again.
+        stop: An answer ends before the first of these texts. A base model goes on with a next question, for example;
+            without a stop, its answer would count as truncated.
 
     Returns:
         Frame of schema `scores.PREDICTIONS` or, for tasks by likelihood, `scores.LIKELIHOODS`, in the order of the
@@ -109,7 +114,8 @@ def predict(
             Generation(messages=_behind(shown, _without_answer(task.present(messages, language, prompt))))
             for messages, _ in questions
         ]
-        return _answers(generator, asked, rows, limit=task.MAX_TOKENS if max_tokens is None else max_tokens)
+        limit = task.MAX_TOKENS if max_tokens is None else max_tokens
+        return _answers(generator, asked, rows, limit=limit, stop=stop)
     requests = [
         task.request(messages, answer, language, prompt, shots=shots, chat=chat) for messages, answer in questions
     ]
@@ -120,11 +126,17 @@ def predict(
 
 
 def _answers(
-    generator: SupportsGenerate, requests: Sequence[Generation], rows: pl.DataFrame, *, limit: int
+    generator: SupportsGenerate,
+    requests: Sequence[Generation],
+    rows: pl.DataFrame,
+    *,
+    limit: int,
+    stop: Sequence[str],
 ) -> pl.DataFrame:
     tokenizer = generator.tokenizer
     prompts = encode_prompts(tokenizer, [request.messages for request in requests])
-    completions = generator.generate(prompts, max_tokens=limit)
+    early = {"stop": tuple(stop)} if stop and "stop" in signature(generator.generate).parameters else {}
+    completions = [_stopped(one, stop) for one in generator.generate(prompts, max_tokens=limit, **early)]
     if len(completions) != len(prompts):
         raise EvaluationError(f"The generator gave {len(completions)} completions for {len(prompts)} prompts.")
     return rows.select(
@@ -139,6 +151,14 @@ def _answers(
         pl.Series("num_completion_tokens", [completion.num_tokens for completion in completions], pl.Int32),
         "answer",
     ).cast(PREDICTIONS)
+
+
+def _stopped(completion: Completion, stop: Sequence[str]) -> Completion:
+    """The completion up to the first stop text. Generators may generate beyond it, which changes no answer."""
+    places = [place for text in stop if (place := completion.text.find(text)) >= 0]
+    if not places or completion.finish == "error":
+        return completion
+    return replace(completion, text=completion.text[: min(places)], finish="stop")
 
 
 def score(
@@ -222,15 +242,23 @@ def _judge(task: Any, row: dict[str, Any], language: Language, require_language:
     else:
         outcome = task.score(text, row["answer"], language)
         values, status = dict(outcome.values), outcome.status
-    if LANGUAGE_METRIC not in task.METRICS and not require_language:
-        return [(metric, values[metric], status) for metric in task.METRICS]
-    spoken = in_language(text, language)
-    if require_language and status == "scored" and not spoken:
-        values, status = dict.fromkeys(task.METRICS, 0.0), "wrong_language"
+    measured = {name: float(measure(text, language)) for name, measure in _OF_LANGUAGE.items() if name in task.METRICS}
+    if require_language and status == "scored":
+        spoken = measured[LANGUAGE_METRIC] if LANGUAGE_METRIC in measured else in_language(text, language)
+        if not spoken:
+            values, status = dict.fromkeys(task.METRICS, 0.0), "wrong_language"
     return [
-        (metric, float(spoken), "scored") if metric == LANGUAGE_METRIC else (metric, values[metric], status)
+        (metric, measured[metric], "scored") if metric in measured else (metric, values[metric], status)
         for metric in task.METRICS
     ]
+
+
+_OF_LANGUAGE: dict[str, Callable[[str, Language], float]] = {
+    LANGUAGE_METRIC: in_language,
+    LINE_METRIC: share_of_lines_in_language,
+    RESPONSE_METRIC: lambda text, language: float(share_of_lines_in_language(text, language) == 1),
+}
+"""Metrics that are measured on all generated answers, whatever their content."""
 
 
 def _only_language(rows: pl.DataFrame) -> Language:

@@ -39,6 +39,12 @@ LANGUAGE_METRIC = "in_language"
 unparsed and truncated ones included, so that it does not fall with the share of format errors."""
 
 
+LINE_METRIC, RESPONSE_METRIC = "line_pass_rate", "response_pass_rate"
+"""Metrics of language confusion (K. Marchisio et al. 2024, arXiv 2406.20052): the share of an answer's lines that are
+in the language of the question, and 1 if all of them are. The whole answer is in the language if most of it is; these
+two notice a single line in another language."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """Result of scoring one completion."""
@@ -183,6 +189,8 @@ def words_of(language: Language, field: str, prompt: str) -> str:
 
 __all__ = [
     "LANGUAGE_METRIC",
+    "LINE_METRIC",
+    "RESPONSE_METRIC",
     "Language",
     "LikelihoodTask",
     "Message",

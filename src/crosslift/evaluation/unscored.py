@@ -8,11 +8,12 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from crosslift.errors import CrossliftError
-from crosslift.evaluation.task import Task
+from crosslift.evaluation.task import Task, asks_for_likelihoods
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language
 
 CUT_OFF = "cut off at max_tokens"
+TOO_LONG = "longer than the model's context"
 EMPTY = "empty"
 OTHER_LANGUAGE = "in another language than the question"
 OTHER_FORM = "without an answer in the expected form"
@@ -20,6 +21,7 @@ OTHER_FORM = "without an answer in the expected form"
 REMEDIES = MappingProxyType(
     {
         CUT_OFF: "Raise max_tokens of the evaluation, or check whether the model repeats itself.",
+        TOO_LONG: "Remove such items, or compare models with a longer context.",
         EMPTY: "Check the chat template: a base model may end its answer at once.",
         OTHER_LANGUAGE: "Check the training languages of the run, or the prompt format.",
     }
@@ -41,6 +43,8 @@ def reason(task: Task, *, status: str, finish: str, text: str, language: Languag
     Returns:
         The reason, as the end of the sentence "the answer is ...".
     """
+    if asks_for_likelihoods(task):
+        return TOO_LONG
     if finish == "length" or status == "truncated":
         return CUT_OFF
     if status == "wrong_language":

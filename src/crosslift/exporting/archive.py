@@ -148,7 +148,7 @@ def _results(graph: StepGraph) -> Iterator[tuple[str, Path]]:
         for name in _OF_RUNS:
             if (store.run_folder(run) / name).is_file():
                 yield f"runs/{run}/{name}", store.run_folder(run) / name
-    for place in ("judgements/*.jsonl", "report/recommendation/**/*"):
+    for place in ("judgements/*.jsonl", "report/recommendation/**/*", "exploration/[0-9]*.json"):
         for file in store.folder.glob(place):
             if file.is_file() and not file.name.startswith("."):
                 yield file.relative_to(store.folder).as_posix(), file

@@ -18,6 +18,7 @@ from crosslift.exporting.yaml_text import yaml_text
 from crosslift.final.licences import OTHER, identifier, strictest
 from crosslift.final.plan import FinalPlan
 from crosslift.languages.language import language
+from crosslift.scores import RANGES
 
 POINTS = 100.0
 """Points per unit of a score."""
@@ -185,7 +186,8 @@ def _expected(plan: FinalPlan) -> list[str]:
     rows = []
     for one in found.scores:
         known = one.low is not None and one.high is not None and math.isfinite(one.low) and math.isfinite(one.high)
-        interval = f"{POINTS * (one.low or 0):.1f} to {POINTS * (one.high or 0):.1f}" if known else "unknown"
+        by, digits = (1.0, 2) if one.metric in RANGES else (POINTS, 1)  # ratings keep their own unit
+        interval = f"{by * (one.low or 0):.{digits}f} to {by * (one.high or 0):.{digits}f}" if known else "unknown"
         seen = "trained" if one.language in trained else "not trained"
         rows.append(
             [
@@ -194,7 +196,7 @@ def _expected(plan: FinalPlan) -> list[str]:
                 _name(one.language),
                 f"`{one.language}`",
                 seen,
-                f"{POINTS * one.value:.1f}",
+                f"{by * one.value:.{digits}f}",
                 interval,
             ]
         )

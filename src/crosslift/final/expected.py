@@ -9,12 +9,15 @@ import polars as pl
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.recommendation.advice import Advice
 from crosslift.recommendation.objective import cell_of
+from crosslift.scores import metric_range
+from crosslift.studies.study import primary_metrics
 from crosslift.transfer.estimates.estimate import estimate
+from crosslift.transfer.estimates.panel import scores_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedScore:
-    """Expected mean score in one language. Values are shares; the interval is at 95 %."""
+    """Expected mean score in one language. Values are in the unit of the metric; the interval is at 95 %."""
 
     evaluation: str
     metric: str
@@ -45,11 +48,10 @@ def measured(graph: StepGraph, model: str, mixture: str) -> Expectation | None:
         Mean scores in the primary metric of each evaluation with intervals; None if no run of the mixture is evaluated.
     """
     runs = graph.store.runs().filter(model=model, mixture=mixture)
-    primary = graph.study.primary_metrics()
-    wanted = pl.DataFrame(
-        {"task": list(primary), "metric": list(primary.values())}, schema={"task": pl.String, "metric": pl.String}
-    )
-    scores = graph.store.scores().join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+    scores = graph.store.scores()
+    scored = scores.select("evaluation", "task", "metric").unique().sort(pl.all())
+    primary = primary_metrics(graph.study.evaluations, scored.iter_rows())
+    scores = scores_of(scores, primary)
     scores = scores.filter(pl.col("run").is_in(runs["run"].to_list()))
     if scores.is_empty():
         return None
@@ -94,17 +96,24 @@ def predicted(graph: StepGraph, advice: Advice) -> Expectation:
     lows, highs = advice.fitted.predict_interval([found.amounts], advice.model, labels)
     cells = [(evaluation or advice.evaluation, tag) for evaluation, tag in map(cell_of, labels)]
     total = round(sum(found.amounts.values()))
+    scored = graph.store.scores().select("evaluation", "task", "metric").unique().sort(pl.all())
+    metrics = primary_metrics(graph.study.evaluations, scored.iter_rows())
+
+    def own_unit(evaluation: str, share: float) -> float:
+        lowest, highest = metric_range(metrics[evaluation])
+        return lowest + (highest - lowest) * share
+
     return Expectation(
         basis=f"Predicted by the transfer model of the study from {len(advice.runs)} finished runs, for {total:,} "
         "items in these shares.",
         scores=tuple(
             ExpectedScore(
                 evaluation=evaluation,
-                metric=graph.study.evaluations[evaluation].metric,
+                metric=metrics[evaluation],
                 language=tag,
-                value=value,
-                low=float(low),
-                high=float(high),
+                value=own_unit(evaluation, value),
+                low=own_unit(evaluation, float(low)),
+                high=own_unit(evaluation, float(high)),
             )
             for (evaluation, tag), value, low, high in zip(
                 cells, found.expected_by_language.values(), lows, highs, strict=True

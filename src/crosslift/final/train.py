@@ -39,6 +39,8 @@ def train_final(
     folder: Path,
     *,
     device: str = "auto",
+    num_devices: int = 1,
+    cpu_offload: bool = False,
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     say: Say = lambda line: None,
 ) -> FinalModel:
@@ -49,6 +51,8 @@ def train_final(
         plan: what to train.
         folder: the model folder; it must not exist, be empty, or hold a model of the same plan.
         device: as in the site file.
+        num_devices: devices that share the training, if the trainer can divide it.
+        cpu_offload: whether a training on several GPUs keeps weights and moments in the memory of the machine.
         generators: the site's options per generator, for selecting checkpoints by score.
         say: receives lines of progress.
 
@@ -71,7 +75,16 @@ def train_final(
         if found is None:
             _refuse_other(target, hidden, plan)
             trained, training = _trained(
-                graph, plan, target, hidden, lease, device=device, generators=generators or {}, say=say
+                graph,
+                plan,
+                target,
+                hidden,
+                lease,
+                device=device,
+                num_devices=num_devices,
+                cpu_offload=cpu_offload,
+                generators=generators or {},
+                say=say,
             )
             if plan.merge:
                 say("Merging the adapter")
@@ -122,6 +135,8 @@ def _trained(
     lease: Lease,
     *,
     device: str,
+    num_devices: int,
+    cpu_offload: bool,
     generators: Mapping[str, Mapping[str, Any]],
     say: Say,
 ) -> tuple[Path, dict[str, Any]]:
@@ -146,6 +161,8 @@ def _trained(
         device=device,
         generators=generators,
         report=_reporter(lease, say),
+        num_devices=num_devices,
+        cpu_offload=cpu_offload,
     )
     result = member("trainer", graph.study.training.trainer).train(request)
     lease.check()

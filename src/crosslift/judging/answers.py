@@ -1,17 +1,18 @@
 """Prompts for a judge model about a study's answers, and its verdicts as scores.
 
-    judge                   the rating, rescaled from 1 ... 5 to 0 ... 1
+    rating                  the rating, from 1 to 5
     wins_over_<baseline>    1 if the judge prefers the run's answer in both orders, 0 if it prefers the baseline's in
                             both, else 0.5
 
-The judge is not called for answers that cannot be judged: a truncated or empty answer has the worst score, and so has
-an answer in another language than that of the request (arXiv 2504.16677). If the judge gives no verdict, the status is
-"error" and the value is null; the next `crosslift judge` calls the judge again.
+The judge is not called for answers that get the lowest rating by rule. arXiv 2504.16677 has one such rule: an answer in
+another language than that of the request. By default, truncated and empty answers are treated alike, because a judge
+cannot see that an answer was cut off. If the judge gives no verdict, the status is "error" and the value is null; the
+next `crosslift judge` calls the judge again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -21,10 +22,10 @@ from crosslift.judging.judge import Judge
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import language as find_language
 from crosslift.remote.journal import Journal
-from crosslift.scores import SCORES, Status
+from crosslift.scores import MODEL_FAILURES, RATING, SCORES, Status
 
-RATING_METRIC, WIN_METRIC = "judge", "wins_over_{baseline}"
-"""The metric of ratings; WIN_METRIC is the metric of comparisons with a baseline run."""
+WIN_METRIC = "wins_over_{baseline}"
+"""The metric of comparisons with a baseline run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,43 +44,61 @@ class ModelAnswer:
     finish: str
     """As in `scores.PREDICTIONS`."""
 
-    @property
-    def failure(self) -> Status | None:
-        """Why the answer cannot be judged; None if it can."""
+    def failure(self, lowest: Collection[str] = MODEL_FAILURES) -> Status | None:
+        """Why the answer is not shown to the judge; None if it is.
+
+        Args:
+            lowest: statuses that get the lowest verdict by rule.
+        """
         if self.finish == "error":
             return "error"
-        if self.finish == "length":
+        if self.finish == "length" and "truncated" in lowest:
             return "truncated"
-        if not self.text.strip():
+        if not self.text.strip() and "unparsed" in lowest:
             return "unparsed"
-        return None if in_language(self.text, find_language(self.language)) else "wrong_language"
+        if "wrong_language" in lowest and not in_language(self.text, find_language(self.language)):
+            return "wrong_language"
+        return None
 
 
-def rate(judge: Judge, answers: list[ModelAnswer], journal: Journal, *, evaluation: str, task: str) -> pl.DataFrame:
+def rate(
+    judge: Judge,
+    answers: list[ModelAnswer],
+    journal: Journal,
+    *,
+    evaluation: str,
+    task: str,
+    prompt: str,
+    lowest: Collection[str] = MODEL_FAILURES,
+) -> pl.DataFrame:
     """Rate answers; columns as in `scores.SCORES`, one row per answer.
 
     Args:
         judge: the judge model.
         answers: the answers to rate.
         journal: replies of the judge.
+        prompt: see `forms.rating_prompt`.
+        lowest: statuses that get the lowest rating without being shown to the judge.
         evaluation: name of the evaluation.
         task: name of its task.
 
     Raises:
         EndpointError: the endpoint rejects the requests.
     """
-    failures = [answer.failure for answer in answers]
+    failures = [answer.failure(lowest) for answer in answers]
     prompts = [
-        forms.RATING_PROMPT.format(language=_language_name(answer), request=answer.request, answer=answer.text)
+        forms.filled(prompt, {"language": _language_name(answer), "request": answer.request, "answer": answer.text})
         for answer in answers
     ]
-    judged = [prompt for prompt, failure in zip(prompts, failures, strict=True) if failure is None]
+    judged = [text for text, failure in zip(prompts, failures, strict=True) if failure is None]
     found = judge.verdicts(judged, forms.read_rating, journal)
     scored = [
-        (failure, None if failure == "error" else 0.0) if failure is not None else _scored(found.get(prompt))
-        for prompt, failure in zip(prompts, failures, strict=True)
+        (failure, None if failure == "error" else float(forms.WORST))
+        if failure is not None
+        else _scored(found.get(text))
+        for text, failure in zip(prompts, failures, strict=True)
     ]
-    return _score_table(answers, scored, RATING_METRIC, evaluation, task)
+    return _score_table(answers, scored, RATING, evaluation, task)
 
 
 def compare(
@@ -111,7 +130,7 @@ def compare(
     prompts = {
         (answer.run, answer.sample_id): (_comparison_prompt(answer, other), _comparison_prompt(other, answer))
         for answer, other in pairs
-        if answer.failure is None and other.failure is None and answer.text != other.text
+        if answer.failure() is None and other.failure() is None and answer.text != other.text
     }
     found = judge.verdicts([prompt for both in prompts.values() for prompt in both], forms.read_comparison, journal)
     scored: list[tuple[Status, float | None]] = []
@@ -128,7 +147,7 @@ def compare(
 
 
 def _score_without_judge(answer: ModelAnswer, baseline: ModelAnswer) -> tuple[Status, float | None]:
-    failed, missed = answer.failure, baseline.failure
+    failed, missed = answer.failure(), baseline.failure()
     if "error" in (failed, missed):
         return "error", None
     if failed is not None:

@@ -97,6 +97,20 @@ def in_language(text: str, asked: Language) -> bool:
     return bool(best == _classifier_tag(asked) or probability < MIN_CONFIDENCE)
 
 
+def share_of_lines_in_language(text: str, asked: Language) -> float:
+    """Share of the lines of a text that are in the expected language; 1 if no line is long enough to be identified.
+
+    Args:
+        text: the text to classify.
+        asked: the expected language.
+
+    Raises:
+        CrossliftError: the decision needs py3langid, and it is not installed.
+    """
+    lines = [line for line in text.splitlines() if sum(_count_scripts(_NOT_PROSE.sub(" ", line)).values()) >= MIN_BYTES]
+    return sum(in_language(line, asked) for line in lines) / len(lines) if lines else 1.0
+
+
 @cache
 def can_be_classified(asked: Language) -> bool:
     """Whether py3langid knows the language, or one as which it classifies its texts.

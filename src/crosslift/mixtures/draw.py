@@ -276,7 +276,7 @@ def _table(
     return examples[by_key.astype(np.uint32)]
 
 
-_STAGED = pl.Schema({**EXAMPLES, STAGE: pl.Int32})
+_STAGED = pl.Schema([*EXAMPLES.items(), (STAGE, pl.Int32())])
 
 
 class _Staged(NamedTuple):

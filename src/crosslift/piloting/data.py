@@ -100,11 +100,14 @@ def _affordable(request: PilotRequest) -> float:
 
 def _too_few(request: PilotRequest, affordable: float, num_all: int, num_train: int, num_test: int) -> str:
     need = MIN_TRAIN + (request.num_test_items or MIN_TEST)
-    found = f"A pilot needs {MIN_TRAIN} items to train on and {MIN_TEST} to test with; there would be {num_train} and {num_test}"
+    found = (
+        f"A pilot needs {MIN_TRAIN} items to train on and {MIN_TEST} to test with; there would be {num_train} and "
+        f"{num_test}"
+    )
     if affordable < need:
         return (
-            f"{found}: the budget for translations, {request.translation_budget:g}, allows {affordable:g} items in all of "
-            f"{', '.join(request.missing)}. {translation_cost(request, need):g} would do. Raise --pilot-budget, or "
+            f"{found}: the budget for translations, {request.translation_budget:g}, allows {affordable:g} items in all "
+            f"of {', '.join(request.missing)}. {translation_cost(request, need):g} would do. Raise --pilot-budget, or "
             "consider fewer languages."
         )
     return f"{found} of the {num_all} items of the data. Add items, or name test data of their own with --test."

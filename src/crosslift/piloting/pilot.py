@@ -108,21 +108,23 @@ def _described(request: PilotRequest, data: PilotData, design: PilotDesign, fold
     each = data.num_train + data.num_test
     to_translate = dict.fromkeys(request.missing, each)
     told = [
-        f"{len(names)} mixtures of {model_label(request.model)}, {request.pivot} alone with two seeds: {len(names) + 1} training runs. The "
-        f"mixtures are D-optimal under the transfer model, and tell as much as about {design.as_random} random ones beside "
-        "the control.",
+        f"{len(names)} mixtures of {model_label(request.model)}, {request.pivot} alone with two seeds: "
+        f"{len(names) + 1} training runs. The mixtures are D-optimal under the transfer model, and tell as much as "
+        f"about {design.as_random} random ones beside the control.",
         f"{data.num_train:,} items to train on and {data.num_test:,} to test with in each of "
         f"{', '.join(request.languages)}; a mixture has up to {data.num_usable:,} items.",
-        f"Power: two mixtures are told apart (80 %, at the 5 % level) if their means over languages differ by "
+        f"Power: two mixtures are distinguished (80 %, at the 5 % level) if their means over languages differ by "
         f"{100 * design.detectable:.1f} points, two runs in one language by {100 * design.detectable_in_one:.1f}.",
     ]
     if request.missing:
         told.append(
-            f"To be translated: {each:,} items into each of {', '.join(request.missing)}, {each * len(request.missing):,} "
-            f"in all, at a cost of {data.cost:,.6g}. Training items remain of use for the final data."
+            f"To be translated: {each:,} items into each of {', '.join(request.missing)}, "
+            f"{each * len(request.missing):,} in all, at a cost of {data.cost:,.6g}. "
+            "Training items remain of use for the final data."
         )
     commands = [
-        f"crosslift translate {folder / f'translate-{split}.toml'} {folder / 'data' / split} --site {folder / 'site.toml'}"
+        f"crosslift translate {folder / f'translate-{split}.toml'} {folder / 'data' / split} "
+        f"--site {folder / 'site.toml'}"
         for split in ("train", "test")
         if request.missing
     ]

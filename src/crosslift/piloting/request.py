@@ -92,8 +92,9 @@ def request_problems(request: PilotRequest, *, prefix: str = "") -> Iterator[str
     for tag in request.question.existing:
         if tag in request.missing:
             yield (
-                f"{prefix}existing {tag}: is not among the languages of the data ({', '.join(request.source.languages)}). "
-                f"Add its rows to the data and name it with {prefix}data-languages, or leave it out."
+                f"{prefix}existing {tag}: is not among the languages of the data "
+                f"({', '.join(request.source.languages)}). Add its rows to the data and name it with "
+                f"{prefix}data-languages, or leave it out."
             )
     if request.larger is not None and request.larger == request.model:
         yield f"{prefix}larger {request.larger}: is the model of the pilot. Name another, or leave it out."

@@ -56,11 +56,10 @@ def study_toml(request: PilotRequest, data: PilotData, design: PilotDesign, *, n
     is_pocket = request.model.startswith("pocket:")
     models = {"small": request.model} | ({} if request.larger is None else {"larger": request.larger})
     lines = [
-        "# A pilot, written by: crosslift pilot. Its mixtures are those from which the transfer model learns most about",
-        f"# the scores of all mixtures of these languages (D-optimal); they tell as much as about {design.as_random} random "
-        "ones",
-        f"# beside the control. Its {data.num_test} test items find differences of two mixtures of "
-        f"{100 * design.detectable:.1f} points and more, as means over languages.",
+        "# A pilot, written by: crosslift pilot. Its mixtures are those from which the transfer model learns most",
+        f"# (D-optimal); they tell as much as about {design.as_random} random ones beside the control.",
+        f"# {data.num_test} test items find differences of two mixtures from {100 * design.detectable:.1f} points, as "
+        "means over languages.",
         "",
         f"name = {_text(name)}",
         'question = "Which languages, and how much of each?"',

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri
 from scipy.stats import qmc
 
 from crosslift.recommendation.joint import AnyModel
-from crosslift.recommendation.objective import AnyObjective
-from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts
+from crosslift.recommendation.objective import AnyObjective, Budget
+from crosslift.recommendation.search import distinct, random_mixtures
+from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts, content_key
 
 NUM_INITIAL = 3
 """Until so many mixtures are observed, runs are selected by variance reduction."""
@@ -18,6 +20,98 @@ NUM_QUANTILES = 64
 """Outcomes of the first run of a batch, the quantiles of its predictive distribution."""
 NUM_FANTASIES = 128
 """Joint outcomes of the runs of a batch, from a Sobol sequence."""
+NUM_RANDOM_MIXTURES = 60
+"""Random mixtures among the candidates for the next run, in addition to the leading ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exploring:
+    """What an exploration adds to a question: planned mixtures count as tried and are candidates too, and next runs
+    are new ones where too few are planned."""
+
+    margin: float
+    """See `recommend.recommend`."""
+    running: Collection[str] = ()
+    """Names of planned runs in progress: they are not proposed, and their outcomes are taken into account."""
+    excluded: Collection[str] = ()
+    """Names of further planned runs that are not proposed."""
+    hours: Callable[[Amounts], float] | None = None
+    """Expected duration of a run, if runs are selected by what they add per hour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextRun:
+    """A proposed run."""
+
+    amounts: dict[str, float]
+    """Language -> amount."""
+    expected_gain: float
+    """Knowledge gradient: expected improvement of the choice, in the unit of the objective."""
+    run: str | None
+    """Name of the run if the study plans it, else None."""
+
+
+def propose_runs(
+    fitted: AnyModel,
+    model: str,
+    objective: AnyObjective,
+    budget: Budget,
+    *,
+    leaders: Sequence[Amounts],
+    waiting: Mapping[str, Amounts],
+    num_runs: int,
+    exploring: Exploring | None = None,
+) -> list[NextRun]:
+    """The most informative runs: unfinished runs of the study, by name; if there are none, leading and random mixtures.
+
+    They differ from each other and from the mixtures that the model was trained on.
+
+    Args:
+        fitted: the transfer model.
+        model: name of the model that is trained.
+        objective: what is maximised.
+        budget: constraints of a mixture.
+        leaders: the mixtures that are expected to be best.
+        waiting: planned run of the model that is not finished -> its amounts.
+        num_runs: runs to propose.
+        exploring: what an exploration adds.
+    """
+    if num_runs < 1:
+        return []
+    observed = fitted.observed
+    known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
+    running, excluded = (exploring.running, exploring.excluded) if exploring is not None else ((), ())
+    pending = [waiting[run] for run in running if run in waiting]
+    hours = None if exploring is None else exploring.hours
+    names: dict[tuple[tuple[str, int], ...], str] = {}
+    for run, amounts in waiting.items():
+        if run not in running and run not in excluded:
+            names.setdefault(content_key(amounts), run)
+    for amounts in (*known, *pending):
+        names.pop(content_key(amounts), None)
+    random = random_mixtures(budget, NUM_RANDOM_MIXTURES)
+    planned: list[dict[str, float]] = [dict(waiting[run]) for run in names.values()]
+    new: list[dict[str, float]] = []
+    if not planned or (exploring is not None and len(planned) < num_runs):
+        apart = [*known, *pending, *planned]
+        new = distinct((one for one in (*leaders, *random) if budget.allows(one)), apart_from=apart)
+    options = distinct(one for one in (*known, *pending, *planned, *new, *random) if budget.allows(one))
+    found: list[NextRun] = []
+    for pool in (planned, new):
+        chosen = knowledge_gradient_batch(
+            fitted,
+            model,
+            objective,
+            pool,
+            batch_size=num_runs - len(found),
+            options=options or pool,
+            pending=[*pending, *(one.amounts for one in found)],
+            hours=None if hours is None else [hours(one) for one in pool],
+        )
+        for place, gain in chosen:
+            name = names.get(content_key(pool[place]))
+            found.append(NextRun(amounts=pool[place], expected_gain=gain, run=name))
+    return found
 
 
 def knowledge_gradient_batch(
@@ -29,6 +123,7 @@ def knowledge_gradient_batch(
     batch_size: int,
     options: Sequence[Amounts] | None = None,
     pending: Sequence[Amounts] = (),
+    hours: Sequence[float] | None = None,
 ) -> list[tuple[int, float]]:
     """Select runs greedily by their knowledge gradient.
 
@@ -52,6 +147,7 @@ def knowledge_gradient_batch(
         batch_size: runs to select.
         options: mixtures among which the final choice is made; by default the candidates.
         pending: runs in progress, whose outcomes will be known as well.
+        hours: expected duration of each candidate; runs are then selected by what they add per hour.
 
     Returns:
         (position among the candidates, knowledge gradient in the unit of the objective), in the order of selection.
@@ -84,6 +180,7 @@ def knowledge_gradient_batch(
                 score = ((spreads - spreads.mean(axis=0)) ** 2).sum(axis=0)[: len(candidates)]
             else:
                 score = gains.copy()
+            score = score if hours is None else score / np.asarray(hours)
             score[[one for one, _ in chosen]] = -np.inf
             best = int(score.argmax())
             chosen.append((best, float(gains[best])))

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 
 from crosslift.corpora.corpus import Source
 from crosslift.errors import TransferError
-from crosslift.recommendation.acquisition import knowledge_gradient_batch
+from crosslift.recommendation.acquisition import Exploring, NextRun, propose_runs
 from crosslift.recommendation.explaining.explanation import Explanation, explain
 from crosslift.recommendation.explaining.pilots import Pilot, pilot_for
-from crosslift.recommendation.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.joint import AnyModel, JointModel
 from crosslift.recommendation.limits import MOST_BEYOND, held_amounts, limited_budget, tokens_per_item, unit_costs
 from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.observing.asked import named, objective_of, untold_languages
+from crosslift.recommendation.observing.further_studies import FurtherStudy, further_caveat, pooled_observations
 from crosslift.recommendation.observing.runs import observe
 from crosslift.recommendation.pattern import Pattern, pattern_of
 from crosslift.recommendation.question import Question, Unit
 from crosslift.recommendation.recommend import MIN_MIXTURES, Recommendation, Undecided, recommend
-from crosslift.recommendation.search import distinct, random_mixtures
+from crosslift.recommendation.search import EQUIVALENCE_MARGIN
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.model.cross_validation import MIN_GROUPS, CrossValidation, cross_validate
 from crosslift.transfer.model.gaussian_process import fit_transfer_model
-from crosslift.transfer.model.observations import Amounts, content_key
+from crosslift.transfer.model.observations import Amounts, Observations
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store
@@ -34,20 +34,6 @@ if TYPE_CHECKING:
 
 MIN_EXPECTED_GAIN = 0.0005
 """Knowledge gradient, as a share, below which a run is not worth its cost."""
-NUM_RANDOM_MIXTURES = 60
-"""Random mixtures among the candidates for the next run, in addition to the leading ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextRun:
-    """A proposed run."""
-
-    amounts: dict[str, float]
-    """Language -> amount."""
-    expected_gain: float
-    """Knowledge gradient: expected improvement of the choice, in the unit of the objective."""
-    run: str | None
-    """Name of the run if the study plans it, else None."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +141,7 @@ def advise(
     *,
     num_next_runs: int = 0,
     others: Sequence[FurtherStudy] = (),
+    exploring: Exploring | None = None,
 ) -> Advice:
     """Fit the transfer model to the finished runs, validate it, and recommend a mixture and next runs.
 
@@ -164,6 +151,7 @@ def advise(
         question: what is asked.
         num_next_runs: number of next runs to propose.
         others: further studies to learn from, with the same evaluations; the recommendation is for the first.
+        exploring: what an exploration adds to the question.
 
     Raises:
         TransferError: the evaluation has no trained run, too few mixtures are finished and no next runs are requested,
@@ -175,14 +163,15 @@ def advise(
     model = question.model or ""
     seen = {name: observe(store, study, evaluation=name, unit=question.unit, together_with=names) for name in names}
     planned = seen[names[0]].planned
-    observations, contributions = {}, {}
+    observations: dict[str, Observations] = {}
+    informing: dict[str, Observations] = {}
     for name, own in seen.items():
         further = [
             (other.label, observe(other.store, other.study, evaluation=name, unit=question.unit).observations)
             for other in others
         ]
         observations[name] = pooled_observations(own.observations, further)
-        contributions |= dict(further)
+        informing |= dict(further)
     every = {
         row["run"]: dict(zip(row["languages"], map(float, row["amounts"]), strict=True))
         for row in planned.iter_rows(named=True)
@@ -201,6 +190,9 @@ def advise(
     lengths = tokens_per_item(store.runs(), model)
     tried = list(observed.amounts.values()) or list(every.values())
     untold = untold_languages(question, tried, objective.languages)
+    if exploring is not None:
+        tried = [*observed.amounts.values(), *every.values()]
+        untold = tuple(tag for tag in untold if tag not in pattern.parts)
     num_items = {name: record["num_items"] for name, record in store.lock()["corpora"].items()}
     candidates = [tag for tag in question.languages if tag not in untold]
     budget = limited_budget(
@@ -215,6 +207,8 @@ def advise(
         num_items=num_items,
         tokens_per_item=None if question.unit == "items" else lengths,
     )
+    own_runs = set.intersection(*(set(own.observations.runs.tolist()) for own in seen.values()))
+    waiting = {run: every[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
     num_mixtures = len(set(observed.mixtures))
     if num_mixtures < MIN_MIXTURES and not num_next_runs:
         raise TransferError(
@@ -225,13 +219,18 @@ def advise(
     if question.languages and not candidates:
         found = Undecided(reason=f"no run has trained on or measured {', '.join(untold)}")
     elif num_mixtures >= MIN_MIXTURES:
-        found = recommend(fitted, model, objective, budget)
+        found = recommend(
+            fitted,
+            model,
+            objective,
+            budget,
+            further=[] if exploring is None else list(waiting.values()),
+            margin=EQUIVALENCE_MARGIN if exploring is None else exploring.margin,
+        )
     recommendation = found if isinstance(found, Recommendation) else None
-    if recommendation is not None and contributions:
-        told = (further_caveat(*one) for one in contributions.items())
+    if recommendation is not None and informing:
+        told = (further_caveat(*one) for one in informing.items())
         recommendation = replace(recommendation, caveats=(*recommendation.caveats, *told))
-    own_runs = set.intersection(*(set(own.observations.runs.tolist()) for own in seen.values()))
-    waiting = {run: every[run] for run in planned.filter(model=model)["run"] if run not in own_runs}
     return Advice(
         question=question,
         budget=budget,
@@ -246,14 +245,26 @@ def advise(
         validations={
             name: cross_validate(one) for name, one in observations.items() if len(set(one.mixtures)) >= MIN_GROUPS
         },
-        next_runs=_next_runs(
-            fitted, model, objective, budget, found=recommendation, waiting=waiting, num_runs=num_next_runs
+        next_runs=propose_runs(
+            fitted,
+            model,
+            objective,
+            budget,
+            leaders=[] if recommendation is None else _leaders(recommendation),
+            waiting=waiting,
+            num_runs=num_next_runs,
+            exploring=exploring,
         ),
         runs=sorted(set(observed.runs[observed.models == model])),
         source=study.corpora[pattern.corpora[0]],
         model_path=study.models[model].path,
         folder=study.folder,
     )
+
+
+def _leaders(found: Recommendation) -> list[Amounts]:
+    """The mixtures that a recommendation names."""
+    return [found.amounts, *(one for one, _ in found.alternatives), *(one.amounts for one in found.comparisons)]
 
 
 def _limits(budget: Budget, found: Recommendation | None) -> tuple[str, ...]:
@@ -264,45 +275,3 @@ def _limits(budget: Budget, found: Recommendation | None) -> tuple[str, ...]:
         f"{spent:,.0f} of the budget is spent: a mixture has no more items than the corpora hold, and at most "
         f"{MOST_BEYOND:g} times what was tried",
     )
-
-
-def _next_runs(
-    fitted: AnyModel,
-    model: str,
-    objective: AnyObjective,
-    budget: Budget,
-    *,
-    found: Recommendation | None,
-    waiting: Mapping[str, Amounts],
-    num_runs: int,
-) -> list[NextRun]:
-    """The most informative runs: unfinished runs of the study, by name; if there are none, leading and random mixtures.
-
-    They differ from each other and from the mixtures that the model was trained on.
-    """
-    if not num_runs:
-        return []
-    observed = fitted.observed
-    known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
-    names: dict[tuple[tuple[str, int], ...], str] = {}
-    for run, amounts in waiting.items():
-        names.setdefault(content_key(amounts), run)
-    for amounts in known:
-        names.pop(content_key(amounts), None)
-    random = random_mixtures(budget, NUM_RANDOM_MIXTURES)
-    pool: list[dict[str, float]] = [dict(waiting[run]) for run in names.values()]
-    if not pool:
-        leaders: list[Amounts] = []
-        if found is not None:
-            leaders = [
-                found.amounts,
-                *(one for one, _ in found.alternatives),
-                *(one.amounts for one in found.comparisons),
-            ]
-        pool = distinct((one for one in (*leaders, *random) if budget.allows(one)), apart_from=known)
-    options = distinct(one for one in (*known, *pool, *random) if budget.allows(one))
-    chosen = knowledge_gradient_batch(fitted, model, objective, pool, batch_size=num_runs, options=options or pool)
-    return [
-        NextRun(amounts=pool[place], expected_gain=gain, run=names.get(content_key(pool[place])))
-        for place, gain in chosen
-    ]

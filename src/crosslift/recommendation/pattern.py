@@ -37,7 +37,7 @@ class Pattern:
 
 
 def pattern_of(study: Study, *evaluations: str) -> Pattern:
-    """The pattern of the mixtures that train on the tasks of evaluations; among equally frequent ones the first.
+    """The pattern of the mixtures that evaluations are asked of; among equally frequent ones the first.
 
     A language's amount is divided between the corpora as in the mixtures with that pattern; a language that none of
     them has, as all languages together.
@@ -45,10 +45,10 @@ def pattern_of(study: Study, *evaluations: str) -> Pattern:
     Raises:
         TransferError: no mixture trains on the tasks.
     """
-    tasks = {study.evaluations[name].task for name in evaluations}
+    tasks = {study.evaluations[name].task for name in evaluations if not study.evaluations[name].every_run}
     mixtures = [mixture for mixture in study.mixtures.values() if tasks <= set(study.tasks_of(mixture))]
     if not mixtures:
-        if len(evaluations) == 1:
+        if len(evaluations) == 1 and tasks:
             (evaluation,), (task,) = evaluations, tasks
             raise TransferError(f"no mixture of the study trains on the task {task} of the evaluation '{evaluation}'.")
         raise TransferError(
@@ -85,8 +85,10 @@ def _kind(mixture: Mixture) -> tuple[tuple[str, ...], str, str, bool]:
     return tuple(sorted(mixture.corpora)), mixture.pairing, mixture.order, mixture.repeat
 
 
-def mixture_toml(study: Study, pattern: Pattern, amounts: Mapping[str, float], *, unit: str, model: str) -> str:
-    """A mixture as a table to paste into the study file, with a name that the study does not use.
+def mixture_toml(
+    study: Study, pattern: Pattern, amounts: Mapping[str, float], *, unit: str, model: str, name: str | None = None
+) -> str:
+    """A mixture as a table to paste into the study file.
 
     Args:
         study: the study.
@@ -94,6 +96,7 @@ def mixture_toml(study: Study, pattern: Pattern, amounts: Mapping[str, float], *
         amounts: language -> whole amount.
         unit: "items", or "tokens" of the model's tokenizer.
         model: name of the model.
+        name: name of the mixture; None: one that the study does not use.
     """
     counts: dict[str, dict[str, int]] = {corpus: {} for corpus in pattern.corpora}
     for tag, amount in sorted(amounts.items(), key=lambda one: -one[1]):
@@ -106,7 +109,7 @@ def mixture_toml(study: Study, pattern: Pattern, amounts: Mapping[str, float], *
         for corpus, held in counts.items()
         if held
     )
-    lines = [f"[mixtures.{_free_name(study)}]", f"components = [{components}]"]
+    lines = [f"[mixtures.{name or _free_name(study)}]", f"components = [{components}]"]
     if unit == "tokens":
         total = sum(n for held in counts.values() for n in held.values())
         lines.append(f'budget = {{ amount = {total}, unit = "tokens", tokenizer = {json.dumps(model)} }}')

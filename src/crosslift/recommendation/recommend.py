@@ -62,7 +62,7 @@ class Recommendation:
     """The same -> 95 % credible limits."""
     probability_best: float
     """Share of posterior draws in which no other candidate that keeps the minimum scores, whether or not its interval
-    says something, is better by more than EQUIVALENCE_MARGIN."""
+    says something, is better by more than the margin that was asked for, by default EQUIVALENCE_MARGIN."""
     comparisons: tuple[BaselineComparison, ...]
     """Comparisons with the baselines."""
     alternatives: tuple[tuple[dict[str, float], float], ...]
@@ -94,6 +94,8 @@ def recommend(
     budget: Budget,
     *,
     candidates: Sequence[Amounts] | None = None,
+    further: Sequence[Amounts] = (),
+    margin: float = EQUIVALENCE_MARGIN,
     seed: int = 0,
 ) -> Recommendation | Undecided:
     """Choose the candidate with the highest posterior mean of the objective.
@@ -110,6 +112,8 @@ def recommend(
         budget: constraints of a mixture.
         candidates: mixtures to choose from; by default found by a search over shares of the allowed languages. The
             observed mixtures that satisfy the budget are always among them.
+        further: further candidates, such as mixtures that are planned.
+        margin: `Recommendation.probability_best` counts candidates that are better by more than this.
         seed: of the search and of the posterior draws.
 
     Raises:
@@ -126,7 +130,7 @@ def recommend(
     baselines = [(EQUAL_SHARES, uniform), *([] if tried is None else [(BEST_TRIED, tried)])]
     known = [observed.amounts[label] for label in sorted(set(observed.mixtures[observed.models == model]))]
     searched = search_mixtures(fitted, model, objective, budget, seed=seed) if candidates is None else candidates
-    pool = {content_key(one): dict(one) for one in (uniform, *known, *searched) if budget.allows(one)}
+    pool = {content_key(one): dict(one) for one in (uniform, *known, *further, *searched) if budget.allows(one)}
     if not pool:
         raise TransferError(
             f"no mixture satisfies the budget of {budget.amount:g} and the limits of the data. Raise the budget or "
@@ -170,7 +174,7 @@ def recommend(
                 objective.languages, np.quantile(draws[:, best], [0.025, 0.975], axis=0).T, strict=True
             )
         },
-        probability_best=float((values[:, best] >= values[:, keeping].max(axis=1) - EQUIVALENCE_MARGIN).mean()),
+        probability_best=float((values[:, best] >= values[:, keeping].max(axis=1) - margin).mean()),
         comparisons=tuple(comparisons),
         alternatives=tuple((one, float(means[places[content_key(one)]])) for one in alternatives),
         caveats=(

@@ -63,7 +63,7 @@ def cost_lines(advice: Advice) -> list[str]:
 
 
 def _change_lines(advice: Advice) -> list[str]:
-    """The changed constraints with the largest effects that are told from none."""
+    """The changed constraints with the largest effects whose intervals do not contain 0."""
     if (told := advice.explanation) is None:
         return []
     clear = [(one, one.effect) for one in told.changes if one.effect is not None]
@@ -77,7 +77,7 @@ def _change_lines(advice: Advice) -> list[str]:
     ]
     lines += [f"  with {change_text(one)}: {one.reason}" for one in impossible[:NUM_CHANGES]]
     if not lines and told.changes:
-        lines.append("  no single constraint, changed by itself, is told to change the expected objective")
+        lines.append("  no single changed constraint has an effect on the expected objective whose interval excludes 0")
     return lines
 
 
@@ -93,7 +93,7 @@ def _pilot_lines(advice: Advice) -> list[str]:
 
 
 def pilot_texts(advice: Advice) -> list[str]:
-    """For each language that no run has trained on or measured: that it cannot be told, and the pilot that would."""
+    """For each language that no run has trained on or measured: the pilot that would tell."""
     lines = []
     for one in advice.pilots:
         after = (
@@ -118,8 +118,8 @@ def _validation_lines(advice: Advice) -> list[str]:
     for name, one in advice.validations.items():
         of = f" ({name})" if len(advice.validations) > 1 else ""
         lines.append(
-            f"  cross-validation over mixtures{of}: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other mixtures "
-            f"{POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
+            f"  cross-validation over mixtures{of}: RMSE {POINTS * one.rmse_model:.1f} points, mean of the other "
+            f"mixtures {POINTS * one.rmse_mean:.1f}, nearest mixture {POINTS * one.rmse_nearest:.1f}"
         )
     return lines
 

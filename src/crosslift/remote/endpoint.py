@@ -66,6 +66,8 @@ class CompletionRequest:
     max_tokens: int
     """Maximum number of generated tokens."""
     temperature: float = 0.0
+    stop: Sequence[str] = ()
+    """Texts that end the reply."""
     echo: bool = False
     """Whether the reply contains the log-probability of each token of the prompt, as some servers can."""
 
@@ -191,6 +193,8 @@ async def _send_with_retries(
 
 async def _send(client: Any, endpoint: Endpoint, request: CompletionRequest) -> Any:
     common = {"model": endpoint.model, "max_tokens": request.max_tokens, "temperature": request.temperature}
+    if request.stop:
+        common["stop"] = list(request.stop)
     if request.prompt is None:
         return await client.chat.completions.create(messages=list(request.messages), **common)
     prompt = request.prompt if isinstance(request.prompt, str) else list(request.prompt)

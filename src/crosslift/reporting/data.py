@@ -14,13 +14,14 @@ import polars as pl
 
 from crosslift.corpora.findings import FINDINGS
 from crosslift.errors import StoreError
-from crosslift.evaluation.task import task as find_task
+from crosslift.exploring.journal import Entry, read_entries
 from crosslift.languages.language import Language, language
 from crosslift.reporting.unscored import FailureHint, failure_hints
-from crosslift.scores import MODEL_FAILURES
-from crosslift.studies.study import Study
+from crosslift.scores import MODEL_FAILURES, metric_range
+from crosslift.studies.study import Study, primary_metrics
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.estimates.panel import scores_of
 from crosslift.transfer.grid.cells import Cells, cells
 from crosslift.transfer.variance.components import variance_components
 
@@ -68,13 +69,15 @@ class ReportData:
     samples: pl.DataFrame
     """Columns as in SAMPLES."""
     primary_metrics: dict[str, str]
-    """Task -> primary metric."""
+    """Evaluation -> primary metric."""
     level: float = 0.95
     """Coverage of the intervals."""
     failure_hints: list[FailureHint] = field(default_factory=list)
     """Why answers could not be scored, per evaluation."""
     findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}))
     """Findings of the corpus checks, columns as in `corpora.findings.FINDINGS` with `corpus` as the first column."""
+    exploration: tuple[Entry, ...] = ()
+    """The journal of `crosslift explore`."""
 
     @cached_property
     def languages(self) -> tuple[Language, ...]:
@@ -100,13 +103,12 @@ class ReportData:
 
     def metric(self, evaluation: str) -> str:
         """The primary metric of an evaluation."""
-        return self.primary_metrics[self.evaluations[evaluation]]
+        return self.primary_metrics[evaluation]
 
     @cached_property
     def primary(self) -> pl.DataFrame:
-        """Estimates in the primary metric of their task; models and mixtures in the order of the study."""
-        wanted = pl.DataFrame({"task": list(self.primary_metrics), "metric": list(self.primary_metrics.values())})
-        rows = self.estimates.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+        """Estimates in the primary metric of their evaluation; models and mixtures in the order of the study."""
+        rows = scores_of(self.estimates, self.primary_metrics)
         model = pl.col("model").replace_strict(_places(self.models), return_dtype=pl.Int64)
         mixture = pl.col("mixture").replace_strict(_places(self.mixtures), default=-1, return_dtype=pl.Int64)
         return rows.sort(model, mixture, maintain_order=True)
@@ -119,9 +121,7 @@ class ReportData:
     @cached_property
     def variance(self) -> pl.DataFrame:
         """Variance components of single answers, see `transfer.variance.components`."""
-        wanted = pl.DataFrame({"task": list(self.primary_metrics), "metric": list(self.primary_metrics.values())})
-        primary = self.scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
-        return variance_components(primary, self.runs)
+        return variance_components(scores_of(self.scores, self.primary_metrics), self.runs)
 
     @cached_property
     def grid_mixtures(self) -> tuple[str, ...]:
@@ -147,8 +147,8 @@ def collect(store: Store, study: Study) -> ReportData:
         TransferError: the scores are inconsistent, see `transfer.estimates.panel.panels`.
     """
     runs, scores = store.runs(), store.scores()
-    known = study.primary_metrics()
-    primary_metrics = {task: known.get(task) or find_task(task).METRICS[0] for task in scores["task"].unique().sort()}
+    scored = scores.select("evaluation", "task", "metric").unique().sort("evaluation", "task", "metric")
+    primary = primary_metrics(study.evaluations, scored.iter_rows())
     metrics = {}
     for run in runs.filter(pl.col("mixture") != "base")["run"]:
         try:
@@ -162,15 +162,16 @@ def collect(store: Store, study: Study) -> ReportData:
         study=study,
         runs=runs,
         scores=scores,
-        estimates=estimate(scores, runs, study.contrasts, primary_metrics=primary_metrics),
+        estimates=estimate(scores, runs, study.contrasts, primary_metrics=primary),
         manifests=store.manifests(),
         lock=store.lock(),
         training=training,
         provenance={run: store.provenance(run) for run in runs["run"]},
-        samples=_samples(store, runs, scores, primary_metrics),
-        primary_metrics=primary_metrics,
+        samples=_samples(store, runs, scores, primary),
+        primary_metrics=primary,
         failure_hints=failure_hints(store, scores),
         findings=_findings(store, study),
+        exploration=tuple(read_entries(store)),
     )
 
 
@@ -194,17 +195,18 @@ _NONE = pl.DataFrame(
 def _samples(store: Store, runs: pl.DataFrame, scores: pl.DataFrame, primary_metrics: dict[str, str]) -> pl.DataFrame:
     """The first answer of each kind, by sample, of the first seed of every condition, for MAX_SAMPLED_CELLS cells."""
     first = runs.unique(["model", "mixture"], keep="first", maintain_order=True)["run"]
-    wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
+    highest = {metric: metric_range(metric)[1] for metric in primary_metrics.values()}
+    best = pl.col("metric").replace_strict(highest, return_dtype=pl.Float64)
     kind = (
         pl.when(pl.col("status") != "scored")
         .then("status")
-        .when(pl.col("value") >= 1)
+        .when(pl.col("value") >= best)
         .then(pl.lit("correct"))
         .otherwise(pl.lit("wrong"))
     )
     order = pl.col("kind").replace_strict(_places(SAMPLE_KINDS), return_dtype=pl.Int8)
     chosen = (
-        scores.join(wanted, on=["task", "metric"], how="semi")
+        scores_of(scores, primary_metrics)
         .filter(pl.col("run").is_in(first.implode()) & (pl.col("status") != "error"))
         .with_columns(kind=kind)
         .sort("sample_id")

@@ -24,6 +24,7 @@ from crosslift.reporting.html.templates import environment
 from crosslift.reporting.papers import tables as paper_tables
 from crosslift.reporting.papers.registry import PAPER_FIGURES
 from crosslift.reporting.tables import frames, grids, units
+from crosslift.reporting.tables.explorations import exploration_grid
 from crosslift.system.files import atomic_write, write_text
 from crosslift.untrusted.csv_file import write_csv
 
@@ -84,11 +85,13 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
             headline=sentences.headline(conclusions),
             failures=sentences.failures(data),
             unfinished=sentences.unfinished(data),
+            unrated=sentences.unrated(data),
             confounds=sentences.confounds(data),
             facts=_facts(data),
             figures={one.figure.name: one for one in drawn},
             undrawn=_undrawn(drawn[: len(FIGURES)]),
             grids=grids,
+            exploration=exploration_grid(data),
             units=units,
             papers=paper_tables.grids(data),
             paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.wording import interval_text, p_value_text, points_text
+from crosslift.reporting.wording import interval_text, p_value_text, points_text, points_word
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.answers import Side, side_of_zero
+from crosslift.transfer.estimates.wilson import wilson_interval_of_share
 
 GainVerdict = Literal["supports", "contradicts", "cannot tell", "not estimated"]
 GAIN_VERDICTS: Mapping[Side, GainVerdict] = {
@@ -71,14 +72,17 @@ def _answer(data: ReportData, row: dict[str, Any], *, num_tested: int) -> Conclu
             row=row,
         )
     what = row["mixture"] if not row["mixture"].startswith("mean of ") else f"The {row['mixture']} mixtures"
+    metric = row["metric"]
     numbers = (
-        f"{points_text(row['value'], signed=True)} points, {data.level:.0%} interval {interval_text(row, signed=True)}"
+        f"{points_text(row['value'], signed=True, metric=metric)} {points_word(metric)}, {data.level:.0%} interval "
+        f"{interval_text(row, signed=True)}"
     )
     finding = {
         "supports": f"{what} scores higher than {row['control']}: {numbers}.",
         "contradicts": f"{what} scores lower than {row['control']}: {numbers}.",
-        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of {points_text(-row['low'])} and a gain "
-        f"of {points_text(row['high'])} points are both compatible with the data.",
+        "cannot tell": f"{what} against {row['control']}: {numbers}. A loss of "
+        f"{points_text(-row['low'], metric=metric)} and a gain of {points_text(row['high'], metric=metric)} "
+        f"{points_word(metric)} are both compatible with the data.",
     }[found]
     caveats, survives = [], True
     if row["p_adjusted"] is not None and num_tested > 1:
@@ -151,6 +155,16 @@ def unfinished(data: ReportData) -> str:
     return f"{len(missing)} of {data.runs.height} runs have no scores yet: {shown}."
 
 
+def unrated(data: ReportData) -> list[str]:
+    """Evaluations whose primary metric has no scores yet, one sentence each with the metric in its place."""
+    return [
+        f"{name}: the primary metric '{evaluation.metric}' has no scores, so figures, findings and contrasts show "
+        f"{data.primary_metrics[name]} in its place. Name a judge in site.toml and run crosslift run again."
+        for name, evaluation in data.study.evaluations.items()
+        if evaluation.metric and data.primary_metrics.get(name, evaluation.metric) != evaluation.metric
+    ]
+
+
 def confounds(data: ReportData) -> list[str]:
     """Differences between the two sides of a declared contrast other than the declared one, one sentence each."""
     found: list[str] = []
@@ -187,8 +201,40 @@ def confounds(data: ReportData) -> list[str]:
             )
     if data.study.training.epochs is not None and more_updates:
         found.append(f"Training lasts {data.study.training.epochs:g} epochs: more examples also mean more updates.")
+    found += _truncation(data)
     if len(data.study.seeds) == 1:
         found.append("One training seed: no interval includes run-to-run noise, which can be as large as the effects.")
+    return found
+
+
+TRUNCATION_DIFFERS = 0.02
+"""Difference between languages in the share of answers that are cut off, from which on it is a confound if the
+intervals of both shares do not overlap either."""
+
+
+def _truncation(data: ReportData) -> list[str]:
+    """Evaluations in which answers are cut off more often in some languages, which lowers the scores there."""
+    found = []
+    trained = data.runs.filter(pl.col("mixture") != "base")["run"]
+    for name, metric in data.primary_metrics.items():
+        rows = data.scores.filter(pl.col("run").is_in(trained.implode()), evaluation=name, metric=metric)
+        shares = dict(rows.group_by("language").agg((pl.col("status") == "truncated").mean()).iter_rows())
+        ordered = sorted(shares, key=lambda tag: (-shares[tag], tag))
+        if not ordered or shares[ordered[0]] - shares[ordered[-1]] < TRUNCATION_DIFFERS:
+            continue
+        num_items = rows["item_id"].n_unique()  # runs share the items, so more runs are hardly more evidence
+        most, least = (
+            wilson_interval_of_share(shares[tag], num_items, level=data.level) for tag in (ordered[0], ordered[-1])
+        )
+        if most[0] <= least[1]:
+            continue
+        shown = [*ordered[:3], *(ordered[-1:] if len(ordered) > 3 else [])]
+        limit = data.study.evaluations[name].max_tokens if name in data.study.evaluations else None
+        found.append(
+            f"{name}: answers are cut off {f'at {limit:,} tokens ' if limit else ''}more often in some languages than "
+            f"in others ({', '.join(f'{tag} {shares[tag]:.0%}' for tag in shown)}), and those count as wrong. "
+            "Differences between languages reflect the limit as well; raise max_tokens."
+        )
     return found
 
 

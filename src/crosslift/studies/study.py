@@ -6,14 +6,16 @@ runs (`site`) and of the layout of the study's folder.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import Source
+from crosslift.discover import member
 from crosslift.fingerprint import fingerprint_file
 from crosslift.mixtures.mixture import Mixture
+from crosslift.scores import RATING
 from crosslift.studies.run import Model, Run
 from crosslift.training.trainer import SFTConfig
 
@@ -32,24 +34,96 @@ class Shots:
 
     corpus: str
     number: int
+    corpus_of: Mapping[str, str] = field(default_factory=dict)
+    """Language -> corpus, if several corpora are joined."""
+
+    def corpus_in(self, tag: str) -> str:
+        """The corpus of the examples in a language."""
+        return self.corpus_of.get(tag, self.corpus)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora of the examples."""
+        return tuple(dict.fromkeys([self.corpus, *self.corpus_of.values()]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How a judge rates answers."""
+
+    prompt: str = "short"
+    """Name of a form in `judging/prompts`, or the path of a text file."""
+    lowest: tuple[str, ...] = ("truncated", "unparsed", "wrong_language")
+    """Statuses whose answers get the lowest rating without being shown to the judge."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     name: str
     corpus: str
+    """The corpus of the test items; the first one if several are joined."""
     task: str
     languages: tuple[str, ...]
     max_tokens: int
     generator: str = "hf"
     require_language: bool = False
     shots: Shots | None = None
+    corpus_of: Mapping[str, str] = field(default_factory=dict)
+    """Language -> corpus, if corpora with the same items in different languages are joined."""
+    stop: tuple[str, ...] = ()
+    """An answer ends before the first of these texts."""
+    judging: Judging | None = None
+    """None: as by default."""
     metric: str = ""
     """Primary metric; it selects among the scores and changes none of them."""
     every_run: bool = False
     """Whether runs that were not trained on the task are evaluated too."""
     chat_template: bool = False
     """Whether a task by likelihood asks in the model's chat template."""
+
+    def corpus_in(self, tag: str) -> str:
+        """The corpus of the test items in a language."""
+        return self.corpus_of.get(tag, self.corpus)
+
+    @property
+    def corpora(self) -> tuple[str, ...]:
+        """The corpora of the test items."""
+        return tuple(dict.fromkeys([self.corpus, *self.corpus_of.values()]))
+
+
+def primary_metric(evaluation: Evaluation | None, task: str, scored: Collection[str]) -> str:
+    """The metric of an evaluation's figures, findings and contrasts.
+
+    Args:
+        evaluation: The evaluation; None for results that the study file does not describe.
+        task: Its task.
+        scored: Metrics that have scores.
+
+    Returns:
+        The metric that the evaluation names; the first of the task if that is a judge's and has no scores yet.
+    """
+    named = "" if evaluation is None else evaluation.metric
+    if named in scored or (named and not by_judge(named)):
+        return named
+    return str(member("task", task.partition(":")[0]).METRICS[0])
+
+
+def by_judge(metric: str) -> bool:
+    """Whether a metric is a judge's, which no task has: a rating, or wins over a run."""
+    return metric == RATING or metric.startswith("wins_over_")
+
+
+def primary_metrics(evaluations: Mapping[str, Evaluation], scored: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Return evaluation -> primary metric, see `primary_metric`.
+
+    Args:
+        evaluations: The evaluations of the study.
+        scored: (evaluation, task, metric) of all scores; evaluations that the study lacks are included.
+    """
+    metrics: dict[tuple[str, str], list[str]] = {}
+    for name, task, metric in scored:
+        metrics.setdefault((name, task), []).append(metric)
+    return {name: primary_metric(evaluations.get(name), task, found) for (name, task), found in metrics.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +242,6 @@ class Study:
         tasks = self.tasks_of(run.mixture)
         return tuple(one for one in self.evaluations.values() if one.every_run or one.task in tasks)
 
-    def primary_metrics(self) -> dict[str, str]:
-        """Return task -> primary metric of its evaluations."""
-        return {one.task: one.metric for one in self.evaluations.values() if one.metric}
-
     def validation_of(self, run: Run) -> dict[str, tuple[str, ...]]:
         """Return validation corpus -> languages for a run, restricted to the run's own tasks and languages."""
         if run.mixture is None or self.validation is None:
@@ -198,6 +268,8 @@ class Study:
         mixture = run.mixture
         validation = self.validation_of(run)
         config = asdict(self.training)
+        if config["validate_every_steps"] is None:  # so that studies without it keep their fingerprints
+            del config["validate_every_steps"]
         identity |= {
             "data_seed": self.data_seed,
             "seed": run.seed,
@@ -214,6 +286,8 @@ class Study:
         """Return the settings of a corpus that determine its rows, with the path as written in the study file."""
         source = replace(self.corpora[name], path=None)
         identity = asdict(source) | {"path": self.paths.get(name), "prompt": self.prompts[name]}
+        if source.order == "file":  # then the seed changes nothing, and earlier studies keep their fingerprints
+            del identity["order"], identity["data_seed"]
         identity["checks"] = {check: policy for check, policy in source.checks.items() if policy == "drop"}
         if not identity["checks"]:  # only checks that drop items change the corpus
             del identity["checks"]
@@ -246,16 +320,25 @@ class Study:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity
 
-    def identity_of_evaluation(self, evaluation: Evaluation) -> dict[str, Any]:
-        """Return what determines the predictions and scores of an evaluation, except the checkpoint."""
+    def identity_of_evaluation(self, evaluation: Evaluation, tag: str | None = None) -> dict[str, Any]:
+        """Return what determines the predictions and scores of an evaluation, except the checkpoint.
+
+        Args:
+            evaluation: The evaluation.
+            tag: One of its languages, of which the corpus is part of the identity; None: of the first language. An
+                evaluation of joined corpora is therefore the same, in each language, as one of that corpus alone.
+        """
+        tag = evaluation.languages[0] if tag is None else tag
         identity = asdict(evaluation)
-        del identity["name"], identity["shots"], identity["metric"], identity["every_run"]
-        if not evaluation.chat_template:
-            del identity["chat_template"]
+        for key in ("name", "shots", "metric", "every_run", "corpus_of", "judging"):
+            del identity[key]
+        for key in ("chat_template", "stop"):
+            if not identity[key]:
+                del identity[key]
         if evaluation.shots is not None:
-            shown = self.identity_of_corpus(evaluation.shots.corpus)
+            shown = self.identity_of_corpus(evaluation.shots.corpus_in(tag))
             identity["shots"] = {"number": evaluation.shots.number, "corpus": shown}
-        return identity | {"corpus": self.identity_of_corpus(evaluation.corpus)}
+        return identity | {"corpus": self.identity_of_corpus(evaluation.corpus_in(tag))}
 
     def _model(self, model: Model) -> dict[str, Any]:
         template = model.template

@@ -12,12 +12,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
 import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -199,6 +200,36 @@ def lease_holder(folder: Path, *, stale_seconds: float = EXPIRY_SECONDS, read_on
     if owner is None or owner.released or not _alive(folder, number, owner, stale_seconds, read_only=read_only):
         return None
     return owner
+
+
+def wait_for_silent_owners(folders: Collection[Path], *, check: Callable[[], None] = lambda: None) -> bool:
+    """Wait for the leases of owners that give no sign of life, such as those of a machine that has failed.
+
+    Leases are observed for some heartbeat intervals. Those of living owners are not waited for.
+
+    Args:
+        folders: leased folders.
+        check: called about once a second; may raise.
+
+    Returns:
+        Whether a lease was silent and is now free, expired, or renewed again; False if all owners are alive.
+    """
+    before = {folder: _heartbeat_of(folder) for folder in folders}
+    for _ in range(math.ceil(WATCHED_HEARTBEATS * HEARTBEAT_SECONDS)):
+        check()
+        time.sleep(1.0)
+    silent = [folder for folder, beat in before.items() if _heartbeat_of(folder) == beat]
+    while silent:
+        if any(lease_holder(folder) is None or _heartbeat_of(folder) != before[folder] for folder in silent):
+            return True
+        check()
+        time.sleep(1.0)
+    return False
+
+
+def _heartbeat_of(folder: Path) -> tuple[int, float | None]:
+    number = max(_numbers(folder), default=-1)
+    return number, _touched(folder, number)
 
 
 @contextlib.contextmanager

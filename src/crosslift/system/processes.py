@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import os
+import signal
 import socket
 from functools import cache
 from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+"""Constant of Linux's prctl: the signal that a process gets when its parent dies."""
 
 
 @cache
@@ -54,3 +59,18 @@ def is_running(pid: int, started: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def end_with_parent(parent: int) -> None:
+    """Ask the system to send this process SIGTERM when its parent dies, where the system can (Linux).
+
+    Args:
+        parent: process id of the parent; if it is dead already, this process ends.
+
+    Raises:
+        SystemExit: the parent has died.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit(128 + signal.SIGTERM)

@@ -3,12 +3,13 @@
 Many trainers group examples of similar length across steps to save padding. Length correlates with language: the same
 item takes three times as many tokens in Bengali as in English. Such batches are nearly monolingual, and their order
 depends on the tokenizer, which would confound a study of mixtures. Here the batch of a step is a random sample of the
-epoch, or of a stage of a curriculum, independent of length. Examples are sorted by length only within a step, where order does not change the
-accumulated gradient.
+epoch, or of a stage of a curriculum, independent of length. Examples are sorted by length only within a step, where
+order does not change the accumulated gradient.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 
 import numpy as np
@@ -90,3 +91,24 @@ def micro_batches(rows: np.ndarray, lengths: np.ndarray, *, max_tokens: int, pad
             start, tokens = i, 0
         tokens += length
     yield rows[start:]
+
+
+def shares(rows: np.ndarray, lengths: np.ndarray, num_devices: int) -> list[np.ndarray]:
+    """Divide the examples of a step among devices, so that their tokens differ little: the longest first, each to the
+    device that has the fewest tokens.
+
+    Args:
+        rows: indices of the step's examples, shape (num_rows,).
+        lengths: tokens of every example of the table, shape (num_examples,).
+        num_devices: number of devices.
+
+    Returns:
+        Indices of the examples of each device; some are empty if there are more devices than examples.
+    """
+    held: list[list[int]] = [[] for _ in range(num_devices)]
+    least = [(0, device) for device in range(num_devices)]
+    for row in rows[np.argsort(-lengths[rows], kind="stable")].tolist():
+        tokens, device = heapq.heappop(least)
+        held[device].append(row)
+        heapq.heappush(least, (tokens + int(lengths[row]), device))
+    return [np.array(one, dtype=np.int64) for one in held]

@@ -91,6 +91,12 @@ def build_micro_batch(
     return MicroBatch(ids=rectangle.reshape(num_rows, width), positions=steps, **rest)
 
 
+def num_loss_tokens(examples: TokenTable, rows: np.ndarray, *, loss_on_prompt: bool = False) -> int:
+    """Count the tokens of these examples under the loss mask, as `build_micro_batch` sets it."""
+    first_loss = np.maximum(1, np.zeros(len(rows)) if loss_on_prompt else examples.prompt_lengths[rows])
+    return int(np.maximum(0, examples.lengths[rows] - first_loss).sum())
+
+
 def round_up(number: int, multiple: int) -> int:
     """The smallest multiple of `multiple` that is not below `number`."""
     return -(-number // multiple) * multiple

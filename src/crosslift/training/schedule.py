@@ -37,10 +37,12 @@ def validation_steps(config: SFTConfig, num_steps: int, steps_per_epoch: int) ->
     """Numbers of completed steps after which a run is validated; empty if it never is.
 
     Args:
-        config: gives `validate_every` and `select_by`.
+        config: gives `validate_every`, `validate_every_steps` and `select_by`.
         num_steps: steps of the whole run.
         steps_per_epoch: steps of one epoch.
     """
+    if config.validate_every_steps is not None:
+        return {*range(config.validate_every_steps, num_steps + 1, config.validate_every_steps), num_steps}
     every = config.validate_every
     if every is None:
         every = num_steps / steps_per_epoch if config.select_by == "last" else 1.0

@@ -10,7 +10,8 @@ same bytes. A trainer that does not support every setting has a second function,
 
     refused(config: SFTConfig) -> list[str]
 
-that lists the unsupported ones, one sentence each, without importing torch; `crosslift check` reports them.
+that lists the unsupported ones, one sentence each, without importing torch; `crosslift check` reports them. A trainer
+that can divide a run among several devices says so by `SEVERAL_DEVICES = True`; the others always get one.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class SFTConfig:
     languages of the mixture only."""
     validate_every: float | None = None
     """Epochs between validations. None: at the end, and after every epoch if a checkpoint is selected. 0: never."""
+    validate_every_steps: int | None = None
+    """Optimizer steps between validations, in place of `validate_every`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,9 +201,16 @@ class TrainingRequest:
     """Chat template to save with the checkpoint, in the form that `chat.load_tokenizer` takes."""
     base_name: BaseName | None = None
     """Name of the base model in an adapter's configuration; None: `model` and `revision`."""
+    num_devices: int = 1
+    """Devices that share the run. It changes the result by rounding only, as the kind of the device does."""
+    cpu_offload: bool = False
+    """With several GPUs: keep weights, gradients and moments in the memory of the machine."""
     save_seconds: float = 60.0
     """Seconds between two saves of the state that an interrupted run resumes from. The interval grows if saving is
     slow, so that saving takes at most a few percent of the time. It does not change the result."""
+    ending: Callable[[], bool] = field(default=lambda: False)
+    """Whether the process was told to end, for example before the time limit of a job. A trainer that can resume saves
+    its state at the next step and raises SystemExit; the others are ended some time later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +229,10 @@ class Trained:
     device: str
     resumed_at: int | None
     """Step of the saved state that this process resumed from; None if it started from the base model."""
+    num_devices: int = 1
+    """Devices that shared the run."""
+    micro_batch_tokens: int | None = None
+    """Bound that replaced the configured one because a device ran out of memory; None if none did."""
 
 
 def steps_per_epoch(num_examples: int, config: SFTConfig, *, num_tokens: int | None = None) -> int:

@@ -63,6 +63,8 @@ class Answer:
     decimals: int = 1
     """Decimals of the published value."""
     verdict: Verdict = ""
+    metric: str = ""
+    """The metric in whose unit the value is; empty for shares."""
     runs: Sequence[str] = ()
     """Names of the runs behind the estimate."""
     note: str = ""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crosslift.errors import CrossliftError, StoreError
 from crosslift.execution.folder.progress import Progress, read_progress
@@ -14,6 +14,10 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.scores import MODEL_FAILURES, PREDICTION_TABLES, SCORES
+from crosslift.studies.study import primary_metric
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MAX_TEXT = 2000
 """Characters of a prompt or an answer that the page shows."""
@@ -72,7 +76,7 @@ def read_results(
 
 def _read(one: EvaluationStep, fingerprint: str) -> EvaluationResult:
     rows = read_step_table(one.step.folder, "scores.parquet", SCORES)
-    rows = rows.filter(metric=one.evaluation.metric)
+    rows = rows.filter(metric=_metric(one, rows))
     return EvaluationResult(
         evaluation=one.evaluation.name,
         language=one.language,
@@ -81,6 +85,11 @@ def _read(one: EvaluationStep, fingerprint: str) -> EvaluationResult:
         num_answers=rows.height,
         counts=dict(rows["status"].value_counts(sort=True).iter_rows()),
     )
+
+
+def _metric(one: EvaluationStep, scores: pl.DataFrame) -> str:
+    """The metric that the page shows: the primary one, or that of the task until a judge has rated."""
+    return primary_metric(one.evaluation, one.evaluation.task, scores["metric"].unique().to_list())
 
 
 def details(graph: StepGraph, run: str) -> dict[str, Any]:
@@ -137,7 +146,7 @@ def _samples(graph: StepGraph, run: str) -> list[dict[str, Any]]:
             texts = read_step_table(one.step.folder, "predictions.parquet", PREDICTION_TABLES)
         except StoreError:
             continue
-        rows = scores.filter(metric=one.evaluation.metric).with_columns(
+        rows = scores.filter(metric=_metric(one, scores)).with_columns(
             kind=pl.when(pl.col("status") != "scored")
             .then("status")
             .when(pl.col("value") >= 1)

@@ -48,6 +48,14 @@ def test_answers_come_in_the_order_of_the_prompts_whatever_the_batches(tiny_mode
     assert together == apart == alone
 
 
+def test_a_model_that_is_to_be_divided_answers_as_a_whole_one(tiny_model, monkeypatch):
+    folder = tiny_model("gemma3")
+    whole = hf.Generator(folder, device="cpu").generate(prompts(), max_tokens=8)
+    assert hf.Generator(folder, device="cpu", num_devices=2).generate(prompts(), max_tokens=8) == whole
+    assert hf._device_map(2, torch.device("cuda")) == "balanced"
+    assert hf._device_map(1, torch.device("cuda")) is None
+
+
 def test_an_answer_that_ends_itself_is_told_from_one_that_was_cut(tiny_model):
     generator = hf.Generator(tiny_model("qwen3"), device="cpu")
     cut = generator.generate(prompts()[:1], max_tokens=6)[0]
@@ -72,7 +80,7 @@ def test_a_batch_that_does_not_fit_on_the_gpu_is_halved(tiny_model, monkeypatch)
     expected = generator.generate(prompts(), max_tokens=8)
     decode, sizes = hf.greedy_decode, []
 
-    def small_gpu(model, batch, limits, stops):
+    def small_gpu(model, batch, limits, stops, *, ended=None):
         sizes.append(len(batch))
         if len(batch) > 3:
             raise torch.OutOfMemoryError
@@ -86,10 +94,19 @@ def test_a_batch_that_does_not_fit_on_the_gpu_is_halved(tiny_model, monkeypatch)
     assert sizes[0] == 8, "a call must not depend on what happened in another"
 
 
+def test_a_completion_may_end_behind_a_stop_text_and_equals_the_longer_one_up_to_there(tiny_model):
+    generator = hf.Generator(tiny_model("qwen3"), device="cpu")
+    longer = generator.generate(prompts(), max_tokens=64)
+    stop = longer[0].text[5:8]
+    shorter = generator.generate(prompts(), max_tokens=64, stop=[stop])
+    assert shorter[0].num_tokens <= max(32, longer[0].num_tokens // 2) and stop in shorter[0].text
+    assert all(long.text.startswith(short.text) for long, short in zip(longer, shorter, strict=True))
+
+
 def test_a_prompt_that_fits_nowhere_is_an_error_with_a_remedy(tiny_model, monkeypatch):
     generator = hf.Generator(tiny_model("qwen3"), device="cpu")
 
-    def no_gpu(*arguments):
+    def no_gpu(*arguments, ended=None):
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(hf, "greedy_decode", no_gpu)

@@ -176,6 +176,22 @@ def test_a_full_checkpoint_gets_an_engine_of_its_own(engine, tiny_model):
     assert generator.generate(ids, max_tokens=8) == [greedy(HF(folder, device="cpu"), one) for one in ids]
 
 
+def test_a_model_of_several_devices_is_divided_by_tensor_parallelism(engine, tiny_model, monkeypatch):
+    given = []
+
+    class Recording(FakeEngine):
+        def __init__(self, model, **options):
+            given.append(options.pop("tensor_parallel_size", None))
+            super().__init__(model, **options)
+
+    monkeypatch.setattr(sys.modules["vllm"], "LLM", Recording)
+    folder = tiny_model("llama")
+    vllm.Generator(folder, num_devices=4)
+    vllm.Generator(folder, num_devices=4, tensor_parallel_size=2)
+    vllm.Generator(folder)
+    assert given == [4, 2, None]
+
+
 def test_without_vllm_the_message_says_so(tiny_model, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     monkeypatch.setattr(vllm, "_engines", {})

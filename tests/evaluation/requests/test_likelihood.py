@@ -4,19 +4,21 @@ numbers."""
 from __future__ import annotations
 
 import importlib.util
-import zlib
 from pathlib import Path
 
 import polars as pl
 import pytest
+from dice import Dice
 
 from crosslift.corpora.corpus import ROWS
 from crosslift.errors import EvaluationError
-from crosslift.evaluation.requests.kinds import Continuations, Likelihood
+from crosslift.evaluation.requests.kinds import Continuations
 from crosslift.evaluation.requests.likelihood import encode, require_likelihoods, windows
 from crosslift.evaluation.scoring import predict, score
 from crosslift.evaluation.task import task
 from crosslift.evaluation.tasks.multiple_choice import Choices
+from crosslift.evaluation.unscored import reason, remedy
+from crosslift.languages.language import language
 from crosslift.scores import LIKELIHOODS, SCORES
 
 _spec = importlib.util.spec_from_file_location("models", Path(__file__).parents[1] / "conftest.py")
@@ -31,30 +33,6 @@ CHOICES = ("a lion", "a mouse", "two mice")
 @pytest.fixture(scope="module")
 def tokenizer():
     return _models.byte_tokenizer()
-
-
-class Dice:
-    """Log-probabilities made from the token ids."""
-
-    def __init__(self, tokenizer, max_length: int = 1000) -> None:
-        self.tokenizer = tokenizer
-        self.max_length = max_length
-        self.asked: list = []
-
-    def log_likelihoods(self, requests):
-        self.asked += requests
-        return [
-            [
-                None
-                if len(one) > self.max_length
-                else Likelihood(
-                    log_probability=-len(one) - zlib.crc32(bytes(t % 256 for t in (*request.context, *one))) % 97 / 7,
-                    is_greedy=False,
-                )
-                for one in request.continuations
-            ]
-            for request in requests
-        ]
 
 
 def items(num: int = 3, **changes) -> pl.DataFrame:
@@ -147,3 +125,16 @@ def test_a_generator_without_likelihoods_is_refused_with_a_remedy(tokenizer):
 
     with pytest.raises(EvaluationError, match='generator = "hf"'):
         require_likelihoods(Writer())
+
+
+def test_a_text_alone_cannot_be_scored_by_a_task_that_asks_for_likelihoods():
+    import crosslift
+
+    with pytest.raises(EvaluationError, match="asks a model for likelihoods"):
+        crosslift.score("multiple_choice", "Tom", Choices(choices=CHOICES, gold=0).write(), "en")
+
+
+def test_a_choice_that_does_not_fit_is_explained_by_the_context_and_not_by_max_tokens():
+    why = reason(task("multiple_choice"), status="truncated", finish="length", text="", language=language("en"))
+    assert why == "longer than the model's context"
+    assert "max_tokens" not in remedy(why)

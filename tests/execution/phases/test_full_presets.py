@@ -66,6 +66,17 @@ def write_preset(folder: Path, name: str) -> Path:
     return folder
 
 
+def fewer(study: Path, name: str) -> Path:
+    """The preset with a few mixtures of each family."""
+    text = (study / "study.toml").read_text(encoding="utf-8")
+    assert FEW[name][0] in text
+    few = re.sub(r'mixtures = \["together"\]', 'mixtures = ["together-500"]', text.replace(*FEW[name]))
+    few = few.replace('mixtures = ["latin", "non-latin"]', 'mixtures = ["non-latin-summaries-200"]')
+    few = few[: few.index("[[contrasts]]")] + CONTRAST.format(*CONTRASTS[name])  # of mixtures that are left
+    (study / "study.toml").write_text(few, encoding="utf-8")
+    return study
+
+
 def crosslift(*arguments: object, code: int = 0, cache: Path) -> str:
     command = [sys.executable, "-m", "crosslift", *map(str, arguments)]
     variables = os.environ | {"OMP_NUM_THREADS": "1", "HF_HOME": str(cache), "HF_HUB_OFFLINE": "1"}
@@ -77,13 +88,7 @@ def crosslift(*arguments: object, code: int = 0, cache: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(FEW))
 def test_a_rehearsal_walks_the_preset(name: str, tmp_path: Path) -> None:
-    study = write_preset(tmp_path / "study", name)
-    text = (study / "study.toml").read_text(encoding="utf-8")
-    assert FEW[name][0] in text
-    few = re.sub(r'mixtures = \["together"\]', 'mixtures = ["together-500"]', text.replace(*FEW[name]))
-    few = few.replace('mixtures = ["latin", "non-latin"]', 'mixtures = ["non-latin-summaries-200"]')
-    few = few[: few.index("[[contrasts]]")] + CONTRAST.format(*CONTRASTS[name])  # of mixtures that are left
-    (study / "study.toml").write_text(few, encoding="utf-8")
+    study = fewer(write_preset(tmp_path / "study", name), name)
     (study / "site.toml").write_text("rehearsal = { steps = 2, items = 4, tokens = 4 }\n", encoding="utf-8")
     said = crosslift("run", study, cache=tmp_path / "cache")
     runs = pl.read_parquet(study / "rehearsal" / "runs.parquet")

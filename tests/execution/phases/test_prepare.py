@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import polars as pl
@@ -132,3 +133,54 @@ def test_check_reports_all_problems_at_once_and_touches_nothing(study, graph_of)
     assert "lack a language" in error.value.problems[0]
     assert "3160 too few" in error.value.problems[1]
     assert sorted(study.rglob("*")) == before
+
+
+def test_examples_that_are_too_long_are_told_by_language_before_anything_trains(study, graph_of):
+    change(study, "epochs = 1.0", "epochs = 1.0\nmax_length = 30")
+    with pytest.raises(StudyError) as error:
+        prepare(graph_of(study), say=quiet)
+    told = str(error.value)
+    assert "training.max_length is 30" in told and "corpora.train, tokenizer of tiny: " in told
+    assert "en 32 of 32 (longest" in told and "sw " in told and not re.search(r"\bes \d", told)
+    assert "Nothing has been trained" in told and not list((study / "runs").glob("*/train/*"))
+    needed = int(re.search(r"Set max_length = (\d+)", told)[1])
+    change(study, "max_length = 30", f"max_length = {needed}")
+    prepare(graph_of(study), say=quiet)
+    change(study, f"max_length = {needed}", "max_length = 45\ntruncate = true")
+    prepare(graph_of(study), say=quiet)  # they keep a part of their answers
+
+
+def joined(study, other_first=1000):
+    """The test corpus split by language: en and es in one file, sw in another."""
+    rows = [json.loads(line) for line in (study / "test.jsonl").read_text().splitlines()]
+    parts = {"test": [row for row in rows if row["language"] != "sw"], "swahili": []}
+    parts["swahili"] = [
+        row | {"item_id": f"i{int(row['item_id'][1:]) - 1000 + other_first}"} for row in rows if row["language"] == "sw"
+    ]
+    for name, part in parts.items():
+        (study / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in part))
+    change(
+        study, 'path = "test.jsonl"\nlanguages = ["en", "es", "sw"]', 'path = "test.jsonl"\nlanguages = ["en", "es"]'
+    )
+    more = '[corpora.swahili]\nreader = "jsonl"\ntask = "math"\nsplit = "test"\npath = "swahili.jsonl"\n'
+    change(study, "[mixtures.en]", more + 'languages = ["sw"]\n\n[mixtures.en]')
+    change(study, 'corpus = "test"', 'corpus = ["test", "swahili"]')
+
+
+def test_an_evaluation_joins_corpora_with_the_same_items(study, graph_of):
+    joined(study)
+    prepare(graph_of(study), say=quiet)
+    graph = graph_of(study)
+    steps = graph.steps(next(iter(graph.runs.values()))).evaluations
+    assert [one.language for one in steps] == ["en", "es", "sw"]
+    assert set(graph.evaluated_on()) == {"test", "swahili"}
+    inputs = {one.language: one.step.inputs["evaluation"]["corpus"]["path"] for one in steps}
+    assert inputs == {"en": "test.jsonl", "es": "test.jsonl", "sw": "swahili.jsonl"}
+
+
+def test_corpora_with_other_items_cannot_be_joined(study, graph_of):
+    joined(study, other_first=2000)
+    with pytest.raises(StudyError, match=r"evaluations.math.corpus: 'test' and 'swahili' hold different items"):
+        preflight(graph_of(study), say=quiet)
+    with pytest.raises(StudyError, match="Give equal items equal ids"):
+        prepare(graph_of(study), say=quiet)

@@ -12,8 +12,7 @@ import pytest
 from fake_study import FAKES
 
 from crosslift.errors import CrossliftError
-from crosslift.execution.workers import launch
-from crosslift.execution.workers.executors import local
+from crosslift.execution.workers import launch, pool
 from crosslift.execution.workers.job import Job
 from crosslift.studies.site import Site
 
@@ -90,15 +89,15 @@ def test_workers_that_are_interrupted_while_they_start_are_no_bug(study, graph_o
 
 def test_a_worker_has_the_threads_and_the_gpu_that_it_is_given(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
-    assert local.visible_gpus() == ["2", "5"]
+    assert pool.visible_gpus() == ["2", "5"]
     job = Job(folder=tmp_path, site=Site(), site_file=None, num_runs=9, session="s", logs=tmp_path)
-    pool = local._Pool(job, threads=3, gpus=local.visible_gpus())
-    environment = pool._environment(1)
+    workers = pool.Pool(job, threads=3, gpus=pool.visible_gpus())
+    environment = workers._environment(1)
     assert environment["CUDA_VISIBLE_DEVICES"] == "5"
     assert environment["OMP_NUM_THREADS"] == "3"
     assert environment["TOKENIZERS_PARALLELISM"] == "false"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert local.visible_gpus() == []
+    assert pool.visible_gpus() == []
 
 
 def test_a_worker_over_its_time_is_ended(study, graph_of, monkeypatch):

@@ -129,7 +129,7 @@ def test_two_workers_do_every_run_once(study, graph_of, monkeypatch):
         "crosslift.execution.workers.worker._log_to", lambda path: __import__("contextlib").nullcontext()
     )
     monkeypatch.setattr(
-        "crosslift.execution.workers.worker.graceful_termination", lambda: __import__("contextlib").nullcontext()
+        "crosslift.execution.workers.worker.graceful_termination", lambda *_: __import__("contextlib").nullcontext()
     )  # signals belong to the main thread
     (study / "faults.json").write_text(json.dumps(dict.fromkeys(graph_of(study).runs, "slow")))
     taken = []

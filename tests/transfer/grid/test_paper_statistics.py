@@ -5,13 +5,17 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from transfer_grid import CORE, EVALUATED, Made, cells_of, coverage_runs, dose_runs, make
 
+from crosslift.transfer.estimates.wilson import wilson_interval_of_share
 from crosslift.transfer.grid import bilingual
+from crosslift.transfer.grid.by_number import scores_by_number
 from crosslift.transfer.grid.cells import cells
 from crosslift.transfer.grid.doses import dose_statistics
 from crosslift.transfer.grid.paper_claims import paper_claims
 from crosslift.transfer.grid.regression import regression
+from crosslift.transfer.grid.zero_shot import count_not_worse, zero_shot_differences
 from crosslift.transfer.variance.between_seeds import between_seed_deviations
 
 LOW = {"bn", "sw", "te"}
@@ -58,15 +62,39 @@ def test_an_arm_with_other_mixtures_changes_nothing():
 
 
 def test_zero_shot_is_compared_with_the_bilingual_mixture_of_the_same_language():
-    found = bilingual.zero_shot_differences(cells_of(coverage_runs(), helpful))
+    found = zero_shot_differences(cells_of(coverage_runs(), helpful))
     row = found.filter(model="a-s", language="bn", num_languages=4).row(0, named=True)
     assert row["direct"] == pytest.approx(0.2 + 2 * 0.05 + 0.2)
     assert row["zero_shot"] == pytest.approx(0.2 + 4 * 0.05)
     assert row["mean"] == pytest.approx(row["zero_shot"] - row["direct"]) and row["high"] > row["mean"] > row["low"]
     assert "te" not in set(found["language"])  # in no mixture, so there is no direct
-    counts = bilingual.count_not_worse(found)
+    shares = count_not_worse(found)
+    models = shares["models"].unique(maintain_order=True).to_list()
+    assert models == ["all models", "largest of each family", "a-s", "a-l"]
+    counts = shares.filter(models="all models")
     assert counts["group"].to_list() == ["English", "high", "low"]
     assert counts["num_cases"].to_list() == [2, 4, 4]
+    assert shares.filter(models="a-l", group="low")["num_cases"].to_list() == [2]
+    assert (
+        shares.filter(models="largest of each family").drop("models").equals(shares.filter(models="a-l").drop("models"))
+    )
+
+
+def test_the_t_test_of_zero_shot_is_the_textbooks_for_answers_that_are_right_or_wrong():
+    found = zero_shot_differences(cells_of(coverage_runs(("a-s",)), helpful))
+    row = found.filter(language="bn", num_languages=4).row(0, named=True)
+    one, other = (np.repeat([1.0, 0.0], [round(200 * share), round(200 * (1 - share))]) for share in (
+        row["zero_shot"], row["direct"]))  # fmt: skip
+    assert row["p"] == pytest.approx(stats.ttest_ind(one, other).pvalue, rel=1e-6)
+
+
+def test_both_readings_of_the_mean_by_number_have_one_mean_and_their_own_interval():
+    found = scores_by_number(cells_of(coverage_runs(), helpful))
+    row = found.filter(model="a-s", group="low", num_languages=5).row(0, named=True)
+    assert row["num_cells"] == 3 and row["mean"] == pytest.approx(np.mean([0.2 + 0.25 + 0.2] * 2 + [0.2 + 0.25]))
+    low, high = wilson_interval_of_share(row["mean"], 3 * 200)
+    assert (row["wilson_low"], row["wilson_high"]) == (pytest.approx(low), pytest.approx(high))
+    assert row["low"] < row["mean"] < row["high"]
 
 
 def test_the_regression_recovers_what_the_cells_were_made_of():
@@ -120,7 +148,7 @@ def test_a_difference_of_nothing_is_rarely_told():
         verdicts = [one.verdict for one in paper_claims(made) if "zero-shot" not in one.question]
         told += sum(verdict != "cannot tell" for verdict in verdicts)
         asked += len(verdicts)
-    assert asked == 80
+    assert asked == 100
     assert told <= 10
 
 
@@ -185,5 +213,5 @@ def test_replicates_tell_the_noise_between_seeds():
 def test_a_study_without_these_designs_has_nothing_to_say():
     made = cells_of([Made("a-s", "only", "", "math", CORE)], helpful)
     assert paper_claims(made) == []
-    for reading in (bilingual.bilingual_statistics, bilingual.zero_shot_differences, regression, dose_statistics):
+    for reading in (bilingual.bilingual_statistics, zero_shot_differences, regression, dose_statistics):
         assert reading(made).is_empty()

@@ -1,4 +1,4 @@
-"""Commands that execute and monitor a study: run, work, status, view, verify; and train-final."""
+"""Commands that execute and monitor a study: run, work, cancel, status, view, verify; and train-final."""
 
 from __future__ import annotations
 
@@ -25,26 +25,35 @@ def run(
     ] = None,
     site: SiteFile = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of workers. Default: one per GPU or core.")] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when the work is queued. For executors that queue work.")
+    ] = False,
 ) -> None:
     """Execute the missing work of a study: prepare, train, evaluate, report. Safe to call again at any time."""
-    from crosslift.api.running import run_graph
+    from crosslift.api.running import queue_graph, run_graph
     from crosslift.cli.display import Watcher
-    from crosslift.execution.workers.executors.local import available_cores
+    from crosslift.execution.workers.pool import available_cores
 
     place = open_site(folder, site, executor=executor, num_workers=workers)
     graph = open_study(folder, site=place)
+    if detach:
+        say(queue_graph(graph, place, site_file=site_file(folder, site), say=say))
+        say(f"Next: crosslift status {folder}, or crosslift run {folder} to wait for the report.")
+        return
     with Watcher(graph, num_workers=place.num_workers or available_cores()) as watcher:
         outcome = run_graph(graph, place, site_file=site_file(folder, site), say=say, watch=watcher.watch)
     for name, message in outcome.failed.items():
         say(f"{name} failed: {message}", err=True)
+    for name, message in outcome.unrated.items():
+        say(f"evaluations.{name} is not rated completely: {message} Next: crosslift run {folder}", err=True)
     if outcome.report is None:
         say("Nothing has been evaluated, so there is no report.", err=True)
         raise typer.Exit(1)
-    if not outcome.num_started:
+    if not outcome.num_started and outcome.good:
         say(f"Nothing to do: all {outcome.num_runs} runs are done. Report: {outcome.report}")
         return
     say(f"{outcome.num_runs - len(outcome.failed)} of {outcome.num_runs} runs are done. Report: {outcome.report}")
-    if outcome.failed:
+    if not outcome.good:
         raise typer.Exit(1)
 
 
@@ -59,19 +68,42 @@ def work(
         ),
     ] = None,
     site: SiteFile = None,
+    model: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only runs of this base model; may be repeated.")
+    ] = None,
 ) -> None:
     """Execute missing runs, one after another, until none remain. Started by executors, or manually on any machine."""
     import os
 
     from crosslift.api.running import work_on
-    from crosslift.execution.workers.job import SESSION
+    from crosslift.execution.workers.job import FIRST, GRACE, PARENT, PATIENT, SESSION
+    from crosslift.system.processes import end_with_parent
 
+    if PARENT in os.environ:
+        end_with_parent(int(os.environ[PARENT]))
     log_to_terminal()
     place = open_site(folder, site)
     graph = open_study(folder, site=place)
-    good = work_on(graph, place, runs or [], say=say, session=os.environ.get(SESSION, ""))
+    good = work_on(
+        graph,
+        place,
+        runs or [],
+        models=model or [],
+        session=os.environ.get(SESSION, ""),
+        grace_seconds=float(os.environ.get(GRACE, "0")),
+        first=float(os.environ[FIRST]) if FIRST in os.environ else None,
+        patient=os.environ.get(PATIENT, "0" if SESSION in os.environ else "1") == "1",
+        say=say,
+    )
     if not good:
         raise typer.Exit(1)
+
+
+def cancel(folder: Folder, site: SiteFile = None) -> None:
+    """End the queued and running jobs of a study. Finished work is kept; crosslift run continues."""
+    from crosslift.execution.workers.queue import cancel as cancel_queue
+
+    say(cancel_queue(open_study(folder, data="optional", site=open_site(folder, site)).store.folder))
 
 
 def status(

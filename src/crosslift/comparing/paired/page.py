@@ -14,11 +14,10 @@ from crosslift.comparing.paired.compare import Comparison
 from crosslift.comparing.written import write_tables
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.questions.page import PageHeader, write_page
-from crosslift.reporting.wording import interval_text, p_value_text, points_text
+from crosslift.reporting.wording import factor_of, interval_text, p_value_text, points_text, points_word, unit_of
 from crosslift.transfer.answers import Analysis, Answer, Verdict
 from crosslift.transfer.estimates.language_groups import FIXED
 
-POINTS = 100.0
 MAX_LINES = 12
 """Lines per kind in the terminal; the page has all."""
 
@@ -33,13 +32,15 @@ def sentence(found: Comparison, row: dict[str, Any]) -> str:
     where = f"{row['evaluation']}, {row['model']}, {row['mixture']}"
     if row["value"] is None or row["low"] is None:
         return f"{where}: no estimate ({row['note']})."
-    numbers = f"{points_text(row['value'], signed=True)} points, "
+    metric = row["metric"]
+    numbers = f"{points_text(row['value'], signed=True, metric=metric)} {points_word(metric)}, "
     numbers += f"{found.level:.0%} interval {interval_text(row, signed=True)}"
     says: dict[Verdict, str] = {
         "supported": f"{found.second} scores higher than {found.first}: {numbers}.",
         "not supported": f"{found.second} scores lower than {found.first}: {numbers}.",
-        "cannot tell": f"{found.second} minus {found.first}: {numbers}. A loss of {points_text(-row['low'])} and a "
-        f"gain of {points_text(row['high'])} points are both compatible with the data.",
+        "cannot tell": f"{found.second} minus {found.first}: {numbers}. A loss of "
+        f"{points_text(-row['low'], metric=metric)} and a gain of {points_text(row['high'], metric=metric)} "
+        f"{points_word(metric)} are both compatible with the data.",
     }
     return f"{where}: {says[row['verdict']]}{_correction(found, row)}"
 
@@ -100,10 +101,10 @@ def write_comparison(folder: Path, found: Comparison) -> Path:
         Answer(
             question=f"{found.second} scores higher than {found.first}: {row['model']}, {row['mixture']}",
             about=row["evaluation"],
-            measure=f"{row['metric']}, mean of all languages, difference in points",
-            value=None if row["value"] is None else POINTS * row["value"],
-            low=None if row["low"] is None else POINTS * row["low"],
-            high=None if row["high"] is None else POINTS * row["high"],
+            measure=f"{row['metric']}, mean of all languages, difference in {points_word(row['metric'])}",
+            value=None if row["value"] is None else factor_of(row["metric"]) * row["value"],
+            low=None if row["low"] is None else factor_of(row["metric"]) * row["low"],
+            high=None if row["high"] is None else factor_of(row["metric"]) * row["high"],
             verdict="" if row["same_result"] else row["verdict"],
             runs=_runs(found, row),
             note="; ".join(filter(None, [_correction(found, row).strip(), row["note"]])),
@@ -140,10 +141,10 @@ def _runs(found: Comparison, row: dict[str, Any]) -> list[str]:
 
 def figures(found: Comparison) -> list[Figure]:
     """Draw the forest plots: each mixture with the summaries, and every cell."""
-    axis = f"{found.second} minus {found.first} (points)"
     table = found.estimates.filter("is_primary_metric", ~pl.col("same_result")).with_columns(
         panel=pl.format("{} · {}", "model", "evaluation"), is_summary=pl.col("part") == "summary"
     )
+    axis = f"{found.second} minus {found.first} ({unit_of(table['metric'].unique(maintain_order=True))})"
     whole = table.filter(pl.col("languages") == "all", pl.col("part") != "seed").with_columns(label=pl.col("mixture"))
     cells = table.filter(~pl.col("languages").is_in(FIXED), pl.col("part") != "summary")
     finest = cells.filter(

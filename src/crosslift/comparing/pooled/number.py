@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from crosslift.scores import RANGES
 from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.number import ConditionKey, ResampledStatistic, linear_combination
 from crosslift.transfer.estimates.wilson import zero_variance_half_width
@@ -154,8 +155,9 @@ def _fixed(
 
 
 def _deviation(member: Member, value: float, unit: str = " points") -> str:
-    """Format a difference between studies: in points, or as it is for ratios, which have no upper bound."""
-    return f"{POINTS * value:.1f}{unit}" if np.isfinite(member.bounds).all() else f"{value:.2f}"
+    """Format a difference between studies: in points; as it is for ratings, and for ratios, which have no bound."""
+    shown = np.isfinite(member.bounds).all() and member.row["metric"] not in RANGES
+    return f"{POINTS * value:.1f}{unit}" if shown else f"{value:.2f}"
 
 
 def _note(members: Sequence[Member]) -> str:

@@ -16,12 +16,11 @@ from crosslift.comparing.result_set import ResultSet
 from crosslift.comparing.written import write_tables
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.questions.page import PageHeader, write_page
-from crosslift.reporting.wording import interval_text, p_value_text, points_text
+from crosslift.reporting.wording import factor_of, interval_text, p_value_text, points_text, points_word, unit_of
 from crosslift.scores import RUNS
 from crosslift.transfer.answers import Analysis, Answer, Verdict, verdict
 from crosslift.transfer.estimates.language_groups import FIXED
 
-POINTS = 100.0
 MAX_LINES = 12
 """Lines per kind in the terminal; the page has all."""
 
@@ -37,7 +36,9 @@ def main_rows(found: Pooled) -> list[dict[str, Any]]:
 def sentence(found: Pooled, row: dict[str, Any]) -> str:
     """State a pooled estimate with its verdict and the heterogeneity between studies."""
     where = f"{row['evaluation']}, {row['model']}"
-    numbers = f"{points_text(row['value'], signed=row['control'] != '')} points, {found.level:.0%} interval "
+    metric = row["metric"]
+    numbers = f"{points_text(row['value'], signed=row['control'] != '', metric=metric)} {points_word(metric)}, "
+    numbers += f"{found.level:.0%} interval "
     numbers += interval_text(row, signed=row["control"] != "")
     effect = f"{row['num_studies']} studies, {row['effect']} effect of the study"
     says: dict[Verdict, str] = {
@@ -78,10 +79,10 @@ def write_pooled(folder: Path, found: Pooled, sets: Sequence[ResultSet]) -> Path
         Answer(
             question=f"{row['mixture']} scores higher than {row['control']}" if row["control"] else row["mixture"],
             about=f"{row['model']}, {row['evaluation']}",
-            measure=f"{row['metric']}, mean of all languages, points",
-            value=POINTS * row["value"],
-            low=POINTS * row["low"],
-            high=POINTS * row["high"],
+            measure=f"{row['metric']}, mean of all languages, {points_word(row['metric'])}",
+            value=factor_of(row["metric"]) * row["value"],
+            low=factor_of(row["metric"]) * row["low"],
+            high=factor_of(row["metric"]) * row["high"],
             verdict=row["verdict"],
             runs=row["studies"].split(", "),
             note="; ".join(filter(None, [f"between studies: {row['heterogeneity']}", row["note"]])),
@@ -166,7 +167,8 @@ def figures(found: Pooled) -> list[Figure]:
         is_summary=pl.lit(False),
         verdict=verdicts,
     )
-    axis = "points" if (pooled["control"] == "").all() else "gain over the control (points)"
+    unit = unit_of(pooled["metric"].unique(maintain_order=True))
+    axis = unit if (pooled["control"] == "").all() else f"gain over the control ({unit})"
     return [
         forest(
             table.filter(pl.col("languages") == "all"),

@@ -90,7 +90,9 @@ class Generator:
             max_attempts=max_attempts,
         )
 
-    def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Sequence[int]], *, max_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Completion]:
         """Generate a completion for each prompt, in the order of the prompts.
 
         A prompt without reply gets an empty completion with finish "error".
@@ -98,13 +100,14 @@ class Generator:
         Args:
             prompts: Token ids, as `chat.encode_prompt` returns them.
             max_tokens: Limit of generated tokens per prompt.
+            stop: Texts that end a completion.
 
         Raises:
             EvaluationError: the text of a prompt has other token ids than the prompt.
             EndpointError: the server rejects the requests.
         """
         questions = [
-            CompletionRequest(prompt=self._text(ids) if self._as_text else ids, max_tokens=max_tokens)
+            CompletionRequest(prompt=self._text(ids) if self._as_text else ids, max_tokens=max_tokens, stop=tuple(stop))
             for ids in prompts
         ]
         found: dict[int, Completion] = {}

@@ -29,6 +29,7 @@ OPTIONS: dict[str, type] = {
     "tensor_parallel_size": int,
     "canary": bool,
 }
+SEVERAL_DEVICES = True
 CANARY_PROMPTS = 8
 CANARY_TOKENS = 32
 
@@ -51,6 +52,7 @@ class Generator:
         template: str | None = None,
         canary: bool = True,
         max_lora_rank: int | None = None,
+        num_devices: int = 1,
         **engine: Any,
     ) -> None:
         """Load the model into an engine, or reuse the engine that has it.
@@ -63,12 +65,15 @@ class Generator:
             template: Chat template, as `chat.load_tokenizer` takes it.
             canary: Test that an adapter changes the outputs.
             max_lora_rank: Maximum rank of the adapters of this engine; None: the rank of this one.
+            num_devices: Devices that share the model (tensor parallel), unless `tensor_parallel_size` is given.
             **engine: Further arguments of `vllm.LLM`.
 
         Raises:
             EvaluationError: vLLM is not installed, or the adapter names no base model.
             TemplateError: the model has no chat template.
         """
+        if num_devices > 1:
+            engine.setdefault("tensor_parallel_size", num_devices)
         adapter = Path(checkpoint) / "adapter_config.json"
         source = str(checkpoint)
         rank = 0
@@ -84,19 +89,22 @@ class Generator:
         self._adapter = _adapter(run_of(checkpoint, base), str(checkpoint)) if rank else None
         self._canary = canary and rank > 0
 
-    def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Sequence[int]], *, max_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Completion]:
         """Generate a completion for each prompt, in the order of the prompts.
 
         Args:
             prompts: Token ids, as `chat.encode_prompt` returns them.
             max_tokens: Limit of generated tokens per prompt.
+            stop: Texts that end a completion.
 
         Raises:
             EvaluationError: the adapter gives the same outputs as its base model.
         """
         if self._canary:
             self._check_adapter(prompts[:CANARY_PROMPTS])
-        return self._ask(prompts, max_tokens, self._adapter)
+        return self._ask(prompts, max_tokens, self._adapter, stop)
 
     @property
     def max_length(self) -> int:
@@ -153,12 +161,16 @@ class Generator:
             )
         self._canary = False
 
-    def _ask(self, prompts: Sequence[Sequence[int]], max_tokens: int, adapter: Any) -> list[Completion]:
+    def _ask(
+        self, prompts: Sequence[Sequence[int]], max_tokens: int, adapter: Any, stop: Sequence[str] = ()
+    ) -> list[Completion]:
         from vllm import SamplingParams
 
         found = self._engine.generate(
             [{"prompt_token_ids": list(ids)} for ids in prompts],
-            sampling_params=SamplingParams(temperature=0.0, max_tokens=max_tokens, stop_token_ids=list(self._stops)),
+            sampling_params=SamplingParams(
+                temperature=0.0, max_tokens=max_tokens, stop_token_ids=list(self._stops), stop=list(stop) or None
+            ),
             lora_request=adapter,
             use_tqdm=False,
         )

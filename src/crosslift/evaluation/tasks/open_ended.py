@@ -1,21 +1,24 @@
 """Open-ended prompts with one reference answer, such as Dolly's.
 
-    chrf, rouge_l, in_language      see `evaluation.overlap`
+    chrf, rouge_l, in_language              see `evaluation.overlap`
+    line_pass_rate, response_pass_rate      language confusion, see `evaluation.task`
 
 Open-ended prompts have no single correct answer, and overlap with one reference is a weak measure of quality: it
 separates relevant answers from irrelevant or empty ones and from answers in another language. arXiv 2504.16677 uses a
-judge model with a scale from 1 to 5 instead.
+judge model with a scale from 1 to 5 instead: metric = "rating" in the evaluation (docs/judging.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from crosslift.evaluation.overlap import score_against_reference
-from crosslift.evaluation.task import LANGUAGE_METRIC, Message, Outcome, present_unchanged
+from crosslift.evaluation.task import LANGUAGE_METRIC, LINE_METRIC, RESPONSE_METRIC, Message, Outcome, present_unchanged
+from crosslift.languages.identify import share_of_lines_in_language
 from crosslift.languages.language import Language
 
-METRICS = ("chrf", "rouge_l", LANGUAGE_METRIC)
+METRICS = ("chrf", "rouge_l", LANGUAGE_METRIC, LINE_METRIC, RESPONSE_METRIC)
 PROMPTS = ("bare",)
 MAX_TOKENS = 512
 
@@ -35,4 +38,6 @@ def score(text: str, answer: str, language: Language) -> Outcome:
     Raises:
         ValueError: the reference contains no word.
     """
-    return score_against_reference(text, answer, language, METRICS)
+    found = score_against_reference(text, answer, language, METRICS[:3])
+    lines = share_of_lines_in_language(text, language)
+    return replace(found, values=found.values | {LINE_METRIC: lines, RESPONSE_METRIC: float(lines == 1)})

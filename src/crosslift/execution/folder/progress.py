@@ -17,6 +17,8 @@ from crosslift.errors import StoreError
 from crosslift.system.files import read_json, write_json
 
 INTERVAL_SECONDS = 0.5
+INTERVAL_OF_MANY_SECONDS = 10.0
+"""Interval of workers that are among many on a shared disk: a thousand of them would write 2,000 files a second."""
 EVALUATION_STEPS = 20
 """Weight of one evaluation in one language, in training steps, until the durations of both have been measured."""
 MIN_STEPS_TIMED = 5
@@ -61,6 +63,7 @@ class ProgressWriter:
         num_evaluations: evaluations of the run.
         evaluations: evaluations that are already finished.
         listener: called with the progress after every change.
+        interval_seconds: time between two writes within a phase.
     """
 
     def __init__(
@@ -70,8 +73,10 @@ class ProgressWriter:
         num_evaluations: int,
         evaluations: int = 0,
         listener: Callable[[Progress], None] = lambda progress: None,
+        interval_seconds: float = INTERVAL_SECONDS,
     ) -> None:
         self._listener = listener
+        self._interval = interval_seconds
         self._path = folder / "progress.json"
         self._written = 0.0
         self._started = time.monotonic()
@@ -83,7 +88,7 @@ class ProgressWriter:
         for name, value in changes.items():
             setattr(self.now, name, value)
         self._listener(self.now)
-        if self.now.phase != phase or time.monotonic() - self._written >= INTERVAL_SECONDS:
+        if self.now.phase != phase or time.monotonic() - self._written >= self._interval:
             self.now.seconds = time.monotonic() - self._started
             write_json(self._path, asdict(self.now), durable=False)
             self._written = time.monotonic()

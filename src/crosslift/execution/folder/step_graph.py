@@ -161,7 +161,7 @@ class StepGraph:
 
     def evaluated_on(self) -> list[str]:
         """Return the corpora of evaluations."""
-        return list(dict.fromkeys(evaluation.corpus for evaluation in self.study.evaluations.values()))
+        return list(dict.fromkeys(name for one in self.study.evaluations.values() for name in one.corpora))
 
     # ---------------------------------------------------------------------------------------------------- steps of runs
 
@@ -284,12 +284,12 @@ class StepGraph:
     def _evaluation_step(self, run: Run, evaluation: Evaluation, tag: str, checkpoint: dict[str, Any]) -> Step:
         identity = self._evaluations.get((evaluation.name, tag))
         if identity is None:
-            identity = self.study.identity_of_evaluation(evaluation)
+            identity = self.study.identity_of_evaluation(evaluation, tag)
             del identity["languages"], identity["corpus"]["languages"]
-            identity |= {"language": tag, "content": self.corpus(evaluation.corpus)["languages"][tag]}
+            identity |= {"language": tag, "content": self.corpus(evaluation.corpus_in(tag))["languages"][tag]}
             if evaluation.shots is not None:
                 del identity["shots"]["corpus"]["languages"]
-                identity["shots"]["content"] = self.corpus(evaluation.shots.corpus)["languages"][tag]
+                identity["shots"]["content"] = self.corpus(evaluation.shots.corpus_in(tag))["languages"][tag]
             self._evaluations[evaluation.name, tag] = identity
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
         inputs = {**checkpoint, "evaluation": identity}
@@ -312,4 +312,4 @@ class StepGraph:
 
 def _read_by(evaluation: Evaluation) -> tuple[str, ...]:
     """Return the corpora that an evaluation needs."""
-    return (evaluation.corpus,) if evaluation.shots is None else (evaluation.corpus, evaluation.shots.corpus)
+    return evaluation.corpora if evaluation.shots is None else (*evaluation.corpora, *evaluation.shots.corpora)

@@ -11,11 +11,14 @@
         eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json; judged.parquet
       runs.parquet, scores.parquet            rebuilt from runs/ at any time
       report/                                 index.html, estimates.parquet, tables/, figures/, done.json
-      logs/                                   output of workers between runs
+      logs/                                   output of workers between runs; finished/, failed-workers/, slurm/
+      queue.json                              what was given to a scheduler
+      .finished.json                          finished runs that status has verified
       earlier/<kind>/<fingerprint>/           results of earlier definitions of the study (see `earlier`)
       definitions/<number>/                   study.toml and lock.json of every definition that had results
       trackers/<tracker>/                     files of the trackers of the site
       judgements/<evaluation>.jsonl           every reply of a judge
+      exploration/<number>.json               every decision of an exploration (see `exploring.journal`)
 
 Names are those of the present definition: `lock.json` lists its runs, and `runs/` holds no others.
 
@@ -26,6 +29,7 @@ recorded in `Store.damage` for the commands to report, and run again by `crossli
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +38,7 @@ from crosslift.errors import StoreError
 from crosslift.execution.folder import checksums, earlier
 from crosslift.execution.folder.checksums import JUDGED, MARKER, Damage, checksum_of, read_sealed, write_sealed
 from crosslift.execution.folder.tables import read_step_table, read_table
-from crosslift.system.files import parse_json, read_bytes, read_json, remove, write_json
+from crosslift.system.files import make_folder, parse_json, read_bytes, read_json, remove, write_json
 from crosslift.system.leases import LeaseOwner, lease_holder
 
 if TYPE_CHECKING:  # a restart without work reads no table, and importing polars takes a tenth of its time
@@ -61,6 +65,7 @@ class Store:
         self.hashes_file = folder / ".hashes.json"
         self.runs_file = folder / "runs.parquet"
         self.scores_file = folder / "scores.parquet"
+        self._finished_folder = folder / "logs" / "finished"
         self.damage: dict[str, tuple[Damage, ...]] = {}
         """Step -> damage found in it. Commands that read the study must report it, because damaged data are skipped."""
 
@@ -378,6 +383,31 @@ class Store:
     def write_error(self, run: str, *, error: str, message: str) -> None:
         """Record the failure of a run: type and message of the error."""
         write_json(self.run_folder(run) / "error.json", {"error": error, "message": message})
+
+    def mark_finished(self, run: str, fingerprint: str) -> None:
+        """Note that a run is finished, so that workers that are among many need not read its markers.
+
+        Args:
+            run: the run.
+            fingerprint: fingerprint of its steps.
+        """
+        make_folder(self._finished_folder)
+        (self._finished_folder / f"{run}.{fingerprint}").touch()
+
+    def marked_finished(self) -> frozenset[str]:
+        """Return the notes of `mark_finished`, `<run>.<fingerprint>`, by one listing. Results are never trusted to
+        them: crosslift run reads the markers."""
+        try:
+            return frozenset(file.name for file in os.scandir(self._finished_folder))
+        except OSError:
+            return frozenset()
+
+    def unmark_finished(self, runs: Iterable[str]) -> None:
+        """Remove the notes on runs that are not finished, such as damaged ones."""
+        unfinished = set(runs)
+        for note in self.marked_finished():
+            if note.rpartition(".")[0] in unfinished:
+                remove(self._finished_folder / note)
 
     def clear_errors(self, runs: Iterable[str]) -> None:
         """Remove recorded failures, so that the runs are retried."""

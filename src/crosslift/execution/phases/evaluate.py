@@ -10,7 +10,7 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ def load_generator(
     *,
     device: str,
     options: Mapping[str, Any] | None = None,
+    num_devices: int = 1,
 ) -> Any:
     """Load a model for generation.
 
@@ -53,17 +54,21 @@ def load_generator(
         graph: the steps of the study.
         device: as in the site file.
         options: the site's options for this generator.
+        num_devices: devices that hold the model together, if the generator can divide it.
 
     Returns:
         The `Generator` of the generator's module.
     """
     base = str(model.folder(graph.study.folder))
-    return member("generator", name).Generator(
+    module = member("generator", name)
+    divides = num_devices > 1 and getattr(module, "SEVERAL_DEVICES", False)
+    return module.Generator(
         base if checkpoint is None else checkpoint,
         base=base,
         revision=None,
         device=device,
         template=model.template if checkpoint is None else None,
+        **({"num_devices": num_devices} if divides else {}),
         **(options or {}),
     )
 
@@ -92,7 +97,7 @@ def evaluate(
     Returns:
         Number of samples that failed with an error; if it is not 0, the step is finished and will be retried.
     """
-    corpus = one.evaluation.corpus
+    corpus = one.evaluation.corpus_in(one.language)
     languages = graph.study.corpora[corpus].languages
     rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     check()  # loading the model took a while, and what another worker has finished must not be removed
@@ -107,6 +112,7 @@ def evaluate(
         shots=few_shot_examples(graph, one.evaluation, one.language),
         chat=one.evaluation.chat_template,
         source=graph.study.corpora[corpus],
+        stop=one.evaluation.stop,
     )
     check()
     (one.step.folder / JUDGED).unlink(missing_ok=True)  # the verdicts are on the previous predictions
@@ -130,12 +136,13 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
     """
     if evaluation.shots is None:
         return []
-    languages = graph.study.corpora[evaluation.shots.corpus].languages
-    rows = read_step_table(graph.store.corpus_folder(evaluation.shots.corpus), "rows.parquet")
+    corpus = evaluation.shots.corpus_in(tag)
+    languages = graph.study.corpora[corpus].languages
+    rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
     rows = rows.gather_every(len(languages), offset=languages.index(tag)).select("messages", "answer")
     if rows.height < evaluation.shots.number:
         raise EvaluationError(
-            f"evaluations.{evaluation.name}.shots: corpus '{evaluation.shots.corpus}' has {rows.height} items, but "
+            f"evaluations.{evaluation.name}.shots: corpus '{corpus}' has {rows.height} items, but "
             f"number is {evaluation.shots.number}. Use fewer examples."
         )
     return [Example(**row) for row in rows.head(evaluation.shots.number).iter_rows(named=True)]
@@ -212,6 +219,7 @@ def mean_score(
     max_tokens: int | None,
     require_language: bool,
     few_shot_examples: list[Example],
+    stop: Sequence[str] = (),
 ) -> float:
     """Compute the mean of the task's primary metric over rows of one language.
 
@@ -223,6 +231,7 @@ def mean_score(
         max_tokens: maximum number of generated tokens; None for the task's default.
         require_language: score answers in another language as wrong.
         few_shot_examples: result of `few_shot_examples`.
+        stop: texts that end an answer.
 
     Returns:
         The mean score.
@@ -231,7 +240,7 @@ def mean_score(
         EvaluationError: a sample could not be scored; a checkpoint must not be selected by the remaining samples.
     """
     task = find_task(task_name)
-    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=few_shot_examples)
+    predictions = predict(answers, task, rows, prompt=prompt, max_tokens=max_tokens, shots=few_shot_examples, stop=stop)
     scores = score_predictions(
         task, predictions, run="", evaluation="", task_name=task_name, require_language=require_language
     ).filter(pl.col("metric") == task.METRICS[0])

@@ -26,6 +26,7 @@ from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import count_parameters, local_folder, template_file
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases import tokens
+from crosslift.execution.phases.data_checks import unmatched_items
 from crosslift.execution.phases.prepare import corpus_index
 from crosslift.mixtures.draw import draw
 from crosslift.mixtures.mixture import Mixture
@@ -60,6 +61,7 @@ def preflight(graph: StepGraph, *, say: Say) -> Counter[str]:
             errors.update(_errors(leaks))
             for line in findings_in_words(leaks):
                 say(f"corpora.{name}: {line}")
+    problems += unmatched_items(graph.study, {name: one.rows["item_id"].unique() for name, one in corpora.items()})
     tokenizers = _tokenizers(graph, problems, say)
     for corpus in graph.trained_on():
         for tokenizer in tokenizers.values():

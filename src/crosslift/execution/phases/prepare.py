@@ -31,6 +31,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.tables import read_step_table, write_table
 from crosslift.execution.phases import tokens
+from crosslift.execution.phases.data_checks import check_joined, check_lengths
 from crosslift.execution.phases.run_records import write_manifests, write_runs
 from crosslift.fingerprint import fingerprint_array
 from crosslift.mixtures.draw import CorpusIndex, draw
@@ -52,7 +53,8 @@ def prepare(graph: StepGraph, *, say: Say) -> None:
         say: called with each line of progress.
 
     Raises:
-        CorpusError, MixtureError, TemplateError, StudyError: the study or its data are invalid.
+        CorpusError, MixtureError, TemplateError, StudyError: the study or its data are invalid; examples that are
+            longer than `max_length` are among the errors.
     """
     if is_prepared(graph):
         _record(graph)
@@ -85,8 +87,10 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         remove_leftovers(graph.store.folder / kind, below=True)
     set_aside_prepared(graph)
     _corpora(graph, say, check)
+    check_joined(graph)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
+    check_lengths(graph, say=say)
     write_manifests(graph)
     check()
     _runs(graph, say)

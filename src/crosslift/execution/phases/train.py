@@ -33,6 +33,9 @@ def train(
     generators: Mapping[str, Mapping[str, Any]],
     reporter: ProgressWriter,
     check: Callable[[], None],
+    ending: Callable[[], bool] = lambda: False,
+    num_devices: int = 1,
+    cpu_offload: bool = False,
 ) -> None:
     """Train a run. After an interruption, the trainer resumes from the state in the step's folder.
 
@@ -43,6 +46,9 @@ def train(
         generators: the site's options per generator, for selecting checkpoints by score.
         reporter: receives the progress.
         check: called every few seconds and before the step is marked as finished; raises if this worker must stop.
+        ending: whether this worker was told to end, so that the trainer saves its state and ends.
+        num_devices: devices that share the run, if the trainer can divide it.
+        cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
 
     Raises:
         TrainingError: the run cannot be trained. Other exceptions of the trainer are not caught.
@@ -82,6 +88,9 @@ def train(
         device=device,
         generators=generators,
         report=report,
+        ending=ending,
+        num_devices=num_devices,
+        cpu_offload=cpu_offload,
     )
     trained = member("trainer", config.trainer).train(request)
     check()
@@ -99,6 +108,9 @@ def training_request(
     device: str,
     generators: Mapping[str, Mapping[str, Any]],
     report: Callable[[Progress], None],
+    ending: Callable[[], bool] = lambda: False,
+    num_devices: int = 1,
+    cpu_offload: bool = False,
     stages: tuple[int, ...] = (),
 ) -> TrainingRequest:
     """Build the trainer's request.
@@ -112,6 +124,9 @@ def training_request(
         device: as in the site file.
         generators: the site's options per generator, for selecting checkpoints by score.
         report: receives the progress.
+        ending: whether the process was told to end.
+        num_devices: devices that share the run, if the trainer can divide it.
+        cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
         stages: numbers of examples of the stages of the mixture; empty if it has none.
 
     Returns:
@@ -119,6 +134,10 @@ def training_request(
     """
     assert run.mixture is not None
     model, config = graph.models[run.model.name], graph.study.training
+    divides = getattr(member("trainer", config.trainer), "SEVERAL_DEVICES", False)
+    score = None
+    if config.select_by == "score":
+        score = _validation_score(graph, run, device, generators, num_devices)
     return TrainingRequest(
         model=str(model.folder(graph.study.folder)),
         revision=None,  # the folder is the snapshot of the commit
@@ -127,13 +146,16 @@ def training_request(
         validation=validation_of(graph, run),
         seed=run.seed,
         folder=folder,
-        score=_validation_score(graph, run, device, generators) if config.select_by == "score" else None,
+        score=score,
         report=report,
+        ending=ending,
         device=device,
         shuffle=run.mixture.order == "shuffled",
         stages=stages,
         template=model.template,
         base_name=base_name,
+        num_devices=num_devices if divides else 1,
+        cpu_offload=cpu_offload,
     )
 
 
@@ -245,7 +267,7 @@ def _positions(names: pl.Series, known: Sequence[str]) -> np.ndarray:
 
 
 def _validation_score(
-    graph: StepGraph, run: Run, device: str, generators: Mapping[str, Mapping[str, Any]]
+    graph: StepGraph, run: Run, device: str, generators: Mapping[str, Mapping[str, Any]], num_devices: int
 ) -> Callable[[Path], float]:
     """Return a function that computes the mean primary metric of a checkpoint over validation corpora and languages."""
     model = graph.models[run.model.name]
@@ -261,7 +283,10 @@ def _validation_score(
         source = graph.study.corpora[corpus]
         evaluations = [one for one in graph.study.evaluations_of(run) if one.task == source.task]
         name = evaluations[0].generator if evaluations else "hf"
-        answers = evaluate.load_generator(name, checkpoint, model, graph, device=device, options=generators.get(name))
+        options = generators.get(name)
+        answers = evaluate.load_generator(
+            name, checkpoint, model, graph, device=device, options=options, num_devices=num_devices
+        )
         rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
         return [
             evaluate.mean_score(
@@ -276,6 +301,7 @@ def _validation_score(
                     if evaluations and tag in evaluations[0].languages
                     else []
                 ),
+                stop=evaluations[0].stop if evaluations else (),
             )
             for tag in tags
         ]

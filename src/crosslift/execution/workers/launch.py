@@ -9,18 +9,21 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from crosslift.discover import member
-from crosslift.errors import LeaseHeld, StoreError
+from crosslift.discover import member, members
+from crosslift.errors import LeaseHeld, StoreError, StudyError
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_are_current
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
+from crosslift.execution.workers.queue import queue_work, scheduler
+from crosslift.execution.workers.resources import with_devices
 from crosslift.execution.workers.tracking import unavailable
 from crosslift.studies.site import Site
 from crosslift.system.leases import Lease, lease_holder
@@ -68,37 +71,53 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         NotPrepared: the study file was edited during the work; finished results are kept.
         CrossliftError: the study cannot be prepared, or the workers cannot run.
     """
+    if graph.store.lock_if_intact() is None:  # before the time that preparing takes
+        _expect_possible(graph, site, site_file)
     prepare(graph, say=say)
+    return execute(graph, site, site_file=site_file, say=say, watch=watch)
+
+
+def execute(
+    graph: StepGraph,
+    site: Site,
+    *,
+    runs: Sequence[str] = (),
+    site_file: Path | None = None,
+    say: Say,
+    watch: Watch,
+) -> Outcome:
+    """Execute the missing work of a prepared study; arguments, result and errors as for `run`.
+
+    Args:
+        graph: the steps of the study.
+        site: where and how the work is executed.
+        runs: names of the runs to execute; empty for all.
+        site_file: the site's file, passed on to the workers.
+        say: called with each line of progress.
+        watch: creates the callback that displays the progress.
+    """
     store = graph.store
+    chosen = list(runs or graph.runs)
     states = graph.states()
     if not tables_are_current(graph, states):  # every result will be read: damaged steps are better run again now
         states = graph.states(thorough=True)
     reported = store.damage_lines()
     for line in reported:
         say(line)
-    missing = [name for name, state in states.items() if not state.done or state.kept_aside]
+    missing = [name for name in chosen if not states[name].done or states[name].kept_aside]
     if missing:
+        _expect_possible(graph, site, site_file)
+        store.unmark_finished(missing)
         for line in unavailable(site.trackers):
             say(line)
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
-        _finish(
-            graph,
-            missing,
-            Job(
-                folder=graph.study.folder,
-                site=site,
-                site_file=site_file,
-                num_runs=len(missing),
-                session=secrets.token_hex(8),
-                logs=store.logs_folder,
-            ),
-            watch(missing),
-        )
+        job = _job(graph, site, site_file, missing)
+        _finish(graph, missing, replace(job, runs=tuple(missing)) if runs else job, watch(missing))
         states = graph.states()
     failed = {}
-    for name, state in states.items():
-        if state.done:
-            _tidy(graph, state)
+    for name in chosen:
+        if states[name].done:
+            _tidy(graph, states[name])
         else:
             error = store.error(name)
             failed[name] = error["message"] if error else "no worker finished the run. Start again"
@@ -107,11 +126,67 @@ def run(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say
         if line not in reported:
             say(line)
     return Outcome(
-        num_runs=len(states),
+        num_runs=len(chosen),
         num_started=len(missing),
         num_evaluated=sum(len(state.results) for state in states.values()),
         failed=failed,
         tables=tables,
+    )
+
+
+def run_detached(graph: StepGraph, site: Site, *, site_file: Path | None = None, say: Say) -> str:
+    """Prepare a study and queue its missing work, without waiting for it.
+
+    Args:
+        graph: the steps of the study.
+        site: where and how the work is executed.
+        site_file: the site's file, passed on to the workers.
+        say: called with each line of progress.
+
+    Returns:
+        What is queued, in words.
+
+    Raises:
+        StudyError: the executor does not queue work, or the site cannot work; nothing was queued.
+        CrossliftError: the study cannot be prepared, or the scheduler refuses the work.
+    """
+    if scheduler(site.executor) is None:
+        known = [name for name in members("executor") if scheduler(name) is not None]
+        raise StudyError(
+            [
+                f"--detach: the executor '{site.executor}' does not queue work. Use one of: {', '.join(known)}, or "
+                "start crosslift run in a terminal multiplexer."
+            ]
+        )
+    _expect_possible(graph, site, site_file)
+    prepare(graph, say=say)
+    store = graph.store
+    missing = [name for name, state in graph.states().items() if not state.done or state.kept_aside]
+    if not missing:
+        return f"Nothing to do: all {len(graph.runs)} runs are done."
+    store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
+    store.unmark_finished(missing)
+    return f"{len(missing)} runs are left. {queue_work(_job(graph, site, site_file, missing))}"
+
+
+def _expect_possible(graph: StepGraph, site: Site, site_file: Path | None) -> None:
+    """Let the executor say what of the site cannot work, before anything is written or queued."""
+    problems = getattr(member("executor", site.executor), "problems", None)
+    found = [] if problems is None else problems(_job(graph, site, site_file, list(graph.runs)))
+    if found:
+        raise StudyError(found)
+
+
+def _job(graph: StepGraph, site: Site, site_file: Path | None, missing: Sequence[str]) -> Job:
+    counts = Counter(graph.runs[name].model.name for name in missing)
+    return Job(
+        folder=graph.study.folder.absolute(),
+        site=with_devices(graph.study, site),
+        site_file=None if site_file is None else site_file.absolute(),
+        num_runs=len(missing),
+        session=secrets.token_hex(8),
+        logs=graph.store.logs_folder.absolute(),
+        models={model: counts[model] for model in graph.study.models},
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from crosslift.errors import NotPrepared, StoreError
+from crosslift.errors import CrossliftError, NotPrepared, StoreError
 from crosslift.execution.definitions.changes import fields_of_run
 from crosslift.execution.definitions.provisional import ProvisionalGraph
+from crosslift.execution.folder import earlier
 from crosslift.execution.folder.checksums import damage_of
 from crosslift.execution.folder.progress import ExpectedWork, Progress, TotalProgress, read_progress, total_progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
+from crosslift.execution.workers.finished import FinishedRuns
 from crosslift.studies.run import Run
 from crosslift.training.trainer import num_steps
 
@@ -35,6 +38,71 @@ class Status:
     message: str = ""
     """Reason if the run failed, changed or is damaged, or the evaluations that are left; for a done run, damage that
     does not affect its results."""
+
+
+def quick_status(graph: StepGraph) -> list[Status]:
+    """Determine the status of all runs, without the measurements from which the remaining time is estimated.
+
+    Runs that were verified before and have not changed since are not verified again (see `finished`). In a study of
+    20,000 runs this takes a few seconds instead of half a minute.
+
+    Args:
+        graph: the steps of the study.
+
+    Returns:
+        One status per run, in the study's order.
+    """
+    lock = graph.store.lock_if_intact()
+    try:
+        prepared = lock is not None and all(step.done() for step in graph.prepared_steps())
+    except CrossliftError:
+        prepared = False
+    if not prepared or lock is None:
+        return status(graph)
+    known = FinishedRuns(graph)
+    no_results = not (graph.store.folder / earlier.FOLDER).is_dir()
+    found: dict[str, Status | None] = {}
+    for name, run in graph.runs.items():
+        facts = known.facts(name)
+        if facts is not None:
+            found[name] = _known(name, facts)
+        else:
+            found[name] = _untouched(graph, run, lock["runs"]) if no_results else None
+    verified = status(graph, [graph.runs[name] for name, one in found.items() if one is None])
+    for one in verified:
+        found[one.run] = one
+        if one.what == "done" and not one.message:
+            loss = losses(graph, [one]).get(one.run)
+            expected = one.expected
+            facts = {"steps": expected.num_steps, "evaluations": expected.num_evaluations, "loss": loss}
+            known.add(graph.steps(graph.runs[one.run]), facts)
+            found[one.run] = replace(one, progress=one.progress or Progress(phase="done", loss=loss))
+    known.save()
+    return [one for one in found.values() if one is not None]
+
+
+def _known(name: str, facts: Mapping[str, Any]) -> Status:
+    """Return the status of a finished run from what was remembered of it."""
+    evaluations = facts["evaluations"]
+    expected = ExpectedWork(
+        num_steps=facts["steps"], num_evaluations=evaluations, trained=True, evaluations=evaluations
+    )
+    return Status(run=name, what="done", expected=expected, progress=Progress(phase="done", loss=facts["loss"]))
+
+
+def _untouched(graph: StepGraph, run: Run, recorded: Mapping[str, Any]) -> Status | None:
+    """Return the status of a run that no worker has begun; None if there is anything in its folder."""
+    folder = graph.store.run_folder(run.name)
+    try:
+        if run.name not in recorded or os.listdir(folder) != ["run.json"]:  # noqa: PTH208 - called for every run
+            return None
+    except OSError:
+        return None
+    evaluations = sum(len(one.languages) for one in graph.study.evaluations_of(run))
+    expected = ExpectedWork(
+        num_steps=_num_steps(graph, run, recorded), num_evaluations=evaluations, trained=False, evaluations=0
+    )
+    return Status(run=run.name, what="missing", expected=expected, progress=None)
 
 
 def status(graph: StepGraph, runs: Iterable[Run] | None = None) -> list[Status]:

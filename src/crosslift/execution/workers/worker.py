@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,24 +34,27 @@ from crosslift.errors import (
 )
 from crosslift.execution.definitions.reconcile import reconcile_run
 from crosslift.execution.definitions.reuse import copy_predictions, copy_training, equal_runs
-from crosslift.execution.folder.progress import ProgressWriter
+from crosslift.execution.folder.progress import INTERVAL_OF_MANY_SECONDS, INTERVAL_SECONDS, ProgressWriter
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
-from crosslift.execution.workers.job import RUN_STARTED, graceful_termination
+from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
 from crosslift.execution.workers.tracking import Trackers, Tracking
 from crosslift.extras import optional
 from crosslift.studies.run import Run
 from crosslift.studies.study import Study
 from crosslift.system.files import make_folder, missing_root_error
-from crosslift.system.leases import Lease, lease_holder
+from crosslift.system.leases import Lease, lease_holder, wait_for_silent_owners
 from crosslift.system.refusals import OF_THE_FILE_SYSTEM, as_store_error
 
 MAX_WORKER_DEATHS = 2
 """Number of worker deaths in one session after which a run fails instead of being retried."""
+
+LIST_SECONDS = 60.0
+"""Time between two looks of a worker that is among many at what the others have finished."""
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -61,23 +64,38 @@ def work(
     study: Study,
     names: Sequence[str] = (),
     *,
+    models: Sequence[str] = (),
     device: str = "auto",
     keep_checkpoints: bool = True,
     generators: Mapping[str, Mapping[str, Any]] | None = None,
+    num_devices: Mapping[str, int] | None = None,
+    cpu_offload: bool = False,
     session: str = "",
     trackers: Trackers | None = None,
+    grace_seconds: float = 0.0,
+    patient: bool = False,
+    first: float | None = None,
     say: Say = lambda line: None,
 ) -> bool:
     """Lease and execute missing runs until none is available.
 
     Args:
         study: the study.
-        names: only these runs, including runs that failed before; empty for all runs that have not failed.
+        names: only these runs; empty for all. Runs that failed before are executed again if they are named and no
+            session launched the worker.
+        models: only runs of these base models; empty for all.
         device: as in the site file.
         keep_checkpoints: whether to keep checkpoints after the run is finished.
         generators: the site's options per generator.
+        num_devices: base model -> devices that its runs share; 1 where it is missing.
+        cpu_offload: whether such runs keep weights and moments in the memory of the machine.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
+        grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
+        patient: wait for the leases of workers that have gone silent, and take their runs over.
+        first: given if this worker is among many on a shared disk: the place in the order of the runs, 0 to 1, at which
+            it begins, because many that all begin with the first run would find most runs leased. It also writes its
+            progress seldom.
         say: called with each line of progress.
 
     Returns:
@@ -89,43 +107,58 @@ def work(
         NotPrepared: the study file was edited since the study was prepared, also while this worker executes runs.
     """
     graph = StepGraph(study, Store(study.results_folder))
-    unknown = [name for name in names if name not in graph.runs]
-    if unknown:
-        raise UnknownName(
-            f"'{unknown[0]}' is not a run of this study.{did_you_mean(unknown[0], graph.runs)} See: crosslift status"
-        )
+    _expect("run", names, graph.runs)
+    _expect("model", models, study.models)
+    chosen = [name for name in names or graph.runs if not models or graph.runs[name].model.name in models]
     definition = _Definition(graph)
-    definition.check(list(names) or list(graph.runs))
-    graph.store.clear_errors(names)
+    definition.check(chosen)
+    named_by_hand = bool(names) and not session
+    if named_by_hand:
+        graph.store.clear_errors(names)
     worker = _Worker(
         graph=graph,
         definition=definition,
         device=device,
         keep_checkpoints=keep_checkpoints,
         generators=generators or {},
+        num_devices=num_devices or {},
+        cpu_offload=cpu_offload,
         session=session,
         tracking=Tracking(trackers or {}),
         say=say,
         equal_runs=equal_runs(graph),
-        waits_for_equal_runs=not names,
+        waits_for_equal_runs=not named_by_hand,
+        finished=None if first is None else _Finished(graph.store),
     )
-    runs = [graph.runs[name] for name in names or graph.runs]
-    missing = [name for name, state in graph.states(runs).items() if not state.done or state.kept_aside]
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
-    waiting = sorted(missing, key=lambda name: _follows_an_equal_run(worker, name))
+    last = _follow_an_equal_run(worker)
+    begin = int((first or 0.0) % 1 * len(chosen))
+    waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
-    with graceful_termination():
+    with graceful_termination(grace_seconds):
         while waiting:
             leased = []
             for name in waiting:
+                end_if_asked()
                 try:
-                    good &= worker.take(name)
+                    if worker.is_left(name):
+                        good &= worker.take(name)
                 except LeaseHeld:
                     leased.append(name)  # retried at the end: its owner may have died
             if leased == waiting:
-                break
+                folders = [graph.store.run_folder(name) for name in leased]
+                if not (patient and wait_for_silent_owners(folders, check=end_if_asked)):
+                    break
             waiting = leased
     return good
+
+
+def _expect(kind: str, names: Sequence[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise UnknownName(
+                f"'{name}' is not a {kind} of this study.{did_you_mean(name, known)} See: crosslift status"
+            )
 
 
 class _Definition:
@@ -162,6 +195,22 @@ class _Definition:
                 )
 
 
+class _Finished:
+    """What other workers have finished, listed at most once a minute."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listed: float | None = None
+        self._notes: frozenset[str] = frozenset()
+
+    def has(self, run: str, fingerprint: str) -> bool:
+        """Return whether a run was noted as finished with these steps."""
+        now = time.monotonic()
+        if self._listed is None or now - self._listed >= LIST_SECONDS:
+            self._notes, self._listed = self._store.marked_finished(), now
+        return f"{run}.{fingerprint}" in self._notes
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
     graph: StepGraph
@@ -170,12 +219,25 @@ class _Worker:
     keep_checkpoints: bool
     generators: Mapping[str, Mapping[str, Any]]
     """The site's options per generator."""
+    num_devices: Mapping[str, int]
+    cpu_offload: bool
     session: str
     tracking: Tracking
     say: Say
     equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
-    """Whether to skip a run while an equal run is leased; False if runs were named explicitly."""
+    """Whether to skip a run while an equal run is leased; False if a user named the runs."""
+    finished: _Finished | None
+    """What other workers have finished; None unless this worker is among many."""
+
+    def is_left(self, name: str) -> bool:
+        """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
+        otherwise all read the markers of all runs at once."""
+        run = self.graph.runs[name]
+        if self.finished is not None and self.finished.has(name, self.graph.steps(run).fingerprint):
+            return False
+        state = self.graph.state(run)
+        return not state.done or state.kept_aside
 
     def take(self, name: str) -> bool:
         """Execute the missing steps of a run. Returns False if the run failed.
@@ -203,6 +265,8 @@ class _Worker:
                 return finished
             finished = True
         finally:
+            if finished and self.finished is not None:
+                store.mark_finished(name, self.graph.steps(self.graph.runs[name]).fingerprint)
             lease.release(finished=finished)
         return True
 
@@ -262,6 +326,7 @@ class _Worker:
             num_evaluations=len(state.steps.evaluations),
             evaluations=state.num_evaluated,
             listener=self.tracking.progress,
+            interval_seconds=INTERVAL_SECONDS if self.finished is None else INTERVAL_OF_MANY_SECONDS,
         )
         self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
         reporter.update(phase="loading")
@@ -278,6 +343,9 @@ class _Worker:
                     generators=self.generators,
                     reporter=reporter,
                     check=lease.check,
+                    ending=asked_to_end,
+                    num_devices=self.num_devices.get(run.model.name, 1),
+                    cpu_offload=self.cpu_offload,
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()
@@ -302,6 +370,7 @@ class _Worker:
         answers: Any = None
         loaded = ""
         for number, one in enumerate(state.missing):
+            end_if_asked()
             lease.check()
             name = f"{one.evaluation.name}.{one.language}"
             reporter.update(phase=f"evaluating {name}")
@@ -317,7 +386,15 @@ class _Worker:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
                     options = self.generators.get(loaded)
-                    answers = load_generator(loaded, checkpoint, model, graph, device=self.device, options=options)
+                    answers = load_generator(
+                        loaded,
+                        checkpoint,
+                        model,
+                        graph,
+                        device=self.device,
+                        options=options,
+                        num_devices=self.num_devices.get(run.model.name, 1),
+                    )
                 num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
@@ -353,9 +430,10 @@ def _description(run: str, error: Exception) -> str:
     return f"{run} cannot continue ({file})" if file else f"{run} cannot continue"
 
 
-def _follows_an_equal_run(worker: _Worker, name: str) -> bool:
-    order = list(worker.graph.runs)
-    return any(order.index(equal_run) < order.index(name) for equal_run in worker.equal_runs.get(name, ()))
+def _follow_an_equal_run(worker: _Worker) -> set[str]:
+    """Return the runs that have the training of a run before them."""
+    place = {name: number for number, name in enumerate(worker.graph.runs)}
+    return {name for name, others in worker.equal_runs.items() if any(place[one] < place[name] for one in others)}
 
 
 def _is_lost(lease: Lease) -> bool:

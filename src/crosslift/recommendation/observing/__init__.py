@@ -1,1 +1,1 @@
-"""What a study says of a question: its observed runs, names, and what it cannot tell."""
+"""What is asked, in the terms of a study: the question file, names and objective, and the observed runs."""

@@ -11,6 +11,8 @@ import polars as pl
 from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.limits import tokens_per_item
 from crosslift.recommendation.question import Unit
+from crosslift.scores import metric_range
+from crosslift.studies.study import primary_metric
 from crosslift.transfer.model.measurement import effective_items
 from crosslift.transfer.model.observations import AMOUNT_UNIT, Observations, log_sizes, observations_of
 
@@ -26,8 +28,10 @@ class Observed(NamedTuple):
     planned: pl.DataFrame
     """The trained runs that have the evaluation, finished or not, with `amounts`."""
     cells: pl.DataFrame
-    """Mean scores of the finished runs, one row per run and language."""
+    """Mean scores of the finished runs, one row per run and language, as shares of the range of the metric."""
     observations: Observations
+    metric: str
+    """The metric of the scores."""
 
 
 def observe(
@@ -60,10 +64,13 @@ def observe(
             + (f" and {', '.join(others)}" if others else "")
             + ". Choose another with --evaluation"
         )
-    cells = _cells(store, study, evaluation, planned)
+    scores = store.scores().filter(evaluation=evaluation)
+    one = study.evaluations[evaluation]
+    metric = primary_metric(one, one.task, scores["metric"].unique().to_list())
+    cells = _cells(scores.filter(metric=metric), planned, metric)
     observations = observations_of(cells, amount_unit=_amount_unit(store, unit))
     # Sizes of models without runs inform their predictions too.
-    return Observed(evaluation, planned, cells, replace(observations, sizes=log_sizes(planned)))
+    return Observed(evaluation, planned, cells, replace(observations, sizes=log_sizes(planned)), metric)
 
 
 def _amount_unit(store: Store, unit: str) -> float:
@@ -81,10 +88,13 @@ def _planned(store: Store, evaluations: set[str], unit: str) -> pl.DataFrame:
     return runs.drop("num_tokens") if unit == "tokens" else runs
 
 
-def _cells(store: Store, study: Study, evaluation: str, planned: pl.DataFrame) -> pl.DataFrame:
-    """Mean scores of the finished runs and how precisely they were measured, one row per run and language."""
-    metric = study.evaluations[evaluation].metric
-    part = store.scores().filter(evaluation=evaluation, metric=metric).filter(pl.col("status") != "error")
+def _cells(scores: pl.DataFrame, planned: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Mean scores of the finished runs and how precisely they were measured, one row per run and language.
+
+    Margins and probabilities of a recommendation are about shares, so ratings are given as shares of their range.
+    """
+    low, high = metric_range(metric)
+    part = scores.filter(pl.col("status") != "error").with_columns(value=(pl.col("value") - low) / (high - low))
     part = part.join(planned.select("run", "model"), on="run", maintain_order="left")
     means = part.group_by("run", "evaluation", "language", maintain_order=True).agg(pl.col("value").mean())
     precise = effective_items(part) if part.height else None

@@ -19,6 +19,8 @@ from crosslift.reporting.figures.panels import (
     facets,
     in_points,
     panel,
+    several_units,
+    shown_unit,
     with_dose_zero,
 )
 from crosslift.transfer.estimates.language_groups import ENGLISH
@@ -61,6 +63,8 @@ def score_by_num_languages(data: ReportData) -> Figure:
         "num_languages",
         "examples",
     ]
+    unit = f"score ({shown_unit(table)})"
+    several = several_units(table)
     table = in_points(table).select(columns)
     pick = alt.selection_point(fields=["group"], bind="legend", name="pick_group")
     shown = alt.when(pick).then(alt.value(1)).otherwise(alt.value(0.12))
@@ -78,10 +82,10 @@ def score_by_num_languages(data: ReportData) -> Figure:
         opacity=shown,
     )
     tooltip = ["mixture:N", "trained:N", "examples:Q", "group:N", alt.Tooltip("value:Q", title="score"), "interval:N"]
-    y = alt.Y("value:Q", title="score (points)", scale=alt.Scale(zero=True))
+    y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=True))
     chart = alt.layer(
-        base.mark_rule(strokeWidth=1.6).encode(y=alt.Y("low:Q", title="score (points)"), y2="high:Q"),
-        base.mark_line(strokeWidth=2).encode(y=alt.Y("mean(value):Q", title="score (points)")),
+        base.mark_rule(strokeWidth=1.6).encode(y=alt.Y("low:Q", title=unit), y2="high:Q"),
+        base.mark_line(strokeWidth=2).encode(y=alt.Y("mean(value):Q", title=unit)),
         base.mark_point(filled=True, size=52)
         .encode(y=y, tooltip=tooltip, shape=alt.Shape("group:N", legend=None))
         .add_params(pick),
@@ -89,7 +93,7 @@ def score_by_num_languages(data: ReportData) -> Figure:
     return Figure(
         **about,
         datasets={"rows": table},
-        chart=facets(chart, table),
+        chart=facets(chart, table, own_scales=several),
         caption="Each point is a mixture with its interval; lines connect the means over mixtures with equal numbers "
         "of "
         "languages. Click the legend to highlight a group.",
@@ -102,7 +106,7 @@ def score_by_dose(data: ReportData) -> Figure:
     if not flat.is_empty():
         flat = flat.filter("plateau_told").select("evaluation", "model", "family", "plateau_low", "plateau_high")
     title = "Score against examples per language"
-    return _by_dose(data, "score", name="score-by-dose", title=title, unit="score (points)", flat=flat)
+    return _by_dose(data, "score", name="score-by-dose", title=title, unit="score ({})", flat=flat)
 
 
 def relative_by_dose(data: ReportData) -> Figure:
@@ -132,6 +136,8 @@ def _by_dose(
         [table.filter((pl.col("dose") > 0) | (pl.col("group") == "English")), with_dose_zero(data, scores)],
         how="diagonal",
     )
+    unit = unit.format(shown_unit(table))
+    several = estimand == "score" and several_units(table)
     columns = ["panel", "dose", "group", "value", "low", "high", "interval", "mixture", "trained", "examples", "family"]
     if flat is not None and not flat.is_empty():
         table = table.join(flat, on=["evaluation", "model", "family"], how="left", maintain_order="left")
@@ -173,7 +179,7 @@ def _by_dose(
     return Figure(
         **about,
         datasets={"rows": table},
-        chart=facets(alt.layer(*layers), table, order, columns=3 if crowded else 2),
+        chart=facets(alt.layer(*layers), table, order, columns=3 if crowded else 2, own_scales=several),
         caption="Seen and unseen exclude English. Points at 0 examples without an interval are means over the "
         "languages "
         "that the larger doses train on (seen) or do not (unseen). The horizontal axis is logarithmic above its first "

@@ -8,7 +8,7 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
-from crosslift.reporting.figures.panels import in_points, label_width, panel
+from crosslift.reporting.figures.panels import in_points, label_width, panel, shown_unit
 from crosslift.reporting.sentences import gain_verdict
 
 FOREST_WIDTH = 560
@@ -47,7 +47,7 @@ def forest(data: ReportData) -> Figure:
         )
     ).select(
         "declared", "primary", "model", "label", "mixture", "control", "value", "low", "high", "interval", "verdict",
-        "pooled", "primary_contrast", "p_adjusted", "note",
+        "pooled", "primary_contrast", "p_adjusted", "note", "metric",
     )  # fmt: skip
     note = ""
     if table.height > MAX_FOREST_ROWS:
@@ -59,12 +59,11 @@ def forest(data: ReportData) -> Figure:
     tooltip = [
         alt.Tooltip("label:N", title="treatment"),
         alt.Tooltip("control:N", title="control"),
-        alt.Tooltip("value:Q", title="gain (points)", format="+.1f"),
+        alt.Tooltip("value:Q", title=f"gain ({shown_unit(table)})", format="+.1f"),
         alt.Tooltip("interval:N", title="interval"),
         alt.Tooltip("p_adjusted:Q", title="adjusted p", format=".3f"),
         alt.Tooltip("note:N", title="note"),
     ]
-    title = "gain over the control, all languages (points)"
     axis = alt.Axis(domain=False, ticks=False, labelPadding=8, minExtent=label_width(table["label"].to_list()))
     grid = alt.Axis(grid=True, tickCount=8)
     charts = []
@@ -80,7 +79,10 @@ def forest(data: ReportData) -> Figure:
             color=alt.Color("verdict:N", scale=alt.Scale(domain=list(VERDICT_LABELS)), legend=legend),
             tooltip=tooltip,
         )
-        alike = table.filter(primary_contrast=contrast.primary)
+        alike = table.filter(
+            pl.col("metric").is_in(part["metric"].unique().implode()), primary_contrast=contrast.primary
+        )
+        title = f"gain over the control, all languages ({shown_unit(part)})"
         limits = [min(0.0, float(alike["low"].min())), max(0.0, float(alike["high"].max()))]  # type: ignore[arg-type]
         scale = alt.Scale(domain=limits, nice=True)
         layers = alt.layer(

@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.wording import points_text
+from crosslift.reporting.wording import POINTS, factor, interval_text, unit_of
+from crosslift.scores import RANGES
 from crosslift.transfer.estimates.language_groups import ENGLISH
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 240
@@ -38,20 +39,34 @@ def dose_scale(doses: list[int]) -> Any:
 
 
 def in_points(table: pl.DataFrame) -> pl.DataFrame:
-    """Convert value and limits to points, and add the interval as text."""
+    """Convert value and limits to the unit in which they are shown (points, or ratings), and add the interval as text.
+
+    Args:
+        table: rows of estimates; without the column estimand they are no ratios.
+    """
+    if "estimand" not in table.columns:
+        return in_points(table.with_columns(estimand=pl.lit(None, pl.String))).drop("estimand")
     return table.with_columns(
-        (pl.col("value", "low", "high") * 100).round(2),
-        interval=pl.struct("low", "high").map_elements(
-            lambda row: (
-                f"[{points_text(row['low'])}, {points_text(row['high'])}]" if row["low"] is not None else "none"
-            ),
-            return_dtype=pl.String,
-            skip_nulls=False,
+        (pl.col("value", "low", "high") * factor()).round(2),
+        interval=pl.struct("low", "high", "metric", "estimand").map_elements(
+            lambda row: interval_text(row) or "none", return_dtype=pl.String, skip_nulls=False
         ),
     )
 
 
-def facets(chart: Any, table: pl.DataFrame, order: list[str] | None = None, *, columns: int = 2) -> Any:
+def shown_unit(table: pl.DataFrame) -> str:
+    """The unit of the values of a table with the column metric, for the title of an axis."""
+    return unit_of(table["metric"].drop_nulls().unique(maintain_order=True))
+
+
+def several_units(table: pl.DataFrame) -> bool:
+    """Whether the values of a table with the column metric have several units."""
+    return "; " in shown_unit(table)
+
+
+def facets(
+    chart: Any, table: pl.DataFrame, order: list[str] | None = None, *, columns: int = 2, own_scales: bool = False
+) -> Any:
     """A chart per `panel` of the table.
 
     Args:
@@ -59,12 +74,14 @@ def facets(chart: Any, table: pl.DataFrame, order: list[str] | None = None, *, c
         table: with the column `panel`.
         order: panels in their order; by default as in the table.
         columns: panels per row.
+        own_scales: whether each panel has its own vertical scale, because their units differ.
     """
     import altair as alt
 
     panels = order or table["panel"].unique(maintain_order=True).to_list()
     facet = alt.Facet("panel:N", sort=panels, title=None, header=alt.Header(labelAnchor="start"))
-    return chart.facet(facet, columns=columns, data=alt.NamedData(name="rows"), spacing=34)
+    made = chart.facet(facet, columns=columns, data=alt.NamedData(name="rows"), spacing=34)
+    return made.resolve_scale(y="independent") if own_scales else made
 
 
 def conditions(data: ReportData) -> pl.DataFrame:
@@ -96,8 +113,20 @@ def with_dose_zero(data: ReportData, scores: pl.DataFrame) -> pl.DataFrame:
             values = zero.filter(pl.col("languages").is_in(members))
             if members and values.height == len(members):
                 row = {"model": model, "evaluation": evaluation, "family": family, "group": group, "dose": 0}
+                row |= {name: part[name][0] for name in ("metric", "estimand")}
                 rows.append(row | {"mixture": values["mixture"][0], "value": values["value"].mean()})
     return pl.DataFrame(rows, schema_overrides={"dose": pl.Int64}) if rows else scores.clear()
+
+
+def shade() -> pl.Expr:
+    """A shown value in hundredths of its metric's range: the value itself for shares."""
+    width = {metric: high - low for metric, (low, high) in RANGES.items()}
+    return (pl.col("value") * POINTS / pl.col("metric").replace_strict(width, default=POINTS)).round(2)
+
+
+def tile_text(value: float, metric: str) -> str:
+    """A shown gain in a tile: whole points, or a rating with one decimal."""
+    return f"{value:+.1f}".replace("-", "−") if metric in RANGES else f"{value:+.0f}".replace("-", "−")
 
 
 def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: int = 1) -> Any:
@@ -105,16 +134,17 @@ def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: 
     `seen`.
 
     Args:
-        table: panel, mixture, languages, name, value (points), interval, seen, clear (the interval excludes 0), text,
-            note.
+        table: panel, mixture, languages, name, value (as shown), shade (hundredths of the metric's range), interval,
+            seen, clear (the interval excludes 0), text, note.
         tags: languages in their order.
         order: mixtures in their order.
         across: maps per row.
     """
     import altair as alt
 
-    reach = float(max(5.0, table["value"].abs().max() or 0.0))  # type: ignore[arg-type]
+    reach = float(max(5.0, table["shade"].abs().max() or 0.0))  # type: ignore[arg-type]
     step = max(24, min(52, 760 // len(tags)))
+    ratings = bool((table["shade"] != table["value"]).any())
     base = alt.Chart().encode(
         x=alt.X(
             "languages:N",
@@ -131,19 +161,24 @@ def heat_map(table: pl.DataFrame, tags: list[str], order: list[str], *, across: 
         tooltip=[
             alt.Tooltip("mixture:N"),
             alt.Tooltip("name:N", title="language"),
-            alt.Tooltip("value:Q", title="gain (points)", format="+.1f"),
+            alt.Tooltip("value:Q", title="gain", format="+.2f" if ratings else "+.1f"),
             alt.Tooltip("interval:N"),
             alt.Tooltip("seen:N", title="trained on"),
             alt.Tooltip("note:N"),
         ],
     )
     colour = alt.Color(
-        "value:Q",
+        "shade:Q",
         scale=alt.Scale(domain=[-reach, reach], domainMid=0, interpolate="rgb"),
-        legend=alt.Legend(title="gain (points)", orient="bottom", direction="horizontal", gradientLength=220),
+        legend=alt.Legend(
+            title="gain (% of the range)" if ratings else "gain (points)",
+            orient="bottom",
+            direction="horizontal",
+            gradientLength=220,
+        ),
     )
     full, small = alt.RelativeBandSize(band=0.94), alt.RelativeBandSize(band=0.36)
-    strong = abs(alt.datum.value) > 0.62 * reach
+    strong = abs(alt.datum.shade) > 0.62 * reach
     given = alt.expr.isValid(alt.datum.value)
     layers = [
         base.mark_rect(width=full, height=full, cornerRadius=3).encode(color=colour).transform_filter("datum.clear"),

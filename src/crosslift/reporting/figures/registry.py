@@ -11,6 +11,7 @@ from collections.abc import Callable
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.by_amount import relative_by_dose, score_by_dose, score_by_num_languages
+from crosslift.reporting.figures.exploration import exploration
 from crosslift.reporting.figures.forest import forest
 from crosslift.reporting.figures.training import training_curves
 from crosslift.reporting.figures.transfer_matrix import transfer_heat_map
@@ -24,5 +25,6 @@ FIGURES: tuple[Callable[[ReportData], Figure], ...] = (
     transfer_heat_map,
     variance,
     training_curves,
+    exploration,
 )
 """All figures of a study."""

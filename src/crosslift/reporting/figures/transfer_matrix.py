@@ -9,7 +9,7 @@ import polars as pl
 from crosslift.languages.similarity import order_by_similarity
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
-from crosslift.reporting.figures.panels import heat_map, in_points, panel
+from crosslift.reporting.figures.panels import heat_map, in_points, panel, shade, tile_text
 
 
 def transfer_heat_map(data: ReportData) -> Figure:
@@ -35,10 +35,25 @@ def transfer_heat_map(data: ReportData) -> Figure:
             ),
             clear=((pl.col("low") > 0) | (pl.col("high") < 0)).fill_null(False),
             name=pl.col("languages").replace(names),
-            text=pl.col("value").map_elements(lambda value: f"{value:+.0f}".replace("-", "−"), return_dtype=pl.String),
+            text=pl.struct("value", "metric").map_elements(
+                lambda row: None if row["value"] is None else tile_text(row["value"], row["metric"]),
+                return_dtype=pl.String,
+            ),
+            shade=shade(),
         )
         .select(
-            "panel", "mixture", "control", "languages", "name", "value", "interval", "seen", "clear", "text", "note"
+            "panel",
+            "mixture",
+            "control",
+            "languages",
+            "name",
+            "value",
+            "shade",
+            "interval",
+            "seen",
+            "clear",
+            "text",
+            "note",
         )
     )
     order = [name for name in data.mixtures if name in set(table["mixture"])]
@@ -46,7 +61,7 @@ def transfer_heat_map(data: ReportData) -> Figure:
         **about,
         chart=heat_map(table, tags, order),
         datasets={str(name): part for (name,), part in table.group_by("panel", maintain_order=True)},
-        caption="A full tile is a gain (blue) or loss (orange) in points whose interval excludes 0; a small tile is a "
+        caption="A full tile is a gain (blue) or loss (orange) whose interval excludes 0; a small tile is a "
         "difference whose interval contains 0; an outline marks the training languages of the mixture. Languages are "
         "ordered by similarity in genealogy, syntax and script.",
     )

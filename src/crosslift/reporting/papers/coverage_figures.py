@@ -12,17 +12,22 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
-from crosslift.reporting.figures.panels import SMALL_WIDTH, facets, heat_map
+from crosslift.reporting.figures.panels import SMALL_WIDTH, facets, heat_map, shade, tile_text
+from crosslift.reporting.wording import POINTS, factor_of, interval_text
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import bilingual
+from crosslift.transfer.grid.zero_shot import zero_shot_differences
 
 NO_BILINGUAL = "Not drawn: the study has no English-only and bilingual mixtures in one family."
 """Caption if the study lacks the mixtures of these figures."""
 PRINTED, OURS = "as published: median, cells resampled", "ours: mean, items resampled"
 
 
-def _points(*columns: str) -> list[pl.Expr]:
-    return [(100 * pl.col(name)).round(2).alias(name) for name in columns]
+def _shown(data: ReportData, *columns: str) -> list[pl.Expr]:
+    """Columns in the unit in which the metric of the row's evaluation is shown."""
+    by = {name: factor_of(data.metric(name)) for name in data.evaluations}
+    factor = pl.col("evaluation").replace_strict(by, default=POINTS, return_dtype=pl.Float64)
+    return [(factor * pl.col(name)).round(2).alias(name) for name in columns]
 
 
 def _interval() -> pl.Expr:
@@ -44,7 +49,7 @@ def bilingual_gains(data: ReportData) -> Figure:
     )
     ours = found.select("evaluation", "group", "low", "high", value="mean", reading=pl.lit(OURS))
     table = pl.concat([printed, ours], how="diagonal").with_columns(
-        *_points("value", "low", "high"), panel=pl.col("evaluation").replace("all", "all evaluations")
+        *_shown(data, "value", "low", "high"), panel=pl.col("evaluation").replace("all", "all evaluations")
     )
     table = table.with_columns(_interval())
     readings_scale = alt.Scale(domain=[OURS, PRINTED])
@@ -86,14 +91,14 @@ def zero_shot_against_direct(data: ReportData) -> Figure:
         "name": "zero-shot",
         "title": "Zero-shot at high diversity against direct at low (P1, Figures 4 and 9)",
     }
-    found = bilingual.zero_shot_differences(data.cells)
+    found = zero_shot_differences(data.cells)
     if found.is_empty():
         return Figure(**about, caption=NO_BILINGUAL)
     group = (
         pl.when(pl.col("language") == ENGLISH).then(pl.lit("English")).otherwise(pl.format("{}-resource", "resource"))
     )
     table = found.with_columns(
-        *_points("direct", "zero_shot", "mean", "low", "high"),
+        *_shown(data, "direct", "zero_shot", "mean", "low", "high"),
         group=group,
         panel=pl.format("{} · {} languages", "evaluation", "num_languages"),
         differs=pl.when((pl.col("low") > 0) | (pl.col("high") < 0))
@@ -156,17 +161,21 @@ def gain_over_base(data: ReportData) -> Figure:
         key = (row["evaluation"], row["model"], row["language"])
         if key in at:
             interval = grid.interval(grid.draws[place] - base.draws[at[key]])
+            metric = data.metric(row["evaluation"])
+            by = factor_of(metric)
+            limits = {"low": interval.low, "high": interval.high, "metric": metric}
             rows.append(
                 {
                     "panel": f"{row['model']} · {row['evaluation']}",
                     "mixture": " + ".join(row["languages"]),
                     "languages": row["language"],
                     "name": names[row["language"]],
-                    "value": round(100 * interval.value, 2),
-                    "interval": f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]",
+                    "value": round(by * interval.value, 2),
+                    "metric": metric,
+                    "interval": interval_text(limits),
                     "seen": row["language"] in row["languages"],
                     "clear": interval.excludes_zero,
-                    "text": f"{100 * interval.value:+.0f}".replace("-", "−"),
+                    "text": tile_text(by * interval.value, metric),
                     "note": "",
                 }
             )
@@ -174,7 +183,7 @@ def gain_over_base(data: ReportData) -> Figure:
         return Figure(
             **about, caption="Not drawn: the figure needs English-only or bilingual mixtures, and base = true."
         )
-    table = pl.DataFrame(rows)
+    table = pl.DataFrame(rows).with_columns(shade=shade())
     order = table["mixture"].unique(maintain_order=True).to_list()
     return Figure(
         **about,
@@ -203,7 +212,7 @@ def by_language(data: ReportData) -> Figure:
         )
     names = {one.tag: one.name for one in data.languages}
     table = part.select(
-        "model", "mixture", "language", "num_languages", (100 * pl.col("value")).round(2).alias("value"),
+        "model", "mixture", "language", "num_languages", *_shown(data, "value"),
         trained=pl.col("languages").list.contains(pl.col("language")),
         panel=pl.format("{} · {}", pl.col("evaluation"), pl.col("language").replace(names)),
     )  # fmt: skip

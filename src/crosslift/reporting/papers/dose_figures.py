@@ -9,7 +9,8 @@ import polars as pl
 from crosslift.languages.language import language
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
-from crosslift.reporting.figures.panels import SMALL_HEIGHT, SMALL_WIDTH, dose_scale, facets
+from crosslift.reporting.figures.panels import SMALL_HEIGHT, SMALL_WIDTH, dose_scale, facets, several_units, shown_unit
+from crosslift.reporting.wording import factor_of, interval_text
 from crosslift.transfer.grid.cells import Cells
 from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
@@ -21,6 +22,7 @@ def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: s
     """Lines over doses with intervals, one panel each, coloured by a column."""
     import altair as alt
 
+    unit = f"{unit} ({shown_unit(table)})"
     ticks = sorted(table["dose"].unique())
     base = alt.Chart(width=SMALL_WIDTH, height=SMALL_HEIGHT).encode(
         x=alt.X(
@@ -42,18 +44,25 @@ def _dose_lines(about: dict[str, Any], table: pl.DataFrame, colour: str, unit: s
         base.mark_line(strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, size=46).encode(y=y, shape=alt.Shape(f"{colour}:N", legend=None)),
     )
-    return Figure(**about, datasets={"rows": table}, chart=facets(chart, table, columns=3), caption=caption)
+    return Figure(
+        **about,
+        datasets={"rows": table},
+        chart=facets(chart, table, columns=3, own_scales=several_units(table)),
+        caption=caption,
+    )
 
 
 def _spread_rows(part: Cells, about: dict[str, Any], dose_series: list[int], draws: Any) -> list[dict[str, Any]]:
     rows = []
+    metric = part.table["metric"][0]
+    by = factor_of(metric)
     for dose, line in zip(dose_series, draws, strict=True):
         interval = part.interval(line)
-        low, high = 100 * interval.low, 100 * interval.high
+        shown = {"value": interval.value, "low": interval.low, "high": interval.high}
         rows.append(
             about
-            | {"dose": dose, "value": round(100 * interval.value, 2), "low": round(low, 2), "high": round(high, 2)}
-            | {"interval": f"[{low:.1f}, {high:.1f}]"}
+            | {"dose": dose, "metric": metric, "interval": interval_text(shown | {"metric": metric})}
+            | {name: round(by * value, 2) for name, value in shown.items()}
         )
     return rows
 
@@ -75,7 +84,7 @@ def gap_by_dose(data: ReportData) -> Figure:
         "The "
         "gap at dose 0 is the difference between the languages before training on them."
     )
-    return _dose_lines(about, pl.DataFrame(rows), "model", "seen minus unseen (points)", caption)
+    return _dose_lines(about, pl.DataFrame(rows), "model", "seen minus unseen", caption)
 
 
 def by_setting(data: ReportData) -> Figure:
@@ -96,7 +105,7 @@ def by_setting(data: ReportData) -> Figure:
     caption = (
         "Mean over the non-English evaluation languages. The fixed amount of English differs between the settings."
     )
-    return _dose_lines(about, pl.DataFrame(rows), "setting", "score (points)", caption)
+    return _dose_lines(about, pl.DataFrame(rows), "setting", "score", caption)
 
 
 def _widest_families(data: ReportData) -> set[str]:
@@ -132,7 +141,7 @@ def by_script(data: ReportData) -> Figure:
         "Mean over the evaluation languages of a script, without English; lines are the training languages apart from "
         "English."
     )
-    return _dose_lines(about, pl.DataFrame(rows), "trained on", "score (points)", caption)
+    return _dose_lines(about, pl.DataFrame(rows), "trained on", "score", caption)
 
 
 def _by_script(tags: list[str]) -> dict[str, list[str]]:

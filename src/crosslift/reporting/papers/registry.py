@@ -13,8 +13,10 @@ from crosslift.reporting.papers.coverage_figures import (
     zero_shot_against_direct,
 )
 from crosslift.reporting.papers.dose_figures import by_script, by_setting, gap_by_dose
+from crosslift.reporting.papers.number_figure import mean_by_number
 
 PAPER_FIGURES: tuple[Callable[[ReportData], Figure], ...] = (
+    mean_by_number,
     bilingual_gains,
     zero_shot_against_direct,
     gain_over_base,

@@ -13,9 +13,11 @@ import polars as pl
 
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.tables.cells import Cell, Grid
-from crosslift.reporting.wording import points_text
+from crosslift.reporting.wording import interval_text, points_text, unit_of
 from crosslift.transfer.answers import Verdict
 from crosslift.transfer.grid import bilingual, doses
+from crosslift.transfer.grid import by_number as number_statistics
+from crosslift.transfer.grid import zero_shot as zero_shot_statistics
 from crosslift.transfer.grid.paper_claims import paper_claims
 from crosslift.transfer.grid.regression import regression as regression_table
 from crosslift.transfer.variance.between_seeds import between_seed_deviations as between_runs
@@ -40,6 +42,7 @@ def findings(data: ReportData) -> pl.DataFrame:
                 "low": found.low,
                 "high": found.high,
                 "verdict": FINDING_VERDICTS[found.verdict],
+                "metric": found.metric,
             }
             for found in paper_claims(data.cells)
         ]
@@ -53,7 +56,17 @@ def bilingual_wins(data: ReportData) -> pl.DataFrame:
 
 def zero_shot(data: ReportData) -> pl.DataFrame:
     """P1, Figures 4 and 9, per cell."""
-    return bilingual.zero_shot_differences(data.cells)
+    return zero_shot_statistics.zero_shot_differences(data.cells)
+
+
+def by_number(data: ReportData) -> pl.DataFrame:
+    """P1, Figure 2."""
+    return number_statistics.scores_by_number(data.cells)
+
+
+def zero_shot_shares(data: ReportData) -> pl.DataFrame:
+    """P1, section 4.3."""
+    return zero_shot_statistics.count_not_worse(zero_shot(data))
 
 
 def regression(data: ReportData) -> pl.DataFrame:
@@ -74,7 +87,9 @@ def replicates(data: ReportData) -> pl.DataFrame:
 PAPER_TABLES: tuple[Callable[[ReportData], pl.DataFrame], ...] = (
     findings,
     bilingual_wins,
+    by_number,
     zero_shot,
+    zero_shot_shares,
     regression,
     dose_statistics,
     replicates,
@@ -91,12 +106,10 @@ def grids(data: ReportData) -> dict[str, Grid]:
     return {name: grid for name, grid in made.items() if grid.rows}
 
 
-def _range(low: float | None, high: float | None, *, signed: bool = True) -> str:
-    return (
-        ""
-        if low is None or high is None
-        else f"[{points_text(low, signed=signed)}, {points_text(high, signed=signed)}]"
-    )
+def _range(low: float | None, high: float | None, *, signed: bool = True, metric: str | None = None) -> str:
+    if high is None:
+        return ""
+    return interval_text({"low": low, "high": high, "metric": metric}, signed=signed)
 
 
 def _number(text: str, css: str = "") -> Cell:
@@ -109,20 +122,23 @@ def _head(*names: str) -> list[Cell]:
 
 def _findings(data: ReportData) -> Grid:
     css = {"shown": "supports", "not shown": "contradicts", "cannot tell": "cannot-tell"}
+    found = findings(data)
+    if found.is_empty():
+        return Grid(title="", head=[], rows=[], csv="")
     rows = [
         [
             Cell(text=row["claim"], note=row["measure"], css="name wrap"),
             Cell(text=row["about"]),
-            _number(points_text(row["value"], signed=True), "strong"),
-            _number(_range(row["low"], row["high"])),
+            _number(points_text(row["value"], signed=True, metric=row["metric"]), "strong"),
+            _number(_range(row["low"], row["high"], metric=row["metric"])),
             Cell(text=row["verdict"], css=f"verdict {css[row['verdict']]}"),
         ]
-        for row in findings(data).iter_rows(named=True)
+        for row in found.iter_rows(named=True)
     ]
     head = [
         Cell(text="finding", css="name"),
         Cell(text="in"),
-        *(_number(text) for text in ("points", "95% interval")),
+        *(_number(text) for text in (unit_of(dict.fromkeys(found["metric"])), "95% interval")),
         Cell(text="here"),
     ]
     return Grid(title="The papers' findings, tested on this study", head=head, rows=rows, csv="findings.csv")
@@ -162,20 +178,27 @@ def _wins(data: ReportData) -> Grid:
 def _not_worse(data: ReportData) -> Grid:
     rows = [
         [
-            Cell(text=row["group"] if row["group"] == "English" else f"{row['group']}-resource", css="name"),
+            Cell(
+                text=row["group"] if row["group"] == "English" else f"{row['group']}-resource",
+                note=row["models"],
+                css="name",
+            ),
             _number(str(row["num_languages"])),
             _number(str(row["num_cases"])),
-            _number(f"{row['not_worse'] / row['num_cases']:.0%}"),
-            _number(f"{row['better'] / row['num_cases']:.0%}"),
+            *(_number(f"{row[name] / row['num_cases']:.0%}") for name in ("not_worse_t", "better_t")),
+            *(_number(f"{row[name] / row['num_cases']:.0%}", "strong") for name in ("not_worse", "better")),
         ]
-        for row in bilingual.count_not_worse(zero_shot(data)).iter_rows(named=True)
+        for row in zero_shot_shares(data).iter_rows(named=True)
     ]
-    head = _head("evaluated languages", "languages trained on", "cases", "not worse", "better")
+    head = _head(
+        "evaluated languages", "languages trained on", "cases", "as published, t-test: not worse", "better",
+        "ours, interval: not worse", "better",
+    )  # fmt: skip
     return Grid(
         title="Zero-shot against direct: not significantly worse (P1, section 4.3)",
         head=head,
         rows=rows,
-        csv="zero_shot.csv",
+        csv="zero_shot_shares.csv",
     )
 
 
@@ -190,11 +213,16 @@ def _regression(data: ReportData) -> Grid:
             [
                 Cell(text=row["term"], css="name"),
                 _number("–" if isnan(row["mean"]) else f"{row['mean']:.3f}".replace("-", "−"), "strong"),
+                _number("" if row["train_mean"] is None else f"{row['train_mean']:.3f}".replace("-", "−")),
+                _number(pair(row["train_low"], row["train_high"]).replace("-", "−")),
                 _number(pair(row["printed_low"], row["printed_high"]).replace("-", "−")),
                 _number(pair(row["low"], row["high"]).replace("-", "−"), "strong"),
             ]
         )
-    head = _head("term", "coefficient", "as published: rows resampled", "ours: items resampled")
+    head = _head(
+        "term", "coefficient, all rows", "as published: 70 % of the rows", "rows resampled", "all rows: rows resampled",
+        "ours: items resampled",
+    )  # fmt: skip
     return Grid(title="Pooled regression of the scores (P1, Table 3)", head=head, rows=rows, csv="regression.csv")
 
 
@@ -205,13 +233,14 @@ def _doses(data: ReportData) -> Grid:
             _number("–" if isnan(row["spearman"]) else f"{row['spearman']:.2f}".replace("-", "−")),
             _number(f"[{row['spearman_low']:.2f}, {row['spearman_high']:.2f}]".replace("-", "−")),
             _number(points_text(row.get("gain"), signed=True)),
-            _number(points_text(row["mean"], signed=True), "strong"),
-            _number(_range(row["low"], row["high"]), "strong"),
-            _number(points_text(row["gap_mean"], signed=True)),
-            _number(_range(row["gap_low"], row["gap_high"])),
+            _number(points_text(row["mean"], signed=True, metric=metric), "strong"),
+            _number(_range(row["low"], row["high"], metric=metric), "strong"),
+            _number(points_text(row["gap_mean"], signed=True, metric=metric)),
+            _number(_range(row["gap_low"], row["gap_high"], metric=metric)),
             _number(_plateau(row), "strong"),
         ]
         for row in dose_statistics(data).iter_rows(named=True)
+        for metric in (data.metric(row["evaluation"]),)
     ]
     head = _head(
         "dose series", "Spearman, seen and unseen", "items resampled", "largest relative gain, as published",
@@ -237,8 +266,8 @@ def _replicates(data: ReportData) -> Grid:
             rows.append(
                 [
                     Cell(text=row["evaluation"], note=names.get(row["language"], "mean over languages"), css="name"),
-                    _number(points_text(row["raw"])),
-                    _number(points_text(row["net"]), "strong"),
+                    _number(points_text(row["raw"], metric=data.metric(row["evaluation"]))),
+                    _number(points_text(row["net"], metric=data.metric(row["evaluation"])), "strong"),
                     _number(f"{row['num_conditions']} × {1 + row['df'] / row['num_conditions']:.0f}"),
                 ]
             )

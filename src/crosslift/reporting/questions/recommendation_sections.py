@@ -80,7 +80,7 @@ def sections_of(advice: Advice, found: Recommendation, told: Explanation, mixtur
         sections.append(
             Section(
                 id="untold",
-                title="What cannot be told",
+                title="Languages without data",
                 lede="Languages that no run has trained on or measured are not in the mixture.",
                 notes=pilots,
             )
@@ -178,7 +178,7 @@ def _why(found: Recommendation, told: Explanation) -> Section:
 
 
 def _pair_notes(found: Sequence[Contribution]) -> list[str]:
-    """The strongest effects of one language on another that are told from none."""
+    """The strongest effects of one language on another whose interval does not contain 0."""
     pairs = [
         (one.language, label, effect)
         for one in found
@@ -186,7 +186,7 @@ def _pair_notes(found: Sequence[Contribution]) -> list[str]:
         if cell_of(label)[1] != one.language and (effect.low > 0 or effect.high < 0)
     ]
     if not pairs:
-        return ["No effect of one language's data on another language is told from none."]
+        return ["The data of no language have an effect on another language whose interval excludes 0."]
     pairs.sort(key=lambda one: -abs(one[2].value))
     return [
         f"{language_name(tag)} {'raises' if effect.value > 0 else 'lowers'} {label_name(label)}: "
@@ -273,7 +273,7 @@ def _sure(advice: Advice, found: Recommendation) -> Section:
 
 def _changes(told: Explanation) -> Section:
     same = [change_text(one) for one in told.changes if one.amounts is not None and one.exchanged <= 0]
-    rows = []
+    rows: list[list[Any]] = []
     for one in sorted(told.changes, key=lambda one: -abs(one.effect.value if one.effect else 0.0)):
         if one.effect is None or one.amounts is None:
             rows.append([change_text(one), one.reason, "", "", ""])

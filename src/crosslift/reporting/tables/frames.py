@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.reporting.data import ReportData
+from crosslift.reporting.explorations import exploration
 from crosslift.reporting.sentences import gain_verdict
 from crosslift.scores import STATUSES
 
@@ -154,7 +155,7 @@ def held_fixed(data: ReportData) -> pl.DataFrame:
         ("training seeds", list(study.seeds)),
         ("data seed", [study.data_seed]),
         *[(key.replace("_", " "), [value]) for key, value in training.items()],
-        ("evaluation corpora", [one.corpus for one in study.evaluations.values()]),
+        ("evaluation corpora", [" + ".join(one.corpora) for one in study.evaluations.values()]),
         ("longest answer (tokens)", [one.max_tokens for one in study.evaluations.values()]),
         ("generator, greedy", [one.generator for one in study.evaluations.values()]),
     ]
@@ -276,5 +277,6 @@ TABLES = (
     checks,
     models,
     training,
+    exploration,
 )
 """All tables; the name of the function is the file name."""

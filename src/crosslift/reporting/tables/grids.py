@@ -18,9 +18,10 @@ from crosslift.reporting.tables.cells import (
     size_text,
     tokens_text,
 )
-from crosslift.reporting.wording import interval_text, p_value_text, points_text
+from crosslift.reporting.wording import POINTS, factor_of, interval_text, p_value_text, points_text, unit_of
 from crosslift.scores import MODEL_FAILURES
 from crosslift.transfer.estimates.language_groups import ENGLISH
+from crosslift.transfer.estimates.panel import scores_of
 
 
 def contrasts(data: ReportData) -> Grid:
@@ -34,7 +35,7 @@ def contrasts(data: ReportData) -> Grid:
                 Cell(text=row["declared"], note="primary" if row["primary"] else "", css="name"),
                 Cell(text=row["model"], note=row["evaluation"] or ""),
                 Cell(text=row["mixture"], note=f"minus {row['control']}", css="strong" if mean else ""),
-                Cell(text=points_text(row["value"], signed=True), css="number strong"),
+                Cell(text=points_text(row["value"], signed=True, metric=row["metric"]), css="number strong"),
                 Cell(text=interval_text(row, signed=True), css="number"),
                 Cell(text=p_value_text(row["p"]).removeprefix("p = ").removeprefix("p "), css="number"),
                 Cell(text=p_value_text(row["p_adjusted"]).removeprefix("p = ").removeprefix("p "), css="number"),
@@ -81,6 +82,7 @@ def scores_by_language(data: ReportData) -> list[Grid]:
     """One grid per evaluation: conditions x (groups and languages)."""
     estimates = data.primary.filter(pl.col("estimand") == "score")
     trained = dict(data.runs.select("mixture", "languages").unique("mixture").iter_rows())
+    truncated = _truncated_base(data)
     grids = []
     for evaluation in data.evaluations:
         part = estimates.filter(evaluation=evaluation)
@@ -92,24 +94,40 @@ def scores_by_language(data: ReportData) -> list[Grid]:
         head += [Cell(text=one.tag, note=one.name, css="number") for one in tags]
         rows = []
         for model, mixture in part.select("model", "mixture").unique(maintain_order=True).iter_rows():
-            row = [Cell(text=mixture, note=model, css="name")]
+            cut = truncated.get((model, evaluation)) if mixture == "base" else None
+            note = model if not cut else f"{model}, {percent_text(cut)} % of answers cut off"
+            row = [Cell(text=mixture, note=note, css="name")]
             for label in ["all", "high", "low", *(one.tag for one in tags)]:
                 found = cells.get((model, mixture, label))
                 css = "number" + (" group" if label in {"all", "high", "low"} else "")
                 css += " seen" if label in trained.get(mixture, []) else ""
                 row.append(_score(found, css, deepest))
             rows.append(row)
-        title = f"{evaluation}: {data.metric(evaluation)} in points"
+        metric = data.metric(evaluation)
+        title = (
+            f"{evaluation}: {metric} in points" if factor_of(metric) == POINTS else f"{evaluation}: {unit_of([metric])}"
+        )
         grids.append(Grid(title=title, head=head, rows=rows, csv="languages.csv", css="matrix"))
     return grids
+
+
+def _truncated_base(data: ReportData) -> dict[tuple[str, str], float]:
+    """(model, evaluation) -> share of the base model's answers that are cut off and count as wrong."""
+    base = data.runs.filter(mixture="base").select("run", "model")
+    answers = scores_of(data.scores, data.primary_metrics).join(base, on="run", how="inner")
+    shares = answers.group_by("model", "evaluation").agg((pl.col("status") == "truncated").mean())
+    return {(model, evaluation): share for model, evaluation, share in shares.iter_rows()}
 
 
 def _score(row: dict[str, Any] | None, css: str, deepest: float) -> Cell:
     if row is None or row["value"] is None:
         return Cell(text="–", css=css, title=row["note"] if row else "not evaluated")
-    note = f"{100 * row['low']:.0f}–{100 * row['high']:.0f}" if row["low"] is not None else ""
-    title = " ".join([points_text(row["value"]), interval_text(row), row["note"]])
-    return Cell(text=points_text(row["value"]), note=note, css=css, title=title, tint=row["value"] / deepest)
+    by = factor_of(row["metric"])
+    digits = 0 if by == POINTS else 1
+    note = f"{by * row['low']:.{digits}f}–{by * row['high']:.{digits}f}" if row["low"] is not None else ""
+    shown = points_text(row["value"], metric=row["metric"])
+    title = " ".join([shown, interval_text(row), row["note"]])
+    return Cell(text=shown, note=note, css=css, title=title, tint=row["value"] / deepest)
 
 
 def failures(data: ReportData) -> Grid:

@@ -1,4 +1,4 @@
-"""Metrics that are no shares, such as bits per byte: a table in their own unit, apart from the tables in points."""
+"""Metrics that no claim can be about, such as bits per byte: a table in their own unit, apart from the others."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from crosslift.scores import scale
 
 
 def own_units(data: ReportData) -> pl.DataFrame:
-    """Metrics that are no shares, per model x mixture x language, in their own unit; no columns if there are none."""
-    metrics = [name for name in data.estimates["metric"].drop_nulls().unique().sort() if not scale(name).is_share]
+    """Metrics that cannot be primary, per model x mixture x language, in their own unit; without columns if none."""
+    found = data.estimates["metric"].drop_nulls().unique().sort()
+    metrics = [name for name in found if not scale(name).can_be_primary]
     if not metrics:
         return pl.DataFrame()
     better = {name: "higher" if scale(name).higher_is_better else "lower" for name in metrics}

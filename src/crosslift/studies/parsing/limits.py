@@ -28,6 +28,7 @@ TRAINING: dict[str, tuple[float, float]] = {
     "max_length": (1, 10**8),
     "micro_batch_tokens": (1, 10**9),
     "validate_every": (1e-6, 1e5),
+    "validate_every_steps": (1, 10**8),
 }
 """Key under [training] -> smallest and largest permitted value."""
 LORA: dict[str, tuple[float, float]] = {"rank": (1, 10**5), "alpha": (1, 10**6)}

@@ -22,7 +22,7 @@ from crosslift.studies.parsing.rules import check
 from crosslift.studies.parsing.tables import Tables, read, treatments
 from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.run import Model
-from crosslift.studies.study import Block, Contrast, Evaluation, Shots, Study, Validation
+from crosslift.studies.study import Block, Contrast, Evaluation, Judging, Shots, Study, Validation
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 
 FILE = "study.toml"
@@ -75,7 +75,9 @@ def _study(tables: Tables) -> Study:
     assert head is not None and grid is not None and training is not None
     models = {name: Model(name=name, **dict(table)) for name, table in tables.models.items() if table is not None}
     corpora = {
-        name: source_of(name, table, tables.folder) for name, table in tables.corpora.items() if table is not None
+        name: source_of(name, table, tables.folder, data_seed=head.data_seed)
+        for name, table in tables.corpora.items()
+        if table is not None
     }
     prompts = {
         name: table.prompt or str(member("task", table.task).PROMPTS[0])
@@ -113,9 +115,7 @@ def _study(tables: Tables) -> Study:
         training=SFTConfig(**values, lora=lora),
         validation=validation and Validation(corpora=tuple(validation.corpora), max_items=validation.max_items),
         evaluations={
-            name: _evaluation(name, table, corpora[table.corpus])
-            for name, table in tables.evaluations.items()
-            if table is not None
+            name: _evaluation(name, table, corpora) for name, table in tables.evaluations.items() if table is not None
         },
         contrasts=tuple(active),
         inactive=tuple(one.name for one in contrasts if one.name not in {other.name for other in active}),
@@ -153,13 +153,14 @@ def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
     return (first, *arms)
 
 
-def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
+def source_of(name: str, table: schema.CorpusTable, folder: Path, *, data_seed: int = 0) -> Source:
     """Convert a corpus table to the `Source` that its reader receives.
 
     Args:
         name: Name of the corpus.
         table: Table of the corpus in the study file.
         folder: The study's folder; relative paths are resolved against it.
+        data_seed: Seed of the order of items, if it is random.
     """
     return Source(
         name=name,
@@ -170,29 +171,48 @@ def source_of(name: str, table: schema.CorpusTable, folder: Path) -> Source:
         path=None if table.path is None else folder / Path(table.path).expanduser(),
         revision=table.revision,
         max_items=table.max_items,
+        order=table.order,
+        data_seed=data_seed,
         incomplete=table.incomplete,
         options=dict(table.model_extra or {}),
         checks={name: policy for name, policy in table.checks.items() if policy != "report"},
     )
 
 
-def _evaluation(name: str, table: schema.EvaluationTable, source: Source) -> Evaluation:
+def _evaluation(name: str, table: schema.EvaluationTable, corpora: dict[str, Source]) -> Evaluation:
+    names = schema.corpora_of(table)
+    source = corpora[names[0]]
     module = find_task(source.task)
     every_run = asked_of_every_run(module) if table.runs is None else table.runs == "all"
     of_harness = source.options.get("harness_task")
     return Evaluation(
         name=name,
-        corpus=table.corpus,
+        corpus=names[0],
         task=source.task if of_harness is None else f"{source.task}:{short_name(of_harness)}",
-        languages=tuple(table.languages or source.languages),
+        languages=tuple(table.languages or [tag for one in names for tag in corpora[one].languages]),
         max_tokens=table.max_tokens or int(module.MAX_TOKENS),
         generator=table.generator,
         require_language=table.require_language,
-        shots=None if table.shots is None else Shots(corpus=table.shots.corpus, number=table.shots.number),
+        shots=None if table.shots is None else _shots(table.shots, corpora),
         metric=table.metric or str(module.METRICS[0]),
         every_run=every_run,
         chat_template=table.chat_template,
+        corpus_of=_corpus_of(names, corpora),
+        stop=tuple(table.stop),
+        judging=None
+        if table.judging is None
+        else Judging(prompt=table.judging.prompt, lowest=tuple(table.judging.lowest)),
     )
+
+
+def _shots(table: schema.ShotsTable, corpora: dict[str, Source]) -> Shots:
+    names = schema.corpora_of(table)
+    return Shots(corpus=names[0], number=table.number, corpus_of=_corpus_of(names, corpora))
+
+
+def _corpus_of(names: list[str], corpora: dict[str, Source]) -> dict[str, str]:
+    """Return language -> corpus for joined corpora; empty for one corpus."""
+    return {tag: name for name in names for tag in corpora[name].languages} if len(names) > 1 else {}
 
 
 def _contrast(table: schema.ContrastTable, tables: Tables) -> Contrast:

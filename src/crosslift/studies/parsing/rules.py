@@ -13,10 +13,11 @@ from crosslift.errors import EvaluationError, visible
 from crosslift.evaluation.task import MissingWords
 from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Mixture
-from crosslift.scores import scale
 from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.evaluation_rules import check_evaluation
+from crosslift.studies.parsing.families.rules import no_duplicate_mixtures
 from crosslift.studies.parsing.limits import check_limits
-from crosslift.studies.parsing.mixture_rules import check_mixtures, no_duplicate_mixtures
+from crosslift.studies.parsing.mixture_rules import check_mixtures
 from crosslift.studies.parsing.problems import Problems, some
 from crosslift.studies.parsing.tables import Tables, treatments
 
@@ -45,8 +46,7 @@ def check(tables: Tables, problems: Problems) -> None:
     check_mixtures(tables, problems)
     for name, evaluation in tables.evaluations.items():
         if evaluation is not None:
-            _evaluation(f"evaluations.{name}", evaluation, tables, problems)
-    _one_primary_metric(tables, problems)
+            check_evaluation(f"evaluations.{name}", evaluation, tables, problems)
     if tables.grid is not None:
         _grid(tables.grid, tables, problems)
     for name, arm in tables.arms.items():
@@ -189,86 +189,6 @@ def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
     return problems.reference(place, kind, name, members(kind))
 
 
-def _evaluation(place: str, table: schema.EvaluationTable, tables: Tables, problems: Problems) -> None:
-    _member(f"{place}.generator", "generator", table.generator, problems)
-    if not problems.reference(f"{place}.corpus", "corpus", table.corpus, tables.corpora):
-        return
-    corpus = tables.corpora[table.corpus]
-    if table.languages is not None:
-        among = None if corpus is None else corpus.languages
-        problems.languages(f"{place}.languages", table.languages, among=among, owner=f"corpus '{table.corpus}'")
-    if table.shots is not None:
-        _shots(f"{place}.shots", table, table.shots, tables, problems)
-    if corpus is not None and corpus.task in members("task"):
-        _asked(place, table, corpus, problems)
-
-
-def _one_primary_metric(tables: Tables, problems: Problems) -> None:
-    """Check that evaluations of one task have one primary metric, because tables compare them."""
-    found: dict[tuple[str, object], tuple[str, str]] = {}
-    for name, table in tables.evaluations.items():
-        corpus = None if table is None else tables.corpora.get(table.corpus)
-        if table is None or corpus is None or corpus.task not in members("task"):
-            continue
-        metric = table.metric or str(member("task", corpus.task).METRICS[0])
-        task = (corpus.task, (corpus.model_extra or {}).get("harness_task"))
-        first, other = found.setdefault(task, (metric, name))
-        if first != metric:
-            problems.add(
-                f"evaluations.{name}.metric",
-                f"is {metric}, but {first} in evaluations.{other} of the same task. Choose one.",
-            )
-
-
-def _asked(place: str, table: schema.EvaluationTable, corpus: schema.CorpusTable, problems: Problems) -> None:
-    """Check the keys whose meaning depends on the task."""
-    task = member("task", corpus.task)
-    by_likelihood = hasattr(task, "score_row")
-    if (table.metric is not None and hasattr(task, "score")) or (table.metric is not None and hasattr(task, "request")):
-        problems.reference(f"{place}.metric", f"metric of task '{corpus.task}' called", table.metric, task.METRICS)
-    if table.metric is not None and not scale(table.metric).is_share:
-        problems.add(
-            f"{place}.metric",
-            f"'{table.metric}' is not a share that grows with quality, so it cannot be the primary metric. Choose "
-            "another; all metrics of the task are in the report.",
-        )
-    if by_likelihood and (table.require_language or table.max_tokens is not None):
-        problems.add(place, f"task '{corpus.task}' generates no answer. Remove require_language and max_tokens.")
-    if not by_likelihood and table.chat_template:
-        problems.add(
-            f"{place}.chat_template",
-            f"task '{corpus.task}' always asks in the chat template; the key is for tasks by likelihood. Remove it.",
-        )
-
-
-def _shots(
-    place: str, table: schema.EvaluationTable, shots: schema.ShotsTable, tables: Tables, problems: Problems
-) -> None:
-    evaluated = tables.corpora[table.corpus]
-    if not problems.reference(f"{place}.corpus", "corpus", shots.corpus, tables.corpora):
-        return
-    shown = tables.corpora[shots.corpus]
-    if shown is None or evaluated is None:
-        return
-    if shown.task != evaluated.task:
-        problems.add(
-            f"{place}.corpus",
-            f"'{shots.corpus}' has task {shown.task} but the evaluation has {evaluated.task}. Name another corpus.",
-        )
-    if shots.corpus == table.corpus:
-        problems.add(f"{place}.corpus", "is the evaluated corpus itself. Name a corpus of another split.")
-    if shown.max_items is not None and shots.number > shown.max_items:
-        problems.add(
-            f"{place}.number", f"is {shots.number} but max_items of '{shots.corpus}' is {shown.max_items}. Lower it."
-        )
-    lacking = [tag for tag in table.languages or evaluated.languages if tag not in shown.languages]
-    if lacking:
-        problems.add(
-            f"{place}.corpus",
-            f"'{shots.corpus}' lacks evaluated languages: {', '.join(lacking)}. Evaluate in fewer languages.",
-        )
-
-
 def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
     _block("grid", table, tables, problems)
     if not tables.mixtures and not tables.families and not table.base:
@@ -297,7 +217,12 @@ def _hidden(tables: Tables) -> tuple[str, ...]:
 
 def _check_evaluated(tables: Tables, problems: Problems) -> None:
     """Record mixtures that train a task without an evaluation."""
-    tables_of = [tables.corpora.get(table.corpus) for table in tables.evaluations.values() if table is not None]
+    tables_of = [
+        tables.corpora.get(name)
+        for table in tables.evaluations.values()
+        if table is not None
+        for name in schema.corpora_of(table)
+    ]
     evaluated = {corpus.task for corpus in tables_of if corpus is not None}
     if None in tables_of or None in tables.evaluations.values():
         return
@@ -313,7 +238,7 @@ def _check_evaluated(tables: Tables, problems: Problems) -> None:
 def _asks_every_run(tables: Tables) -> bool:
     """Return whether an evaluation is asked of runs that were not trained on its task."""
     for table in tables.evaluations.values():
-        corpus = None if table is None else tables.corpora.get(table.corpus)
+        corpus = None if table is None else tables.corpora.get(schema.corpora_of(table)[0])
         if table is None or corpus is None or corpus.task not in members("task"):
             continue
         if table.runs == "all" or (table.runs is None and hasattr(member("task", corpus.task), "score_row")):
@@ -340,15 +265,11 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
             problems.add("training", f"needs {first} or {second}, and not both. Remove one or add one.")
     if table.lora is not None and table.method != "lora":
         problems.add("training.lora", 'has no effect with method = "full". Remove it, or set method = "lora".')
+    if table.validate_every is not None and table.validate_every_steps is not None:
+        problems.add("training.validate_every_steps", "is given beside validate_every. Remove one of them.")
     validation = table.validation
     if validation is None:
-        if table.select_by != "last":
-            problems.add(
-                "training.select_by",
-                f'"{table.select_by}" requires validation data. Add validation = {{ corpora = [...] }}.',
-            )
-        if table.validate_every is not None:
-            problems.add("training.validate_every", "requires validation data. Add validation = { corpora = [...] }.")
+        _without_validation(table, problems)
         return
     for i, name in enumerate(validation.corpora):
         here = f"training.validation.corpora[{i}]"
@@ -366,6 +287,18 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
             f"has no item in a language and task of {some(blind)}, whose checkpoints cannot be selected by "
             f'{table.select_by}. Add a corpus, or set select_by = "last".',
         )
+
+
+def _without_validation(table: schema.TrainingTable, problems: Problems) -> None:
+    """Record keys that have no meaning without validation data."""
+    if table.select_by != "last":
+        problems.add(
+            "training.select_by",
+            f'"{table.select_by}" requires validation data. Add validation = {{ corpora = [...] }}.',
+        )
+    for key in ("validate_every", "validate_every_steps"):
+        if getattr(table, key) is not None:
+            problems.add(f"training.{key}", "requires validation data. Add validation = { corpora = [...] }.")
 
 
 def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:

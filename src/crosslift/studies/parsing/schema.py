@@ -47,7 +47,10 @@ class CorpusTable(Table):
     split: Literal["train", "validation", "test"] = Field("train", description="only the train split is trained on")
     path: Text | None = Field(None, description="file or folder, relative to the study file")
     revision: Text | None = Field(None, description="required revision; for files, sha256:... of their content")
-    max_items: Positive | None = Field(None, description="the first n items of the corpus")
+    max_items: Positive | None = Field(None, description="the first n items of the corpus, in its order")
+    order: Literal["file", "random"] = Field(
+        "file", description='"random": items are taken in a random order that depends on data_seed'
+    )
     incomplete: Literal["error", "drop"] = Field("error", description="handling of items that lack a language")
     prompt: Text | None = Field(None, description="published form of the prompt; default: the first of the task")
     checks: dict[str, Literal["report", "drop", "stop", "off"]] = Field(
@@ -275,26 +278,54 @@ class TrainingTable(Table):
         "last", description="criterion of checkpoint selection, on the validation items in the mixture's languages"
     )
     validate_every: Real | None = Field(None, description="interval in epochs; default: only at the end")
+    validate_every_steps: Positive | None = Field(
+        None, description="interval in optimiser steps, in place of validate_every"
+    )
     validation: ValidationTable | None = Field(None, description="held-out items for checkpoint selection")
 
 
+Joined = Text | Names
+"""One corpus, or several that hold the same items in different languages."""
+
+
 class ShotsTable(Table):
-    corpus: Text = Field(description="name of a corpus of worked examples of the same task")
+    corpus: Joined = Field(description="name of a corpus of worked examples of the same task, or a list of them")
     number: Positive = Field(description="the first n items, in the language of the question")
 
 
+class JudgingTable(Table):
+    """How a judge rates the answers; the judge itself is named in site.toml."""
+
+    prompt: Text = Field("short", description='"short", "six-criteria", or the path of a text file')
+    lowest: list[Literal["truncated", "unparsed", "wrong_language"]] = Field(
+        ["truncated", "unparsed", "wrong_language"],
+        description="answers that get the lowest rating without being shown to the judge",
+    )
+
+
 class EvaluationTable(Table):
-    corpus: Text = Field(description="name of a corpus")
+    corpus: Joined = Field(
+        description="name of a corpus, or a list of corpora with the same items in different languages"
+    )
     languages: Tags | None = Field(None, description="default: the languages of the corpus")
     max_tokens: Positive | None = Field(None, description="limit of generated tokens; default: that of the task")
     generator: Text = Field("hf", description="see: crosslift list generators")
     require_language: bool = Field(False, description="an answer in another language scores 0")
     shots: ShotsTable | None = Field(None, description="worked examples before each question")
-    metric: Text | None = Field(None, description="primary metric; default: the first of the task")
+    stop: list[Text] = Field([], description="an answer ends before the first of these texts")
+    judging: JudgingTable | None = Field(None, description="prompt of a judge, and answers that it is not shown")
+    metric: Text | None = Field(
+        None, description='primary metric, such as "rating" of a judge; default: the first of the task'
+    )
     runs: Literal["trained", "all"] | None = Field(
         None, description='"trained": runs trained on the task; default: "all" for tasks by likelihood, else "trained"'
     )
     chat_template: bool = Field(False, description="tasks by likelihood: ask in the model's chat template")
+
+
+def corpora_of(table: EvaluationTable | ShotsTable) -> list[str]:
+    """Return the names of the corpora of an evaluation or of its examples."""
+    return [table.corpus] if isinstance(table.corpus, str) else list(dict.fromkeys(table.corpus))
 
 
 class HarnessTable(Table):

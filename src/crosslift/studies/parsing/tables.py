@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 
 from crosslift.mixtures.mixture import Component, Mixture
 from crosslift.studies.parsing import schema
-from crosslift.studies.parsing.families import budget, expand
+from crosslift.studies.parsing.families.expand import budget, expand
 from crosslift.studies.parsing.harness import expand_harness
 from crosslift.studies.parsing.problems import Problems, unknown_key
 from crosslift.studies.parsing.schema import StudyFile

@@ -128,9 +128,10 @@ def _items(study: Study) -> Iterator[str]:
     trained = {corpus for mixture in study.mixtures.values() for corpus in mixture.corpora}
     for evaluation in study.evaluations.values():
         place = f"evaluations.{evaluation.name}"
-        if evaluation.corpus in trained:
+        if trained.intersection(evaluation.corpora):
             yield f"{place}: evaluates items that mixtures train on. It measures memorisation, not generalisation."
-        if study.training.select_by != "last" and study.validation and evaluation.corpus in study.validation.corpora:
+        selecting = study.validation.corpora if study.training.select_by != "last" and study.validation else ()
+        if set(selecting).intersection(evaluation.corpora):
             yield f"{place}: checkpoints are selected on the test items. Validate on another split."
     repeating = [mixture.name for mixture in study.mixtures.values() if mixture.repeat]
     if repeating:
@@ -178,17 +179,20 @@ def _sources(study: Study) -> Iterator[str]:
 def _prompts(study: Study) -> Iterator[str]:
     """Yield warnings about prompts that differ between languages or between training and evaluation."""
     for evaluation in study.evaluations.values():
-        prompt = study.prompts[evaluation.corpus]
-        shown = {_presented(evaluation.task, prompt, tag) for tag in evaluation.languages}
+        prompts = {tag: study.prompts[evaluation.corpus_in(tag)] for tag in evaluation.languages}
+        shown = {_presented(evaluation.task, prompt, tag) for tag, prompt in prompts.items()}
         if len(shown) > 1:
+            named = " and ".join(f"'{prompt}'" for prompt in dict.fromkeys(prompts.values()))
             yield (
-                f"evaluations.{evaluation.name}: the prompt form '{prompt}' adds text in the language of each item. "
+                f"evaluations.{evaluation.name}: the prompt form {named} adds text in the language of each item. "
                 "Scores also reflect how well the model follows this text in each language."
             )
     trained = dict.fromkeys(corpus for mixture in study.mixtures.values() for corpus in mixture.corpora)
     for corpus in trained:
         task, prompt = study.corpora[corpus].task, study.prompts[corpus]
-        evaluated = {study.prompts[one.corpus] for one in study.evaluations.values() if one.task == task}
+        evaluated = {
+            study.prompts[name] for one in study.evaluations.values() if one.task == task for name in one.corpora
+        }
         if evaluated and prompt not in evaluated:
             yield (
                 f"corpora.{corpus}: training uses the prompt form '{prompt}' and evaluation uses "
@@ -216,8 +220,8 @@ def _design(study: Study) -> Iterator[str]:
         yield "grid.seeds: one seed. The variance between seeds is unknown, and intervals cover items only."
     if study.mixtures and not any(contrast.primary for contrast in study.contrasts):
         yield "contrasts: none is primary. Mark the comparison that answers the question with primary = true."
-    used = {evaluation.corpus for evaluation in study.evaluations.values()}
-    used |= {evaluation.shots.corpus for evaluation in study.evaluations.values() if evaluation.shots is not None}
+    used = {name for evaluation in study.evaluations.values() for name in evaluation.corpora}
+    used |= {name for one in study.evaluations.values() if one.shots is not None for name in one.shots.corpora}
     used |= {corpus for mixture in study.mixtures.values() for corpus in mixture.corpora}
     used |= set(study.validation.corpora) if study.validation else set()
     idle = [name for name in study.corpora if name not in used]

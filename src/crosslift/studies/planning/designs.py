@@ -27,8 +27,8 @@ def _simplex(study: Study) -> Iterator[str]:
     for name, members in families.items():
         if members[0].factors["design"] == "uniform":
             yield (
-                f"families.{name}: {len(members)} mixtures drawn uniformly from all shares. A larger num_mixtures keeps "
-                "them; another number or order of languages, or another seed, draws others."
+                f"families.{name}: {len(members)} mixtures drawn uniformly from all shares. A larger num_mixtures "
+                "keeps them; another number or order of languages, or another seed, draws others."
             )
         else:
             yield (
@@ -45,8 +45,8 @@ def _staged(study: Study) -> Iterator[str]:
     training = study.training
     if training.epochs is None or training.epochs > 1:
         yield (
-            f"mixtures {some(staged)}: every epoch goes through all stages in order. For one pass, set epochs = 1 (with "
-            "a larger budget and repeat = true for as many steps)."
+            f"mixtures {some(staged)}: every epoch goes through all stages in order. For one pass, set epochs = 1 "
+            "(with a larger budget and repeat = true for as many steps)."
         )
     if training.schedule != "constant":
         yield (

@@ -57,6 +57,7 @@ def rehearse(study: Study, cut: Rehearsal) -> Study:
             epochs=None,
             steps=cut.steps,
             validate_every=None if validation is None else 1e-9,  # after each step
+            validate_every_steps=None,
         ),
         validation=validation,
         evaluations={name: _fewer(one, cut) for name, one in study.evaluations.items()},
@@ -69,7 +70,7 @@ def _fewer(evaluation: Evaluation, cut: Rehearsal) -> Evaluation:
 
 
 def _cut(mixture: Mixture, cut: Rehearsal) -> Mixture:
-    """Reduce the amounts of a mixture to the size of the reduced corpora, in one stage, and allow repetition of items."""
+    """Reduce the amounts of a mixture to the size of the reduced corpora, and allow repetition. Stages are left out."""
     each = cut.items if mixture.unit == "items" else cut.items * TOKENS_PER_ITEM
     components = tuple(
         replace(part, different=None)

@@ -1,6 +1,7 @@
 """Preset studies, which `crosslift new` copies: one folder per preset, one study file per scale.
 
 full      the published study: models and data from the hub, needs GPUs
+small     the published design and data with models of about a billion parameters, for one GPU of 24 GB
 pocket    the same design with the models and corpora of the pocket laboratory, needs two CPU cores
 """
 
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from crosslift.errors import UnknownName, did_you_mean
 
-SCALES = ("full", "pocket")
+SCALES = ("full", "small", "pocket")
 _FOLDER = Path(__file__).parent
 
 

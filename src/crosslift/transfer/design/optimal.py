@@ -3,17 +3,17 @@
 A design is a set S of runs out of candidates. The transfer model has a normal prior for the latent scores f of all
 candidates, with covariance K, and a run measures the scores of its mixture with noise of covariance N. Two criteria:
 
-    d_optimal   the mutual information of the measurements and the latent scores, 1/2 log det(1 + N^-1 K_SS): the Bayesian
-                form of D-optimality, for the design with the largest information has the smallest determinant of the
-                posterior covariance (K. Chaloner and I. Verdinelli 1995, Bayesian experimental design: a review,
+    d_optimal   the mutual information of the measurements and the latent scores, 1/2 log det(1 + N^-1 K_SS): the
+                Bayesian form of D-optimality, for the design with the largest information has the smallest determinant
+                of the posterior covariance (K. Chaloner and I. Verdinelli 1995, Bayesian experimental design: a review,
                 Statistical Science 10)
     v_optimal   the mean posterior variance over all candidates, which is what the error of predictions consists of (D.
                 A. Cohn 1996, Neural network exploration using optimal experiment design, Neural Networks 9)
 
 Both depend on where the runs are and not on what they measure. The information is submodular, so that greedy choice
-reaches at least 63 % of the largest (A. Krause, A. Singh and C. Guestrin 2008, Near-optimal sensor placements in Gaussian
-processes, Journal of Machine Learning Research 9). The greedy design is improved by exchanges of one run with one
-candidate (V. V. Fedorov 1972, Theory of Optimal Experiments).
+reaches at least 63 % of the largest (A. Krause, A. Singh and C. Guestrin 2008, Near-optimal sensor placements in
+Gaussian processes, Journal of Machine Learning Research 9). The greedy design is improved by exchanges of one run with
+one candidate (V. V. Fedorov 1972, Theory of Optimal Experiments).
 
 A choice must not depend on rounding errors, which differ between processors: among candidates that are equal up to
 `TIE`, the first is chosen.

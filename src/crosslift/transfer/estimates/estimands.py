@@ -92,9 +92,9 @@ class Estimand:
 
     def within(self, scale: Scale) -> tuple[float, float]:
         """Smallest and largest possible value for a metric."""
-        if scale.is_share or self.function is relative_to_english:
-            return self.bounds
-        return (scale.low, scale.high) if self.function is score else (-np.inf, np.inf)
+        if self.function is score:
+            return scale.low, scale.high
+        return self.bounds if self.function is relative_to_english else _differences(scale.low, scale.high)
 
     @property
     def name(self) -> str:
@@ -120,7 +120,7 @@ class Comparison:
 
     def within(self, scale: Scale) -> tuple[float, float]:
         """Smallest and largest possible value for a metric."""
-        return self.bounds if scale.is_share or self.operation is ratio else (-np.inf, np.inf)
+        return self.bounds if self.operation is ratio else _differences(*self.estimand.within(scale))
 
 
 def _every(languages: LanguageGroups) -> tuple[str, ...]:
@@ -135,6 +135,11 @@ def _without_english(languages: LanguageGroups) -> tuple[str, ...]:
 
 def _english_and_high(languages: LanguageGroups) -> tuple[str, ...]:
     return tuple(label for label in (ENGLISH, "high") if label in languages)
+
+
+def _differences(low: float, high: float) -> tuple[float, float]:
+    """Range of the differences of two values of a range."""
+    return low - high, high - low
 
 
 SEEN_AND_UNSEEN = "seen - unseen"
@@ -159,9 +164,13 @@ ESTIMANDS = (_SCORE, _RELATIVE, SEEN_UNSEEN_GAP)
 
 def _minus_control(name: str, of: Estimand) -> Comparison:
     """Treatment minus control. The gain of a score is the direct gain in "seen" and the transfer gain in "unseen"."""
-    reach = of.bounds[1] - of.bounds[0]
     return Comparison(
-        name=name, estimand=of, operation=difference, labels=of.labels, bounds=(-reach, reach), tested=True
+        name=name,
+        estimand=of,
+        operation=difference,
+        labels=of.labels,
+        bounds=_differences(*of.bounds),
+        tested=True,
     )
 
 

@@ -85,8 +85,8 @@ def estimate(
 
     Each estimand is estimated for every condition, metric and group of languages, and compared with the control of
     every declared contrast: for each treatment, and for the mean over the treatments. The primary estimate of a
-    contrast, per model and evaluation, is the gain over all languages in the task's primary metric, averaged over its
-    treatments.
+    contrast, per model and evaluation, is the gain over all languages in the evaluation's primary metric, averaged over
+    its treatments.
 
     Args:
         scores: columns as in `crosslift.scores.SCORES`, rows in any order.
@@ -97,7 +97,7 @@ def estimate(
         level: coverage of each single interval.
         num_resamples: bootstrap resamples.
         seed: of the resampling. Equal arguments give identical bytes.
-        primary_metrics: task -> primary metric; by default the first metric of the task in `scores`.
+        primary_metrics: evaluation -> primary metric; by default the first metric of the evaluation in `scores`.
 
     Returns:
         Columns as in ESTIMATES, in an order that depends only on the content of the arguments.
@@ -105,7 +105,7 @@ def estimate(
     Raises:
         TransferError: the tables are inconsistent, see `panel.panels`.
     """
-    metrics = scores.select("task", "metric").unique(maintain_order=True)
+    metrics = scores.select("evaluation", "metric").unique(maintain_order=True)
     primary = dict(reversed(metrics.rows())) | dict(primary_metrics or {})
     known = conditions(runs)
     rows: list[dict[str, Any]] = []
@@ -114,7 +114,7 @@ def estimate(
             panel=panel, conditions=tuple(known.values()), num_resamples=num_resamples, seed=seed
         )
         rows += rows_of_statements(resampled, condition_statements(resampled), level=level)
-        is_primary = primary[panel.task] == panel.metric
+        is_primary = primary[panel.evaluation] == panel.metric
         for contrast in contrasts:
             rows += rows_of_statements(
                 resampled, contrast_statements(resampled, contrast, is_primary=is_primary), level=level

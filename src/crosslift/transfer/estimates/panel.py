@@ -6,7 +6,7 @@ therefore serves all cells, and because all cells share the resample, every diff
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,20 @@ def validate_tables(scores: pl.DataFrame, runs: pl.DataFrame) -> None:
             f"{bad.height} scores have no value and the status is not 'error', the first is {row['sample_id']} of "
             f"{row['run']} ({row['status']}): an answer that the model got wrong has the value 0."
         )
+
+
+def scores_of(scores: pl.DataFrame, metrics: Mapping[str, str]) -> pl.DataFrame:
+    """The scores of one metric per evaluation, in the order of the scores.
+
+    Args:
+        scores: columns as in `crosslift.scores.SCORES`.
+        metrics: evaluation -> metric.
+    """
+    wanted = pl.DataFrame(
+        {"evaluation": list(metrics), "metric": list(metrics.values())},
+        schema={"evaluation": pl.String, "metric": pl.String},
+    )
+    return scores.join(wanted, on=["evaluation", "metric"], how="semi", maintain_order="left")
 
 
 def panels(scores: pl.DataFrame, runs: pl.DataFrame) -> Iterator[Panel]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from crosslift.scores import metric_range
 from crosslift.streams import stream
 from crosslift.transfer.estimates import resampling as resample
 from crosslift.transfer.estimates.conditions import ResampledPanel
@@ -101,8 +102,10 @@ def _conclude(
     interval = statistic.interval(resampled, num_clusters=num_clusters, level=level)
     low, high = interval.low, interval.high
     if interval.standard_error == 0 and statistic.contributions is not None:
-        # Wilson's bound is one of shares; without an upper limit, equal items say nothing about others.
-        reach = zero_variance_half_width(num_clusters, level) if math.isfinite(statement.bounds[1]) else math.inf
+        # Wilson's bound is one of shares of a range; without an upper limit, equal items say nothing about others.
+        lowest, highest = metric_range(panel.metric)
+        width = highest - lowest
+        reach = width * zero_variance_half_width(num_clusters, level) if math.isfinite(width) else math.inf
         low, high = statistic.value - reach, statistic.value + reach
         notes.insert(0, "all items alike: Wilson's bound instead of resampling")
     lowest, highest = statement.bounds

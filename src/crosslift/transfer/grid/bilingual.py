@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from crosslift.languages.language import language
+from crosslift.scores import metric_range
 from crosslift.streams import stream
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid import as_published
@@ -72,15 +72,18 @@ def bilingual_statistics(cells: Cells) -> pl.DataFrame:
     """P1's Figure 3 and Table 2: bilingual minus English-only, by evaluation and group, and over all evaluations.
 
     Returns:
-        evaluation ("all" for all), group, num_cells, median, median_low, median_high (as published: bootstrap over
-        cells), num_wins, share, share_low, share_high (as published: Wilson), mean, low, high (ours). Differences are
-        in the unit of the scores.
+        evaluation ("all" for all, if they have one unit), group, num_cells, median, median_low, median_high (as
+        published: bootstrap over cells), num_wins, share, share_low, share_high (as published: Wilson), mean, low, high
+        (ours). Differences are in the unit of the scores.
     """
     table, draws = _pairs(cells)
     rows: list[dict[str, Any]] = []
     if table.is_empty():
         return pl.DataFrame()
-    for evaluation, group in product([*table["evaluation"].unique(maintain_order=True), "all"], EVALUATION_GROUPS):
+    metrics = cells.metrics
+    evaluations = table["evaluation"].unique(maintain_order=True).to_list()
+    one_unit = len({metric_range(metrics[name]) for name in evaluations}) == 1
+    for evaluation, group in product([*evaluations, *(["all"] if one_unit else [])], EVALUATION_GROUPS):
         chosen = (table["group"] == group) & ((table["evaluation"] == evaluation) | (evaluation == "all"))
         part = draws[chosen.to_numpy()]
         if not len(part):
@@ -111,59 +114,3 @@ def _bootstrap_median(values: np.ndarray, level: float) -> tuple[float, float]:
     drawn = generator.choice(values, size=(NUM_PUBLISHED_RESAMPLES, len(values)))
     low, high = np.quantile(np.median(drawn, axis=1), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def zero_shot_differences(cells: Cells) -> pl.DataFrame:
-    """P1's Figures 4 and 9: zero-shot transfer from mixtures of L languages minus direct bilingual training.
-
-    Direct is the bilingual mixture with the language (for English, the mean over the bilingual mixtures); zero-shot is
-    the mean over the mixtures of L >= 3 languages without it.
-
-    Returns:
-        evaluation, model, language, resource, num_languages, direct, zero_shot, mean, low, high (zero-shot minus
-        direct, ours), in the unit of the scores.
-    """
-    size = pl.col("languages").list.len()
-    grid = coverage_grid(cells)
-    bilinguals = grid.where(size == 2, pl.col("languages").list.contains(ENGLISH))
-    larger = grid.where(size >= 3)
-    rows: list[dict[str, Any]] = []
-    keys = bilinguals.table.select("evaluation", "model", "language").unique(maintain_order=True)
-    for evaluation, model, tag in keys.iter_rows():
-        here = {"evaluation": evaluation, "model": model, "language": tag}
-        direct = bilinguals.where(pl.col("languages").list.contains(tag), **here)
-        without = larger.where(~pl.col("languages").list.contains(tag), **here)
-        if not direct.table.height:
-            continue
-        for count in sorted(without.table["languages"].list.len().unique()):
-            shot = without.where(size == count)
-            difference = shot.mean() - direct.mean()
-            rows.append(
-                here
-                | {"resource": language(tag).resource, "num_languages": int(count)}
-                | {"direct": float(direct.mean()[0]), "zero_shot": float(shot.mean()[0])}
-                | cells.interval(difference).as_columns()
-            )
-    return pl.DataFrame(rows)
-
-
-def count_not_worse(found: pl.DataFrame) -> pl.DataFrame:
-    """P1's section 4.3: number of cases in which zero-shot is not significantly worse than direct, by group and L.
-
-    Args:
-        found: a table of `zero_shot_differences`.
-
-    Returns:
-        group ("English", "high", "low"), num_languages, num_cases, not_worse, better.
-    """
-    if found.is_empty():
-        return found
-    group = pl.when(pl.col("language") == ENGLISH).then(pl.lit("English")).otherwise(pl.col("resource"))
-    return (
-        found.with_columns(group=group)
-        .group_by("group", "num_languages")
-        .agg(num_cases=pl.len(), not_worse=(pl.col("high") >= 0).sum(), better=(pl.col("low") > 0).sum())
-        .sort(
-            pl.col("group").replace_strict({"English": 0, "high": 1, "low": 2}, return_dtype=pl.Int64), "num_languages"
-        )
-    )

@@ -9,13 +9,14 @@ items.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 
+from crosslift.scores import metric_range
 from crosslift.transfer.estimates.conditions import ResampledPanel, conditions
-from crosslift.transfer.estimates.panel import panels
+from crosslift.transfer.estimates.panel import panels, scores_of
 from crosslift.transfer.estimates.resampling import expanded_percentile_interval
 
 NUM_RESAMPLES = 1000
@@ -25,6 +26,7 @@ CELLS = pl.Schema(
     {
         "evaluation": pl.String(),
         "task": pl.String(),
+        "metric": pl.String(),  # the primary one of the evaluation
         "model": pl.String(),
         "mixture": pl.String(),  # "base" for the untouched model
         "family": pl.String(),
@@ -69,6 +71,8 @@ class Cells:
     """Evaluation -> number of clusters of items."""
     level: float = 0.95
     """Coverage of the intervals."""
+    num_items: Mapping[str, int] = field(default_factory=dict)
+    """Evaluation -> number of items."""
 
     def where(self, *conditions: pl.Expr, **equal: object) -> Cells:
         """The cells that satisfy all conditions and have a value.
@@ -83,7 +87,18 @@ class Cells:
             draws=self.draws[chosen["_row"].to_numpy()],
             num_clusters=self.num_clusters,
             level=self.level,
+            num_items=self.num_items,
         )
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        """Evaluation -> its metric."""
+        return dict(self.table.select("evaluation", "metric").unique(maintain_order=True).iter_rows())
+
+    def width(self, evaluation: str) -> float:
+        """Highest minus lowest value of an evaluation's metric: 1 for shares."""
+        low, high = metric_range(self.metrics[evaluation])
+        return high - low
 
     def mean(self) -> np.ndarray:
         """Mean over all cells, shape (1 + resamples,)."""
@@ -114,12 +129,12 @@ def cells(
     seed: int = 0,
     level: float = 0.95,
 ) -> Cells:
-    """Resampled means of all conditions in all languages, in the primary metric of each task.
+    """Resampled means of all conditions in all languages, in the primary metric of each evaluation.
 
     Args:
         scores: columns as in `crosslift.scores.SCORES`.
         runs: columns as in `crosslift.scores.RUNS`.
-        primary_metrics: task -> primary metric.
+        primary_metrics: evaluation -> primary metric.
         num_resamples: bootstrap resamples.
         seed: of the resampling.
         level: coverage of the intervals.
@@ -127,8 +142,7 @@ def cells(
     Raises:
         TransferError: the tables are inconsistent, see `panel.panels`.
     """
-    wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
-    primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
+    primary = scores_of(scores, primary_metrics)
     facts = {
         (row["model"], row["mixture"]): row
         for row in runs.unique(["model", "mixture"], keep="first", maintain_order=True).iter_rows(named=True)
@@ -136,8 +150,10 @@ def cells(
     rows: list[dict[str, object]] = []
     draws: list[np.ndarray] = [np.empty((0, 1 + num_resamples))]
     num_clusters: dict[str, int] = {}
+    num_items: dict[str, int] = {}
     for panel in panels(primary, runs):
         num_clusters[panel.evaluation] = panel.num_clusters
+        num_items[panel.evaluation] = int(panel.num_items.max(axis=0).sum())
         resampled = ResampledPanel(
             panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=num_resamples, seed=seed
         )
@@ -153,6 +169,7 @@ def cells(
                     | {
                         "evaluation": panel.evaluation,
                         "task": panel.task,
+                        "metric": panel.metric,
                         "model": condition.model,
                         "mixture": condition.mixture,
                         "num_seeds": len(positions),
@@ -173,5 +190,9 @@ def cells(
         else pl.Series([], dtype=pl.UInt32)
     )
     return Cells(
-        table=table[order], draws=np.concatenate(draws)[order.to_numpy()], num_clusters=num_clusters, level=level
+        table=table[order],
+        draws=np.concatenate(draws)[order.to_numpy()],
+        num_clusters=num_clusters,
+        level=level,
+        num_items=num_items,
     )

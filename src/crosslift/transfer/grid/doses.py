@@ -19,7 +19,7 @@ from crosslift.transfer.grid.plateau import plateau
 from crosslift.transfer.variance.replicate_noise import noise_from_curves
 
 PLATEAU_MARGIN = 0.02
-"""A curve counts as flat within two points of its maximum."""
+"""A curve counts as flat within two hundredths of the metric's range of its maximum: two points of a share."""
 
 
 def dose_series(cells: Cells) -> Iterator[tuple[dict[str, str], Cells, tuple[str, ...], tuple[str, ...]]]:
@@ -93,7 +93,8 @@ def dose_statistics(cells: Cells) -> pl.DataFrame:
         gap = of_seen - of_unseen
         row |= part.interval(gap[end] - gap[start]).as_columns("gap_")
         alike = [one for other, *_, one in series if _of(other) == _of(about)]
-        rows.append(row | _plateau(found, others[:, 0], [one[1:, 0] for one in alike]))
+        margin = PLATEAU_MARGIN * cells.width(about["evaluation"])
+        rows.append(row | _plateau(found, others[:, 0], [one[1:, 0] for one in alike], margin))
     kinds = dict.fromkeys(("plateau", "plateau_low", "plateau_high"), pl.Float64) | {"plateau_told": pl.Boolean}
     return pl.DataFrame(rows, schema_overrides=kinds)
 
@@ -102,12 +103,12 @@ def _of(about: dict[str, str]) -> tuple[str, str]:
     return about["evaluation"], about["model"]
 
 
-def _plateau(found: list[int], curve: np.ndarray, alike: Sequence[np.ndarray]) -> dict[str, Any]:
+def _plateau(found: list[int], curve: np.ndarray, alike: Sequence[np.ndarray], margin: float) -> dict[str, Any]:
     """Plateau of a curve; the noise variance is pooled over all curves of its model and evaluation."""
     noise = noise_from_curves(alike)
     if noise is None:
         return {"plateau": None, "plateau_low": None, "plateau_high": None, "plateau_told": None}
-    flat = plateau(curve, found, noise, margin=PLATEAU_MARGIN)
+    flat = plateau(curve, found, noise, margin=margin)
     return {"plateau": flat.dose, "plateau_low": flat.low, "plateau_high": flat.high, "plateau_told": flat.identified}
 
 

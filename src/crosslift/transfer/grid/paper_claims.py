@@ -1,7 +1,8 @@
 """Findings of the two papers as claims that can be tested on any study of the same design.
 
-A claim is a number that is positive if the finding holds, with its interval over resampled items; `answers.verdict`
-gives the verdict. Means are over the models and mixtures of the grid. P1 is arXiv 2604.13286, P2 is arXiv 2504.16677.
+A claim is a number that is positive if the finding holds, in the unit of the scores, with its interval over resampled
+items; `answers.verdict` gives the verdict. Means are over the models and mixtures of the grid. P1 is arXiv 2604.13286,
+P2 is arXiv 2504.16677.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.languages.language import language
+from crosslift.scores import metric_range
 from crosslift.transfer.answers import Answer, verdict
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.grid.bilingual import coverage_grid
@@ -19,7 +21,7 @@ from crosslift.transfer.grid.cells import Cells, IntervalEstimate
 from crosslift.transfer.grid.doses import dose_series, mean_by_dose
 
 EQUIVALENCE_MARGIN = 0.05
-"""Zero-shot is equivalent to direct training if it is at most 5 points worse."""
+"""Zero-shot is equivalent to direct training if it is at most 5 points worse: 5 hundredths of the metric's range."""
 EARLY_DOSE_SHARE = 0.1
 """Share of the largest dose at which P2 reports its plateaus (400 of 5,000)."""
 
@@ -33,8 +35,8 @@ def paper_claims(cells: Cells) -> list[Answer]:
     return [found for claim in CLAIMS for found in claim(cells)]
 
 
-def _answer(*, claim: str, measure: str, about: str, interval: IntervalEstimate) -> Answer:
-    """A claim with its estimate and verdict, in the unit of the scores."""
+def _answer(*, claim: str, measure: str, about: str, interval: IntervalEstimate, metric: str) -> Answer:
+    """A claim with its estimate and verdict, in the unit of a metric."""
     return Answer(
         question=claim,
         measure=measure,
@@ -43,6 +45,7 @@ def _answer(*, claim: str, measure: str, about: str, interval: IntervalEstimate)
         low=interval.low,
         high=interval.high,
         verdict=verdict(interval.low, interval.high),
+        metric=metric,
     )
 
 
@@ -71,6 +74,7 @@ def more_languages_help(cells: Cells) -> Iterator[Answer]:
             measure=f"mean score with {largest} languages minus English-only",
             about=evaluation,
             interval=part.interval(gain),
+            metric=cells.metrics[evaluation],
         )
 
 
@@ -88,6 +92,7 @@ def low_resource_gain_most(cells: Cells) -> Iterator[Answer]:
             measure=f"gain of low- minus gain of high-resource languages, {largest} languages against English-only",
             about=evaluation,
             interval=part.interval(low - high),
+            metric=cells.metrics[evaluation],
         )
 
 
@@ -103,6 +108,7 @@ def two_languages_beat_english(cells: Cells) -> Iterator[Answer]:
             measure=f"all languages, bilingual minus English-only ({family})",
             about=evaluation,
             interval=part.interval(_bilingual_gain(part)),
+            metric=cells.metrics[evaluation],
         )
 
 
@@ -116,6 +122,7 @@ def one_language_helps_english(cells: Cells) -> Iterator[Answer]:
                 measure=f"English, bilingual minus English-only ({family})",
                 about=evaluation,
                 interval=english.interval(_bilingual_gain(english)),
+                metric=cells.metrics[evaluation],
             )
 
 
@@ -151,7 +158,8 @@ def zero_shot_reaches_direct(cells: Cells) -> Iterator[Answer]:
                     claim=f"At high diversity, zero-shot reaches direct training ({resource}-resource)",
                     measure=f"zero-shot minus direct, plus a margin of {100 * EQUIVALENCE_MARGIN:.0f} points",
                     about=evaluation,
-                    interval=part.interval(np.mean(differences, axis=0) + EQUIVALENCE_MARGIN),
+                    interval=part.interval(np.mean(differences, axis=0) + EQUIVALENCE_MARGIN * cells.width(evaluation)),
+                    metric=cells.metrics[evaluation],
                 )
 
 
@@ -164,7 +172,7 @@ def plateaus_differ(cells: Cells) -> Iterator[Answer]:
         if not early or len(set(part.table["setting"])) != 1 or "+" in part.table["setting"][0]:
             continue
         late.setdefault((about["model"], about["family"]), []).append(
-            (about["evaluation"], means[-1] - means[found.index(early[-1])])
+            (about["evaluation"], (means[-1] - means[found.index(early[-1])]) / cells.width(about["evaluation"]))
         )
     for (model, family), gains in late.items():
         math = [gain for evaluation, gain in gains if _task(cells, evaluation) == "math"]
@@ -172,10 +180,16 @@ def plateaus_differ(cells: Cells) -> Iterator[Answer]:
         if len(math) == 1 and others:
             yield _answer(
                 claim="Math gains for longer than the other tasks",
-                measure=f"gain beyond a tenth of the largest dose, math minus the other tasks ({family})",
+                measure=f"gain beyond a tenth of the largest dose, math minus the other tasks ({family})"
+                + ("" if _one_unit(cells) else ", in hundredths of each metric's range"),
                 about=model,
                 interval=cells.interval(math[0] - np.mean(others, axis=0)),
+                metric="",
             )
+
+
+def _one_unit(cells: Cells) -> bool:
+    return len({metric_range(metric) for metric in cells.metrics.values()}) == 1
 
 
 def _task(cells: Cells, evaluation: str) -> str:
@@ -204,6 +218,7 @@ def larger_models_have_smaller_gaps(cells: Cells) -> Iterator[Answer]:
             measure=f"gap of {small} minus gap of {large}, mean over doses ({family})",
             about=evaluation,
             interval=cells.where(evaluation=evaluation).interval(wide - narrow),
+            metric=cells.metrics[evaluation],
         )
 
 
@@ -227,6 +242,71 @@ def multi_task_hurts_math(cells: Cells) -> Iterator[Answer]:
             measure=f"math alone minus math with other tasks, doses {', '.join(map(str, shared))}",
             about=f"{evaluation}, {model}",
             interval=part.interval(np.mean(loss, axis=0)),
+            metric=cells.metrics[evaluation],
+        )
+
+
+def small_model_loses_again(cells: Cells) -> Iterator[Answer]:
+    """P1, section 4.1: the smallest model scores higher with about half of the languages than with all of them."""
+    for evaluation in _evaluations(grid := coverage_grid(cells)):
+        part = grid.where(pl.col("num_parameters").is_not_null(), evaluation=evaluation)
+        sizes = sorted(part.table["languages"].list.len().unique())
+        middle = [size for size in sizes if 0.4 * sizes[-1] <= size <= 0.5 * sizes[-1]] if sizes else []
+        if part.table["model"].n_unique() < 2 or not middle:
+            continue
+        model = part.table.sort("num_parameters", "model")["model"][0]
+        here = part.where(model=model)
+        yield _answer(
+            claim="The smallest model loses again with the most languages",
+            measure=f"{model}: mean score with {' and '.join(map(str, middle))} languages minus {sizes[-1]}",
+            about=evaluation,
+            interval=here.interval(here.where(_size().is_in(middle)).mean() - here.where(_size() == sizes[-1]).mean()),
+            metric=cells.metrics[evaluation],
+        )
+
+
+def gaps_stay_open(cells: Cells) -> Iterator[Answer]:
+    """P2, section 5: seen languages still score higher than unseen ones at the largest dose."""
+    series = [one for one in dose_series(cells) if "+" not in one[1].table["setting"][0]]
+    most = max((len(seen) for _, _, seen, _ in series), default=0)
+    for about, part, seen, unseen in series:
+        if len(seen) < most or not seen or not unseen:
+            continue
+        _, of_seen = mean_by_dose(part, seen)
+        found, of_unseen = mean_by_dose(part, unseen)
+        yield _answer(
+            claim="The seen-unseen gap does not close with data",
+            measure=f"seen minus unseen at a dose of {found[-1]} ({about['family']})",
+            about=f"{about['evaluation']}, {about['model']}",
+            interval=part.interval((of_seen - of_unseen)[-1]),
+            metric=cells.metrics[about["evaluation"]],
+        )
+
+
+def other_scripts_need_their_own(cells: Cells) -> Iterator[Answer]:
+    """P2, section 5: languages in other than Latin script need training data in such scripts (of math, they do not)."""
+    found: dict[tuple[str, str], dict[bool, Cells]] = {}
+    for about, part, seen, _ in dose_series(cells):
+        latin = {language(tag).script == "Latn" for tag in seen}
+        if len(latin) == 1 and "+" not in part.table["setting"][0]:
+            found.setdefault((about["evaluation"], about["model"]), {})[latin.pop()] = part
+    for (evaluation, model), parts in found.items():
+        if len(parts) < 2:
+            continue
+        tags = [tag for tag in parts[True].table["language"].unique() if language(tag).script != "Latn"]
+        doses = sorted((set(parts[True].table["dose"]) & set(parts[False].table["dose"])) - {0})
+        if not tags or not doses:
+            continue
+        own, other = (
+            parts[latin].where(pl.col("language").is_in(tags), pl.col("dose").is_in(doses)).mean()
+            for latin in (False, True)
+        )
+        yield _answer(
+            claim="Languages in other scripts need training data in other scripts",
+            measure="languages in other than Latin script, trained on such languages minus trained on Latin ones",
+            about=f"{evaluation}, {model}",
+            interval=parts[True].interval(own - other),
+            metric=cells.metrics[evaluation],
         )
 
 
@@ -236,7 +316,10 @@ CLAIMS: tuple[Callable[[Cells], Iterator[Answer]], ...] = (
     two_languages_beat_english,
     one_language_helps_english,
     zero_shot_reaches_direct,
+    small_model_loses_again,
     plateaus_differ,
     larger_models_have_smaller_gaps,
+    gaps_stay_open,
     multi_task_hurts_math,
+    other_scripts_need_their_own,
 )

@@ -177,8 +177,8 @@ class TransferModel:
         num = len(languages)
         found: dict[str, np.ndarray] = {}
         for place, name in enumerate(self.features):
-            alone = [replace(one, features=one.features[:, [place]]) for one in (new, rows)]
-            part = self._part(*alone, "response") / len(self.features)
+            alone, known = (replace(one, features=one.features[:, [place]]) for one in (new, rows))
+            part = self._part(alone, known, "response") / len(self.features)
             found[name] = part[:num] - part[num:]
         part = self._part(new, rows, "mixture", "cell")
         found[UNEXPLAINED] = part[:num] - part[num:]

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from crosslift.transfer.estimates.conditions import ResampledPanel, conditions
-from crosslift.transfer.estimates.panel import panels
+from crosslift.transfer.estimates.panel import panels, scores_of
 
 NUM_RESAMPLES = 200
 
@@ -21,16 +21,14 @@ def between_seed_deviations(
     Args:
         scores: columns as in `crosslift.scores.SCORES`.
         runs: columns as in `crosslift.scores.RUNS`.
-        primary_metrics: task -> primary metric.
+        primary_metrics: evaluation -> primary metric.
 
     Returns:
         evaluation, language ("all": the mean over languages), raw (observed), net (without item x run noise), df (runs
         minus conditions), num_conditions; deviations in the unit of the scores. Empty if no condition has two seeds.
     """
-    wanted = pl.DataFrame({"task": list(primary_metrics), "metric": list(primary_metrics.values())})
-    primary = scores.join(wanted, on=["task", "metric"], how="semi", maintain_order="left")
     rows = []
-    for panel in panels(primary, runs):
+    for panel in panels(scores_of(scores, primary_metrics), runs):
         resampled = ResampledPanel(
             panel=panel, conditions=tuple(conditions(runs).values()), num_resamples=NUM_RESAMPLES, seed=0
         )

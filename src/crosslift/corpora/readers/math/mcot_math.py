@@ -22,7 +22,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.corpora import hub
-from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
+from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source, taken_in_order
 from crosslift.corpora.published import choose_split, message
 from crosslift.languages.language import language
 from crosslift.languages.numerals import Number, fold, numbers, write
@@ -53,6 +53,7 @@ def read(source: Source) -> ParallelCorpus:
     if source.incomplete == "drop":
         counts = index.group_by("item", maintain_order=True).len()
         items = counts.filter(pl.col("len") == len(source.languages))["item"]
+    items = taken_in_order(source, items)
     first = int(source.options.get("num_validation", 0))
     items = items.head(first) if split == "validation" else items.slice(first)
     limit = source.max_items or len(items)

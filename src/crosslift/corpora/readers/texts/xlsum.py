@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from crosslift.corpora import hub
-from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source
+from crosslift.corpora.corpus import ROWS, CorpusError, ParallelCorpus, Source, taken_in_order
 from crosslift.corpora.published import choose_split, message
 
 OPTIONS: dict[str, type] = {}
@@ -60,10 +60,12 @@ def read(source: Source) -> ParallelCorpus:
         hub.check_columns(source, tables[tag], ("text", "summary"))
         revisions.append(revision)
     shortest = min(len(found) for found in tables.values())
-    count = min(shortest, source.max_items or shortest)
+    ids = pl.Series([f"xlsum-{split}-{number:06d}" for number in range(1, shortest + 1)])
+    chosen = taken_in_order(source, ids).head(source.max_items or shortest)
+    places = ids.is_in(chosen.implode()).arg_true().to_list()
     rows = [
         {
-            "item_id": f"xlsum-{split}-{number:06d}",
+            "item_id": ids[place],
             "language": tag,
             "messages": message(row["text"].strip(), row["summary"].strip()),
             "answer": row["summary"].strip(),
@@ -71,7 +73,7 @@ def read(source: Source) -> ParallelCorpus:
             "origin": "human",
         }
         for tag, found in tables.items()
-        for number, row in enumerate(found.select(range(count)), start=1)
+        for place, row in zip(places, found.select(places), strict=True)
     ]
     notes = ["Articles are not translations of each other: items are paired by position."]
     return ParallelCorpus.build(

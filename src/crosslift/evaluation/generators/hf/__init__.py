@@ -2,4 +2,6 @@
 
 from crosslift.evaluation.generators.hf.generator import Generator
 
-__all__ = ["Generator"]
+SEVERAL_DEVICES = True
+
+__all__ = ["SEVERAL_DEVICES", "Generator"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 MAX_BATCH_TOKENS = {"cpu": 32_768, "cuda": 131_072}
 """Maximum tokens of a batch by device: prompts and longest possible completions, padding included. For an 8B model
 131,072 tokens take 19 GB of key-value cache."""
+STOP_EVERY = 16
+"""Tokens of a completion after which it is searched for a text that ends it."""
 COMPACT_AT = 0.8
 """Finished rows are removed when at most this share of the batch is unfinished."""
 
@@ -52,6 +54,7 @@ class Generator:
         template: str | None = None,
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
         max_batch_tokens: int | None = None,
+        num_devices: int = 1,
     ) -> None:
         """Load a model.
 
@@ -63,6 +66,7 @@ class Generator:
             template: Chat template, as `chat.load_tokenizer` takes it; None for checkpoints, which contain their own.
             precision: "auto": bfloat16 on GPUs with native bfloat16, else float32.
             max_batch_tokens: Maximum tokens of a batch; None: MAX_BATCH_TOKENS of the device.
+            num_devices: GPUs among which the layers are divided; the CPU holds them all.
 
         Raises:
             EvaluationError: the model cannot be loaded.
@@ -84,14 +88,22 @@ class Generator:
         self.stop_ids = stop_ids(self.tokenizer)
         with reading(f"the model {source}", EvaluationError):
             model = AutoModelForCausalLM.from_pretrained(
-                source, revision=revision, dtype=dtype, trust_remote_code=False, use_safetensors=True
+                source,
+                revision=revision,
+                dtype=dtype,
+                trust_remote_code=False,
+                use_safetensors=True,
+                device_map=_device_map(num_devices, self.device),
             )
         if adapter.is_file():
             model = _with_adapter(model, Path(checkpoint), merge=dtype == torch.float32)
-        self.model = model.to(self.device).eval()
+        divided = num_devices > 1 and self.device.type == "cuda"  # `to` would gather the layers again
+        self.model = (model if divided else model.to(self.device)).eval()
         self._max_batch_tokens = max_batch_tokens or MAX_BATCH_TOKENS.get(self.device.type, MAX_BATCH_TOKENS["cpu"])
 
-    def generate(self, prompts: Sequence[Sequence[int]], *, max_tokens: int) -> list[Completion]:
+    def generate(
+        self, prompts: Sequence[Sequence[int]], *, max_tokens: int, stop: Sequence[str] = ()
+    ) -> list[Completion]:
         """Generate a completion for each prompt, in the order of the prompts.
 
         A prompt that fills the model's context gets an empty completion with finish "length": this is a limitation of
@@ -101,6 +113,7 @@ class Generator:
             prompts: Token ids, as `chat.encode_prompt` returns them.
             max_tokens: Limit of generated tokens per prompt, end-of-turn token included. The rest of the model's
                 context is the limit if it is smaller.
+            stop: A completion may end once it contains one of these texts.
 
         Raises:
             EvaluationError: a single prompt does not fit in memory.
@@ -121,7 +134,7 @@ class Generator:
         while waiting:
             tokens_per_row = len(prompts[waiting[0]]) + max_tokens
             batch = waiting[: max(1, budget // tokens_per_row)]
-            ids = self._try([prompts[index] for index in batch], [limits[index] for index in batch])
+            ids = self._try([prompts[index] for index in batch], [limits[index] for index in batch], stop)
             if ids is None:
                 budget = len(batch) * tokens_per_row // 2
                 continue
@@ -167,10 +180,15 @@ class Generator:
             torch.cuda.empty_cache()  # here the exception no longer references the tensors of the failed batch
             limits = likelihood.Limits(tokens=limits.tokens // 2, logits=limits.logits // 2)
 
-    def _try(self, prompts: list[Sequence[int]], limits: list[int]) -> list[list[int]] | None:
+    def _try(self, prompts: list[Sequence[int]], limits: list[int], stop: Sequence[str]) -> list[list[int]] | None:
         """Completions of one batch; None if the GPU runs out of memory."""
+
+        def ended(answer: list[int]) -> bool:
+            text = self.tokenizer.decode(answer, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            return any(one in text for one in stop)
+
         try:
-            return greedy_decode(self.model, prompts, limits, self.stop_ids)
+            return greedy_decode(self.model, prompts, limits, self.stop_ids, ended=ended if stop else None)
         except torch.OutOfMemoryError:
             if len(prompts) == 1:
                 raise EvaluationError(
@@ -181,9 +199,21 @@ class Generator:
         return None
 
 
+def _device_map(num_devices: int, device: torch.device) -> str | None:
+    """Argument of `from_pretrained`: layers one after another over all visible GPUs, or None for one device."""
+    if num_devices == 1:
+        return None
+    return "balanced" if device.type == "cuda" else "cpu"
+
+
 @torch.inference_mode()
 def greedy_decode(
-    model: Any, prompts: Sequence[Sequence[int]], limits: Sequence[int], stops: Sequence[int]
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    stops: Sequence[int],
+    *,
+    ended: Callable[[list[int]], bool] | None = None,
 ) -> list[list[int]]:
     """Greedy decoding of one batch.
 
@@ -194,6 +224,7 @@ def greedy_decode(
         prompts: token ids of each prompt.
         limits: maximum number of generated tokens of each prompt.
         stops: token ids that end a completion.
+        ended: whether a completion has ended, asked after every STOP_EVERY tokens of it.
 
     Returns:
         Token ids of each completion, which ends with a stop id or at its limit.
@@ -223,7 +254,9 @@ def greedy_decode(
         for row, last in zip(rows, token.tolist(), strict=True):
             if row in alive:
                 answers[row].append(last)
-                if last in stops or len(answers[row]) == limits[row]:
+                num = len(answers[row])
+                over = ended is not None and num % STOP_EVERY == 0 and ended(answers[row])
+                if last in stops or num == limits[row] or over:
                     alive.remove(row)
         if not alive:
             break

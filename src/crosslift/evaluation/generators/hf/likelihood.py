@@ -207,6 +207,7 @@ def _repeated(cache: DynamicCache, rows: Tensor) -> DynamicCache:
     found.layers = []
     for layer in cache.layers:
         one = copy.copy(layer)
-        one.keys, one.values = layer.keys[rows], layer.values[rows]
+        here = rows.to(layer.keys.device)  # layers of a model on several devices
+        one.keys, one.values = layer.keys[here], layer.values[here]
         found.layers.append(one)
     return found

@@ -54,14 +54,24 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 
 
 @contextlib.contextmanager
-def numerics(device: torch.device, precision: str) -> Iterator[None]:
+def numerics(device: torch.device, precision: str, *, retain: bool = True) -> Iterator[None]:
     """Context in which matrix products use this precision and are deterministic.
 
-    On GPUs bfloat16 uses autocast. On CPUs autocast would cast every activation, which costs more than small matrices
-    gain, and torch's attention is several times slower in bfloat16. There oneDNN rounds to bfloat16 inside the product
-    instead (AMX tiles, float32 accumulation), and all tensors in memory stay float32.
+    Args:
+        device: the device that computes.
+        precision: "float32" or "bfloat16".
+        retain: whether this process retains the memory that it frees (`retain_freed_memory`).
+
+    On GPUs bfloat16 uses autocast, without its cache: the cache keeps the rounded weights until the outermost context
+    ends, so that every step after the first would compute with the weights of the first. On CPUs autocast would cast
+    every activation, which costs more than small matrices gain, and torch's attention is several times slower in
+    bfloat16. There oneDNN rounds to bfloat16 inside the product instead (AMX tiles, float32 accumulation), and all
+    tensors in memory stay float32.
     """
-    retain_freed_memory()
+    if retain:
+        retain_freed_memory()
+    else:
+        return_freed_memory()
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     deterministic = torch.are_deterministic_algorithms_enabled()
@@ -73,7 +83,8 @@ def numerics(device: torch.device, precision: str) -> Iterator[None]:
             torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         elif device.type == "cpu":
             matmul.fp32_precision = "bf16" if precision == "bfloat16" else "ieee"
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" and precision == "bfloat16"):
+        rounds = device.type == "cuda" and precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=rounds, cache_enabled=False):
             yield
     finally:
         matmul.fp32_precision = before
@@ -88,10 +99,22 @@ def retain_freed_memory() -> None:
     By default every large activation is mapped, zeroed page by page by the kernel, and unmapped again in every step,
     which takes a tenth of the time of small models.
     """
+    _set_allocator(mmap_threshold=1 << 30, trim_threshold=(1 << 31) - 1, top_pad=1 << 26)
+
+
+@cache
+def return_freed_memory() -> None:
+    """Configure glibc's allocator to map large tensors, so that freed ones leave no holes between others.
+
+    A run is divided among processes because its memory is short; gathered layers of changing size would otherwise take
+    as much as the division saves.
+    """
+    _set_allocator(mmap_threshold=1 << 20, trim_threshold=1 << 24, top_pad=1 << 20)
+
+
+def _set_allocator(*, mmap_threshold: int, trim_threshold: int, top_pad: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library has no such setting
             libc = ctypes.CDLL("libc.so.6")
-            mmap_threshold, trim_threshold, top_pad = -3, -1, -2  # M_* of malloc.h
-            libc.mallopt(mmap_threshold, 1 << 30)
-            libc.mallopt(trim_threshold, (1 << 31) - 1)
-            libc.mallopt(top_pad, 1 << 26)
+            for number, value in ((-3, mmap_threshold), (-1, trim_threshold), (-2, top_pad)):  # M_* of malloc.h
+                libc.mallopt(number, value)

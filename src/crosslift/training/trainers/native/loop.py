@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +41,40 @@ from crosslift.training.trainers.native.passes import fuse_modules
 from crosslift.training.trainers.native.state import State
 
 
-def train(request: TrainingRequest) -> Trained:
-    """Train, and write `folder/checkpoint/` and `folder/metrics.parquet`.
+def train(request: TrainingRequest, *, micro_batch_tokens: int | None = None) -> Trained:
+    """Train on one device, and write `folder/checkpoint/` and `folder/metrics.parquet`.
+
+    Args:
+        request: the request of the run.
+        micro_batch_tokens: bound that replaces the one of the configuration, after the device ran out of memory.
 
     Raises:
         TrainingError: the request is invalid, the model cannot be loaded, or training diverged.
         TemplateError: the tokenizer has no usable chat template.
+        torch.OutOfMemoryError: the device has too little memory.
     """
     request = validate_request(request)
     device = choose_device(request.device)
     precision = choose_precision(request.config.precision, device)
     request.folder.mkdir(parents=True, exist_ok=True)
     with numerics(device, precision):
-        run = _Run(request, device, precision)
+        run = Run(request, device, precision, micro_batch_tokens=micro_batch_tokens)
         with fuse_modules(run.model) if device.type == "cpu" else contextlib.nullcontext():
             return run.train()
 
 
-class _Run:
-    def __init__(self, request: TrainingRequest, device: torch.device, precision: str) -> None:
+Part = tuple[Tensor, np.ndarray]
+"""Token losses of a micro-batch in nats, and their cells."""
+
+
+class Run:
+    """A run on one device. `sharded.run.ShardedRun` replaces what differs on several."""
+
+    def __init__(
+        self, request: TrainingRequest, device: torch.device, precision: str, *, micro_batch_tokens: int | None = None
+    ) -> None:
         self.request = request
+        self.reduced_to = micro_batch_tokens
         self.config = request.config
         self.device = device
         self.precision = precision
@@ -76,18 +92,30 @@ class _Run:
         # Load the tokenizer before the model, so that a missing template is reported before training, not after it.
         self.tokenizer = read_tokenizer(request)
         self.dtype = stored_dtype(request)
-        self.model = load_model(request, device)
+        self.model = self._load()
         self.head = LogitSelector(self.model)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = _optimizer(self.weights, self.config)
-        self.state = State(request, self.model, self.optimizer)
-        self.best = BestWeights(request.folder, self.model)
+        self.state, self.best = self._storage()
+
+    def _load(self) -> Any:
+        return load_model(self.request, self.device)
+
+    def _storage(self) -> tuple[Any, Any]:
+        """The state of an interrupted run and the weights of the best step."""
+        return State(self.request, self.model, self.optimizer), BestWeights(self.request.folder, self.model)
+
+    @property
+    def micro_batch_tokens(self) -> int:
+        """Upper bound of tokens in one forward pass."""
+        return self.reduced_to or self.config.micro_batch_tokens
 
     def train(self) -> Trained:
+        """Train from the last saved state to the end."""
         step, started = self._resume(), time.monotonic()
         resumed_at, seconds_before = step or None, self.seconds
         row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
-        pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]] = []
+        pending: list[tuple[int, np.ndarray, list[Part]]] = []
         sync_every = 1 if self.device.type == "cpu" else 16  # reading a loss synchronizes the GPU
         tokens_at_start = self.num_tokens
         while step < self.num_steps:
@@ -95,7 +123,7 @@ class _Run:
             rate = learning_rate(step, self.num_steps, self.config)
             pending.append((step, rows, self._step(step, rows, rate)))
             step += 1
-            saving = self.state.is_due()
+            ending, saving = self._ending_and_saving()
             at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
             columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
             if at_row or saving or len(pending) >= sync_every:
@@ -117,7 +145,9 @@ class _Run:
             if step in self.validation_steps:
                 self._validate(columns)
             if saving:
-                self.state.save(step, self._content())
+                self._save(step)
+            if ending and step < self.num_steps:
+                raise SystemExit(128 + signal.SIGTERM)  # the state is saved
         self._finish()
         return Trained(
             num_steps=self.num_steps,
@@ -127,19 +157,27 @@ class _Run:
             precision=self.precision,
             device=str(self.device),
             resumed_at=resumed_at,
+            micro_batch_tokens=self.reduced_to,
         )
 
-    def _step(self, step: int, rows: np.ndarray, rate: float) -> list[tuple[Tensor, np.ndarray]]:
+    def _save(self, step: int) -> None:
+        self.state.save(step, self._content())
+
+    def _ending_and_saving(self) -> tuple[bool, bool]:
+        """Whether the process was told to end, and whether the state is to be saved now."""
+        ending = self.request.ending()
+        return ending, ending or self.state.is_due()
+
+    def _step(self, step: int, rows: np.ndarray, rate: float) -> list[Part]:
         """Run one optimizer step; returns the token losses in nats and the cells of each micro-batch."""
         self._seed_dropout(step)
-        config = self.config
-        parts = micro_batches(
-            rows, self.examples.lengths, max_tokens=config.micro_batch_tokens, padded=not config.packing
-        )
-        passes = [
-            build_micro_batch(self.examples, part, packed=config.packing, loss_on_prompt=config.loss_on == "all")
-            for part in parts
-        ]
+        losses = self._accumulate(rows)
+        self._update(rate)
+        return losses
+
+    def _accumulate(self, rows: np.ndarray) -> list[Part]:
+        """Accumulate the gradients of a step's micro-batches."""
+        passes = [self._micro_batch(part) for part in self._parts(rows, self.examples)]
         num_losses = sum(len(one.cells) for one in passes)
         losses = []
         for one in passes:
@@ -147,13 +185,24 @@ class _Run:
             (loss.sum() / num_losses).backward()  # type: ignore[no-untyped-call]
             losses.append((loss.detach(), one.cells))
             self.num_tokens += one.num_tokens
+        return losses
+
+    def _parts(self, rows: np.ndarray, table: TokenTable) -> Iterator[np.ndarray]:
+        padded = not self.config.packing
+        return micro_batches(rows, table.lengths, max_tokens=self.micro_batch_tokens, padded=padded)
+
+    def _micro_batch(self, part: np.ndarray) -> MicroBatch:
+        on_all = self.config.loss_on == "all"
+        return build_micro_batch(self.examples, part, packed=self.config.packing, loss_on_prompt=on_all)
+
+    def _update(self, rate: float) -> None:
+        config = self.config
         if config.max_grad_norm > 0:
             torch.nn.utils.clip_grad_norm_(self.weights, config.max_grad_norm, foreach=True)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return losses
 
     def _seed_dropout(self, step: int) -> None:
         seed = seed_of(self.request.seed, "step", step)
@@ -173,33 +222,35 @@ class _Run:
         logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **packed).logits
         return token_losses(logits, targets)[: len(one.cells)]
 
-    def _read(self, pending: list[tuple[int, np.ndarray, list[tuple[Tensor, np.ndarray]]]]) -> float:
+    def _read(self, pending: list[tuple[int, np.ndarray, list[Part]]]) -> float:
         """Read the losses of the pending steps from the device into the meter; returns the last step's mean loss."""
         loss = math.nan
-        for step, rows, parts in pending:
-            loss = self.meter.add_step(step, [(part.cpu().numpy(), cells) for part, cells in parts], rows)
+        read = self._on_all_devices([_on_host(parts) for _, _, parts in pending])
+        for (step, rows, _), parts in zip(pending, read, strict=True):
+            loss = self.meter.add_step(step, parts, rows)
         pending.clear()
         return loss
 
+    def _on_all_devices(self, read: list[list[HostPart]]) -> list[list[HostPart]]:
+        """The losses of each step on all devices, from those on this device."""
+        return read
+
     def _validate(self, columns: dict[str, Any]) -> None:
         sums = None if self.validation is None else self._validation_sums(self.validation)
-        score = score_of_candidate(self.request, self._write)
+        score = self._score()
         if sums is not None:
             self.meter.rows += sums.rows(split="validation", score=score, **columns)
         if self.config.select_by != "last":
             self.best.consider(selection_value(self.examples, sums, score), columns["step"])
 
+    def _score(self) -> float | None:
+        return score_of_candidate(self.request, self._write)
+
     @torch.no_grad()
     def _validation_sums(self, table: TokenTable) -> LossSums:
         self.model.eval()
         sums = LossSums(table)
-        parts = micro_batches(
-            np.arange(len(table)),
-            table.lengths,
-            max_tokens=self.config.micro_batch_tokens,
-            padded=not self.config.packing,
-        )
-        for part in parts:
+        for part in self._parts(np.arange(len(table)), table):
             one = build_micro_batch(table, part, packed=self.config.packing)
             sums.add_losses(self._losses(one).cpu().numpy(), one.cells)
             sums.add_bytes(table, part)
@@ -212,17 +263,20 @@ class _Run:
             "best": self.best.state(),
             "num_tokens": self.num_tokens,
             "seconds": self.seconds,
-        }
+        } | ({} if self.reduced_to is None else {"micro_batch_tokens": self.reduced_to})
 
     def _resume(self) -> int:
         """Restore the last saved state, if there is one; returns the number of completed steps."""
         found = self.state.restore()
         if found is None:
             return 0
-        step, content = found
+        step: int = found[0]
+        content: dict[str, Any] = found[1]
         self.meter.restore(content["meter"])
         self.best.restore_state(content["best"])
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
+        if (reduced := content.get("micro_batch_tokens")) is not None:  # before the interruption
+            self.reduced_to = min(reduced, self.micro_batch_tokens)
         return step
 
     def _write(self, folder: Path) -> None:
@@ -236,10 +290,20 @@ class _Run:
                 self.state.remove()  # nothing is left to resume from, so the next start trains from the beginning
                 raise
         self._write(self.request.folder / "checkpoint")
-        with atomic_write(self.request.folder / "metrics.parquet") as temporary:
-            self.meter.frame().write_parquet(temporary)
+        self._write_metrics()
         self.state.remove()
         self.best.remove()
+
+    def _write_metrics(self) -> None:
+        with atomic_write(self.request.folder / "metrics.parquet") as temporary:
+            self.meter.frame().write_parquet(temporary)
+
+
+HostPart = tuple[np.ndarray, np.ndarray]
+
+
+def _on_host(parts: list[Part]) -> list[HostPart]:
+    return [(losses.cpu().numpy(), cells) for losses, cells in parts]
 
 
 def to_tensor(array: np.ndarray, device: torch.device) -> Tensor:

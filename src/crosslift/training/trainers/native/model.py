@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +41,21 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
             trust_remote_code=False,
             use_safetensors=True,
         )
+    model.to(device)
+    return for_training(model, request)
+
+
+def for_training(model: Any, request: TrainingRequest) -> Any:
+    """Set attention, checkpointing and adapters of a base model as the request asks for.
+
+    Raises:
+        TrainingError: the architecture does not support packing or LoRA.
+    """
+    config = request.config
     if config.packing:
         _pack(model)
     elif getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
         model.set_attn_implementation("eager")  # the only implementation with soft caps
-    model.to(device)
     model.config.use_cache = False
     model.train()
     if config.gradient_checkpointing:
@@ -130,16 +142,37 @@ def write_checkpoint(model: Any, tokenizer: Any, folder: Path, request: Training
         request: the request of the run.
         dtype: floating-point type of the saved weights; not used for adapters.
     """
+    with replaced_folder(folder) as partial:
+        if request.config.method == "lora":
+            write_adapter(model, partial, request)
+        else:
+            write_weights(model, tokenizer, partial, dtype)
+        tokenizer.save_pretrained(partial)
+
+
+@contextlib.contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """Context that yields the path of a folder to write, which afterwards replaces `folder`."""
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    if request.config.method == "lora":
-        model.save_pretrained(partial)
-        _tidy_adapter(partial, request.base_name or BaseName(name=request.model, revision=request.revision))
-    else:
-        write_weights(model, tokenizer, partial, dtype)
-    tokenizer.save_pretrained(partial)
+    yield partial
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def write_adapter(
+    model: Any, folder: Path, request: TrainingRequest, weights: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Write an adapter in PEFT's format.
+
+    Args:
+        model: the model with the adapter.
+        folder: destination.
+        request: names the base model.
+        weights: parameters by name; None: those of the model.
+    """
+    model.save_pretrained(folder, **({} if weights is None else {"state_dict": weights}))
+    _tidy_adapter(folder, request.base_name or BaseName(name=request.model, revision=request.revision))
 
 
 def write_weights(model: Any, tokenizer: Any, folder: Path, dtype: torch.dtype) -> None:
@@ -151,9 +184,16 @@ def write_weights(model: Any, tokenizer: Any, folder: Path, dtype: torch.dtype) 
         folder: destination.
         dtype: floating-point type of the saved weights.
     """
+    with saved_settings(model, tokenizer, folder, dtype):
+        model.save_pretrained(folder, state_dict=_cast(model.state_dict(), dtype), max_shard_size="5GB")
+
+
+@contextlib.contextmanager
+def saved_settings(model: Any, tokenizer: Any, folder: Path, dtype: torch.dtype) -> Iterator[None]:
+    """Context in which the configurations of the model are those to save; the type of the weights is set afterwards."""
     model.generation_config.eos_token_id = list(stop_ids(tokenizer))
     model.config.use_cache = True
-    model.save_pretrained(folder, state_dict=_cast(model.state_dict(), dtype), max_shard_size="5GB")
+    yield
     model.config.use_cache = False
     _edit_json(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
 

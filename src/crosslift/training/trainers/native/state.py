@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,6 +26,8 @@ from crosslift.system.files import atomic_write, remove
 from crosslift.training.trainer import TrainingRequest
 
 NAME = "state.safetensors"
+SHARDED, SHARDED_BEST = "state.sharded", "best.sharded"
+"""Folders that hold the state of a run on several devices, and its best weights; see `sharded.state`."""
 MAX_SAVE_TIME_SHARE = 0.03
 """Maximum share of the time of a run that saving may take."""
 
@@ -88,6 +91,8 @@ class State:
             The number of completed steps and the JSON value, or None if no intact state of this request exists.
         """
         if not self._file.exists():
+            if self._file.with_name(SHARDED).exists():
+                log.warning("the saved state is of a run on several devices; the training starts from the beginning")
             return None
         try:
             state, tensors = self._read()
@@ -121,8 +126,10 @@ class State:
         return state, tensors
 
     def remove(self) -> None:
-        """Delete the file."""
+        """Delete the file, and what an attempt on several devices left."""
         self._file.unlink(missing_ok=True)
+        for name in (SHARDED, SHARDED_BEST):
+            shutil.rmtree(self._file.with_name(name), ignore_errors=True)
 
 
 def _sha256(tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ With several corpora, the setting "single" creates one mixture per corpus and in
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import singledispatch
 from typing import Any, NamedTuple
 
 from crosslift.mixtures.mixture import Budget, Component, Mixture, largest_remainder
@@ -138,51 +139,76 @@ def _components(corpus: str, member: Member, family: Family, num_corpora: int) -
     yield Component(corpus=corpus, counts=counts)
 
 
+@singledispatch
 def _members(family: Family) -> Iterator[Member]:
-    match family:
-        case CoverageTable():
-            for tags in language_sets(family):
-                yield Member("-".join(tags), {"languages": "-".join(tags)}, _equal(tags, family.budget))
-        case LeaveOneOutTable():
-            yield Member("full", {"left_out": ""}, _equal(family.languages, family.budget))
-            for left in family.languages:
-                rest = [tag for tag in family.languages if tag != left]
-                yield Member(f"minus-{left}", {"left_out": left}, _equal(rest, family.budget))
-        case DonorsTable():
-            if family.pivot_alone:
-                yield Member(family.pivot, {"donor": ""}, {family.pivot: 1.0})
-            for donor in family.donors:
-                shares = {family.pivot: 1 - family.donor_share, donor: family.donor_share}
-                yield Member(f"{family.pivot}-{donor}", {"donor": donor}, shares)
-        case DoseTable():
-            for dose in family.doses:
-                counts = {**family.fixed, **dict.fromkeys(family.languages, dose)}
-                yield Member(str(dose), {"dose": str(dose)}, counts=counts, dose=dose)
-        case MonolingualTable():
-            for tag in family.languages:
-                yield Member(tag, {"language": tag}, {tag: 1.0})
-        case TemperatureTable():
-            for temperature in family.temperatures:
-                shares = {tag: round(x, 12) for tag, x in temperature_shares(family.sizes, temperature).items()}
-                yield Member(f"t{_number(temperature)}", {"temperature": f"{temperature:g}"}, shares)
-        case UpsamplingTable():
-            for uses in family.max_uses:
-                yield Member(str(uses), {"max_uses": str(uses)}, max_uses=uses)
-        case SimplexTable():
-            yield from _simplex(family)
-        case CurriculumTable():
-            for order in family.orders:
-                stages = family.stages[::-1] if order == "reverse" else family.stages
-                yield Member(order, {"order": order}, stages=stages, in_stages=order != "shuffled")
-        case ReplayTable():
-            for share in family.replay:
-                percent = round(100 * share, 6)
-                factors = {"replay": f"{percent:g} %"}
-                yield Member(_number(percent), factors, stages=family.stages, replay=share)
-        case _:
-            raise TypeError(f"unknown kind of mixture family: {type(family).__name__}")
+    raise TypeError(f"unknown kind of mixture family: {type(family).__name__}")
 
 
+@_members.register
+def _coverage(family: CoverageTable) -> Iterator[Member]:
+    for tags in language_sets(family):
+        yield Member("-".join(tags), {"languages": "-".join(tags)}, _equal(tags, family.budget))
+
+
+@_members.register
+def _leave_one_out(family: LeaveOneOutTable) -> Iterator[Member]:
+    yield Member("full", {"left_out": ""}, _equal(family.languages, family.budget))
+    for left in family.languages:
+        rest = [tag for tag in family.languages if tag != left]
+        yield Member(f"minus-{left}", {"left_out": left}, _equal(rest, family.budget))
+
+
+@_members.register
+def _donors(family: DonorsTable) -> Iterator[Member]:
+    if family.pivot_alone:
+        yield Member(family.pivot, {"donor": ""}, {family.pivot: 1.0})
+    for donor in family.donors:
+        shares = {family.pivot: 1 - family.donor_share, donor: family.donor_share}
+        yield Member(f"{family.pivot}-{donor}", {"donor": donor}, shares)
+
+
+@_members.register
+def _dose(family: DoseTable) -> Iterator[Member]:
+    for dose in family.doses:
+        counts = {**family.fixed, **dict.fromkeys(family.languages, dose)}
+        yield Member(str(dose), {"dose": str(dose)}, counts=counts, dose=dose)
+
+
+@_members.register
+def _monolingual(family: MonolingualTable) -> Iterator[Member]:
+    for tag in family.languages:
+        yield Member(tag, {"language": tag}, {tag: 1.0})
+
+
+@_members.register
+def _temperature(family: TemperatureTable) -> Iterator[Member]:
+    for temperature in family.temperatures:
+        shares = {tag: round(x, 12) for tag, x in temperature_shares(family.sizes, temperature).items()}
+        yield Member(f"t{_number(temperature)}", {"temperature": f"{temperature:g}"}, shares)
+
+
+@_members.register
+def _upsampling(family: UpsamplingTable) -> Iterator[Member]:
+    for uses in family.max_uses:
+        yield Member(str(uses), {"max_uses": str(uses)}, max_uses=uses)
+
+
+@_members.register
+def _curriculum(family: CurriculumTable) -> Iterator[Member]:
+    for order in family.orders:
+        stages = family.stages[::-1] if order == "reverse" else family.stages
+        yield Member(order, {"order": order}, stages=stages, in_stages=order != "shuffled")
+
+
+@_members.register
+def _replay(family: ReplayTable) -> Iterator[Member]:
+    for share in family.replay:
+        percent = round(100 * share, 6)
+        factors = {"replay": f"{percent:g} %"}
+        yield Member(_number(percent), factors, stages=family.stages, replay=share)
+
+
+@_members.register
 def _simplex(family: SimplexTable) -> Iterator[Member]:
     """Yield the mixtures of a simplex family; none if the design is too large, which the rules report."""
     if family.design != "uniform" and max(family.num_mixtures, len(family.languages)) > MAX_OPTIMAL:

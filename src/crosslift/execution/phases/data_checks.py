@@ -1,0 +1,162 @@
+"""Checks of prepared data that concern several corpora or models. They are made before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+
+from crosslift.errors import StudyError
+from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.folder.tables import read_step_table
+from crosslift.execution.phases import tokens
+from crosslift.studies.study import Study
+
+MAX_SHOWN = 3
+"""Item ids that a message shows."""
+
+
+def unmatched_items(study: Study, item_ids: Mapping[str, pl.Series]) -> list[str]:
+    """Describe evaluations whose joined corpora hold different items.
+
+    Intervals are paired by item id, and languages are compared on the same items; corpora with different items can
+    therefore not be joined.
+
+    Args:
+        study: the study.
+        item_ids: corpus -> ids of its items, for the corpora that have been read.
+
+    Returns:
+        One sentence per pair of corpora that differ.
+    """
+    problems = []
+    for name, evaluation in study.evaluations.items():
+        joined = [("corpus", evaluation.corpora)]
+        if evaluation.shots is not None:
+            joined.append(("shots.corpus", evaluation.shots.corpora))
+        for key, corpora in joined:
+            first, *others = corpora
+            for other in others:
+                if first in item_ids and other in item_ids:
+                    differing = sorted(set(item_ids[first]) ^ set(item_ids[other]))
+                    if differing:
+                        problems.append(
+                            f"evaluations.{name}.{key}: '{first}' and '{other}' hold different items "
+                            f"({len(differing)} are in one of them only, such as "
+                            f"{', '.join(differing[:MAX_SHOWN])}). Give equal items equal ids, or limit both to the "
+                            "same items."
+                        )
+    return list(dict.fromkeys(problems))
+
+
+def check_joined(graph: StepGraph) -> None:
+    """Check that the prepared corpora of each evaluation hold the same items.
+
+    Raises:
+        StudyError: they do not.
+    """
+    joined = {
+        name
+        for one in graph.study.evaluations.values()
+        for group in (one.corpora, () if one.shots is None else one.shots.corpora)
+        if len(group) > 1
+        for name in group
+    }
+    ids = {
+        name: read_step_table(graph.store.corpus_folder(name), "rows.parquet")["item_id"].unique()
+        for name in sorted(joined)
+    }
+    problems = unmatched_items(graph.study, ids)
+    if problems:
+        raise StudyError(problems)
+
+
+def check_lengths(graph: StepGraph, *, say: Callable[[str], None]) -> None:
+    """Compare the lengths of all examples that runs are trained and validated on with `max_length`, per language.
+
+    With `truncate = true`, truncated examples are reported and only those without any completion are an error.
+
+    Args:
+        graph: the steps of the study, with prepared corpora, tokens and mixtures.
+        say: called with each line of the report.
+
+    Raises:
+        StudyError: examples are too long. The message says how many in each language, and which length suffices.
+    """
+    config = graph.study.training
+    long: list[str] = []
+    lost: list[str] = []
+    needed = 0
+    for (corpus, model), rows in _rows_by_tokenizer(graph).items():
+        found = tokens.read(graph.tokens_step(corpus, model).folder)
+        lengths, prompts = np.asarray(found.lengths)[rows], np.asarray(found.prompt_lengths)[rows]
+        languages = graph.study.corpora[corpus].languages
+        by_language = [languages[place] for place in (rows % len(languages)).tolist()]
+        place = f"corpora.{corpus}, tokenizer of {model}"
+        if (lengths > config.max_length).any():
+            long.append(f"{place}: {_by_language(by_language, lengths, lengths > config.max_length)}")
+            needed = max(needed, int(lengths.max()))
+        without = np.minimum(lengths, config.max_length) <= prompts
+        if without.any():
+            lost.append(f"{place}: {_by_language(by_language, lengths, without)}")
+            needed = max(needed, int(lengths[without].max()))
+    if not config.truncate and long:
+        raise StudyError(
+            [
+                f"training.max_length is {config.max_length}, and examples are longer: {part}. Nothing has been "
+                f"trained. Set max_length = {needed}, leave these items out, or set truncate = true."
+                for part in long
+            ]
+        )
+    if config.truncate and lost:
+        raise StudyError(
+            [
+                f"training.max_length is {config.max_length}, and truncated examples have no completion left: {part}. "
+                f"Nothing has been trained. Set max_length = {needed}, or leave these items out."
+                for part in lost
+            ]
+        )
+    for part in long:
+        say(f"training.truncate: examples over {config.max_length} tokens are truncated. {part}")
+
+
+def _rows_by_tokenizer(graph: StepGraph) -> dict[tuple[str, str], np.ndarray]:
+    """Return (corpus, model) -> sorted rows that runs with the tokenizer of the model are trained or validated on."""
+    study, used = graph.study, {}
+    first: dict[str, str] = {}
+    parts: dict[tuple[str, str], list[np.ndarray]] = {}
+    for run in graph.runs.values():
+        if run.mixture is None:
+            continue
+        model = first.setdefault(graph.models[run.model.name].tokenizer, run.model.name)
+        if (model, run.mixture.name) in used:
+            continue
+        used[model, run.mixture.name] = True
+        examples = read_step_table(graph.store.mixture_folder(run.mixture.name), "examples.parquet")
+        for (corpus,), part in examples.group_by("corpus"):
+            parts.setdefault((str(corpus), model), []).append(part["row"].unique().to_numpy())
+        for corpus, tags in study.validation_of(run).items():
+            languages = study.corpora[corpus].languages
+            num_items = graph.corpus(corpus)["num_items"]
+            if study.validation is not None and study.validation.max_items is not None:
+                num_items = min(num_items, study.validation.max_items)
+            places = np.array([languages.index(tag) for tag in tags])
+            rows = (np.arange(num_items)[:, None] * len(languages) + places).ravel()
+            parts.setdefault((corpus, model), []).append(rows)
+    return {key: np.unique(np.concatenate(rows)) for key, rows in sorted(parts.items())}
+
+
+def _by_language(languages: list[str], lengths: np.ndarray, chosen: np.ndarray) -> str:
+    """Count chosen rows per language: `te 45 of 10,000 (longest 3,120)`, languages with the most first."""
+    table = (
+        pl.DataFrame({"language": languages, "length": lengths, "chosen": chosen})
+        .group_by("language", maintain_order=True)
+        .agg(rows=pl.len(), chosen=pl.col("chosen").sum(), longest=pl.col("length").max())
+        .filter(pl.col("chosen") > 0)
+        .sort("chosen", descending=True, maintain_order=True)
+    )
+    return ", ".join(
+        f"{row['language']} {row['chosen']:,} of {row['rows']:,} (longest {row['longest']:,})"
+        for row in table.iter_rows(named=True)
+    )

@@ -1,0 +1,1 @@
+"""Families of mixtures: their expansion and their rules."""

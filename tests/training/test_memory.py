@@ -1,0 +1,87 @@
+"""The estimate of a run's memory, from the numbers of a configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from crosslift.pocket import checkpoints
+from crosslift.training.memory import Architecture, Workload, estimate, gigabytes, read_architecture, workload
+from crosslift.training.trainer import LoRAConfig, SFTConfig
+from crosslift.untrusted.model_files import tensor_shapes
+
+CONFIG = SFTConfig(epochs=1, learning_rate=1e-5, batch_examples=512, max_length=2048)
+LARGE = Architecture(
+    model_type="qwen3",
+    layers=36,
+    hidden=4096,
+    intermediate=12288,
+    heads=32,
+    key_heads=8,
+    head_size=128,
+    vocabulary=151936,
+    tied=False,
+)
+
+
+@pytest.mark.parametrize("name", ["qwen3-m", "gemma3-m", "cohere-m", "llama-m"])
+def test_parameters_are_those_of_the_files(name):
+    folder = checkpoints.folder(name)
+    shapes = [shape for file in folder.glob("*.safetensors") for shape in tensor_shapes(file).values()]
+    found = read_architecture(json.loads((folder / "config.json").read_text()))
+    assert found.parameters == pytest.approx(sum(map(math.prod, shapes)), rel=2e-3)
+    assert found.stored_bytes == 2
+
+
+def test_adapters_have_the_size_of_both_matrices():
+    matrices = [(4096, 4096), (1024, 4096), (1024, 4096), (4096, 4096), (12288, 4096), (12288, 4096), (4096, 12288)]
+    assert LARGE.adapter_parameters(16) == 36 * 16 * sum(map(sum, matrices))
+    assert LARGE.adapter_parameters(16, ("q_proj", "v_proj")) == 36 * 16 * (8192 + 5120)
+
+
+def test_full_training_holds_sixteen_bytes_per_parameter_and_lora_two():
+    full = estimate(LARGE, CONFIG)
+    assert full.weights + full.gradients + full.optimizer == pytest.approx(16 * 8.19e9, rel=0.01)
+    assert full.total > 128e9
+    lora = estimate(LARGE, replace(CONFIG, method="lora", lora=LoRAConfig()))
+    assert 2 * 8.19e9 < lora.weights + lora.gradients + lora.optimizer < 2.2 * 8.19e9
+
+
+def test_devices_share_weights_and_moments_and_offloading_frees_them():
+    one, four = estimate(LARGE, CONFIG), estimate(LARGE, CONFIG, num_devices=4)
+    assert four.weights * 4 == pytest.approx(one.weights)
+    assert four.optimizer * 4 == pytest.approx(one.optimizer)
+    assert four.gathered > 0 == one.gathered
+    offloaded = estimate(LARGE, CONFIG, num_devices=4, cpu_offload=True)
+    assert offloaded.weights == offloaded.optimizer == 0
+
+
+def test_checkpointing_and_smaller_micro_batches_need_less():
+    plain = estimate(LARGE, CONFIG)
+    checkpointed = estimate(LARGE, replace(CONFIG, gradient_checkpointing=True))
+    assert checkpointed.activations < plain.activations / 4
+    smaller = estimate(LARGE, replace(CONFIG, micro_batch_tokens=2048))
+    assert smaller.logits * 8 == plain.logits
+
+
+def test_a_small_batch_limits_the_micro_batch():
+    config = replace(CONFIG, batch_examples=8)
+    assert workload(config, mean_length=100) == Workload(
+        tokens=800, loss_tokens=800, mean_length=100, accumulates=False
+    )
+    assert workload(config, mean_length=100, num_devices=4).tokens == 200
+    assert workload(CONFIG).accumulates
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"hidden_size": "wide"}, {"text_config": 3}, {"num_hidden_layers": 2, "num_experts": 8}]
+)
+def test_other_configurations_are_unknown(config):
+    assert read_architecture(config) is None
+
+
+def test_sizes_have_two_digits():
+    assert [gigabytes(size) for size in (5.14e7, 3.21e9, 128.4e9)] == ["0.051 GB", "3.2 GB", "128 GB"]
