@@ -52,6 +52,10 @@ def numeral_at_start(text: str, language: Language) -> tuple[Fraction, int] | No
         return None
     if language.script in WITHOUT_SPACES:
         return _glued(sentence, language)
+    if text[len(sentence) :].partition("\n")[0].strip(_CLOSING + "?;:…"):  # more sentences on the line
+        short = _read(sentence, language)
+        if short is not None and short <= 1:
+            return None  # "En. Merriweather", an abbreviation
     ends = [match.end() for _, match in zip(range(MAX_WORDS), _WORD.finditer(sentence), strict=False)]
     if language.script == "Kore":
         return next((found for end in reversed(ends) if (found := _hangul(sentence[:end], sentence, language))), None)
