@@ -19,6 +19,8 @@ WITHOUT_SPACES = ("Thai", "Laoo", "Khmr", "Mymr")
 """Scripts in which words are glued, so that a numeral ends where the longest one ends."""
 MAX_WORDS = 16
 """Of one numeral. "Two hundred and thirty-four thousand five hundred and sixty-seven" has ten."""
+MIN_LETTERS = 4
+"""Letters and marks of a numeral at the end of a sentence that no phrase announces."""
 MAX_FURTHER = 2
 """Words after a numeral that begins a sentence: "eighteen red apples"."""
 
@@ -102,7 +104,9 @@ def numeral_at_end(text: str, language: Language) -> Fraction | None:
             value = _read(line[word.start() :], language)
             if value is not None:
                 part = index > 0 and _read(words[index - 1].group(), language) is not None
-                return None if part or value <= 1 else Fraction(value)  # a sentence may end with "one" or "none"
+                # A sentence may end with "one" or "none"; short words are often others: Nepali छ is "is" and 6.
+                short = len(_LETTER.findall(line, word.start())) < MIN_LETTERS
+                return None if part or short or value <= 1 else Fraction(value)
     return None
 
 
