@@ -139,6 +139,13 @@ def in_script(text: str, asked: Language) -> bool:
     return not asked.script or _is_majority(_own_scripts(asked.script), _count_scripts(text))
 
 
+def is_likely(text: str, asked: Language) -> bool:
+    """Whether a text is in a language and in none of the others that py3langid knows; stricter than `in_language`."""
+    if not in_language(text, asked):
+        return False
+    return asked.script not in ("Latn", "Cyrl") or likely_language(text) in ("", _classifier_tag(asked))
+
+
 def likely_language(text: str) -> str:
     """The most probable of all languages of py3langid (ISO 639-1 code); "" if the text has no prose.
 

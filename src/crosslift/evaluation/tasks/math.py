@@ -29,7 +29,7 @@ from crosslift.evaluation.task import (
     rewrite_question,
     words_of,
 )
-from crosslift.languages.identify import in_language
+from crosslift.languages.identify import in_language, is_likely
 from crosslift.languages.language import Language
 from crosslift.languages.language import language as find_language
 from crosslift.languages.numbers.numerals import Number, fold, numbers, parse, parse_character_numeral, write
@@ -136,8 +136,9 @@ _MAX_COUNTER = 3
 def _last_words(text: str, language: Language) -> Number | None:
     """The numeral in words that ends a text in the language, or in English for models that answer in it."""
     for tongue in dict.fromkeys((language, find_language("en"))):
+        whole = numeral_at_start(text.rstrip().rpartition("\n")[2].lstrip(_OPENING), tongue)
         value = numeral_at_end(text, tongue)
-        if value is not None and in_language(text, tongue):
+        if value is not None and (in_language(text, tongue) if whole else is_likely(text, tongue)):
             return Number(readings=(value,), start=0, end=len(text))
     return None
 

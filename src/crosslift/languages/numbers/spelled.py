@@ -19,6 +19,8 @@ WITHOUT_SPACES = ("Thai", "Laoo", "Khmr", "Mymr")
 """Scripts in which words are glued, so that a numeral ends where the longest one ends."""
 MAX_WORDS = 16
 """Of one numeral. "Two hundred and thirty-four thousand five hundred and sixty-seven" has ten."""
+MIN_LETTERS = 4
+"""Letters and marks of a numeral at the end of a sentence that no phrase announces."""
 MAX_FURTHER = 2
 """Words after a numeral that begins a sentence: "eighteen red apples"."""
 
@@ -52,6 +54,10 @@ def numeral_at_start(text: str, language: Language) -> tuple[Fraction, int] | No
         return None
     if language.script in WITHOUT_SPACES:
         return _glued(sentence, language)
+    if text[len(sentence) :].partition("\n")[0].strip(_CLOSING + "?;:…"):  # more sentences on the line
+        short = _read(sentence, language)
+        if short is not None and short <= 1:
+            return None  # "En. Merriweather", an abbreviation
     ends = [match.end() for _, match in zip(range(MAX_WORDS), _WORD.finditer(sentence), strict=False)]
     if language.script == "Kore":
         return next((found for end in reversed(ends) if (found := _hangul(sentence[:end], sentence, language))), None)
@@ -98,7 +104,9 @@ def numeral_at_end(text: str, language: Language) -> Fraction | None:
             value = _read(line[word.start() :], language)
             if value is not None:
                 part = index > 0 and _read(words[index - 1].group(), language) is not None
-                return None if part or value <= 1 else Fraction(value)  # a sentence may end with "one" or "none"
+                # A sentence may end with "one" or "none"; short words are often others: Nepali छ is "is" and 6.
+                short = len(_LETTER.findall(line, word.start())) < MIN_LETTERS
+                return None if part or short or value <= 1 else Fraction(value)
     return None
 
 
