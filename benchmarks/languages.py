@@ -23,6 +23,7 @@ from crosslift.errors import CrossliftError
 from crosslift.languages.cldr import locales
 from crosslift.languages.identify import in_language, is_likely
 from crosslift.languages.language import Language, is_known, language, tags
+from crosslift.languages.numbers import number_words
 from crosslift.languages.numbers.notation import SPACES, fold
 from crosslift.languages.numbers.number_words import has_number_words, parse_number_words, spellings
 from crosslift.languages.numbers.spelled import numeral_at_end, numeral_at_start
