@@ -63,6 +63,13 @@ def test_choices_are_items_of_the_task_in_every_language(tmp_path, name):
         assert len(asked.choices) == len(json.loads(row["answer"])["choices"])
 
 
+def test_a_split_that_is_trained_on_has_the_right_choice_as_its_answer(tmp_path):
+    place = write_published("xstorycloze", tmp_path)
+    (place / "es/eval").rename(place / "es/train")
+    found = crosslift.recognize_corpus(place, languages=["es"], split="train")
+    assert found.rows["messages"][0][-1] == {"role": "assistant", "content": "Good."}
+
+
 def test_questions_have_the_words_of_the_harness(tmp_path):
     def first(name: str) -> tuple[str, list[str]]:
         row = whole(crosslift.recognize_corpus(write_published(name, tmp_path))).rows.row(0, named=True)
@@ -117,9 +124,8 @@ def test_a_set_of_the_hub_is_read_at_its_revision(tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "listing", lambda source, name: ["README.md", "train.jsonl"])
     monkeypatch.setattr(hub, "folder", folder)
     found = crosslift.recognize_corpus("someone/chats", revision="main")
-    table = tomllib.loads(found.table())["corpora"]["someone-chats"] if "someone-chats" in found.table() else None
-    table = table or next(iter(tomllib.loads(found.table())["corpora"].values()))
-    assert (table["hub"], table["revision"], "path" in table) == ("someone/chats", "main", False)
+    table = tomllib.loads(found.table())["corpora"]["chats"]
+    assert (table["hub"], table["revision"], "path" in table) == ("someone/chats", "c" * 40, False)
     assert asked[-1] == ("someone/chats", "main", ["train.jsonl"])
     assert whole(found).revision == f"someone/chats@{'c' * 40}"
 

@@ -8,6 +8,7 @@ CSV, TSV, or for some formats plain text with a sentence per line.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from crosslift.corpora import hub
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
 from crosslift.corpora.formats.file_names import language_of_code, language_of_name, split_of_name
 from crosslift.corpora.formats.tables import SUFFIXES, load_rows
-from crosslift.corpora.published import Problems, build, choose_split
+from crosslift.corpora.published import Problems, build, choose_split, message
 
 OPTIONS: dict[str, type] = {"hub": str, "licence": str}
 """hub: another data set of the hub with the same columns ("owner/name"). licence: its licence."""
@@ -207,7 +208,7 @@ def _convert(source: Source, form: Format, file: Path, tag: str | None, counts: 
             {
                 "item_id": item.id or f"{source.reader}-{source.split}-{counts.rows[spoken]:06d}",
                 "language": spoken,
-                "messages": item.messages or [{"role": "user", "content": item.question}],
+                "messages": item.messages or _question(source, form, item),
                 "answer": item.answer,
                 "cluster": cluster,
                 "origin": "unknown",
@@ -215,6 +216,14 @@ def _convert(source: Source, form: Format, file: Path, tag: str | None, counts: 
         )
     problems.stop()
     return rows
+
+
+def _question(source: Source, form: Format, item: Item) -> list[dict[str, str]]:
+    """The question alone; in the split that is trained on, with the right choice as its answer."""
+    if source.split != "train" or form.task != "multiple_choice":
+        return [{"role": "user", "content": item.question}]
+    gold = json.loads(item.answer)
+    return message(item.question, gold["choices"][gold["gold"]])
 
 
 def language_of_row(row: Row, form: Format) -> str | None:

@@ -51,8 +51,8 @@ def language_of_name(name: str) -> str | None:
     Returns:
         The tag of the last language in the name; None if there is none.
     """
-    for part in reversed(name.split("/")):
-        bare = _SHARD.sub("", _without_suffix(part))
+    for part in reversed(_SUFFIX.sub("", name).split("/")):
+        bare = _SHARD.sub("", part)
         whole = [bare, *re.split(r"[.]", bare)]
         pieces = [*whole, *re.split(r"[.\-]", bare), *re.split(r"[.\-_]", bare)]
         for piece in (*pieces, *_pairs(bare)):
@@ -88,7 +88,3 @@ def _longest(text: str, tag: str) -> str:
     """Prefer a code with script or region, such as zho_Hant, to its first part."""
     found = [longer for pair in _pairs(text) if "_" in pair and (longer := language_of_code(pair))]
     return found[0] if found else tag
-
-
-def _without_suffix(part: str) -> str:
-    return _SUFFIX.sub("", part)

@@ -89,6 +89,9 @@ def recognize(
         raise CorpusError(
             f'{place}: there is no such file or folder, and it is no "owner/name" of the hub. Correct it.'
         )
+    if not local and revision is None:
+        branch = next((form.branch for form in formats().values() if form.hub == place), None)
+        base = replace(base, revision=branch)
     names = _names(base, place)
     found = _by_name(base, names, split) if local else None
     if found is None:
@@ -103,6 +106,8 @@ def recognize(
     source = replace(source, languages=chosen)
     first = replace(source, languages=chosen[:1], max_items=NUM_ROWS, name=visible(place), incomplete="drop")
     corpus = member("reader", source.reader).read(first)
+    if not local:  # later calls read the same commit
+        source = replace(source, revision=corpus.revision.partition("@")[2] or revision)
     return Recognized(source=source, splits=splits, rows=corpus.rows.head(NUM_ROWS))
 
 

@@ -55,6 +55,8 @@ def load_rows(
 
 def _json(source: Source, file: Path, limit: int | None) -> list[dict[str, Any]]:
     lines = read_lines(source, file)
+    if not any(line.strip() for line in lines):
+        return []
     text = "\n".join(lines).lstrip("\ufeff").strip()
     if text.startswith("[") or (file.suffix == ".json" and not _is_object(lines[0])):
         try:
