@@ -182,7 +182,7 @@ TIMED = ("done.json", "provenance.json", "progress.json", "log.txt")
 
 def compared(file: str) -> bool:
     """Is it a file of a result, and none that tells when something was done?"""
-    if file.startswith("logs/") or file == ".hashes.json":  # a cache, which tells when a file was hashed
+    if file.startswith("logs/") or file in (".hashes.json", ".finished.json"):  # caches, which tell when files changed
         return False
     return not (file.startswith("runs/") and Path(file).name in TIMED)
 

@@ -63,8 +63,8 @@ def test_all_files_are_there_and_the_page_is_small(page):
     assert page.stat().st_size < 3_000_000
     assert pl.read_parquet(page.parent / "estimates.parquet").height > 100
     figures = {path.name for path in (page.parent / "figures").iterdir()}
-    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 24
-    assert len(list((page.parent / "tables").glob("*.csv"))) == 17
+    assert {f"transfer.{kind}" for kind in ("svg", "png")} <= figures and len(figures) == 26
+    assert len(list((page.parent / "tables").glob("*.csv"))) == 19
 
 
 def test_the_papers_readings_stand_beside_ours_where_the_study_has_their_form(page):

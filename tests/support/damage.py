@@ -34,6 +34,7 @@ FILES = {  # file -> what another run, corpus or mixture has in its place
     "runs.parquet": "scores.parquet",
     ".rebuilt.json": "lock.json",
     ".hashes.json": "lock.json",
+    ".finished.json": "lock.json",
     "report/index.html": "study.toml",
 }
 NEVER_MENDED = ("provenance.json", "judged.parquet", "train/metrics.parquet", "seen.txt", "train/done.json")
@@ -103,7 +104,7 @@ def damage(folder: Path, chance: random.Random) -> None:
         for path in folder.rglob("*")
         if path.is_file()
         and path.parts[len(folder.parts)] in ("corpora", "tokens", "mixtures", "runs", "lock.json", "scores.parquet")
-        and not path.as_posix().endswith((*NEVER_MENDED, "log.txt", ".hashes.json"))
+        and not path.as_posix().endswith((*NEVER_MENDED, "log.txt", ".hashes.json", ".finished.json"))
         and "checkpoint" not in path.parts
     )
     kinds = (truncated, flipped, rotted, emptied, removed, swapped)

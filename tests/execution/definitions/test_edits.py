@@ -42,7 +42,7 @@ def apply(study: Path, edit: dict[str, Any]) -> None:
 def contents(study: Path) -> dict[str, bytes]:
     """Every file that the present definition consists of."""
     other = ("earlier", "definitions", "logs")
-    names = ("log.txt", "progress.json", ".hashes.json", ".rebuilt.json")  # the last one holds times
+    names = ("log.txt", "progress.json", ".hashes.json", ".finished.json", ".rebuilt.json")  # caches, and times
     return {
         path.relative_to(study).as_posix(): without_times(path)
         for path in study.rglob("*")

@@ -49,6 +49,7 @@ def finished(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             scores = pl.read_parquet(one.folder / "scores.parquet")
             scores.filter(metric="accuracy").with_columns(metric=pl.lit("judge")).write_parquet(file)
         assert crosslift("run", folder).code == 0
+        assert crosslift("status", folder).code == 0  # writes what it verified
     return folder
 
 
@@ -73,7 +74,7 @@ def test_damage_is_named_or_mended(file, damage, finished, tmp_path, monkeypatch
     same = published.code == 0 and (study / "report" / "index.html").read_text() == page
     assert same or names(published) or (damage is removed and name.endswith("eval/math.es/done.json")), published.text
     verified = crosslift("verify", study)
-    informative = name.endswith(("progress.json", ".hashes.json"))
+    informative = name.endswith(("progress.json", ".hashes.json", ".finished.json"))
     mended_by_report = name.startswith("report") or name in ("scores.parquet", "runs.parquet", ".rebuilt.json")
     optional = damage is removed and name.endswith("provenance.json")
     if not (informative or mended_by_report or optional):

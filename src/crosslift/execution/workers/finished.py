@@ -43,7 +43,9 @@ class FinishedRuns:
             found = read_json(self._file)
         except StoreError:
             return
-        if isinstance(found, dict) and self._key is not None and found.get("key") == self._key:
+        if self._key is not None and isinstance(found, dict) and _checksum(found) == found.get("checksum"):
+            if found["key"] != self._key:
+                return
             self._layouts, self._runs = found["layouts"], found["runs"]
             self._numbers = {tuple(names): number for number, names in enumerate(self._layouts)}
 
@@ -89,9 +91,16 @@ class FinishedRuns:
             return
         value = {"key": self._key, "layouts": self._layouts, "runs": self._runs}
         try:
-            write_json(self._file, value, durable=False)
+            write_json(self._file, value | {"checksum": _checksum(value)}, durable=False)
         except CrossliftError:  # a read-only or full disk; the file only saves time
             return
+
+
+def _checksum(value: Mapping[str, Any]) -> str | None:
+    """Hash of what was written; None if something is missing."""
+    if not {"key", "layouts", "runs"} <= value.keys():
+        return None
+    return fingerprint([value["key"], value["layouts"], value["runs"]])
 
 
 def _key(graph: StepGraph) -> str | None:
