@@ -165,21 +165,22 @@ def _by_columns(
             (),
             tuple(tags or of_files),
         )
+    fitting: dict[str, tuple[str, ...]]
     if file.suffix in texts:
         fitting = {name: ("text",) for name, form in known.items() if file.suffix in form.texts}
     else:
         fitting = {name: columns for name, form in known.items() if (columns := form.fits(rows[0]))}
     if not fitting:
-        columns = ", ".join(visible(column, 40) for column in list(rows[0])[:12])
+        there = ", ".join(visible(column, 40) for column in list(rows[0])[:12])
         raise CorpusError(
-            f"{visible(place)}: has the columns {columns}, which are those of no known format. Rename them to those of "
+            f"{visible(place)}: has the columns {there}, which are those of no known format. Rename them to those of "
             "the reader 'jsonl': item_id, language, prompt, completion, answer (docs/study-file.md)."
         )
     reader = max(fitting, key=lambda name: len(fitting[name]))
     form = known[reader]
     words = {word: one for one, several in form.splits.items() for word in several}
-    there = {words[word] for name in tables if (word := split_of_name(name, words))}
-    splits = tuple(one for one in form.splits if one in there) or tuple(form.splits)[:1]
+    shown = {words[word] for name in tables if (word := split_of_name(name, words))}
+    splits = tuple(one for one in form.splits if one in shown) or tuple(form.splits)[:1]
     tags = dict.fromkeys(tag for name in tables if (tag := language_of_name(name)))
     tags = tags or dict.fromkeys(tag for row in rows if (tag := language_of_row(row, form)))
     options: Mapping[str, Any] = {} if base.path is not None or place == form.hub else {"hub": place}
