@@ -16,7 +16,7 @@ from crosslift.corpora.corpus import CorpusError, Source
 from crosslift.corpora.formats.columns import Format, data_files, is_data, language_of_row
 from crosslift.corpora.formats.file_names import language_of_name, split_of_name
 from crosslift.corpora.formats.tables import SUFFIXES, load_rows
-from crosslift.discover import member, module_names
+from crosslift.discover import member, members
 from crosslift.errors import visible
 
 NUM_ROWS = 10
@@ -62,9 +62,8 @@ class Recognized:
 
 def formats() -> dict[str, Format]:
     """Return the formats of all readers that have one, by the reader's name."""
-    groups = (".chat.", ".choices.", ".math.msvamp", ".texts.flores", ".texts.xquad")
-    names = [name for name, module in module_names("reader").items() if any(group in module for group in groups)]
-    return {name: member("reader", name).FORMAT for name in names}
+    modules = {name: member("reader", name) for name in members("reader")}
+    return {name: module.FORMAT for name, module in modules.items() if hasattr(module, "FORMAT")}
 
 
 def recognize(
