@@ -5,6 +5,7 @@ from crosslift.api.comparing.studies import pool_studies as pool_studies
 from crosslift.api.corpora import DrawnMixture as DrawnMixture
 from crosslift.api.corpora import draw_mixture as draw_mixture
 from crosslift.api.corpora import read_corpus as read_corpus
+from crosslift.api.corpora import recognize_corpus as recognize_corpus
 from crosslift.api.reading import StudyReader as StudyReader
 from crosslift.api.results import StudyFigure as StudyFigure
 from crosslift.api.results import StudyResults as StudyResults

@@ -21,7 +21,8 @@ from crosslift.errors import UnknownName, did_you_mean
 PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "reader": tuple(
-            f"crosslift.corpora.readers.{group}" for group in ("general", "math", "calls", "texts", "instructions")
+            f"crosslift.corpora.readers.{group}"
+            for group in ("general", "chat", "choices", "math", "calls", "texts", "instructions")
         ),
         "check": ("crosslift.corpora.checks",),
         "task": ("crosslift.evaluation.tasks",),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from crosslift.corpora.corpus import ParallelCorpus
+    from crosslift.corpora.formats.guessing import Recognized
     from crosslift.corpora.quality import Checked
     from crosslift.mixtures.mixture import Mixture
 
@@ -87,6 +88,37 @@ def read_corpus(
             checks={check: policy for check, policy in (checks or {}).items() if policy != "report"},
         )
     )
+
+
+@user_errors()
+def recognize_corpus(
+    place: str | Path,
+    *,
+    revision: str | None = None,
+    languages: Sequence[str] = (),
+    split: Literal["train", "validation", "test"] | None = None,
+) -> Recognized:
+    """Recognize the format of data and read the first rows, as `crosslift read` does.
+
+    Args:
+        place: a file, a folder, or the name of a data set on the hub ("owner/name").
+        revision: commit or branch of a data set on the hub.
+        languages: language tags; default: those that the names of files or a column show.
+        split: split; default: the one that the names of files show.
+
+    Returns:
+        `.source` (reader, task, split, languages), `.rows` (the first ten rows, columns item_id, language, messages,
+        answer, cluster, origin), and `.table()`, the corpus table for study.toml.
+
+    Raises:
+        UnknownName: there is no such language.
+        CorpusError: there is nothing at this place, its format is not known, or its first rows cannot be read.
+    """
+    from crosslift.corpora.formats.guessing import recognize
+    from crosslift.languages.tags import resolve_all
+
+    tags = list(dict.fromkeys(resolve_all(languages).values()))
+    return recognize(str(place), revision=revision, languages=tags, split=split)
 
 
 @dataclass(frozen=True, kw_only=True)

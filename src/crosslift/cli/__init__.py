@@ -60,6 +60,7 @@ def _options(
 app.command()(studies.new)
 app.command()(studies.pilot)
 app.command()(studies.check)
+app.command("read")(studies.read_data)
 app.command()(studies.plan)
 app.command()(studies.prepare)
 app.command()(running.run)

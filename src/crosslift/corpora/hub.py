@@ -45,6 +45,27 @@ def folder(source: Source, hub: str, patterns: Sequence[str]) -> tuple[Path, str
     return Path(found), f"{hub}@{Path(found).name}"
 
 
+def listing(source: Source, hub: str) -> list[str]:
+    """Return the names of the files of a data set on the hub.
+
+    Args:
+        source: Specification of the corpus.
+        hub: Name of the data set, "owner/name".
+
+    Raises:
+        CorpusError: The data set cannot be reached, or the package is not installed.
+    """
+    try:
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    except ImportError as error:
+        raise CorpusError(_no_package(source, hub)) from error
+    try:
+        return sorted(HfApi().list_repo_files(hub, repo_type="dataset", revision=_branch(source)))
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        raise CorpusError(_unreachable(source, hub, error)) from error
+
+
 def table(
     source: Source, hub: str, *, part: str | None = None, split: str, default: str | None = None
 ) -> tuple[Any, str]:

@@ -185,6 +185,42 @@ def _check_corpus(
         write_csv(output, checked.findings)
 
 
+def read_data(
+    place: Annotated[
+        str, typer.Argument(metavar="PATH", help="A file, a folder, or a data set of the hub, such as owner/name.")
+    ],
+    *,
+    revision: Annotated[str | None, typer.Option(help="Commit or branch of a data set of the hub.")] = None,
+    languages: Annotated[
+        str, typer.Option(help="Languages, such as en,sw. Default: those that files or a column name.")
+    ] = "",
+    split: Annotated[str | None, typer.Option(help="train, validation or test. Default: as files are named.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the corpus table to this file. Default: print it.")] = None,
+) -> None:
+    """Recognize the format of data, show its first ten rows, and write its corpus table for study.toml."""
+    from crosslift.api.corpora import recognize_corpus
+    from crosslift.errors import StudyError, visible
+    from crosslift.system.files import write_text
+
+    if split not in (None, "train", "validation", "test"):
+        raise StudyError(f"--split {split}: must be train, validation or test.")
+    found = recognize_corpus(
+        place,
+        revision=revision,
+        languages=[tag for tag in languages.split(",") if tag],
+        split=split,  # type: ignore[arg-type]  # checked above
+    )
+    say(f"Format: {found.source.reader}. Splits: {', '.join(found.splits) or found.source.split}.")
+    for row in found.rows.iter_rows(named=True):
+        said = " | ".join(f"{one['role']}: {visible(one['content'], 160)}" for one in row["messages"])
+        say(f"{visible(row['item_id'], 40)} {row['language']} | {said} | answer: {visible(row['answer'], 160)}")
+    if output is None:
+        say(f"\n{found.table()}")
+        return
+    write_text(output, found.table(output.resolve().parent))
+    say(f"Wrote {output}")
+
+
 def plan(
     folder: Folder,
     runs: Annotated[bool, typer.Option("--runs", help="List every run.")] = False,

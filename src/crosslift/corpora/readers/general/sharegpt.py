@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from crosslift.corpora.corpus import CorpusError, ParallelCorpus, Source
+from crosslift.corpora.formats.conversations import conversation
 from crosslift.corpora.published import Problems, build, choose_split, find_file, read_lines
 from crosslift.untrusted.json_text import is_writable, parse_json
 
 OPTIONS: dict[str, type] = {"turns": int, "origin": str, "licence": str}
 """turns: keep the first n exchanges of each conversation (default: all). origin: source of the completions."""
 NEEDS_PATH = True
-ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
 
 def read(source: Source) -> ParallelCorpus:
@@ -84,17 +84,8 @@ def _messages(item: Any, turns: int) -> list[dict[str, str]] | None:
     """Return the conversation up to the last answer, or None if the item is invalid."""
     if not isinstance(item, dict) or "id" not in item or not isinstance(item.get("conversations"), list):
         return None
-    messages: list[dict[str, str]] = []
-    for turn in item["conversations"]:
-        if (
-            not isinstance(turn, dict)
-            or not isinstance(turn.get("from"), str)
-            or turn["from"] not in ROLES
-            or not isinstance(turn.get("value"), str)
-        ):
-            return None
-        messages.append({"role": ROLES[turn["from"]], "content": turn["value"].strip()})
-    answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
-    if not answers:
+    messages = conversation(item["conversations"])
+    if messages is None:
         return None
+    answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     return messages[: answers[turns - 1 if 0 < turns <= len(answers) else -1] + 1]

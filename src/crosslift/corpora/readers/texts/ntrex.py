@@ -31,16 +31,10 @@ def read(source: Source) -> ParallelCorpus:
     """
     choose_split(source, "test")
     ids = find_file(source, "DOCUMENT_IDS.tsv")
-    known = _files(source)
-    lacking = [tag for tag in source.languages if tag not in known]
-    if lacking:
-        raise CorpusError(
-            f"{source.place}: the folder has no file in {', '.join(lacking)}. Add it, or request fewer languages."
-        )
-    files = [known[tag] for tag in source.languages]
-    documents = _documents(source, ids)
-    texts = {tag: _lines(source, file) for tag, file in zip(source.languages, files, strict=True)}
-    english = _lines(source, known["en"])
+    files = files_of(source)
+    documents = documents_of(source, ids)
+    texts = {tag: lines_of(source, file) for tag, file in files.items()}
+    english = lines_of(source, find_file(source, ENGLISH))
     headed = [lines for lines in documents if not english[lines.start].rstrip().endswith((".", "!", "?", '."', ".”"))]
     rows: list[dict[str, Any]] = [
         {
@@ -56,11 +50,17 @@ def read(source: Source) -> ParallelCorpus:
         if lines in headed
     ]
     notes = [f"{len(documents) - len(headed)} of {len(documents)} documents have no headline and were dropped."]
-    return build(source, rows, [ids, *files], licence=LICENCE, notes=notes)
+    return build(source, rows, [ids, *files.values()], licence=LICENCE, notes=notes)
 
 
-def _files(source: Source) -> dict[str, Path]:
-    """Return tag -> file. If several codes map to one tag (por and por-BR), the plain code takes precedence."""
+def files_of(source: Source) -> dict[str, Path]:
+    """Return tag -> file for the requested languages.
+
+    If several codes map to one tag (por and por-BR), the plain code takes precedence.
+
+    Raises:
+        CorpusError: The folder has no file in one of the languages.
+    """
     english = find_file(source, ENGLISH)
     found = {"en": english}
     for file in sorted(english.parent.glob("newstest2019-ref.*.txt"), reverse=True):
@@ -68,10 +68,20 @@ def _files(source: Source) -> dict[str, Path]:
             found.setdefault(resolve(file.name.split(".")[1]), file)
         except UnknownName:
             continue  # a language without a tag in Crosslift
-    return found
+    lacking = [tag for tag in source.languages if tag not in found]
+    if lacking:
+        raise CorpusError(
+            f"{source.place}: the folder has no file in {', '.join(lacking)}. Add it, or request fewer languages."
+        )
+    return {tag: found[tag] for tag in source.languages}
 
 
-def _documents(source: Source, file: Path) -> list[range]:
+def documents_of(source: Source, file: Path) -> list[range]:
+    """Return the lines of each document.
+
+    Raises:
+        CorpusError: The list of documents has a wrong number of lines.
+    """
     names = read_lines(source, file)
     documents, start = [], 0
     for _, lines in groupby(names):
@@ -85,7 +95,12 @@ def _documents(source: Source, file: Path) -> list[range]:
     return documents
 
 
-def _lines(source: Source, file: Path) -> list[str]:
+def lines_of(source: Source, file: Path) -> list[str]:
+    """Return the lines of a file without outer space.
+
+    Raises:
+        CorpusError: The file has a wrong number of lines, or an empty one.
+    """
     lines = [line.strip() for line in read_lines(source, file)]
     problems = Problems(source, file)
     if len(lines) != NUM_LINES:

@@ -1,0 +1,60 @@
+"""Conversations as data sets of the hub write them, converted to messages with role and content."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+ROLES = {
+    "system": "system",
+    "human": "user",
+    "user": "user",
+    "prompter": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "model": "assistant",
+}
+"""Name of a speaker -> role."""
+_KEYS = (("role", "content"), ("from", "value"))
+_SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant): ?")
+
+
+def conversation(turns: Any) -> list[dict[str, str]] | None:
+    """Convert the turns of a conversation.
+
+    Args:
+        turns: list of {"role", "content"} or {"from", "value"}; further keys are ignored.
+
+    Returns:
+        The messages up to the last answer; None if the turns are no such list, a speaker is unknown, or there is no
+        answer.
+    """
+    if not isinstance(turns, list):
+        return None
+    messages: list[dict[str, str]] = []
+    for turn in turns:
+        if not isinstance(turn, dict):
+            return None
+        speaker, text = next(((turn[a], turn[b]) for a, b in _KEYS if a in turn and b in turn), (None, None))
+        if not isinstance(speaker, str) or speaker not in ROLES or not isinstance(text, str):
+            return None
+        messages.append({"role": ROLES[speaker], "content": text.strip()})
+    answers = [place for place, one in enumerate(messages) if one["role"] == "assistant"]
+    return messages[: answers[-1] + 1] if answers else None
+
+
+def transcript(text: str) -> list[dict[str, str]] | None:
+    """Convert a transcript with the speakers "Human:" and "Assistant:", each after an empty line.
+
+    Returns:
+        The messages up to the last answer; None if the text does not begin with a speaker or has no answer.
+    """
+    before, *parts = _SPEAKER.split(text)
+    if before.strip():
+        return None
+    return conversation(
+        [
+            {"from": speaker.lower().replace("assistant", "gpt"), "value": said}
+            for speaker, said in zip(parts[::2], parts[1::2], strict=True)
+        ]
+    )
