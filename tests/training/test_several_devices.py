@@ -161,7 +161,7 @@ def test_a_process_that_dies_ends_the_attempt_with_its_number(place, monkeypatch
         if progress.step == 2:
             os.kill(launched[0].processes[1][0], signal.SIGKILL)
 
-    with pytest.raises(TrainingError, match=r"device 2 of 2 ended without a message \(signal SIGKILL\)"):
+    with pytest.raises(TrainingError, match="device 2 of 2 ended without a message"):
         train(request(place / "dead", config=replace(CONFIG, steps=400), num_devices=2, report=kill_second))
     assert wait_until_gone([pid for pid, _ in launched[0].processes.values()])
 

@@ -43,7 +43,7 @@ class FinishedRuns:
             found = read_json(self._file)
         except StoreError:
             return
-        if self._key is not None and isinstance(found, dict) and _checksum(found) == found.get("checksum"):
+        if self._key is not None and isinstance(found, dict) and _checksum(found) == found.get("checksum", ""):
             if found["key"] != self._key:
                 return
             self._layouts, self._runs = found["layouts"], found["runs"]

@@ -137,6 +137,8 @@ class _Heard:
     trained: Trained | None = None
     ended: bool = False
     failed: dict[int, Message] = field(default_factory=dict)
+    silent: list[int] = field(default_factory=list)
+    """Processes that were dead, without a message, when the first failure of another one was heard."""
 
 
 def _follow(launched: _Launched, connections: Sequence[Connection], request: TrainingRequest) -> Trained:
@@ -181,6 +183,12 @@ def _hear(  # noqa: PLR0917 - all of it is the state of one loop
     elif message.kind == "ended":
         heard.ended = True
     else:
+        if not heard.failed:
+            heard.silent = [
+                other
+                for other, (pid, start) in launched.processes.items()
+                if other != rank and not is_running(pid, start)
+            ]
         heard.failed[rank] = message
 
 
@@ -190,7 +198,7 @@ def _result(launched: _Launched, heard: _Heard) -> Trained:
         raise _as_error(*min(known.items(), key=itemgetter(0)), launched.number)
     if heard.ended:
         raise SystemExit(128 + signal.SIGTERM)
-    killed = _killed(launched.failure)
+    killed = _killed(launched.failure) or next(((rank, None) for rank in heard.silent), None)
     if killed is None and heard.failed:  # otherwise the others only lost their connection to the killed one
         raise _as_error(*min(heard.failed.items(), key=itemgetter(0)), launched.number)
     if launched.failure is not None or heard.trained is None:
@@ -208,23 +216,24 @@ def _as_error(rank: int, message: Message, number: int) -> Exception:
     return TrainingError(f"the process of device {rank + 1} of {number} failed: {text}")
 
 
-def _killed(failure: Exception | None) -> tuple[int, int] | None:
-    """Rank and signal of a process that was killed, other than by the launcher, which ends the others by SIGTERM."""
+def _killed(failure: Exception | None) -> tuple[int, int | None] | None:
+    """Rank and signal of a process that was killed, other than by the launcher, which ends the others by SIGTERM.
+
+    The launcher names one process only, and not always the first to die.
+    """
     if not isinstance(failure, ChildFailedError):
         return None
     codes = {rank: -one.exitcode for rank, one in failure.failures.items() if one.exitcode < 0}
     return next(((rank, code) for rank, code in codes.items() if code != signal.SIGTERM), None)
 
 
-def _ended_silently(launched: _Launched, killed: tuple[int, int] | None) -> TrainingError:
+def _ended_silently(launched: _Launched, killed: tuple[int, int | None] | None) -> TrainingError:
     what = "a process of the run ended without a message"
     failure = launched.failure
     if killed is not None:
         rank, number = killed
-        what = (
-            f"the process of device {rank + 1} of {launched.number} ended without a message "
-            f"(signal {signal.Signals(number).name})"
-        )
+        by = "" if number is None else f" (signal {signal.Signals(number).name})"
+        what = f"the process of device {rank + 1} of {launched.number} ended without a message{by}"
     elif failure is not None and not isinstance(failure, ChildFailedError):
         what = f"the processes of the run could not be started: {failure}"
     return TrainingError(
