@@ -75,6 +75,7 @@ def test_a_restart_of_200_finished_runs_finds_nothing_to_do_in_three_seconds(tmp
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_selected_by_generated_answers_and_provenance_tells_nothing_of_the_machine(tmp_path):
     dev = '[corpora.dev]\nreader = "jsonl"\ntask = "math"\nsplit = "validation"\npath = "test.jsonl"\n'
     text = STUDY.replace("[mixtures.en]", dev + 'languages = ["en"]\n\n[mixtures.en]')
