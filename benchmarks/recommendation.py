@@ -31,6 +31,7 @@ from crosslift.transfer.variance.between_seeds import between_seed_deviations
 
 REFERENCE = Path(__file__).parents[1] / "references" / "english-is-not-all-you-need"
 METRICS = {"math": "accuracy", "api_calling": "exact"}
+EVALUATIONS = {"math": "math", "api_calling": "calls"}
 NUM_STEPS = 14
 NUM_CANDIDATES, TOTAL, MODEL = 120, 630, "qwen3-m"
 NUM_ITEMS = 80
@@ -69,11 +70,11 @@ def standard_errors(scores: pl.DataFrame, task: str) -> dict[tuple[str, str], fl
     items = scores.group_by("model", "mixture", "cluster").agg(pl.col("value").mean())
     table = items.group_by("model", "mixture").agg(se=pl.col("value").std() / pl.len().sqrt())
     noise = between_seed_deviations(
-        pl.read_parquet(REFERENCE / "scores.parquet"), pl.read_parquet(REFERENCE / "runs.parquet"), METRICS
+        pl.read_parquet(REFERENCE / "scores.parquet"),
+        pl.read_parquet(REFERENCE / "runs.parquet"),
+        {EVALUATIONS[name]: metric for name, metric in METRICS.items()},
     )
-    (between,) = noise.filter(evaluation={"math": "math", "api_calling": "calls"}[task], language="all")[
-        "net"
-    ].to_list()
+    (between,) = noise.filter(evaluation=EVALUATIONS[task], language="all")["net"].to_list()
     return {(row["model"], row["mixture"]): float(np.hypot(row["se"], between)) for row in table.iter_rows(named=True)}
 
 

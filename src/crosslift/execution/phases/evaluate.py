@@ -29,7 +29,7 @@ from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table, read_table, write_table
 from crosslift.fingerprint import fingerprint_file
 from crosslift.scores import PREDICTION_TABLES
-from crosslift.studies.study import Evaluation
+from crosslift.studies.study import Evaluation, by_judge
 from crosslift.system.files import remove
 
 log = logging.getLogger(__name__)
@@ -176,9 +176,10 @@ def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[]
         task_name=one.evaluation.task,
         require_language=one.evaluation.require_language,
     )
-    if scores.height and one.evaluation.metric not in scores["metric"].unique():
+    metric = one.evaluation.metric
+    if scores.height and not by_judge(metric) and metric not in scores["metric"].unique():
         raise EvaluationError(
-            f"evaluations.{one.evaluation.name}.metric: '{one.evaluation.metric}' is no metric of the task in "
+            f"evaluations.{one.evaluation.name}.metric: '{metric}' is no metric of the task in "
             f"'{one.language}'. Known: {', '.join(scores['metric'].unique(maintain_order=True))}."
         )
     check()
