@@ -106,7 +106,8 @@ def test_cancel_ends_what_is_queued(study, graph_of, pretended):
     assert queue_lines(study) == []
 
 
-def test_a_scheduler_that_does_not_answer_is_no_reason_to_queue_twice(study, graph_of, pretended):
+def test_a_scheduler_that_does_not_answer_is_no_reason_to_queue_twice(study, graph_of, pretended, monkeypatch):
+    monkeypatch.setattr(queue, "PATIENCE_SECONDS", 0.0)
     detached(graph_of(study))
     pretended.answers = False
     with pytest.raises(CrossliftError, match=r"does not answer\. Nothing was queued"):
@@ -173,3 +174,11 @@ def test_a_damaged_record_is_named(study):
 
 def test_a_record_names_the_jobs_of_every_group():
     assert Record(name="crosslift-ab", executor="slurm", groups=2).job_names() == ["crosslift-ab-0", "crosslift-ab-1"]
+
+
+def test_a_start_waits_for_a_scheduler_that_is_started_again(study, graph_of, pretended, monkeypatch):
+    monkeypatch.setattr(queue, "LOOK_SECONDS", (0.01, 0.01))
+    detached(graph_of(study))
+    answers, look = iter([False, False]), pretended.look
+    monkeypatch.setattr(pretended, "look", lambda record: look(record) if next(answers, True) else None)
+    assert "already queued" in detached(graph_of(study))

@@ -35,6 +35,8 @@ FAILURES = "failed-workers"
 TICK_SECONDS = 0.5
 LOOK_SECONDS = 2.0, 30.0
 """Shortest and longest time between two questions to the scheduler. It grows with the time that has passed."""
+PATIENCE_SECONDS = 30.0
+"""How long a start asks a scheduler that does not answer, as while its controller or Ray's actor is started again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ def queue_work(job: Job) -> str:
             options = dict(job.site.options)
             record = Record(name=name, executor=job.site.executor, groups=groups, options=options)
             write_json(job.results / FILE, asdict(record))
-        queue = chosen.look(record)
+        queue = _patient_look(chosen, record)
         if queue is None:
             raise CrossliftError(
                 f"The scheduler of executor '{record.executor}' does not answer. Nothing was queued; start again."
@@ -160,6 +162,13 @@ def queue_work(job: Job) -> str:
             queue = chosen.look(record) or queue
         before = "" if wanted else "already "
         return f"{record.executor}: {queue}; {before}queued as {record.name}"
+
+
+def _patient_look(chosen: Scheduler, record: Record) -> Queue | None:
+    begun = time.monotonic()
+    while (queue := chosen.look(record)) is None and time.monotonic() - begun < PATIENCE_SECONDS:
+        time.sleep(LOOK_SECONDS[0])
+    return queue
 
 
 def launch(job: Job, tick: Callable[[], None]) -> None:
