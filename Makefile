@@ -5,7 +5,7 @@
 #   make slow    install, run the slow tests: each takes more than seven seconds of a core
 #   make pages   install, execute the code blocks of all pages
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
-#   make rehearsals  the same for the rehearsals of both presets as published (some minutes)
+#   make rehearsals  the slower ones of these, with the rehearsals of both presets as published (some minutes)
 #   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
 #   make docs    install, build the documentation into site/ and check its links
 #   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs

@@ -59,6 +59,7 @@ def test_a_study_ends_in_the_same_scores_as_on_one_machine(on_ray, scores):
     assert "Nothing to do" in detach(on_ray)
 
 
+@pytest.mark.slow
 def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_ray, two_sizes, cluster):
     fresh, expected = two_sizes
     shutil.rmtree(on_ray)
@@ -80,6 +81,7 @@ def test_a_lost_node_is_replaced_and_the_actor_with_it(on_ray, scores, cluster):
     assert (on_ray / "scores.parquet").read_bytes() == scores
 
 
+@pytest.mark.slow
 def test_a_killed_task_is_started_again(on_ray, scores):
     slowly(on_ray, 2.0)
     detach(on_ray)
@@ -93,6 +95,7 @@ def test_a_killed_task_is_started_again(on_ray, scores):
     assert (on_ray / "scores.parquet").read_bytes() == scores
 
 
+@pytest.mark.slow
 def test_cancelled_work_is_kept_and_goes_on(on_ray, scores):
     slowly(on_ray, 2.0)
     detach(on_ray)

@@ -56,6 +56,7 @@ def test_a_study_ends_in_the_same_scores_as_on_one_machine(on_slurm, scores):
     assert "Nothing to do" in crosslift("run", on_slurm, "--detach")
 
 
+@pytest.mark.slow
 def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_slurm, two_sizes):
     fresh, expected = two_sizes
     shutil.rmtree(on_slurm)
@@ -70,6 +71,7 @@ def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_slurm, two_sizes
     ]
 
 
+@pytest.mark.slow
 def test_two_detached_starts_queue_the_work_once_and_a_third_waits_for_it(on_slurm, scores, cluster):
     slowly(on_slurm)
     command = [sys.executable, "-m", "crosslift", "run", str(on_slurm), "--detach"]
@@ -94,6 +96,7 @@ def test_a_job_that_is_given_notice_is_queued_again(on_slurm, scores, cluster):
     assert (on_slurm / "scores.parquet").read_bytes() == scores
 
 
+@pytest.mark.slow
 def test_cancelled_work_is_kept_and_goes_on(on_slurm, scores, cluster):
     slowly(on_slurm)
     detach(on_slurm)
