@@ -14,7 +14,7 @@ from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.search import distinct, random_mixtures
 from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts, content_key
 
-NUM_INITIAL = 3
+NUM_INITIAL = 0
 """Until so many mixtures are observed, runs are selected by variance reduction."""
 NUM_QUANTILES = 64
 """Outcomes of the first run of a batch, the quantiles of its predictive distribution."""
