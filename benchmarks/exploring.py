@@ -175,7 +175,7 @@ def print_tables(rows: list[Step]) -> None:
         "of those good, %": pl.col("good").filter(sure).mean(),
     }
     measures = [pl.len().alias("decisions"), *((100 * one).round(1).alias(name) for name, one in shown.items())]
-    with pl.Config(tbl_rows=200, tbl_cols=20, tbl_width_chars=200, tbl_hide_dataframe_shape=True):
+    with pl.Config(tbl_rows=200, tbl_cols=20, tbl_width_chars=300, tbl_hide_dataframe_shape=True):
         first = table.filter(part=1)
         if first.height:
             kind = pl.when(pl.col("kind") == "alone").then(pl.lit("alone")).otherwise(pl.lit("in one study"))
