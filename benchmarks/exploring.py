@@ -76,7 +76,7 @@ def explored(
         if done:
             start = fitted.log_variances
             step = {"runs": len(done), "hours": sum(pool.hours[model, name] for name in done), "probability": 0.0}
-            # The choice is among the mixtures whose truth is known; `recommend` has equal amounts as one candidate more.
+            # The choice is among the mixtures whose truth is known; `recommend` has equal amounts as a further one.
             place = int(objective.value(fitted.predict_mean(amounts, model, objective.languages)).argmax())
             if len(set(fitted.observed.mixtures)) >= MIN_MIXTURES:
                 found = recommend(fitted, model, objective, budget, candidates=amounts, margin=margin)
@@ -142,7 +142,8 @@ def design_case(number: int, data: Path) -> Iterator[Step]:
                 sure = next((step for step in steps if step["probability"] >= wanted), None)
                 end = sure or steps[-1]
                 yield {
-                    "part": 3, "rule": rule, "design": pool.name[:2], "of": pool.name.rpartition(" ")[0], "wanted": wanted, "decided": sure is not None,
+                    "part": 3, "rule": rule, "design": pool.name[:2], "of": pool.name.rpartition(" ")[0], "wanted": wanted,
+                    "decided": sure is not None,
                     "hours": end["hours"], "all_hours": everything, "runs": end["runs"], "all_runs": every,
                     "regret": end["regret"], "full": _full(pool, model),
                 }  # fmt: skip
@@ -203,7 +204,11 @@ def print_tables(rows: list[Step]) -> None:
                 (100 * pl.col("regret").mean()).round(2).alias("regret"),
                 (100 * pl.col("full").mean()).round(2).alias("full grid's regret"),
             )  # fmt: skip
-            print(f"(3) designs, until within {POINTS:g} points", costs.join(intervals, on=["design", "wanted", "rule"]).sort("design", "rule", "wanted"), sep="\n")
+            print(
+                f"(3) designs, until within {POINTS:g} points",
+                costs.join(intervals, on=["design", "wanted", "rule"]).sort("design", "rule", "wanted"),
+                sep="\n",
+            )
 
 
 def _interval(part: pl.DataFrame) -> str:

@@ -4,8 +4,8 @@ transfer model      the Gaussian process of crosslift.transfer.model
 mixing law          regression on the probit scale: levels of models and languages, saturating responses with one
                     saturation per language and slopes shared by all, as mixing laws for pretraining use; normal errors
 radial basis        scipy's RBFInterpolator on the same features, with conformal intervals from cross-validated errors
-forest              scikit-learn's ExtraTreesRegressor on the same features and the log amount of each training language,
-                    with the same conformal intervals; only where scikit-learn is installed
+forest              scikit-learn's ExtraTreesRegressor on the same features and the log amount of each training
+                    language, with the same conformal intervals; only where scikit-learn is installed
 mixture mean        mean of the mixture's other cells
 model x language    mean of the model's other mixtures in the language
 """

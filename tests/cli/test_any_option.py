@@ -19,10 +19,14 @@ from crosslift.errors import CrossliftError
 from crosslift.execution.phases.prepare import prepare
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-PLAUSIBLE = ("en", "sw", "en,sw", "xx", "math", "math=2", "sw=2.5", "sw=all", "en=0.4", "math:sw=0.1", "de=0.002/token",
-             "tiny", "items", "tokens", "mean", "worst", "weighted", "within 1 point with probability .9", "jsonl")  # fmt: skip
-HOSTILE = ("", " ", "=", "=1", "sw=", "sw=nan", "sw=-inf", "sw=1e999", ":", ",,", "-1", "0", "1", "3", "nan", "inf",
-           "1e-300", "1e300", "9" * 40, "../..", "/", "/dev/null/x", "\u202e", "%s", "[red]", "within 0 points")  # fmt: skip
+PLAUSIBLE = (
+    "en", "sw", "en,sw", "xx", "math", "math=2", "sw=2.5", "sw=all", "en=0.4", "math:sw=0.1", "de=0.002/token", "tiny",
+    "items", "tokens", "mean", "worst", "weighted", "within 1 point with probability .9", "jsonl",
+)  # fmt: skip
+HOSTILE = (
+    "", " ", "=", "=1", "sw=", "sw=nan", "sw=-inf", "sw=1e999", ":", ",,", "-1", "0", "1", "3", "nan", "inf", "1e-300",
+    "1e300", "9" * 40, "../..", "/", "/dev/null/x", "\u202e", "%s", "[red]", "within 0 points",
+)  # fmt: skip
 characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")  # what a command line can hold
 values = st.sampled_from(PLAUSIBLE) | st.sampled_from(HOSTILE) | st.text(characters, max_size=6)
 quietly = settings(deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, max_examples=10)

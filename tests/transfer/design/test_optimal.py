@@ -35,7 +35,9 @@ def test_a_design_for_what_is_to_be_predicted_leaves_the_least_variance_of_it() 
     whole = random_candidates(6)
     kept, wanted = whole.rows([0, 1, 2, 3, 4, 5]), whole.rows([6, 7, 8])
     pool = Candidates(
-        covariance=whole.covariance[np.ix_(kept, kept)], noise=whole.noise, towards=whole.covariance[np.ix_(kept, wanted)]
+        covariance=whole.covariance[np.ix_(kept, kept)],
+        noise=whole.noise,
+        towards=whole.covariance[np.ix_(kept, wanted)],
     )
 
     def variance(chosen: Sequence[int]) -> float:

@@ -48,7 +48,9 @@ def imported_observations(folder: Path, *, evaluation: str, metric: str, unit: U
     if table.is_empty():
         raise TransferError(f"{where} have no scores of runs whose training languages are known.")
     if table["amounts"].null_count():
-        raise TransferError(f"{where} have runs without amounts. Add the column amount to the mapping and import again.")
+        raise TransferError(
+            f"{where} have runs without amounts. Add the column amount to the mapping and import again."
+        )
     if not table["value"].is_between(0, 1).all():
         raise TransferError(f"{where} have scores outside 0 to 1. State their unit in the mapping and import again.")
     return observations_of(table)

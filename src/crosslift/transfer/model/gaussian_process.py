@@ -78,9 +78,9 @@ normal one: an effect that is seven times as small as usual in variance, or abse
 grids show, whose mixtures hardly differ."""
 PRIOR_COEFFICIENTS = {"own": 0.7}
 """Prior means of the response to a unit of a feature, relative to the standard deviation of latent values; 0 for all
-others. The response to the language's own amount was above 0 wherever it was estimated: 1.3 on average over the three
-tasks of `references/post-trainers-guide`, 0.1 over 28 published tasks of models (tools/typical_variances.py). The prior
-mean is half-way, and the prior variance of "response" reaches both."""
+others. The response to the language's own amount was nowhere below 0: 1.4 on average over the three tasks of
+`references/post-trainers-guide`, 0.2 over 28 published and imported tasks (tools/typical_variances.py). The prior mean
+is about half-way, and the prior variance of "response" reaches both."""
 PRIOR_SCALE = 0.4
 """Standard deviation of latent values over cells if there are no observations."""
 MIN_SCALE = 0.05

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ def train(request: TrainingRequest) -> None:
     counts = np.bincount(request.examples.language, minlength=len(request.examples.languages))
     request.report(Progress(step=1, num_steps=1, loss=1.0, tokens_per_second=1.0))
     if "TRAINED_LOG" in os.environ:
-        with open(os.environ["TRAINED_LOG"], "a", encoding="utf-8") as log:
+        with Path(os.environ["TRAINED_LOG"]).open("a", encoding="utf-8") as log:
             log.write(f"{request.folder.parent.name}\n")
     checkpoint = request.folder / "checkpoint"
     checkpoint.mkdir(exist_ok=True)
