@@ -14,7 +14,7 @@ from crosslift.errors import StoreError
 from crosslift.execution.definitions.changes import changes, sentences
 from crosslift.execution.definitions.provisional import ProvisionalGraph
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.workers.status import Status, status
+from crosslift.execution.inspection.status import Status, status
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.plan import Plan
 from crosslift.studies.planning.token_estimate import (

@@ -16,7 +16,7 @@ from crosslift.execution.folder.checksums import damage_of
 from crosslift.execution.folder.progress import ExpectedWork, Progress, TotalProgress, read_progress, total_progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
-from crosslift.execution.workers.finished import FinishedRuns
+from crosslift.execution.inspection.finished import FinishedRuns
 from crosslift.studies.run import Run
 from crosslift.training.trainer import num_steps
 

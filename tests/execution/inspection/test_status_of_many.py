@@ -9,8 +9,8 @@ import pytest
 
 from crosslift.cli import display
 from crosslift.execution.folder.steps import Step
-from crosslift.execution.workers import finished
-from crosslift.execution.workers.status import quick_status, status
+from crosslift.execution.inspection import finished
+from crosslift.execution.inspection.status import quick_status, status
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
 
