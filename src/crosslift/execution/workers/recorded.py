@@ -12,6 +12,7 @@ from typing import Any
 from crosslift.errors import NotPrepared
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
+from crosslift.execution.inspection.finished import noted
 
 LIST_SECONDS = 60.0
 """Time between two looks of a worker that is among many at what the others have finished."""
@@ -27,7 +28,8 @@ class RecordedDefinition:
     def __init__(self, graph: StepGraph) -> None:
         self._graph = graph
         self._stat: tuple[int, int, int] | None = None
-        self._recorded: Mapping[str, Any] = {}
+        self.recorded: Mapping[str, Any] = {}
+        """"runs" of lock.json, as last read."""
 
     def check(self, names: Sequence[str]) -> None:
         """Verify that lock.json still lists runs as this worker's study file defines them.
@@ -42,9 +44,9 @@ class RecordedDefinition:
         except OSError:
             stat = None
         if stat is None or stat != self._stat:
-            self._recorded, self._stat = self._graph.store.lock()["runs"], stat
+            self.recorded, self._stat = self._graph.store.lock()["runs"], stat
         for name in names:
-            if not self._graph.is_recorded(self._graph.runs[name], self._recorded):
+            if not self._graph.is_recorded(self._graph.runs[name], self.recorded):
                 raise NotPrepared(
                     f"{name} is not prepared as study.toml defines it: the file was edited. Finished results are kept. "
                     f"Run: crosslift run {self._graph.study.folder}"
@@ -63,5 +65,5 @@ class FinishedElsewhere:
         """Return whether a run was noted as finished with these steps."""
         now = time.monotonic()
         if self._listed is None or now - self._listed >= LIST_SECONDS:
-            self._notes, self._listed = self._store.marked_finished(), now
+            self._notes, self._listed = noted(self._store), now
         return f"{run}.{fingerprint}" in self._notes

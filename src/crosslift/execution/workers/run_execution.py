@@ -17,7 +17,6 @@ from typing import Any
 from crosslift.errors import EvaluationError, TrainingError
 from crosslift.execution.definitions.reuse import copy_predictions, copy_training
 from crosslift.execution.folder.progress import ProgressWriter
-from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
@@ -25,6 +24,7 @@ from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import asked_to_end, end_if_asked
 from crosslift.execution.workers.tracking import Tracking
 from crosslift.studies.run import Run
+from crosslift.system.environment import environment
 from crosslift.system.leases import Lease
 
 MAX_WORKER_DEATHS = 2

@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from crosslift.execution.definitions.reuse import equal_runs
 from crosslift.execution.folder.progress import INTERVAL_OF_MANY_SECONDS, INTERVAL_SECONDS
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
+from crosslift.execution.inspection.finished import definition_key
+from crosslift.execution.inspection.status import note_finished
 from crosslift.execution.workers.job import RUN_STARTED, end_if_asked, graceful_termination
 from crosslift.execution.workers.recorded import FinishedElsewhere, RecordedDefinition
 from crosslift.execution.workers.run_execution import RunExecution
@@ -166,6 +169,10 @@ class _Worker:
     def graph(self) -> StepGraph:
         return self.execution.graph
 
+    @cached_property
+    def key(self) -> str | None:
+        return definition_key(self.graph)
+
     def is_left(self, name: str) -> bool:
         """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
         otherwise all read the markers of all runs at once."""
@@ -201,8 +208,9 @@ class _Worker:
                 return finished
             finished = True
         finally:
-            if finished and self.finished is not None:
-                store.mark_finished(name, self.graph.steps(self.graph.runs[name]).fingerprint)
+            if finished:
+                with contextlib.suppress(CrossliftError):  # the note only saves time
+                    note_finished(self.graph, self.graph.runs[name], self.definition.recorded, key=self.key)
             lease.release(finished=finished)
         return True
 
