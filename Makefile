@@ -19,6 +19,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-study
+# Exact versions come from constraints.txt; ranges from pyproject.toml. Modules are compiled when they are first imported,
+# because compiling all of torch, transformers and their like takes pip longer than the demo imports them.
+INSTALL := $(BIN)/pip install --disable-pip-version-check -q --no-compile -c constraints.txt
 
 demo: $(VENV)/.train
 	@test -d $(DEMO) || $(BIN)/crosslift new demo $(DEMO)
@@ -89,25 +92,24 @@ audit: $(VENV)/.dev
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Exact versions come from constraints.txt; ranges from pyproject.toml.
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[train]"
+	$(INSTALL) -e ".[train]"
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test]"
+	$(INSTALL) -e ".[test]"
 	@touch $@ $(VENV)/.train
 
 $(VENV)/.harness: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test,harness]"
+	$(INSTALL) -e ".[test,harness]"
 	@touch $@ $(VENV)/.test $(VENV)/.train
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	$(INSTALL) -e ".[dev]"
 	@touch $@ $(VENV)/.test $(VENV)/.train
 
 $(VENV)/.engines: $(VENV)/.test
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[slurm,ray]"
+	$(INSTALL) -e ".[slurm,ray]"
 	@touch $@
 
 clean:
