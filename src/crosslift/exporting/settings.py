@@ -65,7 +65,7 @@ class TrainingSettings:
         return self.config.precision != "float32"
 
     def trainer_arguments(self) -> dict[str, Any]:
-        """Length, batch, schedule and optimizer as arguments of the Trainer of transformers, on which several tools build."""
+        """Length, batch, schedule and optimizer, as the Trainer of transformers takes them."""
         return {
             "num_train_epochs": self.config.epochs,
             "max_steps": self.config.steps,
