@@ -58,10 +58,23 @@ def test_what_its_worker_or_an_earlier_look_has_verified_is_not_verified_again(d
     assert verified(monkeypatch, graph_of(done)) == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"key": "other", "names": [], "signature": "", "facts": {}}'])
+@pytest.mark.parametrize("damage", ["emptied", "truncated", "swapped", "another object", "a folder"])
 def test_a_damaged_note_of_a_worker_is_ignored(done, graph_of, monkeypatch, damage):
-    for note in (done / "logs" / "finished").iterdir():
-        note.write_bytes(damage)
+    notes = sorted((done / "logs" / "finished").iterdir())
+    texts = [note.read_bytes() for note in notes]
+    assert len(notes) == 2
+    for note, own, other in zip(notes, texts, reversed(texts), strict=True):
+        note.unlink()
+        if damage == "a folder":
+            note.mkdir()
+            continue
+        changed = {
+            "emptied": b"",
+            "truncated": own[:-9],
+            "swapped": other,
+            "another object": b'{"key": 1, "names": [1]}',
+        }
+        note.write_bytes(changed[damage])
     assert len(verified(monkeypatch, graph_of(done))) > 2
     assert states(graph_of(done))["tiny.en.s0"] == "done"
 
