@@ -39,7 +39,7 @@ _MODULES = {
     "members": "crosslift.api.tools",
     "new_study": "crosslift.api.study",
     "open_study": "crosslift.api.study",
-    "pilot": "crosslift.api.tools",
+    "pilot": "crosslift.api.questions.piloting",
     "pool_studies": "crosslift.api.comparing.studies",
     "read_corpus": "crosslift.api.corpora",
     "recognize_corpus": "crosslift.api.corpora",

@@ -161,7 +161,7 @@ def verify(folder: Folder) -> None:
     import time
 
     from crosslift.cli.display import duration
-    from crosslift.execution.workers.verify import verify as verify_store
+    from crosslift.execution.inspection.verify import verify as verify_store
 
     last = time.monotonic()
 
@@ -215,7 +215,7 @@ def train_final(
 
     With --recommended, the last options say what is asked, as in recommend.
     """
-    from crosslift.api.recommending import advise_graph, final_plan, train_plan
+    from crosslift.api.questions.recommending import advise_graph, final_plan, train_plan
 
     asked = asking.question_from(
         question,
