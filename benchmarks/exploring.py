@@ -142,8 +142,8 @@ def design_case(number: int, data: Path) -> Iterator[Step]:
                 sure = next((step for step in steps if step["probability"] >= wanted), None)
                 end = sure or steps[-1]
                 yield {
-                    "part": 3, "rule": rule, "design": pool.name[:2], "of": pool.name.rpartition(" ")[0], "wanted": wanted,
-                    "decided": sure is not None,
+                    "part": 3, "rule": rule, "design": pool.name[:2], "of": pool.name.rpartition(" ")[0],
+                    "wanted": wanted, "decided": sure is not None,
                     "hours": end["hours"], "all_hours": everything, "runs": end["runs"], "all_runs": every,
                     "regret": end["regret"], "full": _full(pool, model),
                 }  # fmt: skip
