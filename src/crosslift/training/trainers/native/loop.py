@@ -88,6 +88,12 @@ class Run:
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
         self.num_tokens = 0
         self.seconds = 0.0
+        self.step = 0
+        self.together = self.most_together = 1
+        """Runs that are trained together, now and at most; see `together`."""
+        self._row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
+        self._sync_every = 1 if device.type == "cpu" else 16  # reading a loss synchronizes the GPU
+        self._pending: list[tuple[int, np.ndarray, list[Part]]] = []
 
         # Load the tokenizer before the model, so that a missing template is reported before training, not after it.
         self.tokenizer = read_tokenizer(request)
@@ -112,53 +118,81 @@ class Run:
 
     def train(self) -> Trained:
         """Train from the last saved state to the end."""
-        step, started = self._resume(), time.monotonic()
-        resumed_at, seconds_before = step or None, self.seconds
-        row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
-        pending: list[tuple[int, np.ndarray, list[Part]]] = []
-        sync_every = 1 if self.device.type == "cpu" else 16  # reading a loss synchronizes the GPU
-        tokens_at_start = self.num_tokens
-        while step < self.num_steps:
-            rows = self.order.batch(step)
-            rate = learning_rate(step, self.num_steps, self.config)
-            pending.append((step, rows, self._step(step, rows, rate)))
-            step += 1
-            ending, saving = self._ending_and_saving()
-            at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
-            columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
-            if at_row or saving or len(pending) >= sync_every:
-                loss = self._read(pending)
-                now = time.monotonic() - started
-                self.seconds = seconds_before + now
-                speed = (self.num_tokens - tokens_at_start) / now
-                if at_row:
-                    self.meter.close_window(**columns)
-                self.request.report(
-                    Progress(
-                        step=step,
-                        num_steps=self.num_steps,
-                        loss=loss,
-                        tokens_per_second=speed,
-                        curve=self.meter.curve,
-                    )
+        self.start()
+        while self.step < self.num_steps:
+            self._seed_dropout(self.step)
+            rows = self.order.batch(self.step)
+            self.complete_step(rows, self._accumulate(rows))
+        return self.finish()
+
+    def start(self) -> None:
+        """Restore the last saved state, if there is one."""
+        self.step = self._resume()
+        self._resumed_at = self.step or None
+        self._started, self._seconds_before = self._now(), self.seconds
+        self._tokens_at_start = self.num_tokens
+
+    def complete_step(self, rows: np.ndarray, losses: list[Part]) -> None:
+        """Update the weights, and record, report, validate and save where it is due.
+
+        Args:
+            rows: indices of the step's examples, whose gradients are accumulated.
+            losses: token losses of their micro-batches.
+
+        Raises:
+            TrainingError: training diverged.
+            SystemExit: the process was told to end, and the state is saved.
+        """
+        rate = learning_rate(self.step, self.num_steps, self.config)
+        self._update(rate)
+        self._pending.append((self.step, rows, losses))
+        self.step += 1
+        step = self.step
+        ending, saving = self._ending_and_saving()
+        at_row = step % self._row_every == 0 or step in self.validation_steps or step == self.num_steps
+        columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
+        if at_row or saving or len(self._pending) >= self._sync_every:
+            loss = self._read(self._pending)
+            now = self._now() - self._started
+            self.seconds = self._seconds_before + now
+            speed = (self.num_tokens - self._tokens_at_start) / now
+            if at_row:
+                self.meter.close_window(**columns)
+            self.request.report(
+                Progress(
+                    step=step,
+                    num_steps=self.num_steps,
+                    loss=loss,
+                    tokens_per_second=speed,
+                    curve=self.meter.curve,
+                    together=self.together,
                 )
-            if step in self.validation_steps:
-                self._validate(columns)
-            if saving:
-                self._save(step)
-            if ending and step < self.num_steps:
-                raise SystemExit(128 + signal.SIGTERM)  # the state is saved
+            )
+        if step in self.validation_steps:
+            self._validate(columns)
+        if saving:
+            self._save(step)
+        if ending and step < self.num_steps:
+            raise SystemExit(128 + signal.SIGTERM)  # the state is saved
+
+    def finish(self) -> Trained:
+        """Write the selected checkpoint and the metrics, and remove the state."""
         self._finish()
         return Trained(
             num_steps=self.num_steps,
             selected_step=self.best.step or self.num_steps,
             num_tokens=self.num_tokens,
-            seconds=seconds_before + time.monotonic() - started,
+            seconds=self._seconds_before + self._now() - self._started,
             precision=self.precision,
             device=str(self.device),
-            resumed_at=resumed_at,
+            resumed_at=self._resumed_at,
             micro_batch_tokens=self.reduced_to,
+            trained_together=self.most_together,
         )
+
+    def _now(self) -> float:
+        """The time in seconds that the run has taken, from an arbitrary beginning."""
+        return time.monotonic()
 
     def _save(self, step: int) -> None:
         self.state.save(step, self._content())
@@ -168,15 +202,8 @@ class Run:
         ending = self.request.ending()
         return ending, ending or self.state.is_due()
 
-    def _step(self, step: int, rows: np.ndarray, rate: float) -> list[Part]:
-        """Run one optimizer step; returns the token losses in nats and the cells of each micro-batch."""
-        self._seed_dropout(step)
-        losses = self._accumulate(rows)
-        self._update(rate)
-        return losses
-
     def _accumulate(self, rows: np.ndarray) -> list[Part]:
-        """Accumulate the gradients of a step's micro-batches."""
+        """Accumulate the gradients of a step's micro-batches; returns their token losses in nats and their cells."""
         passes = [self._micro_batch(part) for part in self._parts(rows, self.examples)]
         num_losses = sum(len(one.cells) for one in passes)
         losses = []
@@ -213,14 +240,7 @@ class Run:
 
     def _losses(self, one: MicroBatch) -> Tensor:
         """Loss of each token under the loss mask, in nats, (K,)."""
-        ids, positions, predicting_positions, targets = (
-            to_tensor(array, self.device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
-        )
-        packing = self.config.packing
-        packed = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], self.device)} if packing else {}
-        self.head.positions = predicting_positions
-        logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **packed).logits
-        return token_losses(logits, targets)[: len(one.cells)]
+        return losses_of(self.model, self.head, one, self.device, packed=self.config.packing)
 
     def _read(self, pending: list[tuple[int, np.ndarray, list[Part]]]) -> float:
         """Read the losses of the pending steps from the device into the meter; returns the last step's mean loss."""
@@ -263,7 +283,9 @@ class Run:
             "best": self.best.state(),
             "num_tokens": self.num_tokens,
             "seconds": self.seconds,
-        } | ({} if self.reduced_to is None else {"micro_batch_tokens": self.reduced_to})
+            **({} if self.reduced_to is None else {"micro_batch_tokens": self.reduced_to}),
+            **({} if self.most_together == 1 else {"trained_together": self.most_together}),
+        }
 
     def _resume(self) -> int:
         """Restore the last saved state, if there is one; returns the number of completed steps."""
@@ -277,6 +299,7 @@ class Run:
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
         if (reduced := content.get("micro_batch_tokens")) is not None:  # before the interruption
             self.reduced_to = min(reduced, self.micro_batch_tokens)
+        self.most_together = max(content.get("trained_together", 1), self.most_together)
         return step
 
     def _write(self, folder: Path) -> None:
@@ -300,6 +323,28 @@ class Run:
 
 
 HostPart = tuple[np.ndarray, np.ndarray]
+
+
+def losses_of(model: Any, head: LogitSelector, one: MicroBatch, device: torch.device, *, packed: bool) -> Tensor:
+    """Loss of each token of a micro-batch under the loss mask.
+
+    Args:
+        model: the model.
+        head: the selector of its head.
+        one: the micro-batch.
+        device: where it is computed.
+        packed: whether the micro-batch is packed.
+
+    Returns:
+        Losses in nats, (K,).
+    """
+    ids, positions, predicting_positions, targets = (
+        to_tensor(array, device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
+    )
+    boundaries = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], device)} if packed else {}
+    head.positions = predicting_positions
+    logits = model(input_ids=ids, position_ids=positions, use_cache=False, **boundaries).logits
+    return token_losses(logits, targets)[: len(one.cells)]
 
 
 def _on_host(parts: list[Part]) -> list[HostPart]:
