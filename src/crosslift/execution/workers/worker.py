@@ -42,9 +42,9 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
-from crosslift.execution.workers.tracking import Trackers, Tracking
+from crosslift.execution.workers.together import Together
+from crosslift.execution.workers.tracking import Trackers, Tracking, facts_of
 from crosslift.extras import optional
-from crosslift.studies.run import Run
 from crosslift.studies.study import Study
 from crosslift.system.files import make_folder, missing_root_error
 from crosslift.system.leases import Lease, lease_holder, wait_for_silent_owners
@@ -70,6 +70,8 @@ def work(
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     num_devices: Mapping[str, int] | None = None,
     cpu_offload: bool = False,
+    adapters_at_once: Mapping[str, int] | None = None,
+    num_workers: int = 1,
     session: str = "",
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
@@ -89,6 +91,8 @@ def work(
         generators: the site's options per generator.
         num_devices: base model -> devices that its runs share; 1 where it is missing.
         cpu_offload: whether such runs keep weights and moments in the memory of the machine.
+        adapters_at_once: base model -> LoRA runs that are trained together at most; 1 where it is missing.
+        num_workers: workers that share the runs, so that none takes so many that others have nothing to do.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
@@ -132,6 +136,7 @@ def work(
     )
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
     last = _follow_an_equal_run(worker)
+    together = worker.together(adapters_at_once or {}, num_workers, trackers or {}, last)
     begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
@@ -142,7 +147,8 @@ def work(
                 end_if_asked()
                 try:
                     if worker.is_left(name):
-                        good &= worker.take(name)
+                        good &= together.train(name, waiting)
+                        good &= worker.take(name, together.trained.pop(name, None))
                 except LeaseHeld:
                     leased.append(name)  # retried at the end: its owner may have died
             if leased == waiting:
@@ -239,8 +245,38 @@ class _Worker:
         state = self.graph.state(run)
         return not state.done or state.kept_aside
 
-    def take(self, name: str) -> bool:
+    def together(
+        self, limits: Mapping[str, int], num_workers: int, trackers: Trackers, alone: Collection[str]
+    ) -> Together:
+        """Return what trains several LoRA runs at once for this worker."""
+        return Together(
+            graph=self.graph,
+            limits=limits,
+            num_workers=num_workers,
+            session=self.session,
+            trackers=trackers,
+            settings={"device": self.device, "generators": self.generators, "ending": asked_to_end},
+            interval_seconds=self.interval_seconds,
+            alone=set(alone),
+            equal_runs=self.equal_runs,
+            is_left=self.is_left,
+            check_definition=self.definition.check,
+            record=self._record,
+            log_to=_log_to,
+            say=self.say,
+        )
+
+    @property
+    def interval_seconds(self) -> float:
+        """Time between two writings of a run's progress."""
+        return INTERVAL_SECONDS if self.finished is None else INTERVAL_OF_MANY_SECONDS
+
+    def take(self, name: str, trained: Mapping[str, Any] | None = None) -> bool:
         """Execute the missing steps of a run. Returns False if the run failed.
+
+        Args:
+            name: the run.
+            trained: fields of its progress, if this worker has trained it together with others.
 
         Raises:
             LeaseHeld: another process holds the lease of the run or of an equal run.
@@ -261,7 +297,7 @@ class _Worker:
             if not self.graph.state(self.graph.runs[name]).done:
                 self.say(f"{RUN_STARTED} {name}")
                 with _log_to(store.run_folder(name) / "log.txt"):
-                    finished = self._try(name, lease)
+                    finished = self._try(name, lease, trained or {})
                 return finished
             finished = True
         finally:
@@ -270,7 +306,7 @@ class _Worker:
             lease.release(finished=finished)
         return True
 
-    def _try(self, name: str, lease: Lease) -> bool:
+    def _try(self, name: str, lease: Lease, trained: Mapping[str, Any]) -> bool:
         """Execute the run and write any error to its folder.
 
         Returns:
@@ -279,34 +315,45 @@ class _Worker:
         Raises:
             StoreError: the file system cannot be written, which would affect all runs.
         """
-        store = self.graph.store
         try:
             with optional():
-                self._execute(name, lease)
+                self._execute(name, lease, trained)
         except Exception as error:
-            if (gone := missing_root_error(store.run_folder(name))) is not None:
-                raise gone from error
-            if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
-                log.warning("%s was taken over by another worker: %s", name, error)
-                return True
-            self.definition.check([name])  # the study was prepared anew: files were moved on purpose
-            known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
-            if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
-                raise known from error  # no other run could be written either
-            if known is not None:
-                log.error("%s", known)
-                store.write_error(name, error=type(known).__name__, message=str(known))
-                return False
-            log.exception("unexpected error")
-            message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
-            store.write_error(name, error=type(error).__name__, message=message)
+            return self._record(name, lease, error)
         else:
             return True
         finally:
             self.tracking.finish()
+
+    def _record(self, name: str, lease: Lease, error: Exception) -> bool:
+        """Write the error of a run to its folder.
+
+        Returns:
+            False; True if another worker took the run over, and nothing was written.
+
+        Raises:
+            StoreError: the file system cannot be written, which would affect all runs.
+        """
+        store = self.graph.store
+        if (gone := missing_root_error(store.run_folder(name))) is not None:
+            raise gone from error
+        if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
+            log.warning("%s was taken over by another worker: %s", name, error)
+            return True
+        self.definition.check([name])  # the study was prepared anew: files were moved on purpose
+        known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
+        if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
+            raise known from error  # no other run could be written either
+        if known is not None:
+            log.error("%s", known)
+            store.write_error(name, error=type(known).__name__, message=str(known))
+            return False
+        log.error("unexpected error", exc_info=error)
+        message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
+        store.write_error(name, error=type(error).__name__, message=message)
         return False
 
-    def _execute(self, name: str, lease: Lease) -> None:
+    def _execute(self, name: str, lease: Lease, trained: Mapping[str, Any]) -> None:
         """Execute the missing steps of a run: train, generate, score.
 
         Raises:
@@ -326,10 +373,10 @@ class _Worker:
             num_evaluations=len(state.steps.evaluations),
             evaluations=state.num_evaluated,
             listener=self.tracking.progress,
-            interval_seconds=INTERVAL_SECONDS if self.finished is None else INTERVAL_OF_MANY_SECONDS,
+            interval_seconds=self.interval_seconds,
         )
-        self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
-        reporter.update(phase="loading")
+        self.tracking.start(graph.study.name, name, facts_of(run), store.trackers_folder)
+        reporter.update(phase="loading", **trained)
         checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
         if checkpoint is not None and _needs_training(state, checkpoint):
             equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
@@ -413,15 +460,6 @@ def _needs_training(state: RunState, checkpoint: Path) -> bool:
         return False
     assert state.steps.train is not None
     return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).intact)
-
-
-def _facts(run: Run) -> dict[str, str | int]:
-    """What trackers show beside the name of a run."""
-    return {
-        "model": run.model.name,
-        "mixture": "base" if run.mixture is None else run.mixture.name,
-        "seed": run.seed,
-    }
 
 
 def _description(run: str, error: Exception) -> str:
