@@ -2,9 +2,9 @@
 
     python benchmarks/adapters.py [--runs 8] [--base qwen3-m] [--batch 32] [--steps 40] [--rank 16] [--rounds 3]
 
-The runs are those of a study: one pocket base model, each with its own 2,000 math items of the pocket world (English and
-Spanish), its own seed and order. *One after another* is what a worker does otherwise: packed rows, the whole batch in
-one pass. Both sides are processes of one thread, and do the same: they load the base model, train, and write the
+The runs are those of a study: one pocket base model, each with its own 2,000 math items of the pocket world (English
+and Spanish), its own seed and order. *One after another* is what a worker does otherwise: packed rows, the whole batch
+in one pass. Both sides are processes of one thread, and do the same: they load the base model, train, and write the
 adapters; imports are not counted. *Together, groups of 1* is the second side with one run at a time: what it gains
 comes from how adapters are computed, and not from sharing passes.
 
@@ -185,9 +185,8 @@ def main() -> None:
         f"{given.runs} adapters of rank {given.rank} on {given.base}, batch {given.batch}, {given.steps} steps, "
         f"{given.micro_batch_tokens} tokens per pass, {given.precision}, {results[SIDES[0]][0]['device']}\n"
     )
-    print(
-        "| | seconds | ratio | peak memory (MB) | losses differ by | weights differ by |\n|---|---:|---:|---:|---:|---:|"
-    )
+    print("| | seconds | ratio | peak memory (MB) | losses differ by | weights differ by |")
+    print("|---|---:|---:|---:|---:|---:|")
     for side in SIDES:
         seconds, peak = min(one["seconds"] for one in results[side]), max(one["peak"] for one in results[side])
         same = "".join(f" {one:.1e} |" for one in parity[side]) if side in parity else " | |"

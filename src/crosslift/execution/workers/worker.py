@@ -42,7 +42,8 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
-from crosslift.execution.workers.together import Together
+from crosslift.execution.workers.together.claims import Claims
+from crosslift.execution.workers.together.training import Together
 from crosslift.execution.workers.tracking import Trackers, Tracking, facts_of
 from crosslift.extras import optional
 from crosslift.studies.study import Study
@@ -246,21 +247,25 @@ class _Worker:
         return not state.done or state.kept_aside
 
     def together(
-        self, limits: Mapping[str, int], num_workers: int, trackers: Trackers, alone: Collection[str]
+        self, limits: Mapping[str, int], num_workers: int, trackers: Trackers, followers: Collection[str]
     ) -> Together:
         """Return what trains several LoRA runs at once for this worker."""
-        return Together(
+        claims = Claims(
             graph=self.graph,
             limits=limits,
             num_workers=num_workers,
             session=self.session,
-            trackers=trackers,
-            settings={"device": self.device, "generators": self.generators, "ending": asked_to_end},
-            interval_seconds=self.interval_seconds,
-            alone=set(alone),
+            followers=set(followers),
             equal_runs=self.equal_runs,
             is_left=self.is_left,
             check_definition=self.definition.check,
+        )
+        return Together(
+            graph=self.graph,
+            claims=claims,
+            trackers=trackers,
+            settings={"device": self.device, "generators": self.generators, "ending": asked_to_end},
+            interval_seconds=self.interval_seconds,
             record=self._record,
             log_to=_log_to,
             say=self.say,

@@ -68,7 +68,11 @@ Part = tuple[Tensor, np.ndarray]
 
 
 class Run:
-    """A run on one device. `sharded.run.ShardedRun` replaces what differs on several."""
+    """A run on one device.
+
+    `sharded.run.ShardedRun` replaces what differs on several, and `together.joint.Member` what differs where several
+    runs are trained together.
+    """
 
     def __init__(
         self, request: TrainingRequest, device: torch.device, precision: str, *, micro_batch_tokens: int | None = None

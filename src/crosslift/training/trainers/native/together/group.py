@@ -6,7 +6,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 
@@ -62,13 +63,7 @@ def _attempt(left: dict[int, TrainingRequest], end: Ended, limit: int | None) ->
         base = load_base(first, device)
         members: dict[int, Member] = {}
         for index, request in list(left.items()):
-
-            def member(request: TrainingRequest = request) -> Member:
-                validate_request(request)
-                request.folder.mkdir(parents=True, exist_ok=True)
-                return Member(request, base, device, precision, micro_batch_tokens=limit)
-
-            made = _result(member)
+            made = _result(partial(_member, request, base, device, precision, limit))
             if isinstance(made, Exception):
                 end(index, made)
             else:
@@ -87,6 +82,12 @@ def _attempt(left: dict[int, TrainingRequest], end: Ended, limit: int | None) ->
     return None
 
 
+def _member(request: TrainingRequest, base: Any, device: torch.device, precision: str, limit: int | None) -> Member:
+    validate_request(request)
+    request.folder.mkdir(parents=True, exist_ok=True)
+    return Member(request, base, device, precision, micro_batch_tokens=limit)
+
+
 def _train(joint: Joint, end: Ended) -> None:
     """Train the runs of a group to their ends."""
 
@@ -99,7 +100,7 @@ def _train(joint: Joint, end: Ended) -> None:
         leaving: SystemExit | None = None
         for index, member in list(joint.members.items()):
             try:
-                result = _result(lambda index=index, member=member: call(index, member))
+                result = _result(partial(call, index, member))
             except SystemExit as error:
                 if not member.told_to_end:
                     raise

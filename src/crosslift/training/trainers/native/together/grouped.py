@@ -86,7 +86,8 @@ class GroupedLinear(torch.nn.Module):
             low = grouped_products(rows, [one.down for one in chosen], self.slices)
             added = grouped_products(low, [one.up for one in chosen], self.slices) * chosen[0].scale
             out = (out + added).to(out.dtype)
-        return out.view(*hidden.shape[:-1], -1)
+        found: Tensor = out.view(*hidden.shape[:-1], -1)
+        return found
 
 
 def grouped_products(rows: Tensor, weights: Sequence[Tensor], slices: Slices) -> Tensor:

@@ -122,7 +122,7 @@ class Joint:
             sizes = [len(one.cells) for _, one in one_pass]
             shares = np.repeat(np.array([1.0 / totals[index] for index, _ in one_pass], np.float32), sizes)
             (found * to_tensor(shares, self.device)).sum().backward()  # type: ignore[no-untyped-call]
-            for (index, one), part in zip(one_pass, found.detach().split(sizes), strict=True):
+            for (index, one), part in zip(one_pass, torch.split(found.detach(), sizes), strict=True):
                 losses[index].append((part, one.cells))
                 self.members[index].num_tokens += one.num_tokens
         return losses
@@ -153,7 +153,7 @@ class Joint:
                 up.copy_(torch.randn(up.shape, generator=generator) * 0.05)
             batches = [(i, one._micro_batch(np.arange(min(2, len(one.examples))))) for i, one in self.members.items()]
             expected = [self.members[index]._losses(one) for index, one in batches]
-            found = self._losses(batches).split([len(one.cells) for _, one in batches])
+            found = torch.split(self._losses(batches), [len(one.cells) for _, one in batches])
         finally:
             for up, before in zip(ups, kept, strict=True):
                 up.copy_(before)
