@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from tiny_study import STUDY, write_study
 
 from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.inspection.status import status
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.resources import adapters_at_once
-from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
 from crosslift.studies.planning.devices import Devices

@@ -18,7 +18,6 @@ from typing import Any
 from crosslift.discover import member
 from crosslift.errors import CrossliftError
 from crosslift.execution.folder.progress import Progress, ProgressWriter
-from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases.evaluate import free_memory
 from crosslift.execution.phases.train import Training, begin_training
@@ -26,6 +25,7 @@ from crosslift.execution.workers.job import RUN_STARTED
 from crosslift.execution.workers.together.claims import Claims
 from crosslift.execution.workers.tracking import Trackers, Tracking, facts_of
 from crosslift.extras import optional
+from crosslift.system.environment import environment
 from crosslift.system.leases import Lease
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Together:
     trackers: Trackers
     settings: Mapping[str, Any]
     """Settings of `begin_training` that all runs of the worker share."""
-    interval_seconds: float
+    progress_seconds: float
     """Time between two writings of a run's progress."""
     record: Callable[[str, Lease, Exception], bool]
     """Writes the error of a run; returns whether another worker has taken it over instead."""
@@ -91,7 +91,7 @@ class Together:
             num_evaluations=len(graph.steps(run).evaluations),
             evaluations=graph.state(run).num_evaluated,
             listener=tracking.progress,
-            interval_seconds=self.interval_seconds,
+            interval_seconds=self.progress_seconds,
         )
         tracking.start(graph.study.name, name, facts_of(run), graph.store.trackers_folder)
         reporter.update(phase="loading")
