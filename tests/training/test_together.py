@@ -116,6 +116,12 @@ def test_passes_with_several_micro_batches_and_recomputed_activations_change_not
     assert all(equal_runs(place / "alone" / name, tmp_path / name) for name in RUNS)
 
 
+def test_adapters_computed_as_on_a_gpu_are_the_same(place, base, tmp_path, monkeypatch):
+    monkeypatch.setattr(joint, "_ALWAYS_GROUPED", True)
+    together(requests(base, tmp_path))
+    assert all(equal_runs(place / "alone" / name, tmp_path / name) for name in RUNS)
+
+
 def test_adapters_begin_as_those_of_the_run_alone(base, tmp_path):
     shared = load_base(requests(base, tmp_path)[0], torch.device("cpu"))
     for one in requests(base, tmp_path):

@@ -71,7 +71,7 @@ class GroupedLinear(torch.nn.Module):
         if len(rows) != self.slices.num_places:
             raise TrainingError(f"a layer with an adapter receives {len(rows)} of {self.slices.num_places} tokens")
         chosen = [self.adapters[run] for run in self.slices.runs]
-        if hidden.device.type == "cpu":
+        if self.slices.ends is None:
             out = _OnCPU.apply(  # type: ignore[no-untyped-call]
                 rows,
                 self.base.weight,
@@ -103,7 +103,7 @@ def grouped_products(rows: Tensor, weights: Sequence[Tensor], slices: Slices) ->
     """
     kind = rows.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weights[0].dtype
-    if has_grouped_kernel(dtype, weights[0]) and slices.ends is not None:
+    if has_grouped_kernel(dtype, weights[0]):
         stacked = torch.stack([weight.to(dtype) for weight in weights])
         return grouped_mm(rows.to(dtype), stacked.transpose(-2, -1), offs=slices.ends)
     parts = zip(slices.places, weights, strict=True)

@@ -22,6 +22,10 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 """Difference of the losses of a probe, relative and in nats, up to which passes over all runs equal those of one."""
 
 
+_ALWAYS_GROUPED = False
+"""Whether CPUs compute adapters as GPUs do; for tests."""
+
+
 class Member(Run):
     """A run that shares the base model with others. Its passes in training are made by `Joint`."""
 
@@ -129,9 +133,9 @@ class Joint:
 
     def _losses(self, one_pass: list[tuple[int, MicroBatch]]) -> Tensor:
         """Losses of the tokens of a pass under the loss mask, in nats; those of each run are consecutive."""
-        on_cpu = self.device.type == "cpu"
-        joined, places = join_micro_batches([one for _, one in one_pass], multiple=1 if on_cpu else LENGTH_MULTIPLE)
-        ends = None if on_cpu else to_tensor(np.array([end for _, end in places], np.int32), self.device)
+        in_place = self.device.type == "cpu" and not _ALWAYS_GROUPED
+        joined, places = join_micro_batches([one for _, one in one_pass], multiple=1 if in_place else LENGTH_MULTIPLE)
+        ends = None if in_place else to_tensor(np.array([end for _, end in places], np.int32), self.device)
         self.slices.set([index for index, _ in one_pass], places, joined.ids.shape[1], ends)
         return losses_of(self.model, self.head, joined, self.device, packed=True)
 
