@@ -6,6 +6,9 @@ from crosslift.api.corpora import DrawnMixture as DrawnMixture
 from crosslift.api.corpora import draw_mixture as draw_mixture
 from crosslift.api.corpora import read_corpus as read_corpus
 from crosslift.api.corpora import recognize_corpus as recognize_corpus
+from crosslift.api.data import DataPlan as DataPlan
+from crosslift.api.data import make_data as make_data
+from crosslift.api.data import plan_data as plan_data
 from crosslift.api.reading import StudyReader as StudyReader
 from crosslift.api.results import StudyFigure as StudyFigure
 from crosslift.api.results import StudyResults as StudyResults

@@ -1,4 +1,4 @@
-"""Command translate: creates a parallel corpus from an English one."""
+"""Commands that make data with other models: translate (one corpus), data (all that a study needs)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli.arguments import Folder, SiteFile
 from crosslift.cli.printing import say
 
 
@@ -37,3 +38,33 @@ def translate(
         first = f" ({aside[0]['item_id']}: {aside[0]['reason']})" if aside else ""
         say(f"{tag}: {done.corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
     say(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')
+
+
+def data(
+    folder: Folder,
+    *,
+    site: SiteFile = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print steps, time and price, and stop.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Send requests without asking.")] = False,
+    max_items: Annotated[
+        int | None,
+        typer.Option(min=1, help="Make only the first items of each step, to try them at little cost (rehearsal)."),
+    ] = None,
+) -> None:
+    """Make the data of a study: the steps of its data.toml. A restart resumes, and no reply is paid twice."""
+    from crosslift.api.data import make_data, plan_data
+    from crosslift.errors import StudyError
+
+    planned = plan_data(folder, site=site, max_items=max_items, read_sources=True)
+    for line in planned.lines():
+        say(line)
+    if plan or (planned.steps and planned.is_done):
+        return
+    if planned.asks and not yes:
+        import sys
+
+        if not sys.stdin.isatty():
+            raise StudyError(["Nothing was sent. Add --yes to send the requests above."])
+        typer.confirm("Send these requests?", abort=True)
+    make_data(folder, site=site, max_items=max_items, progress=say)
+    say(f"The data are ready. Next: crosslift check {folder}")

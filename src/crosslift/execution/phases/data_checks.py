@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import polars as pl
 
+from crosslift.data_steps.state import limited_steps
 from crosslift.errors import StudyError
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.tables import read_step_table
@@ -48,6 +49,16 @@ def unmatched_items(study: Study, item_ids: Mapping[str, pl.Series]) -> list[str
                             "same items."
                         )
     return list(dict.fromkeys(problems))
+
+
+def limited_data(graph: StepGraph) -> list[str]:
+    """Describe data of the study that hold only their first items, one sentence each. A rehearsal may use them.
+
+    Args:
+        graph: the steps of the study.
+    """
+    study = graph.study
+    return [] if study.results_folder != study.folder else limited_steps(study.folder)
 
 
 def check_joined(graph: StepGraph) -> None:

@@ -178,7 +178,7 @@ def _budget(mixture: Any) -> str:
         return "exact counts"
     return f"{mixture.budget.amount:,} {mixture.budget.unit} " + (
         "in all" if mixture.budget.per == "total" else "per language"
-    )
+    ) + (", or all where there are fewer" if mixture.budget.if_fewer == "all" else "")
 
 
 def _steps(data: ReportData) -> list[Any]:
