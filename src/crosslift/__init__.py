@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "Budget": "crosslift.mixtures.mixture",
     "ComparedStudies": "crosslift.api.comparing.studies",
+    "CompletedCorpus": "crosslift.api.corpora",
     "Component": "crosslift.mixtures.mixture",
     "Cost": "crosslift.recommendation.question",
     "CrossliftError": "crosslift.errors",
@@ -34,6 +35,7 @@ _MODULES = {
     "TranslatedCorpus": "crosslift.api.tools",
     "check_language": "crosslift.api.tools",
     "compare_studies": "crosslift.api.comparing.studies",
+    "complete": "crosslift.api.corpora",
     "draw_mixture": "crosslift.api.corpora",
     "import_results": "crosslift.api.tools",
     "languages_by_tag": "crosslift.api.tools",
@@ -55,6 +57,7 @@ _MODULES = {
 __all__ = [
     "Budget",
     "ComparedStudies",
+    "CompletedCorpus",
     "Component",
     "Cost",
     "CrossliftError",
@@ -75,6 +78,7 @@ __all__ = [
     "__version__",
     "check_language",
     "compare_studies",
+    "complete",
     "draw_mixture",
     "import_results",
     "languages_by_tag",

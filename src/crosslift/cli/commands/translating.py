@@ -1,4 +1,4 @@
-"""Commands that make data with other models: translate (one corpus), data (all that a study needs)."""
+"""Commands that make data with a model: translate, complete (answers to open prompts), data (all of a study)."""
 
 from __future__ import annotations
 
@@ -38,6 +38,40 @@ def translate(
         first = f" ({aside[0]['item_id']}: {aside[0]['reason']})" if aside else ""
         say(f"{tag}: {done.corpus.num_items - len(aside)} rows, {len(aside)} set aside{first}{back}")
     say(f'Read it with reader = "jsonl", path = "{folder}", incomplete = "drop".')
+
+
+def complete(
+    recipe: Annotated[Path, typer.Argument(help="Recipe: a TOML file, or a name from: crosslift list recipes")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder, with one file per language and split.")],
+    site: Annotated[Path, typer.Option(help="Site file with the table [completion].")] = Path("site.toml"),
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Path of the prompts; overrides the path in the recipe.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print requests, tokens and highest cost, and stop.")
+    ] = False,
+) -> None:
+    """Let a model answer open prompts, filtered by language. A restart resumes an interrupted command."""
+    from crosslift.api.corpora import complete as complete_corpus
+
+    done = complete_corpus(recipe, folder, site=site, data=data, dry_run=dry_run, progress=say)
+    outcome = done.outcome
+    if outcome is None:
+        return
+    say(
+        f"{outcome.num_requests:,} new requests; all replies have {outcome.num_prompt_tokens:,} prompt tokens and "
+        f"{outcome.num_completion_tokens:,} completion tokens"
+    )
+    for tag in outcome.kept:
+        count = done.counts[tag]
+        reasons = [
+            f"{number:,} {reason}" for key in ("dropped", "prompts_dropped") for reason, number in count[key].items()
+        ]
+        say(
+            f"{tag}: {count['train']:,} to train on, {count['validation']:,} for validation, "
+            f"of {count['asked']:,} asked" + (f"; dropped: {', '.join(reasons)}" if reasons else "")
+        )
+    say(f'Read it with reader = "jsonl", path = "{folder}/train".')
 
 
 def data(
