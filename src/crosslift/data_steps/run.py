@@ -75,19 +75,21 @@ class PlannedStep:
         one = self.expected
         if one.num_requests is None:
             return f"requests unknown: {one.unknown}"
+        most = "at most " if one.is_most else ""
         parts = [
             f"{one.num_requests:,} requests"
             + (f" ({one.num_known:,} replies are here and are not paid again)" if one.num_known else ""),
-            f"about {one.num_prompt_tokens or 0:,} prompt and {one.num_completion_tokens or 0:,} completion tokens",
+            f"about {_number(one.num_prompt_tokens)} prompt and {most}{_number(one.num_completion_tokens)} completion "
+            "tokens",
         ]
         if one.local:
             return "; ".join([*parts, "no price: the model runs on this machine"])
         at_once = f"{one.concurrency} requests at once, {TOKENS_PER_SECOND} tokens a second each"
-        parts.append(f"about {_hours(self.hours)} ({at_once})")
+        parts.append(f"{most or 'about '}{_hours(self.hours)} ({at_once})")
         if self.cost is None:
             parts.append(f"price unknown: {one.unknown or f'[{one.service}] of site.toml has no prices'}")
         else:
-            parts.append(f"price about {self.cost:,.2f}")
+            parts.append(f"price {most or 'about '}{self.cost:,.2f}")
         return "; ".join(parts)
 
 
@@ -162,6 +164,10 @@ def make_steps(
             record(step, made, data_seed=data_seed, max_items=max_items)
             say(f"{step.name}: {made.summary}")
     return overview(folder, site=site, data_seed=data_seed, max_items=max_items)
+
+
+def _number(number: int | None) -> str:
+    return "an unknown number of" if number is None else f"{number:,}"
 
 
 def _hours(hours: float | None) -> str:

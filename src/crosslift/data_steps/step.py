@@ -103,6 +103,8 @@ class Expected:
     num_completion_tokens: int | None = 0
     prices: tuple[float, float] | None = None
     """Prices of a million prompt and completion tokens, in site.toml."""
+    is_most: bool = False
+    """Whether completion tokens are the largest possible number, so that the price is the highest."""
     concurrency: int = 1
     """Requests at once."""
     sizes: dict[Path, Size] = field(default_factory=dict)

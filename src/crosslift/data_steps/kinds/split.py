@@ -136,4 +136,6 @@ def _clusters(corpus: ParallelCorpus, number: int, data_seed: int) -> pl.DataFra
         if sizes[cluster] <= left:
             chosen.append(cluster)
             left -= sizes[cluster]
+    if not chosen:  # a trial has few
+        chosen = [min(sizes, key=lambda cluster: sizes[cluster])]
     return corpus.rows.filter(pl.col("cluster").is_in(chosen))
