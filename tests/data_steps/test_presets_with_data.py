@@ -21,6 +21,7 @@ pytest.importorskip("datasets")
 pytest.importorskip("openai")
 
 NUM_ITEMS = 8
+MODEL = {P1: "qwen3-0.6b", P2: "llama-3.1-8b"}
 STEPS = {P1: ("calls-test", "calls-translated", "calls"), P2: ("math-test", "math-examples", "prompts", "instructions")}
 
 
@@ -40,6 +41,8 @@ def test_a_full_preset_goes_from_new_to_the_report_and_pays_no_reply_twice(name:
     keep_few(study, name)
     text = (study / "study.toml").read_text().replace("[training]\n", '[training]\ntrainer = "fake"\n')
     text = re.sub(r"(\[evaluations\.\w+\]\n)", r'\1generator = "fake"\n', text)
+    text = text.replace("[grid]\n", f'[grid]\nmodels = ["{MODEL[name]}"]\n')
+    text = re.sub(r"(\[arms\.(?:multi-task|scripts)\]\n)", r"\1enabled = false\n", text)
     (study / "study.toml").write_text(text)
     write_sources(study / "data")
     with serving(answer, server=StandIn) as server:
