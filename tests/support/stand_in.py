@@ -21,6 +21,8 @@ NAMES = {
     "Korean": "ko", "Portuguese": "pt", "Russian": "ru", "Spanish": "es", "Swahili": "sw", "Telugu": "te", "Thai": "th",
 }  # fmt: skip
 WITHOUT_SPACES = ("ja", "th", "zh")
+KOREAN_SCALES = "만억조천백십"
+"""After digits they multiply: "32 만나요" would begin with 320,000."""
 SPANISH = dict(
     pair.split("=")
     for pair in """the=el user=usuario you=tú is=es can=puedo and=y i=yo your=su me=me to=a request=solicitud of=de my=mi
@@ -56,7 +58,8 @@ def words(tag: str) -> tuple[str, ...]:
 
     walk(raw)
     found = {word for text in texts for word in regex.findall(r"[\p{L}\p{M}]+", text)}
-    return tuple(sorted(word for word in found if len(word) > (1 if tag in WITHOUT_SPACES else 2)))
+    least = 1 if tag in WITHOUT_SPACES else 2
+    return tuple(sorted(word for word in found if len(word) > least and word[0] not in KOREAN_SCALES))
 
 
 def word(english: str, tag: str) -> str:
@@ -79,7 +82,7 @@ def translate(text: str, tag: str) -> str:
         return (" " if before.isdigit() else "") + word(found, tag)
 
     # Texts without spaces, of a translation back, are cut into pieces of a few letters.
-    found = regex.sub(r"<\s*\d+\s*>|\p{Latin}[\p{Latin}\p{M}']*|[\p{L}\p{M}]{1,6}", replaced, text)
+    found = regex.sub(r"<\s*\d+\s*>|\p{Latin}[\p{Latin}\p{M}']*+(?!\d)|(?!\p{Latin})[\p{L}\p{M}]{1,6}", replaced, text)
     return regex.sub(r"(?<=[\p{L}\p{M}]) (?=[\p{L}\p{M}])", "", found) if tag in WITHOUT_SPACES else found
 
 

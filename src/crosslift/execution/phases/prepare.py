@@ -89,7 +89,7 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         raise StudyError(limited)
     set_aside_prepared(graph)
     _corpora(graph, say, check)
-    check_joined(graph)
+    check_joined(graph, say=say)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
     check_lengths(graph, say=say)
