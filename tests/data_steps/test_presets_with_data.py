@@ -32,10 +32,8 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "INITIAL_BACKOFF_SECONDS", 0.01)
 
 
-@pytest.mark.usefixtures("_fakes")
-@pytest.mark.parametrize("name", list(FEW))
-def test_a_full_preset_goes_from_new_to_the_report_and_pays_no_reply_twice(name: str, tmp_path: Path) -> None:
-    study = tmp_path / "study"
+def new_study(name: str, study: Path) -> None:
+    """A new study with local places, few mixtures of one model, and the fakes."""
     assert "data.toml" in crosslift("new", name, study, "--scale", "full").text
     take_local_places(study, model="pocket:qwen3-s")  # with the fakes, only its tokenizer is used
     keep_few(study, name)
@@ -45,6 +43,38 @@ def test_a_full_preset_goes_from_new_to_the_report_and_pays_no_reply_twice(name:
     text = re.sub(r"(\[arms\.(?:multi-task|scripts)\]\n)", r"\1enabled = false\n", text)
     (study / "study.toml").write_text(text)
     write_sources(study / "data")
+
+
+def run(study: Path) -> pl.DataFrame:
+    """The scores of a rehearsal."""
+    ran = crosslift("run", study, "--site", study / "site.toml")
+    assert ran.code == 0, ran.text
+    runs = pl.read_parquet(study / "rehearsal" / "runs.parquet")
+    assert f"{runs.height} of {runs.height} runs are done." in ran.text
+    scores = pl.read_parquet(study / "rehearsal" / "scores.parquet")
+    assert not (scores["status"] == "error").any()
+    assert (study / "rehearsal" / "report" / "index.html").is_file()
+    return scores
+
+
+@pytest.mark.usefixtures("_fakes")
+def test_api_calls_go_from_new_to_the_report_in_their_own_words(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    new_study(P1, study)
+    with serving(answer, server=StandIn) as server:
+        write_site(study, server.base_url)
+        made = crosslift("data", study, "--max-items", 4, "--yes")
+        assert made.code == 0 and "The data are ready" in made.text, made.text
+        run(study)
+    check_calls(study)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_fakes")
+@pytest.mark.parametrize("name", list(FEW))
+def test_a_full_preset_goes_from_new_to_the_report_and_pays_no_reply_twice(name: str, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    new_study(name, study)
     with serving(answer, server=StandIn) as server:
         write_site(study, server.base_url)
         before = crosslift("plan", study)
@@ -60,19 +90,10 @@ def test_a_full_preset_goes_from_new_to_the_report_and_pays_no_reply_twice(name:
         assert made.code == 0 and "The data are ready" in made.text, made.text
         assert set(server.asked.values()) == {1}  # no reply was paid twice
         asked = server.asked.total()
-        assert "All" in crosslift("data", study, "--max-items", NUM_ITEMS).text
+        assert "steps are done" in crosslift("data", study, "--max-items", NUM_ITEMS).text
         assert server.asked.total() == asked
-
-        ran = crosslift("run", study, "--site", study / "site.toml")
-        assert ran.code == 0, ran.text
-    runs = pl.read_parquet(study / "rehearsal" / "runs.parquet")
-    assert f"{runs.height} of {runs.height} runs are done." in ran.text
-    scores = pl.read_parquet(study / "rehearsal" / "scores.parquet")
-    assert not (scores["status"] == "error").any()
-    assert (study / "rehearsal" / "report" / "index.html").is_file()
-    if name == P1:
-        check_calls(study)
-    else:
+        scores = run(study)
+    if name == P2:
         assert set(scores.filter(pl.col("metric") == "rating")["evaluation"]) == {"instructions"}
     (study / "site.toml").unlink()
     refused = crosslift("run", study)  # with the first items only, it must not be taken for the study
