@@ -2,12 +2,14 @@ from crosslift.api.comparing.studies import ComparedStudies as ComparedStudies
 from crosslift.api.comparing.studies import PooledStudies as PooledStudies
 from crosslift.api.comparing.studies import compare_studies as compare_studies
 from crosslift.api.comparing.studies import pool_studies as pool_studies
-from crosslift.api.corpora import CompletedCorpus as CompletedCorpus
 from crosslift.api.corpora import DrawnMixture as DrawnMixture
-from crosslift.api.corpora import complete as complete
 from crosslift.api.corpora import draw_mixture as draw_mixture
 from crosslift.api.corpora import read_corpus as read_corpus
 from crosslift.api.corpora import recognize_corpus as recognize_corpus
+from crosslift.api.making.completions import CompletedCorpus as CompletedCorpus
+from crosslift.api.making.completions import complete as complete
+from crosslift.api.making.reviews import read_review as read_review
+from crosslift.api.making.reviews import review as review
 from crosslift.api.reading import StudyReader as StudyReader
 from crosslift.api.results import StudyFigure as StudyFigure
 from crosslift.api.results import StudyResults as StudyResults

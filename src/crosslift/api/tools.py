@@ -207,6 +207,7 @@ def translate(
         EndpointError: the endpoint rejects the requests.
     """
     from crosslift.corpora.ingest import read_checked
+    from crosslift.corpora.reviews.verdicts import keep_review
     from crosslift.discover import member
     from crosslift.system.leases import waiting_lease
     from crosslift.translation import translate as work
@@ -231,12 +232,19 @@ def translate(
         with waiting_lease(target) as lease:
             outcome = work.translate(loaded, items, translator, target, origin=origin, say=progress, check=lease.check)
             work.write(target, outcome, _manifest(loaded, corpus, translator.name, outcome))
+            keep_review(target)
     return TranslatedCorpus(corpus=corpus, languages=loaded.languages, estimate=expected, outcome=outcome)
 
 
 def _manifest(loaded: Recipe, corpus: ParallelCorpus, translator: str, outcome: Outcome) -> dict[str, Any]:
     return {
-        "source": {"reader": loaded.source.reader, "revision": corpus.revision, "licence": corpus.licence},
+        "kind": "translation",
+        "source": {
+            "reader": loaded.source.reader,
+            "language": loaded.source.languages[0],
+            "revision": corpus.revision,
+            "licence": corpus.licence,
+        },
         "translator": translator,
         "languages": list(loaded.languages),
         "prompt": loaded.prompt,
