@@ -207,7 +207,6 @@ def translate(
         EndpointError: the endpoint rejects the requests.
     """
     from crosslift.corpora.ingest import read_checked
-    from crosslift.corpora.reviews.verdicts import keep_review
     from crosslift.discover import member
     from crosslift.system.leases import waiting_lease
     from crosslift.translation import translate as work
@@ -232,7 +231,6 @@ def translate(
         with waiting_lease(target) as lease:
             outcome = work.translate(loaded, items, translator, target, origin=origin, say=progress, check=lease.check)
             work.write(target, outcome, _manifest(loaded, corpus, translator.name, outcome))
-            keep_review(target)
     return TranslatedCorpus(corpus=corpus, languages=loaded.languages, estimate=expected, outcome=outcome)
 
 

@@ -46,7 +46,7 @@ SAMPLES = pl.Schema(
         "answer": pl.String,
     }
 )
-REVIEWS = pl.Schema({"corpus": pl.String, **COUNTS})
+REVIEWS = pl.Schema([("corpus", pl.String()), *COUNTS.items()])
 
 
 @dataclass(frozen=True, kw_only=True)

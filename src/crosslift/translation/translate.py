@@ -16,6 +16,8 @@ from typing import Any
 import polars as pl
 
 from crosslift.corpora.corpus import ROWS, ParallelCorpus
+from crosslift.corpora.made import MANIFEST
+from crosslift.corpora.reviews.verdicts import keep_review
 from crosslift.errors import EndpointError
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
@@ -340,7 +342,8 @@ def write(folder: Path, outcome: Outcome, manifest: dict[str, Any]) -> None:
     lines = "".join(pl.DataFrame([row]).write_ndjson() for row in outcome.set_aside)
     write_text(folder / "set_aside.jsonl", lines)
     write_csv(folder / "scores.csv", outcome.scores)
-    write_json(folder / "manifest.json", manifest)
+    write_json(folder / MANIFEST, manifest)
+    keep_review(folder)
 
 
 __all__ = ["EndpointError", "Estimate", "Item", "Outcome", "estimate", "items_of", "translate", "write"]

@@ -60,7 +60,6 @@ def complete(
     from crosslift.completion.complete import Completions
     from crosslift.completion.prompts import queues_of, read_prompts
     from crosslift.completion.recipe import load_recipe, load_service
-    from crosslift.corpora.reviews.verdicts import keep_review
     from crosslift.remote.journal import Journal
     from crosslift.system.leases import waiting_lease
 
@@ -83,5 +82,4 @@ def complete(
         work = Completions(loaded, service, queues_of(loaded, prompts), journal.entries, add=journal.add)
         outcome = work.complete(say=progress, check=lease.check)
         corpus.write_corpus(target, loaded, service, prompts, outcome)
-        keep_review(target)
     return CompletedCorpus(estimate=expected, outcome=outcome, counts=corpus.counts(loaded, outcome))
