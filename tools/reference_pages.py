@@ -19,6 +19,7 @@ import typer
 import crosslift
 from crosslift import discover
 from crosslift.cli import app
+from crosslift.completion import recipe as completions
 from crosslift.importing.mapping import ImportTable
 from crosslift.studies.parsing.load import json_schema
 from crosslift.studies.site import SiteTable
@@ -68,6 +69,11 @@ def pages() -> dict[str, str]:
             "Keys of a translation recipe",
             "Every key of the file that `crosslift translate` reads. [Translation](../translation.md) explains them.",
             RecipeTable.model_json_schema(),
+        ),
+        "reference/completion-keys.md": _file_page(
+            "Keys of a completion recipe",
+            "Every key of the file that `crosslift complete` reads. [Completions](../completions.md) explains them.",
+            completions.RecipeTable.model_json_schema(),
         ),
         "reference/mapping-keys.md": _file_page(
             "Keys of an import mapping",

@@ -3,6 +3,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from crosslift.reporting.data import REVIEWS
 from crosslift.reporting.tables import frames as tables
 from crosslift.reporting.tables import grids
 from crosslift.scores import STATUSES
@@ -80,3 +81,14 @@ def test_score_cells_show_a_dash_and_the_reason_where_the_program_failed(broken)
     cell = row[tags.index("sw")]
     assert cell.text == "–" and cell.title == "3 errors: run again"
     assert row[tags.index("es")].text != "–"
+
+
+def test_reviews_stand_in_the_report_with_the_share_accepted_and_its_interval(data):
+    assert grids.reviews(data) is None
+    read = pl.DataFrame(
+        [("train", "sw", 20, 15, 2, 3, 0), ("train", "de", 20, 0, 0, 20, 0)], schema=REVIEWS, orient="row"
+    )
+    swahili, german = grids.reviews(replace(data, reviews=read)).rows
+    assert [cell.text for cell in swahili] == ["train", "Swahili", "15 of 17", "88%", "66 to 97 %"]
+    assert swahili[2].note == "3 unread"
+    assert [cell.text for cell in german][2:] == ["0 of 0", "–", "–"]

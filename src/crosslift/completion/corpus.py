@@ -19,10 +19,11 @@ from crosslift.completion.complete import Completed, Outcome
 from crosslift.completion.prompts import OTHER, Prompts
 from crosslift.completion.recipe import CompletionRecipe, CompletionService
 from crosslift.corpora.corpus import ROWS
+from crosslift.corpora.made import MANIFEST
+from crosslift.corpora.reviews.verdicts import keep_review
 from crosslift.system.files import write_json, write_text
 
 JOURNAL = "journal.jsonl"
-MANIFEST = "manifest.json"
 PLACES = pl.Schema({"item_id": pl.String, "language": pl.String, "split": pl.String, "prompt_id": pl.String})
 DROPPED = pl.Schema(
     {"prompt_id": pl.String, "language": pl.String, "reason": pl.String, "prompt": pl.String, "text": pl.String}
@@ -32,7 +33,8 @@ DROPPED = pl.Schema(
 def write_corpus(
     folder: Path, recipe: CompletionRecipe, service: CompletionService, prompts: Prompts, outcome: Outcome
 ) -> None:
-    """Write the corpus, the dropped completions and the manifest. The manifest is written last.
+    """Write the corpus, the dropped completions and the manifest. The manifest is written last, and keeps the verdicts
+    of reviewers on texts that are still there.
 
     The first completions are those of the validation, so that they stay the same when more items are made.
 
@@ -67,6 +69,7 @@ def write_corpus(
     write_text(folder / "prompts.jsonl", pl.DataFrame(places, schema=PLACES).write_ndjson())
     write_text(folder / "dropped.jsonl", pl.DataFrame(dropped, schema=DROPPED).write_ndjson())
     write_json(folder / MANIFEST, manifest(recipe, service, prompts, outcome))
+    keep_review(folder)
 
 
 def _row(recipe: CompletionRecipe, service: CompletionService, one: Completed, item_id: str) -> dict[str, Any]:

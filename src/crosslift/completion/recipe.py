@@ -17,7 +17,7 @@
     max_asked = 5                            # prompts asked per wanted completion, at most: a limit of the cost
     max_tokens = 2048
     temperature = 0.0
-    seed = 0                                 # of the order of prompts, and sent with every request
+    seed = 0                                 # of the order of prompts, and of the draw if temperature is not 0
     exclude = []                             # ids of prompts that are left out
 
 In the site file:
@@ -100,18 +100,22 @@ class CompletionService:
 class CompletionTable(Table):
     """Schema of [completion] in a recipe."""
 
-    items: Positive
-    num_validation: Annotated[int, Field(ge=0)] = 0
-    prompt_languages: Literal["source", "identified"] = "source"
-    pairing: Literal["position", "item"] = "position"
-    max_prompt_characters: Positive = 4000
-    max_asked: Positive = 5
-    max_tokens: Positive = 2048
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
-    system: str = ""
-    exclude: list[Text] = Field(default_factory=list)
+    items: Positive = Field(description="completions to train on in each language, exactly")
+    num_validation: int = Field(0, ge=0, description="further completions for validation in each language")
+    prompt_languages: Literal["source", "identified"] = Field(
+        "source", description='"identified": the language of each prompt is found out from its text'
+    )
+    pairing: Literal["position", "item"] = Field(
+        "position", description='"item": an item is kept if it is kept in all languages'
+    )
+    max_prompt_characters: Positive = Field(4000, description="longer prompts are left out")
+    max_asked: Positive = Field(5, description="prompts that are asked per wanted completion, at most")
+    max_tokens: Positive = Field(2048, description="longer answers are dropped as truncated")
+    temperature: float = Field(0.0, ge=0, le=2, description="0: the most probable token")
+    top_p: float | None = Field(None, gt=0, le=1, description="probability mass to draw from; default: the server's")
+    seed: int = Field(0, ge=0, description="of the order of prompts, and of the draw if temperature is not 0")
+    system: str = Field("", description="system message before each prompt; it is not part of the corpus")
+    exclude: list[Text] = Field(default_factory=list, description="ids of prompts that are left out")
 
 
 class RecipeTable(Table):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from crosslift.corpora.made import MANIFEST
 from crosslift.data_steps.load import kind_of, load_steps
 from crosslift.data_steps.step import Made, Step
 from crosslift.errors import StoreError
@@ -108,10 +109,17 @@ def _identity(step: Step, data_seed: int) -> str:
 
 
 def _contents(paths: Iterable[Path]) -> dict[str, str]:
-    """Return name -> hash for all files at these paths that are not hidden, without the names of outer folders."""
-    return {
-        f"{number}/{'' if file == path else file.relative_to(path).as_posix()}": fingerprint_file(file)
-        for number, path in enumerate(paths)
-        for file in ([path] if path.is_file() else sorted(path.rglob("*")))
-        if file.is_file() and not file.name.startswith(".")
-    }
+    """Return name -> hash for the data at these paths, without the names of outer folders.
+
+    Of a corpus that a step or command made, these are its files per language: beside them are a manifest, which
+    reviews change, and folders of other steps. Of other folders, all files that are not hidden.
+    """
+    found = {}
+    for number, path in enumerate(paths):
+        is_made = (path / MANIFEST).is_file() or any(path.glob("*.jsonl"))
+        files = [path] if path.is_file() else sorted(path.glob("*.jsonl") if is_made else path.rglob("*"))
+        for file in files:
+            if file.is_file() and not file.name.startswith("."):
+                name = "" if file == path else file.relative_to(path).as_posix()
+                found[f"{number}/{name}"] = fingerprint_file(file)
+    return found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from crosslift.corpora.findings import FINDINGS
+from crosslift.corpora.reviews.verdicts import COUNTS, reviews_beside
 from crosslift.errors import StoreError
 from crosslift.exploring.journal import Entry, read_entries
 from crosslift.languages.language import Language, language
@@ -45,6 +46,7 @@ SAMPLES = pl.Schema(
         "answer": pl.String,
     }
 )
+REVIEWS = pl.Schema([("corpus", pl.String()), *COUNTS.items()])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ class ReportData:
     """Why answers could not be scored, per evaluation."""
     findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}))
     """Findings of the corpus checks, columns as in `corpora.findings.FINDINGS` with `corpus` as the first column."""
+    reviews: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REVIEWS))
+    """Reviews of corpora that were translated or completed, columns as in REVIEWS."""
     exploration: tuple[Entry, ...] = ()
     """The journal of `crosslift explore`."""
 
@@ -171,8 +175,20 @@ def collect(store: Store, study: Study) -> ReportData:
         primary_metrics=primary,
         failure_hints=failure_hints(store, scores),
         findings=_findings(store, study),
+        reviews=_reviews(study),
         exploration=tuple(read_entries(store)),
     )
+
+
+def _reviews(study: Study) -> pl.DataFrame:
+    """Read as they are now: verdicts may come after the corpora were prepared, and change none of them."""
+    parts = [
+        reviews_beside(source.path)
+        .select(pl.lit(name).alias("corpus"), pl.all())
+        .filter(pl.col("language").is_in(source.languages))
+        for name, source in study.corpora.items()
+    ]
+    return pl.concat([pl.DataFrame(schema=REVIEWS), *parts])
 
 
 def _findings(store: Store, study: Study) -> pl.DataFrame:

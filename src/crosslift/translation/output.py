@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 
 from crosslift.corpora.corpus import ParallelCorpus
+from crosslift.corpora.made import MANIFEST
+from crosslift.corpora.reviews.verdicts import keep_review
 from crosslift.system.files import write_json, write_text
 from crosslift.translation.recipe import Recipe
 from crosslift.translation.translate import Outcome
@@ -21,8 +23,7 @@ def write(folder: Path, outcome: Outcome, manifest: dict[str, Any], *, corpus: P
         folder: folder to write.
         outcome: the translation.
         manifest: what `manifest_of` says about it.
-        corpus: folder of the files per language, if it is another one; it then holds nothing else, so that its content
-            is that of the corpus.
+        corpus: folder of the files per language and of the manifest, if it is another one.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -32,7 +33,8 @@ def write(folder: Path, outcome: Outcome, manifest: dict[str, Any], *, corpus: P
     lines = "".join(pl.DataFrame([row]).write_ndjson() for row in outcome.set_aside)
     write_text(folder / "set_aside.jsonl", lines)
     write_csv(folder / "scores.csv", outcome.scores)
-    write_json(folder / "manifest.json", manifest)
+    write_json((corpus or folder) / MANIFEST, manifest)
+    keep_review(corpus or folder)
 
 
 def manifest_of(recipe: Recipe, corpus: ParallelCorpus, translator: str, outcome: Outcome) -> dict[str, Any]:
@@ -45,7 +47,13 @@ def manifest_of(recipe: Recipe, corpus: ParallelCorpus, translator: str, outcome
         outcome: the translation.
     """
     return {
-        "source": {"reader": recipe.source.reader, "revision": corpus.revision, "licence": corpus.licence},
+        "kind": "translation",
+        "source": {
+            "reader": recipe.source.reader,
+            "language": recipe.source.languages[0],
+            "revision": corpus.revision,
+            "licence": corpus.licence,
+        },
         "translator": translator,
         "languages": list(recipe.languages),
         "prompt": recipe.prompt,

@@ -165,7 +165,7 @@ def _recipes() -> Listing:
     from crosslift.completion import recipe as completions
     from crosslift.translation import recipe as translations
 
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in translations.recipe_names():
         one = translations.load_recipe(Path(name))
         rows.append((name, "translate", one.source.reader, one.source.split, " ".join(one.languages)))

@@ -1,4 +1,4 @@
-"""Commands that make data with a model: translate, complete (answers to open prompts), data (all of a study)."""
+"""Commands that make data with a model: translate, complete, data (all of a study); and review, by people."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def complete(
     ] = False,
 ) -> None:
     """Let a model answer open prompts, filtered by language. A restart resumes an interrupted command."""
-    from crosslift.api.corpora import complete as complete_corpus
+    from crosslift.api.making.completions import complete as complete_corpus
 
     done = complete_corpus(recipe, folder, site=site, data=data, dry_run=dry_run, progress=say)
     outcome = done.outcome
@@ -72,6 +72,36 @@ def complete(
             f"of {count['asked']:,} asked" + (f"; dropped: {', '.join(reasons)}" if reasons else "")
         )
     say(f'Read it with reader = "jsonl", path = "{folder}/train".')
+
+
+def review(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of crosslift translate or complete.")],
+    rows: Annotated[int, typer.Option(min=1, help="Rows per language.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    languages: Annotated[str, typer.Option(metavar="TAG,TAG", help="Languages; default: all that were made.")] = "",
+    verdicts: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Read a filled sheet back (repeatable).")
+    ] = None,
+) -> None:
+    """Write review sheets with source and text side by side, or read their verdicts back into the manifest."""
+    from crosslift.api.making.reviews import read_review
+    from crosslift.api.making.reviews import review as write_sheets
+
+    if not verdicts:
+        tags = [tag for tag in languages.split(",") if tag]
+        files = write_sheets(folder, num_rows=rows, seed=seed, languages=tags)
+        for file in files:
+            say(f"Wrote {file} (to fill in) and {file.with_suffix('.html').name} (to read).")
+        say(f"Fill in the column verdict (accept or reject), then: crosslift review {folder} --verdicts {files[0]}")
+        return
+    for row in read_review(folder, verdicts).iter_rows(named=True):
+        read = row["accepted"] + row["rejected"]
+        share = ""
+        if read:
+            share = f" ({row['share']:.0%}, 95 % interval {100 * row['low']:.0f} to {100 * row['high']:.0f})"
+        outdated = f", {row['outdated']} outdated" if row["outdated"] else ""
+        say(f"{row['language']}: {row['accepted']} of {read} accepted{share}; {row['unread']} unread{outdated}")
+    say(f"The counts are in {folder}/manifest.json and in the reports of studies that read this corpus.")
 
 
 def data(

@@ -2,7 +2,7 @@
 
     [steps.calls]
     kind = "split"
-    input = "data/api-bank/translated"          # a folder with one file per language (reader jsonl)
+    input = "data/api-bank"                     # a folder with one file per language (reader jsonl)
     languages = ["en", "es", "ja"]              # items that lack one of them are left out
     number = 150                                # items for validation
     output = "data/api-bank/train"
