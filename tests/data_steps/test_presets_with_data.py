@@ -79,7 +79,9 @@ def test_a_full_preset_goes_from_new_to_the_report_and_pays_no_reply_twice(name:
         write_site(study, server.base_url)
         before = crosslift("plan", study)
         for step in STEPS[name]:
-            assert re.search(rf"^  {step} \(\w+\): .*(price (at most|about)|nothing is sent)", before.text, re.MULTILINE)
+            assert re.search(
+                rf"^  {step} \(\w+\): .*(price (at most|about)|nothing is sent)", before.text, re.MULTILINE
+            )
         refused = crosslift("data", study, "--max-items", NUM_ITEMS)
         assert refused.code == 2 and "Nothing was sent." in refused.text and not server.asked
 

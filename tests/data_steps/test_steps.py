@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import places
 import pytest
 from endpoints import serving
 from stand_in import StandIn, answer
@@ -249,3 +251,19 @@ def test_recipes_translate_into_exactly_the_languages_of_the_preset(tmp_path: Pa
         assert corpus.incomplete == "drop" or recipe == "sharegpt-prompts"
     for recipe, name in (("mgsm-test", "math-test-translated"), ("mgsm-examples", "math-examples-translated")):
         assert set(load_recipe(Path(recipe)).languages) == set(second[name].languages)
+
+
+def test_the_page_of_the_presets_says_what_their_steps_cost(tmp_path: Path):
+    page = (places.REPOSITORY / "docs" / "presets.md").read_text(encoding="utf-8")
+    stated = re.search(r"```toml\n(\[translation\].*?)```", page, re.DOTALL)[1]
+    table = [line for line in page.splitlines() if line.startswith("| `")]
+    for name in ("english-is-not-all-you-need", "post-trainers-guide"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "study.toml").write_text(preset_text(name, "full"))
+        (folder / "data.toml").write_text(preset_data_text(name, "full"))
+        (folder / "site.toml").write_text(stated.split("[judge]")[0])
+        for one in crosslift.plan_data(folder).steps:
+            row = next(line for line in table if f"`{one.step.name}`" in line.split("|")[1])
+            if one.asks and one.step.name not in ("math-test", "math-examples"):
+                assert f"{one.expected.num_requests:,} " in row and f" {one.cost:,.2f} " in row, one.sentence()

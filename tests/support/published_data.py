@@ -107,7 +107,10 @@ def write_api_bank(folder: Path, *, num_train: int = 40) -> None:
                 "instruction": INSTRUCTION,
                 "input": f"{_description(name, 'apiCode', 'parameters')}\n"
                 f"User: I want to book {3 + number // 2} tickets, please.\nAI: For which day?\nUser: For Monday.\n"
-                + (f"API-Request: [{name}(number={3 + number // 2})]->success\nAI: Done.\nUser: Again.\n" * (number % 2))
+                + (
+                    f"API-Request: [{name}(number={3 + number // 2})]->success\nAI: Done.\nUser: Again.\n"
+                    * (number % 2)
+                )
                 + "Generate API Request: ",
                 "output": f"API-Request: [{name}(number={3 + number // 2}, day='monday morning')]",
             }
@@ -136,7 +139,10 @@ def write_sharegpt(file: Path, *, number: int = 40) -> None:
             "conversations": [
                 {"from": "gpt", "value": "The rest of an answer."}
                 if number % 10 == 9
-                else {"from": "human", "value": f"Please explain to me in simple words how a garden grows, part {number}."},
+                else {
+                    "from": "human",
+                    "value": f"Please explain to me in simple words how a garden grows, part {number}.",
+                },
                 {"from": "gpt", "value": "An answer that is not used."},
             ],
         }

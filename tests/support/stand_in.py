@@ -12,6 +12,7 @@ import tomllib
 import zlib
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 import regex
 from endpoints import FaultyServer
@@ -24,22 +25,9 @@ WITHOUT_SPACES = ("ja", "th", "zh")
 KOREAN_SCALES = "만억조천백십"
 """After digits they multiply: "32 만나요" would begin with 320,000."""
 SPANISH = dict(
-    pair.split("=")
-    for pair in """the=el user=usuario you=tú is=es can=puedo and=y i=yo your=su me=me to=a request=solicitud of=de my=mi
-    on=en with=con password=contraseña an=un in=en for=para help=ayuda sure=claro current=actual year=año format=formato
-    based=basado output=salida previous=anterior dialogue=diálogo context=contexto input=entrada response=respuesta
-    expected=esperado that=que please=por_favor username=nombre account=cuenta what=qué appointment=cita a=una need=necesito
-    want=quiero let=dejar time=hora provide=proporcionar at=a check=comprobar name=nombre it=ello new=nuevo meeting=reunión
-    have=tener do=hacer data=datos email=correo modify=modificar health=salud yes=sí tell=decir reminder=recordatorio
-    thank=gracias alright=bien now=ahora like=gustaría would=me delete=borrar date=fecha great=estupendo has=tiene
-    information=información record=registro be=ser stock=acción alarm=alarma success=éxito are=son this=este example=ejemplo
-    change=cambiar balance=saldo add=añadir agenda=agenda price=precio successfully=correctamente was=fue use=usar
-    content=contenido schedule=programar about=sobre confirm=confirmar open=abrir got=tengo course=supuesto just=solo
-    should=debería anything=algo code=código bank=banco reservation=reserva there=allí heart=corazón rate=ritmo give=dar
-    blood=sangre pressure=presión as=como it's=es from=desde call=llamar know=saber first=primero topic=tema cancel=cancelar
-    some=algunos set=poner possible=posible correct=correcto search=buscar room=habitación if=si start=comenzar
-    generate=generar""".split()
+    line.split("=") for line in Path(__file__).with_name("api_bank_words.txt").read_text(encoding="utf-8").splitlines()
 )
+"""API-Bank's commonest words."""
 
 
 @cache

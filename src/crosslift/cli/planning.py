@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from crosslift.api.data import plan_data
+from crosslift.api.making.data import plan_data
 from crosslift.api.running import memory_lines, plan_of
 from crosslift.cli.printing import cell, console, say
 from crosslift.errors import StoreError

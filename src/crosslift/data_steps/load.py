@@ -1,9 +1,9 @@
 """Reading of data.toml: the steps that make a study's data, in the order in which they are made.
 
-    [steps.calls-test]
-    kind = "translate"                  # see: crosslift list steps
-    recipe = "api-bank-test"            # a shipped recipe, or a file beside data.toml
-    output = "data/api-bank/test"       # the path of a corpus in study.toml
+[steps.calls-test]
+kind = "translate"                  # see: crosslift list steps
+recipe = "api-bank-test"            # a shipped recipe, or a file beside data.toml
+output = "data/api-bank/test"       # the path of a corpus in study.toml
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from crosslift.studies.presets import preset_data_text, preset_text
 
 pytest.importorskip("datasets")
 
+
 def write_preset(folder: Path, name: str) -> Path:
     """The full preset with local models and data in place of those of the hub; nothing else is changed."""
     folder.mkdir(parents=True)

@@ -116,7 +116,7 @@ def data(
     ] = None,
 ) -> None:
     """Make the data of a study: the steps of its data.toml. A restart resumes, and no reply is paid twice."""
-    from crosslift.api.data import make_data, plan_data
+    from crosslift.api.making.data import make_data, plan_data
     from crosslift.errors import StudyError
 
     planned = plan_data(folder, site=site, max_items=max_items, read_sources=True)

@@ -22,7 +22,7 @@ import polars as pl
 from pydantic import Field
 
 from crosslift.corpora.corpus import ParallelCorpus, Source, taken_in_order
-from crosslift.data_steps.step import Expected, Made, Making, Outlook, Size, Step, StepTable
+from crosslift.data_steps.step import Expected, Made, Making, Outlook, Step, StepTable
 from crosslift.discover import member
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.problems import Problems
@@ -92,7 +92,7 @@ def make(step: Step, making: Making) -> Made:
     if not 0 < chosen["item_id"].n_unique() < corpus.num_items:
         raise StudyError(
             [
-                f"data.toml, steps.{step.name}: {corpus.num_items} items exist in all of {', '.join(corpus.languages)}, "
+                f"data.toml, steps.{step.name}: {corpus.num_items} items are in all of {', '.join(corpus.languages)}, "
                 "too few to divide. See what was set aside in the step before."
             ]
         )

@@ -118,9 +118,7 @@ def make(step: Step, making: Making) -> Made:
     recipe = _recipe(step, making.max_items)
     site = _site(making.site)
     service = load_service(site)
-    translator = member("translator", service.translator).Translator(
-        service.options, place=f"{site.name}, translation"
-    )
+    translator = member("translator", service.translator).Translator(service.options, place=f"{site.name}, translation")
     corpus = _source(recipe)
     outcome = translate(
         recipe,
@@ -184,7 +182,7 @@ def _source(recipe: Recipe) -> ParallelCorpus:
     return corpus
 
 
-def _size(step: Step, recipe: Recipe, outlook: Outlook) -> tuple[int, float, float]:
+def _size(step: Step, recipe: Recipe, outlook: Outlook) -> tuple[int, int, float]:
     """Return items, texts per language and bytes of the source: measured, or as declared."""
     path, declared = recipe.source.path, step.table.expected
     if outlook.reads or (path is not None and path.exists()):
@@ -193,4 +191,4 @@ def _size(step: Step, recipe: Recipe, outlook: Outlook) -> tuple[int, float, flo
     if declared is None:
         raise StudyError(["the source has not been read. See: crosslift data --plan"])
     share = min(1.0, (recipe.source.max_items or declared.items) / declared.items)
-    return round(declared.items * share), declared.texts * share, declared.bytes * share
+    return round(declared.items * share), round(declared.texts * share), declared.bytes * share

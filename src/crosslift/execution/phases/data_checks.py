@@ -51,8 +51,8 @@ def unmatched_items(study: Study, item_ids: Mapping[str, pl.Series]) -> list[str
                 problems.append(
                     f"{place}: '{first}' and '{other}' hold different items "
                     f"({len(differing)} are in one of them only, such as "
-                    f"{', '.join(differing[:MAX_SHOWN])}). Give equal items equal ids, limit both to the same items, or "
-                    'set incomplete = "drop" in one of them to take the items that both have.'
+                    f"{', '.join(differing[:MAX_SHOWN])}). Give equal items equal ids, limit both to the same items, "
+                    'or set incomplete = "drop" in one of them to take the items that both have.'
                 )
     return list(dict.fromkeys(problems))
 

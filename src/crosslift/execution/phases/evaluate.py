@@ -107,9 +107,7 @@ def evaluate(
     predictions = predict(
         answers,
         find_task(one.evaluation.task),
-        taken(
-            graph, one.evaluation.corpora, rows.gather_every(len(languages), offset=languages.index(one.language))
-        ),
+        taken(graph, one.evaluation.corpora, rows.gather_every(len(languages), offset=languages.index(one.language))),
         prompt=graph.study.prompts[corpus],
         max_tokens=one.evaluation.max_tokens,
         shots=few_shot_examples(graph, one.evaluation, one.language),

@@ -177,9 +177,11 @@ def _order(mixture: Any) -> str:
 def _budget(mixture: Any) -> str:
     if mixture.budget is None:
         return "exact counts"
-    return f"{mixture.budget.amount:,} {mixture.budget.unit} " + (
-        "in all" if mixture.budget.per == "total" else "per language"
-    ) + (", or all where there are fewer" if mixture.budget.if_fewer == "all" else "")
+    return (
+        f"{mixture.budget.amount:,} {mixture.budget.unit} "
+        + ("in all" if mixture.budget.per == "total" else "per language")
+        + (", or all where there are fewer" if mixture.budget.if_fewer == "all" else "")
+    )
 
 
 def _steps(data: ReportData) -> list[Any]:

@@ -79,9 +79,7 @@ def read(source: Source) -> ParallelCorpus:
     return build(source, rows, [file], licence=licence, notes=notes, hub=commit)
 
 
-def _read(
-    source: Source, file: Path, split: str, output: str, notes: list[str], *, skip: bool
-) -> list[dict[str, Any]]:
+def _read(source: Source, file: Path, split: str, output: str, notes: list[str], *, skip: bool) -> list[dict[str, Any]]:
     """Return the rows of a file. With `skip`, items without a call are left out and counted in a note."""
     try:
         items = parse_json("\n".join(read_lines(source, file)))
@@ -94,7 +92,8 @@ def _read(
     skipped = 0
     tasks: dict[str, str] = {}
     rows: list[dict[str, Any]] = []
-    for number, item in enumerate(items, start=1):
+    for number, found in enumerate(items, start=1):
+        item = found
         if skip and isinstance(item, dict) and output not in item and "expected_output" in item:
             item = item | {output: item["expected_output"]}  # the key of the test file
         wrong = unknown_keys(item, keys)

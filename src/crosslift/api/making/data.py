@@ -117,9 +117,7 @@ def make_data(
         raise StudyError(
             [f"{place} has no {FILE}: its data are not made. Presets of scale full have one (docs/presets.md)."]
         )
-    found = make_steps(
-        place, site=_site(place, site), data_seed=_data_seed(place), max_items=max_items, say=progress
-    )
+    found = make_steps(place, site=_site(place, site), data_seed=_data_seed(place), max_items=max_items, say=progress)
     return DataPlan(steps=tuple(found))
 
 
