@@ -3,6 +3,7 @@
     python benchmarks/full_presets.py --small                    # synthetic sources, a few runs
     python benchmarks/full_presets.py ../shared/data             # API-Bank's and MGSM's own files, a few runs
     python benchmarks/full_presets.py ../shared/data --all-runs --items 40
+    python benchmarks/full_presets.py --small --preset post-trainers-guide
 
 Every command is a process of its own, as a user starts it: new, plan, data --plan, data (killed once), run, report. The
 paid models are a served stand-in on this machine (`tests/support/stand_in.py`): a word-by-word translator, answers to
@@ -131,15 +132,16 @@ def main() -> None:
     parser.add_argument("data", nargs="?", type=Path, help="folder of real data (api_bank, mgsm)")
     parser.add_argument("--small", action="store_true", help="synthetic sources only")
     parser.add_argument("--items", type=int, default=8, help="items of each step")
+    parser.add_argument("--preset", choices=(P1, P2), help="one preset only")
     parser.add_argument("--all-runs", action="store_true", help="every run of the presets, not a few of each family")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     try:
-        for name in (P1, P2):
+        for name in [given.preset] if given.preset else (P1, P2):
             walk(name, folder, None if given.small else given.data, items=given.items, all_runs=given.all_runs)
     finally:
         shutil.rmtree(folder)
-    print("\nBoth presets went from new to the report.")
+    print(f"\n{given.preset or 'Both presets'} went from new to the report.")
 
 
 if __name__ == "__main__":

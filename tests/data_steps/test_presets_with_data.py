@@ -53,6 +53,8 @@ def run(study: Path) -> pl.DataFrame:
     assert f"{runs.height} of {runs.height} runs are done." in ran.text
     scores = pl.read_parquet(study / "rehearsal" / "scores.parquet")
     assert not (scores["status"] == "error").any()
+    corpora = json.loads((study / "rehearsal" / "lock.json").read_text())["corpora"]
+    assert all(one["licence"] not in ("", "unknown") for one in corpora.values())  # the report lists them
     assert (study / "rehearsal" / "report" / "index.html").is_file()
     return scores
 

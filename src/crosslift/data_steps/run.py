@@ -119,7 +119,7 @@ def overview(
 
 
 def total(planned: list[PlannedStep]) -> str:
-    """Sum up what is left, in one line."""
+    """Sum up the remaining steps, in one line."""
     left = [one for one in planned if not one.is_done]
     if not left:
         return f"All {len(planned)} steps are done."
@@ -173,4 +173,6 @@ def _number(number: int | None) -> str:
 def _hours(hours: float | None) -> str:
     if hours is None:
         return "an unknown time"
+    if 60 * hours < 1:
+        return "a minute"
     return f"{60 * hours:.0f} minutes" if hours < 2 else f"{hours:,.0f} hours"

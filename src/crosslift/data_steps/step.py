@@ -91,7 +91,7 @@ class Expected:
     """What a step will need. Numbers are None where they are not known."""
 
     what: str
-    """What it makes, in words."""
+    """What it makes, as text."""
     service: str = ""
     """Table of site.toml with the endpoint that is asked; empty if nothing is sent."""
     local: bool = False

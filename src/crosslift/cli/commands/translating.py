@@ -122,7 +122,7 @@ def data(
     planned = plan_data(folder, site=site, max_items=max_items, read_sources=True)
     for line in planned.lines():
         say(line)
-    if plan or (planned.steps and planned.is_done):
+    if planned.steps and (plan or planned.is_done):
         return
     if planned.asks and not yes:
         import sys
