@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from crosslift.corpora.corpus import Source
 from crosslift.corpora.findings import FINDINGS
 from crosslift.corpora.reviews.verdicts import COUNTS, reviews_beside
 from crosslift.errors import StoreError
@@ -175,18 +176,25 @@ def collect(store: Store, study: Study) -> ReportData:
         primary_metrics=primary,
         failure_hints=failure_hints(store, scores),
         findings=_findings(store, study),
-        reviews=_reviews(study),
+        reviews=reviews_of(study.corpora),
         exploration=tuple(read_entries(store)),
     )
 
 
-def _reviews(study: Study) -> pl.DataFrame:
-    """Read as they are now: verdicts may come after the corpora were prepared, and change none of them."""
+def reviews_of(corpora: Mapping[str, Source]) -> pl.DataFrame:
+    """Read the reviews of corpora as they are now: verdicts may come after a corpus was prepared, and do not change it.
+
+    Args:
+        corpora: name -> specification of the corpus.
+
+    Returns:
+        Columns as in REVIEWS, for languages of the corpora.
+    """
     parts = [
         reviews_beside(source.path)
         .select(pl.lit(name).alias("corpus"), pl.all())
         .filter(pl.col("language").is_in(source.languages))
-        for name, source in study.corpora.items()
+        for name, source in corpora.items()
     ]
     return pl.concat([pl.DataFrame(schema=REVIEWS), *parts])
 
