@@ -157,6 +157,9 @@ class SiteTable(Table):
         default_factory=dict, description="model, or default -> devices, cores, memory and time of its runs"
     )
     translation: dict[str, Any] | None = Field(None, description="translation service, used by crosslift translate")
+    completion: dict[str, Any] | None = Field(
+        None, description="model that answers prompts, used by crosslift complete"
+    )
     judge: dict[str, Any] | None = Field(None, description="judge model, used by crosslift judge")
 
 
@@ -193,7 +196,11 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
             )
     if problems or table is None:
         raise StudyError(problems)
-    values = {name: getattr(table, name) for name in SiteTable.model_fields if name not in ("translation", "judge")}
+    values = {
+        name: getattr(table, name)
+        for name in SiteTable.model_fields
+        if name not in ("translation", "completion", "judge")
+    }
     values["devices"] = None
     if (place := table.devices) is not None:
         values["devices"] = Devices(kind=place.kind, memory=place.memory, per_machine=place.per_machine)

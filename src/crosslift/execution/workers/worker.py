@@ -250,7 +250,7 @@ class _Worker:
             finished = True
         finally:
             if finished:
-                with contextlib.suppress(CrossliftError):  # the note only saves time
+                with contextlib.suppress(CrossliftError, OSError):  # the note only saves time
                     note_finished(self.graph, self.graph.runs[name], self.definition.recorded, key=self.key)
             lease.release(finished=finished)
         return True

@@ -104,7 +104,7 @@ def explore_graph(
         MissingPackage: an extra that training or the report needs is not installed; nothing has been started.
         CrossliftError: the study cannot be prepared or extended, or the workers cannot run.
     """
-    from crosslift.api.running import update_report
+    from crosslift.api.reports import update_report
     from crosslift.errors import StudyError
     from crosslift.execution.folder.result_tables import rebuild_result_tables
     from crosslift.execution.workers.executors.local import default_workers
