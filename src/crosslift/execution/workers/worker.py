@@ -70,6 +70,7 @@ def work(
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     num_devices: Mapping[str, int] | None = None,
     cpu_offload: bool = False,
+    compile: bool = True,
     session: str = "",
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
@@ -89,6 +90,7 @@ def work(
         generators: the site's options per generator.
         num_devices: base model -> devices that its runs share; 1 where it is missing.
         cpu_offload: whether such runs keep weights and moments in the memory of the machine.
+        compile: whether GPUs may compile the layers of a model.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
@@ -123,6 +125,7 @@ def work(
         generators=generators or {},
         num_devices=num_devices or {},
         cpu_offload=cpu_offload,
+        compile=compile,
         session=session,
         tracking=Tracking(trackers or {}),
         say=say,
@@ -221,6 +224,7 @@ class _Worker:
     """The site's options per generator."""
     num_devices: Mapping[str, int]
     cpu_offload: bool
+    compile: bool
     session: str
     tracking: Tracking
     say: Say
@@ -346,6 +350,7 @@ class _Worker:
                     ending=asked_to_end,
                     num_devices=self.num_devices.get(run.model.name, 1),
                     cpu_offload=self.cpu_offload,
+                    compile=self.compile,
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()

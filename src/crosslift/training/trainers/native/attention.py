@@ -5,7 +5,8 @@ projection, and passes unknown keyword arguments of `model(...)` through to it; 
 Nothing else in the model changes. Queries, keys and values are gathered from the packed row into padded blocks (one row
 per example and head), attention is computed there, and the result is scattered back.
 
-On GPUs torch's scaled dot-product attention computes all examples in one block. On CPUs its tiles are made for long
+On GPUs a kernel for sequences of different length computes the row as it is (`gpu.varlen`); where it cannot, torch's
+scaled dot-product attention computes all examples in one block. On CPUs the tiles of the latter are made for long
 sequences; plain matrix products over a few examples at a time are faster for the short sequences of fine-tuning,
 particularly in bfloat16.
 """
@@ -21,6 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from crosslift.errors import TrainingError
 from crosslift.training.packing import WIDTH_MULTIPLE, round_up
+from crosslift.training.trainers.native.gpu.varlen import Asked, PackedRow, varlen_attention
 
 NAME = "crosslift_packed"
 
@@ -101,6 +103,14 @@ class SequenceBoundaries:
         return self._maps[heads]
 
 
+class Survey(SequenceBoundaries):
+    """Boundaries that also record what the layers ask of attention."""
+
+    def __init__(self, lengths: np.ndarray, num_places: int, device: torch.device) -> None:
+        super().__init__(lengths, num_places, device)
+        self.asked: set[Asked] = set()
+
+
 def register() -> str:
     """Register `packed_attention` with transformers and return its name."""
     from transformers import AttentionInterface
@@ -116,7 +126,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    boundaries: SequenceBoundaries,
+    boundaries: SequenceBoundaries | PackedRow,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -141,6 +151,11 @@ def packed_attention(
         )
     heads, key_heads = query.shape[1], key.shape[1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if isinstance(boundaries, PackedRow):
+        return varlen_attention(query, key, value, boundaries, scale=scale, window=sliding_window), None
+    if isinstance(boundaries, Survey):
+        sizes = {"heads": heads, "key_heads": key_heads, "size": query.shape[3], "value_size": value.shape[3]}
+        boundaries.asked.add(Asked(**sizes, window=sliding_window, dropout=dropout))
     query, key, value = (_ToCells.apply(t, boundaries, heads) for t in (query, key, value))  # type: ignore[no-untyped-call]
     shapes = boundaries.padded_blocks(heads)
     if query.device.type == "cpu" and dropout == 0.0 and not _ALWAYS_TORCH:
