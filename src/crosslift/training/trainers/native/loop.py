@@ -135,7 +135,7 @@ class Run:
         resumed_at, seconds_before = step or None, self.seconds
         row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
         pending: list[tuple[int, np.ndarray, list[Part]]] = []
-        sync_every = 1 if self.device.type == "cpu" else SYNC_EVERY
+        sync_every = 1 if self.device.type == "cpu" and self.gpu is None else SYNC_EVERY
         tokens_at_start = self.num_tokens
         with contextlib.closing(self._batches(step)) as batches:
             for batch in batches:

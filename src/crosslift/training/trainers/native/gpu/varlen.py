@@ -7,9 +7,8 @@ computes in bfloat16. The padding of the row forms an example of its own, which 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +18,17 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from crosslift.training.packing import round_up
 
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:  # before torch 2.10
+    KERNEL: Any = None
+else:
+    KERNEL = varlen_attn
+
+PARAMETERS = frozenset(inspect.signature(KERNEL).parameters) if KERNEL is not None else frozenset()
+SHARED_KEYS = {"enable_gqa": True} if "enable_gqa" in PARAMETERS else {}
+"""The argument for several query heads per key head; earlier versions of the kernel need none."""
+
 LONGEST_MULTIPLE = 128
 """The length of the longest example is rounded up to a multiple of this: the kernel computes in blocks of 128 queries,
 and a compiled block depends on the number."""
@@ -27,7 +37,7 @@ MAX_HEAD_SIZE, HEAD_MULTIPLE = 256, 8
 LEAST_CAPABILITY = (8, 0)
 """The oldest compute capability of FlashAttention 2: Ampere."""
 TOLERANCE = 0.03
-"""Largest difference from attention in float32 on inputs of unit variance; bfloat16 has a relative error of 2^-8."""
+"""Largest difference from attention in float32, relative to the largest value; bfloat16 rounds to 2^-8."""
 
 
 class PackedRow(NamedTuple):
@@ -89,7 +99,7 @@ def varlen_attention(
     rounds = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     dtype = torch.get_autocast_dtype(kind) if rounds else value.dtype
     q, k, v = (states[0].transpose(0, 1).to(dtype).contiguous() for states in (query, key, value))
-    attended: Tensor = _kernel()(
+    attended: Tensor = KERNEL(
         q,
         k,
         v,
@@ -99,22 +109,9 @@ def varlen_attention(
         row.longest,
         scale=scale,
         window_size=(-1, 0) if window is None else (window - 1, 0),
-        **_shared_keys(),
+        **SHARED_KEYS,
     )
     return attended[None]
-
-
-@cache
-def _kernel() -> Callable[..., Any]:
-    from torch.nn.attention.varlen import varlen_attn
-
-    return varlen_attn
-
-
-@cache
-def _shared_keys() -> dict[str, bool]:
-    """The argument for several query heads per key head; before torch 2.12 the kernel needed none."""
-    return {"enable_gqa": True} if "enable_gqa" in inspect.signature(_kernel()).parameters else {}
 
 
 def why_not(asked: Iterable[Asked], device: torch.device, precision: str) -> str | None:
@@ -130,11 +127,9 @@ def why_not(asked: Iterable[Asked], device: torch.device, precision: str) -> str
     capability = torch.cuda.get_device_capability(device)
     if capability < LEAST_CAPABILITY:
         return f"the kernel needs compute capability 8.0, and the device has {capability[0]}.{capability[1]}"
-    try:
-        parameters = inspect.signature(_kernel()).parameters
-    except ImportError:
+    if KERNEL is None:
         return f"torch {torch.__version__} has no torch.nn.attention.varlen"
-    if "window_size" not in parameters:
+    if "window_size" not in PARAMETERS:
         return f"torch {torch.__version__} has an earlier form of torch.nn.attention.varlen"
     for one in asked:
         if (reason := _unsupported(one)) is not None:
@@ -181,8 +176,8 @@ def _differs(asked: Asked, device: torch.device) -> str | None:
     expected = attention_of_lone_examples(*exact, starts[: len(lengths) + 1], window=asked.window)
     right = torch.autograd.grad((expected * weights).sum(), exact)
     pairs = zip((found, *gradients), (expected, *right), strict=True)
-    error = max(float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1)) for ours, theirs in pairs)
-    return None if error < TOLERANCE else f"the kernel differs from attention in float32 by {error:.2g} on this device"
+    most = max(float((ours - theirs).detach().abs().max() / theirs.detach().abs().max()) for ours, theirs in pairs)
+    return None if most < TOLERANCE else f"the kernel differs from attention in float32 by {most:.2g} on this device"
 
 
 def attention_of_lone_examples(
