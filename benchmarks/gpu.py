@@ -6,15 +6,16 @@
 
 What `--minutes` leaves no time for is named at the end; `--models` and `--methods` measure it in another call.
 
-The architectures of Qwen3-0.6B, 1.7B, 8B and Gemma-3-1B with random weights, so nothing is downloaded. Both sides train on
-the same token ids. The lengths are assumed, not measured: prompts and solutions of a mathematical corpus in eleven
+The architectures of Qwen3-0.6B, 1.7B, 8B and Gemma-3-1B with random weights, so nothing is downloaded. Both sides train
+on the same token ids. The lengths are assumed, not measured: prompts and solutions of a mathematical corpus in eleven
 languages, log-normal around 80 and 130 tokens in English, longer in the other languages by `FERTILITY`. A step has 64
 examples; a pass has at most 16,384 tokens. Weights are float32 and matrix products bfloat16 on both sides; under LoRA
 the frozen weights are bfloat16, the rank is 16.
 
-TRL trains padded, rows grouped by length, with scaled dot-product attention, and packed (best-fit decreasing, without padding) if flash
-attention can be had; without it, packed rows need a mask of all pairs, which is why that variant is left out then. It
-uses Liger's kernels for layers if they are installed, and always its own fused head. Its best variant is compared.
+TRL trains padded, rows grouped by length, with scaled dot-product attention, and packed (best-fit decreasing, without
+padding) if flash attention can be had; without it, packed rows need a mask of all pairs, which is why that variant is
+left out then. It uses Liger's kernels for layers if they are installed, and always its own fused head. Its best variant
+is compared.
 
 Every measurement is a process of its own. Sides alternate (A B, then B A where `--repeats 2`); the first steps, with
 compilation, are not counted. Each row has: tokens per second, prompts included and padding excluded; the model's FLOPs
@@ -22,9 +23,9 @@ utilisation (A. Chowdhery et al. 2022, arXiv 2204.02311, appendix B): operations
 of the device; peak memory; joules per 1,000 tokens where NVML tells them (package nvidia-ml-py).
 
 Operations per step: forwards 2 per weight of a layer and token, and 2 per weight of the head and token under the loss
-mask; backwards as many for the gradient of activations, and as many again for that of weights that are trained. Attention has 4 x
-heads x head size for each pair of tokens of which one attends to the other, three times in all. The embedding counts
-nothing. Recomputation counts nothing either, so checkpointing lowers the utilisation.
+mask; backwards as many for the gradient of activations, and as many again for that of weights that are trained.
+Attention has 4 x heads x head size for each pair of tokens of which one attends to the other, three times in all. The
+embedding and adapters count nothing, nor does recomputation, so checkpointing lowers the utilisation.
 """
 
 from __future__ import annotations
@@ -235,8 +236,9 @@ def train_crosslift(folder: Path, job: dict[str, Any]) -> dict[str, Any]:
         revision=None,
         config=config,
         examples=TokenTable(
-            ids=ids, offsets=offsets, prompt_lengths=prompt.astype(np.int32), completion_bytes=completion.astype(np.int32),
-            languages=("all",), language=zeros, tasks=("math",), task=zeros,
+            ids=ids, offsets=offsets, prompt_lengths=prompt.astype(np.int32),
+            completion_bytes=completion.astype(np.int32), languages=("all",), language=zeros, tasks=("math",),
+            task=zeros,
         ),
         validation=None,
         seed=0,

@@ -63,7 +63,8 @@ def test_a_model_that_cannot_fit_is_not_started(benchmark):
 
 def test_the_table_says_what_failed_and_what_is_not_told(benchmark):
     job = {
-        "model": "qwen3-0.6b", "method": "full", "variant": "crosslift", "examples": 11, "scale": 1.0, "max_length": 2048,
+        "model": "qwen3-0.6b", "method": "full", "variant": "crosslift", "examples": 11, "scale": 1.0,
+        "max_length": 2048,
     }  # fmt: skip
     found = {
         "tokens": 5000,

@@ -193,6 +193,34 @@ def test_a_step_runs_on_a_device_that_cannot_be_read(tmp_path, architecture, mon
         losses.numpy()
 
 
+def test_gradients_are_computed_so_that_they_can_be_repeated(tmp_path, monkeypatch, on_gpu_path, caplog):
+    """Flash attention takes its deterministic gradient only where another one would be an error."""
+    base = write_model(tmp_path / "base")
+    load, strict, able = Run._load, [], True
+
+    def watched(run):
+        def told(gradient):
+            strict.append(not torch.is_deterministic_algorithms_warn_only_enabled())
+            if strict[-1] and not able:
+                raise RuntimeError("put_ does not have a deterministic implementation, but you set ...")
+
+        model = load(run)
+        model.get_input_embeddings().weight.register_hook(told)
+        return model
+
+    monkeypatch.setattr(Run, "_load", watched)
+    run = Run(request_(tmp_path / "able", base), CPU, "float32")
+    run._step(run._batch(0), 1e-3)
+    assert run.gpu.kernels["gradients"] == "repeatable" and all(strict)
+    assert not torch.are_deterministic_algorithms_enabled()
+    able = False
+    run = Run(request_(tmp_path / "unable", base), CPU, "float32")
+    assert all(weight.grad is None for weight in run.model.parameters())
+    run._step(run._batch(0), 1e-3)
+    assert run.gpu.kernels["gradients"].startswith("may differ in the last bits: put_ does not have a deterministic")
+    assert not strict[-1] and "may differ in the last bits" in caplog.text
+
+
 def test_what_layers_ask_of_attention_is_found_out(tmp_path, monkeypatch, on_gpu_path):
     seen = []
     monkeypatch.setattr(varlen, "why_not", lambda asked, device, precision: seen.append(asked) or "for a test")
@@ -300,7 +328,7 @@ def test_layers_of_a_kind_share_one_graph_for_all_numbers_of_tokens(
         assert run.gpu.kernels["layers"] == f"compiled ({kinds} graphs)"
         assert all(weight.grad is None for weight in run.model.parameters())
         for number in (3, 9, 14, 24):
-            losses, found = gradients(run, np.arange(number))
+            losses, _ = gradients(run, np.arange(number))
         assert run.gpu.kernels["layers"] == f"compiled ({kinds} graphs)"
         plain = Run(request_(tmp_path / "plain", base, compile=False), CPU, "float32")
     assert plain.gpu.kernels["layers"] == "as written: compile = false in site.toml"

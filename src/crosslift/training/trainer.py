@@ -236,7 +236,7 @@ class Trained:
     micro_batch_tokens: int | None = None
     """Bound that replaced the configured one because a device ran out of memory; None if none did."""
     kernels: Mapping[str, str] = field(default_factory=dict)
-    """On a GPU: how attention, loss, layers and batches were computed, with the reason where it was not the fast way."""
+    """On a GPU: how attention, loss, layers and batches were computed, and why not the fast way where it was not."""
 
 
 def steps_per_epoch(num_examples: int, config: SFTConfig, *, num_tokens: int | None = None) -> int:

@@ -17,7 +17,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +113,9 @@ class Run:
             num_devices=self.request.num_devices,
             may_compile=self.request.compile,
         )
-        found = path.GPUPath(self.model, self.head, conditions)
-        found.compile(self._micro_batch(np.arange(min(2, len(self.examples)))))
-        return found
+        return path.GPUPath(
+            self.model, self.head, conditions, sample=self._micro_batch(np.arange(min(2, len(self.examples))))
+        )
 
     def _load(self) -> Any:
         return load_model(self.request, self.device)
@@ -192,17 +192,16 @@ class Run:
         """The batch of a step. On a GPU a thread calls this."""
         rows = self.order.batch(step)
         passes = self._passes(rows)
-        if self.gpu is not None:
-            passes = [(self.gpu.host(one), counts) for one, counts in passes]
+        pinned = None if self.gpu is None else [(self.gpu.host(one), counts) for one, counts in passes]
         return StepBatch(
             step=step,
             rows=rows,
-            passes=passes,
+            passes=passes if pinned is None else pinned,
             num_losses=num_loss_tokens(self.examples, rows, loss_on_prompt=self.config.loss_on == "all"),
             num_tokens=int(self.examples.lengths[rows].sum()),
         )
 
-    def _passes(self, rows: np.ndarray) -> list[tuple[MicroBatch | HostBatch, bool]]:
+    def _passes(self, rows: np.ndarray) -> Sequence[tuple[MicroBatch, bool]]:
         return [(self._micro_batch(part), True) for part in self._parts(rows, self.examples)]
 
     def _save(self, step: int) -> None:
@@ -226,12 +225,18 @@ class Run:
         for one, counts in batch.passes:
             total, each = self._losses(one)
             if counts:
-                (total / batch.num_losses).backward()  # type: ignore[no-untyped-call]
+                self._backward(total / batch.num_losses)
                 losses.append((HostCopy(each.detach()), one.cells))
             else:
-                (total * 0.0).backward()  # type: ignore[no-untyped-call]
+                self._backward(total * 0.0)
         self.num_tokens += batch.num_tokens
         return losses
+
+    def _backward(self, loss: Tensor) -> None:
+        if self.gpu is not None:
+            self.gpu.backward(loss)
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]
 
     def _parts(self, rows: np.ndarray, table: TokenTable) -> Iterator[np.ndarray]:
         padded = not self.config.packing

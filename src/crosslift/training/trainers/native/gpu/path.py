@@ -17,6 +17,7 @@ from crosslift.training.trainers.native.gpu import linear_loss, varlen
 from crosslift.training.trainers.native.gpu.blocks import CompiledBlocks, compile_blocks
 from crosslift.training.trainers.native.gpu.linear_loss import LossHead
 from crosslift.training.trainers.native.gpu.transfers import HostBatch, Prepared, host_batch, prepared_ahead
+from crosslift.training.trainers.native.hardware import deterministic
 from crosslift.training.trainers.native.loss import LogitSelector, token_losses
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,14 @@ class Conditions:
 class GPUPath:
     """Forward passes, and transfers, of a run on a GPU."""
 
-    def __init__(self, model: Any, selector: LogitSelector, conditions: Conditions) -> None:
+    def __init__(self, model: Any, selector: LogitSelector, conditions: Conditions, *, sample: MicroBatch) -> None:
         """Choose the kernels, after each was tried out on the device.
 
         Args:
             model: the model in training.
             selector: its hook on the head.
             conditions: what the choice depends on.
+            sample: a micro-batch to try the model with. Its gradients are empty afterwards.
         """
         self._model, self._selector = model, selector
         self._conditions, self._device = conditions, conditions.device
@@ -59,28 +61,8 @@ class GPUPath:
         self._not_varlen = self._why_not_varlen(asked)
         self._not_together = self._why_not_together(unchanged)
         self._head = None if self._not_together else LossHead(selector.head, self._dtype)
-        self._blocks: CompiledBlocks | str = "not tried"
-
-    def compile(self, sample: MicroBatch) -> None:
-        """Compile the layers, if that is allowed and pays.
-
-        Args:
-            sample: a micro-batch to try them with. The gradients of the model are empty afterwards.
-        """
-
-        def try_out() -> None:
-            total, _ = self.losses(sample)
-            total.backward()  # type: ignore[no-untyped-call]
-            self._model.zero_grad(set_to_none=True)
-
-        conditions = self._conditions
-        if not conditions.may_compile:
-            self._blocks = "compile = false in site.toml"
-        elif conditions.num_devices > 1:
-            self._blocks = "the run is divided among devices"
-        else:
-            base = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
-            self._blocks = compile_blocks(base, try_out, num_steps=conditions.num_steps)
+        self._not_repeatable = self._why_not_repeatable(sample)
+        self._blocks = self._compiled(sample)
 
     @property
     def kernels(self) -> dict[str, str]:
@@ -90,6 +72,9 @@ class GPUPath:
             "attention": f"examples side by side: {self._not_varlen}" if self._not_varlen else "varlen",
             "loss": f"after the head: {self._not_together}" if self._not_together else "with the head, in chunks",
             "layers": f"as written: {blocks}" if isinstance(blocks, str) else blocks.words,
+            "gradients": f"may differ in the last bits: {self._not_repeatable}"
+            if self._not_repeatable
+            else "repeatable",
             "batches": "prepared ahead, in page-locked memory" if self._pins else "prepared ahead",
         }
 
@@ -126,10 +111,45 @@ class GPUPath:
         losses = token_losses(logits, targets)[:num_losses]
         return losses.sum(), losses
 
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate the gradients of a loss, the same ones each time if the device can."""
+        with deterministic(strictly=self._not_repeatable is None):
+            loss.backward()  # type: ignore[no-untyped-call]
+
     def _boundaries(self, batch: HostBatch) -> Any:
         if self._not_varlen or batch.starts is None:
             return SequenceBoundaries(batch.lengths, batch.ids.shape[1], self._device)
         return varlen.PackedRow(batch.starts.to(self._device, non_blocking=True), batch.longest)
+
+    def _try_out(self, sample: MicroBatch) -> None:
+        total, _ = self.losses(sample)
+        self.backward(total)
+        self._model.zero_grad(set_to_none=True)
+
+    def _why_not_repeatable(self, sample: MicroBatch) -> str | None:
+        """Why the gradients of two equal passes may differ in the last bits; None if they cannot."""
+        self._not_repeatable = None
+        try:
+            self._try_out(sample)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            if "deterministic" not in str(error):
+                raise
+            self._model.zero_grad(set_to_none=True)
+            reason = str(error).splitlines()[0]
+            log.warning("gradients may differ in the last bits from one start to the next: %s", reason)
+            return reason
+        return None
+
+    def _compiled(self, sample: MicroBatch) -> CompiledBlocks | str:
+        conditions = self._conditions
+        if not conditions.may_compile:
+            return "compile = false in site.toml"
+        if conditions.num_devices > 1:
+            return "the run is divided among devices"
+        base = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
+        return compile_blocks(base, lambda: self._try_out(sample), num_steps=conditions.num_steps)
 
     @torch.no_grad()
     def _survey(self) -> tuple[set[varlen.Asked], bool]:

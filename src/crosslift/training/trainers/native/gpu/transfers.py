@@ -7,6 +7,7 @@ have to be waited for. Losses return the same way, and are read when their step 
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Generator
@@ -80,7 +81,7 @@ class HostCopy:
         """
         on_gpu = tensor.device.type == "cuda"
         self._copy = tensor.to("cpu", non_blocking=True) if on_gpu else tensor  # torch makes the target page-locked
-        self._arrived = torch.cuda.Event() if on_gpu else None
+        self._arrived = torch.cuda.Event() if on_gpu else None  # type: ignore[no-untyped-call]
         if self._arrived is not None:
             self._arrived.record()
 
@@ -108,10 +109,9 @@ def prepared_ahead(prepare: Callable[[int], Prepared], first: int, end: int) -> 
 
     def put(content: tuple[Any, BaseException | None]) -> None:
         while not stopped.is_set():
-            try:
-                return ready.put(content, timeout=0.5)
-            except queue.Full:
-                continue
+            with contextlib.suppress(queue.Full):
+                ready.put(content, timeout=0.5)
+                return
 
     def work() -> None:
         try:

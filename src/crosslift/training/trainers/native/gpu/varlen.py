@@ -131,13 +131,9 @@ def why_not(asked: Iterable[Asked], device: torch.device, precision: str) -> str
         return f"torch {torch.__version__} has no torch.nn.attention.varlen"
     if "window_size" not in PARAMETERS:
         return f"torch {torch.__version__} has an earlier form of torch.nn.attention.varlen"
-    for one in asked:
-        if (reason := _unsupported(one)) is not None:
-            return reason
-    for one in asked:
-        if (reason := _differs(one, device)) is not None:
-            return reason
-    return None
+    layers = list(asked)
+    reasons = (check(one) for check in (_unsupported, lambda one: _differs(one, device)) for one in layers)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _unsupported(asked: Asked) -> str | None:
@@ -172,9 +168,9 @@ def _differs(asked: Asked, device: torch.device) -> str | None:
         raise
     except RuntimeError as error:
         return f"the kernel fails on this device: {str(error).splitlines()[0]}"
-    exact = [tensor.detach().float().requires_grad_() for tensor in inputs]
-    expected = attention_of_lone_examples(*exact, starts[: len(lengths) + 1], window=asked.window)
-    right = torch.autograd.grad((expected * weights).sum(), exact)
+    q, k, v = (tensor.detach().float().requires_grad_() for tensor in inputs)
+    expected = attention_of_lone_examples(q, k, v, starts[: len(lengths) + 1], window=asked.window)
+    right = torch.autograd.grad((expected * weights).sum(), (q, k, v))
     pairs = zip((found, *gradients), (expected, *right), strict=True)
     most = max(float((ours - theirs).detach().abs().max() / theirs.detach().abs().max()) for ours, theirs in pairs)
     return None if most < TOLERANCE else f"the kernel differs from attention in float32 by {most:.2g} on this device"

@@ -7,6 +7,7 @@ processes must take part in every forward and backward pass; one that has no exa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from crosslift.training.packing import MicroBatch, build_micro_batch
 from crosslift.training.trainer import TokenTable, TrainingRequest
 from crosslift.training.trainers.native.batches import HostPart
 from crosslift.training.trainers.native.best import score_of_candidate
-from crosslift.training.trainers.native.gpu.transfers import HostBatch
 from crosslift.training.trainers.native.loop import Run
 from crosslift.training.trainers.native.model import replaced_folder, write_adapter
 from crosslift.training.trainers.native.sharded.model import Sharded, load_sharded, whole_tensors, write_full_weights
@@ -70,7 +70,7 @@ class ShardedRun(Run):
         ]
         return of_devices[self.rank], max(map(len, of_devices))
 
-    def _passes(self, rows: np.ndarray) -> list[tuple[MicroBatch | HostBatch, bool]]:
+    def _passes(self, rows: np.ndarray) -> Sequence[tuple[MicroBatch, bool]]:
         parts, number = self._parts_of_devices(rows, self.examples)
         idle = self._micro_batch(rows[:1])
         return [(self._micro_batch(part), True) for part in parts] + [(idle, False)] * (number - len(parts))
