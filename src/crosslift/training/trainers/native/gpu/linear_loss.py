@@ -1,9 +1,9 @@
 """Head and cross-entropy in one, chunk by chunk, so that the logits of a micro-batch never exist together.
 
 The gradients of a chunk are computed with its losses, as in Liger Kernel (P.-L. Hsu et al. 2024, arXiv 2410.10989), so
-every logit is computed once. `torch.nn.functional.linear_cross_entropy` and Liger's own function do the same for a mean
-or a sum. A run also needs the loss of every token, by language, in float32; torch's function gives these in bfloat16
-and computes the logits twice for them. It is therefore written out here, and a test compares it with torch's.
+every logit is computed once. `torch.nn.functional.linear_cross_entropy` does the same for a mean or a sum. A run also
+needs the loss of every token, by language, in float32; for these, torch's function returns bfloat16 and computes the
+logits twice. It is therefore written out here, and a test compares it with torch's.
 """
 
 from __future__ import annotations
