@@ -63,15 +63,16 @@ def test_losses_are_those_of_a_cpu_to_the_rounding_of_bfloat16(tmp_path, archite
 
 @pytest.mark.parametrize("settings", [
     {"method": "full"}, {"method": "lora", "lora": LoRAConfig(rank=4, dropout=0.1)},
-    {"method": "full", "gradient_checkpointing": True},
-], ids=["full", "lora", "checkpointing"])  # fmt: skip
+    {"method": "full", "gradient_checkpointing": True}, {"method": "full", "precision": "float32"},
+], ids=["full", "lora", "checkpointing", "float32"])  # fmt: skip
 @pytest.mark.parametrize("compiles", [False, True], ids=["written", "compiled"])
 def test_the_machine_waits_for_nothing_in_a_step(tmp_path, monkeypatch, settings, compiles):
     monkeypatch.setattr(blocks, "MIN_STEPS", 1)
     base = write_model(tmp_path / "base")
-    precision = choose_precision("auto", GPU)
+    config = replace(CONFIG, **settings)
+    precision = choose_precision(config.precision, GPU)
     with numerics(GPU, precision):
-        run = Run(request_(tmp_path / "run", base, replace(CONFIG, **settings), compile=compiles), GPU, precision)
+        run = Run(request_(tmp_path / "run", base, config, compile=compiles), GPU, precision)
         assert run.gpu.kernels["layers"].startswith("compiled" if compiles else "as written")
         batches = [run._batch(step) for step in range(4)]
         run._step(batches[0], 1e-3)  # moments of the optimiser are created

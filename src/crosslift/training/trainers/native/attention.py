@@ -98,9 +98,14 @@ class SequenceBoundaries:
                 before += num_lines * heads * width
             filled = np.zeros((self._num_places - self.num_tokens) * heads, np.int64)
             arrays = np.concatenate(cells), np.concatenate([*tokens, filled]), np.concatenate(inside)
-            to_cells, to_row, holds = (torch.from_numpy(array).to(self._device) for array in arrays)
+            to_cells, to_row, holds = (self._on_device(array) for array in arrays)
             self._maps[heads] = to_cells, to_row, holds[:, None].to(torch.float32)
         return self._maps[heads]
+
+    def _on_device(self, array: np.ndarray) -> Tensor:
+        """Copy an array to the device; a GPU copies from page-locked memory, for which the machine need not wait."""
+        tensor = torch.from_numpy(array)
+        return (tensor.pin_memory() if self._device.type == "cuda" else tensor).to(self._device, non_blocking=True)
 
 
 class Survey(SequenceBoundaries):
