@@ -323,6 +323,7 @@ def work_on(
             name: adapters_at_once(graph.study, site, name, num_workers=num_workers)[0] for name in graph.study.models
         },
         num_workers=num_workers,
+        compile=site.compile,
         trackers=site.trackers,
         session=session,
         grace_seconds=grace_seconds,

@@ -217,6 +217,8 @@ class TrainingRequest:
     """Devices that share the run. It changes the result by rounding only, as the kind of the device does."""
     cpu_offload: bool = False
     """With several GPUs: keep weights, gradients and moments in the memory of the machine."""
+    compile: bool = True
+    """On a GPU: compile the decoder layers where that pays. It changes the result by rounding only."""
     save_seconds: float = 60.0
     """Seconds between two saves of the state that an interrupted run resumes from. The interval grows if saving is
     slow, so that saving takes at most a few percent of the time. It does not change the result."""
@@ -247,6 +249,8 @@ class Trained:
     """Bound that replaced the configured one because a device ran out of memory; None if none did."""
     trained_together: int = 1
     """Largest number of runs that were trained in the same passes. It changes the result by rounding only."""
+    kernels: Mapping[str, str] = field(default_factory=dict)
+    """On a GPU: how attention, loss, layers and batches were computed, and why not the fast way where it was not."""
 
 
 Ended = Callable[[int, Trained | Exception], None]

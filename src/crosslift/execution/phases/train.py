@@ -72,6 +72,7 @@ def begin_training(
     ending: Callable[[], bool] = lambda: False,
     num_devices: int = 1,
     cpu_offload: bool = False,
+    compile: bool = True,
 ) -> Training:
     """Prepare the folder of the training step and the trainer's request.
 
@@ -85,6 +86,7 @@ def begin_training(
         ending: whether this worker was told to end, so that the trainer saves its state and ends.
         num_devices: devices that share the run, if the trainer can divide it.
         cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
+        compile: whether GPUs may compile the layers of a model.
 
     Returns:
         The training, which the trainer has to carry out.
@@ -132,6 +134,7 @@ def begin_training(
         ending=ending,
         num_devices=num_devices,
         cpu_offload=cpu_offload,
+        compile=compile,
     )
     return Training(step=step, request=request, check=check, started=started)
 
@@ -149,6 +152,7 @@ def training_request(
     ending: Callable[[], bool] = lambda: False,
     num_devices: int = 1,
     cpu_offload: bool = False,
+    compile: bool = True,
     stages: tuple[int, ...] = (),
 ) -> TrainingRequest:
     """Build the trainer's request.
@@ -165,6 +169,7 @@ def training_request(
         ending: whether the process was told to end.
         num_devices: devices that share the run, if the trainer can divide it.
         cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
+        compile: whether GPUs may compile the layers of a model.
         stages: numbers of examples of the stages of the mixture; empty if it has none.
 
     Returns:
@@ -194,6 +199,7 @@ def training_request(
         base_name=base_name,
         num_devices=num_devices if divides else 1,
         cpu_offload=cpu_offload,
+        compile=compile,
     )
 
 

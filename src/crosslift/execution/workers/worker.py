@@ -63,6 +63,7 @@ def work(
     cpu_offload: bool = False,
     adapters_at_once: Mapping[str, int] | None = None,
     num_workers: int = 1,
+    compile: bool = True,
     session: str = "",
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
@@ -84,6 +85,7 @@ def work(
         cpu_offload: whether such runs keep weights and moments in the memory of the machine.
         adapters_at_once: base model -> LoRA runs that are trained together at most; 1 where it is missing.
         num_workers: workers that share the runs, so that none takes so many that others have nothing to do.
+        compile: whether GPUs may compile the layers of a model.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
@@ -117,6 +119,7 @@ def work(
         generators=generators or {},
         num_devices=num_devices or {},
         cpu_offload=cpu_offload,
+        compile=compile,
         tracking=Tracking(trackers or {}),
         equal_runs=equal_runs(graph),
         progress_seconds=INTERVAL_SECONDS if first is None else INTERVAL_OF_MANY_SECONDS,

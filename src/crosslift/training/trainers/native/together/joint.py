@@ -13,7 +13,9 @@ from torch import Tensor
 
 from crosslift.training.packing import LENGTH_MULTIPLE, MicroBatch, join_micro_batches
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.loop import Part, Run, losses_of, to_tensor
+from crosslift.training.trainers.native.batches import Part, to_tensor
+from crosslift.training.trainers.native.gpu.transfers import HostCopy
+from crosslift.training.trainers.native.loop import Run, losses_of
 from crosslift.training.trainers.native.loss import LogitSelector
 from crosslift.training.trainers.native.model import for_training
 from crosslift.training.trainers.native.together.grouped import Adapter, GroupedLinear, Slices
@@ -48,13 +50,21 @@ class Member(Run):
     def _load(self) -> Any:
         return for_training(view_of(self._base), self.request)
 
+    def _gpu_path(self) -> None:
+        """Validation is rare, and takes the path of CPUs."""
+
     def _now(self) -> float:
         return self.spent
 
     def _ending_and_saving(self) -> tuple[bool, bool]:
         return self.told_to_end, self.told_to_end or self.state.is_due()
 
-    def passes(self, rows: np.ndarray) -> list[MicroBatch]:
+    def advance(self, rows: np.ndarray, losses: list[Part]) -> None:
+        """Update the weights with the accumulated gradients, and complete the step as `complete_step` does."""
+        self._update(self.rate)
+        self.complete_step(rows, losses)
+
+    def micro_batches(self, rows: np.ndarray) -> list[MicroBatch]:
         """The micro-batches of a step."""
         return [self._micro_batch(part) for part in self._parts(rows, self.examples)]
 
@@ -117,7 +127,7 @@ class Joint:
         Returns:
             Index -> token losses in nats and cells, per micro-batch.
         """
-        batches = {index: self.members[index].passes(rows[index]) for index in rows}
+        batches = {index: self.members[index].micro_batches(rows[index]) for index in rows}
         totals = {index: sum(len(one.cells) for one in parts) for index, parts in batches.items()}
         losses: dict[int, list[Part]] = {index: [] for index in rows}
         limit = min(self.members[index].micro_batch_tokens for index in rows)
@@ -127,7 +137,7 @@ class Joint:
             shares = np.repeat(np.array([1.0 / totals[index] for index, _ in one_pass], np.float32), sizes)
             (found * to_tensor(shares, self.device)).sum().backward()  # type: ignore[no-untyped-call]
             for (index, one), part in zip(one_pass, torch.split(found.detach(), sizes), strict=True):
-                losses[index].append((part, one.cells))
+                losses[index].append((HostCopy(part), one.cells))
                 self.members[index].num_tokens += one.num_tokens
         return losses
 
@@ -156,7 +166,7 @@ class Joint:
             for up in ups:
                 up.copy_(torch.randn(up.shape, generator=generator) * 0.05)
             batches = [(i, one._micro_batch(np.arange(min(2, len(one.examples))))) for i, one in self.members.items()]
-            expected = [self.members[index]._losses(one) for index, one in batches]
+            expected = [self.members[index]._losses(one)[1] for index, one in batches]
             found = torch.split(self._losses(batches), [len(one.cells) for _, one in batches])
         finally:
             for up, before in zip(ups, kept, strict=True):
