@@ -124,9 +124,8 @@ class Run:
         """Train from the last saved state to the end."""
         self.start()
         while self.step < self.num_steps:
-            self._seed_dropout(self.step)
             rows = self.order.batch(self.step)
-            self.complete_step(rows, self._accumulate(rows))
+            self.complete_step(rows, self._step(self.step, rows, self.rate))
         return self.finish()
 
     def start(self) -> None:
@@ -137,18 +136,17 @@ class Run:
         self._tokens_at_start = self.num_tokens
 
     def complete_step(self, rows: np.ndarray, losses: list[Part]) -> None:
-        """Update the weights, and record, report, validate and save where it is due.
+        """Record, report, validate and save where it is due, after the weights were updated.
 
         Args:
-            rows: indices of the step's examples, whose gradients are accumulated.
+            rows: indices of the step's examples.
             losses: token losses of their micro-batches.
 
         Raises:
             TrainingError: training diverged.
             SystemExit: the process was told to end, and the state is saved.
         """
-        rate = learning_rate(self.step, self.num_steps, self.config)
-        self._update(rate)
+        rate = self.rate
         self._pending.append((self.step, rows, losses))
         self.step += 1
         step = self.step
@@ -179,6 +177,11 @@ class Run:
         if ending and step < self.num_steps:
             raise SystemExit(128 + signal.SIGTERM)  # the state is saved
 
+    @property
+    def rate(self) -> float:
+        """Learning rate of the present step."""
+        return learning_rate(self.step, self.num_steps, self.config)
+
     def finish(self) -> Trained:
         """Write the selected checkpoint and the metrics, and remove the state."""
         self._finish()
@@ -206,8 +209,15 @@ class Run:
         ending = self.request.ending()
         return ending, ending or self.state.is_due()
 
+    def _step(self, step: int, rows: np.ndarray, rate: float) -> list[Part]:
+        """Run one optimizer step; returns the token losses in nats and the cells of each micro-batch."""
+        self._seed_dropout(step)
+        losses = self._accumulate(rows)
+        self._update(rate)
+        return losses
+
     def _accumulate(self, rows: np.ndarray) -> list[Part]:
-        """Accumulate the gradients of a step's micro-batches; returns their token losses in nats and their cells."""
+        """Accumulate the gradients of a step's micro-batches."""
         passes = [self._micro_batch(part) for part in self._parts(rows, self.examples)]
         num_losses = sum(len(one.cells) for one in passes)
         losses = []

@@ -127,7 +127,7 @@ def _train(joint: Joint, end: Ended) -> None:
             member.spent += (now - last) / len(members)
             member.together, member.most_together = len(members), max(len(members), member.most_together)
         last = now
-        each(lambda index, member: member.complete_step(rows[index], losses[index]))  # noqa: B023 - called at once
+        each(lambda index, member: member.advance(rows[index], losses[index]))  # noqa: B023 - called at once
 
 
 Result = TypeVar("Result")

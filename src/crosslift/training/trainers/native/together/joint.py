@@ -54,6 +54,11 @@ class Member(Run):
     def _ending_and_saving(self) -> tuple[bool, bool]:
         return self.told_to_end, self.told_to_end or self.state.is_due()
 
+    def advance(self, rows: np.ndarray, losses: list[Part]) -> None:
+        """Update the weights with the accumulated gradients, and complete the step as `complete_step` does."""
+        self._update(self.rate)
+        self.complete_step(rows, losses)
+
     def passes(self, rows: np.ndarray) -> list[MicroBatch]:
         """The micro-batches of a step."""
         return [self._micro_batch(part) for part in self._parts(rows, self.examples)]
