@@ -4,6 +4,10 @@ One worker executes many runs, because importing the training libraries takes se
 would otherwise spend 200 times. Workers do not communicate: a run belongs to the worker that holds its lease, and the
 state of the work is read from the folder, so several workers divide a study among themselves.
 
+Generators with an engine that takes long to start (see `evaluation.generator`) evaluate several runs at a time: a run
+that is trained is released and waits until enough runs of its base model are trained, or none is left to train. The
+worker then leases them together and evaluates them step by step, each evaluation in all of them before the next one.
+
 An error in a run is written to the run's folder and stops neither this worker nor the others. A worker that dies
 without a message leaves an unreleased lease; the worker that takes it over counts the deaths, so that a run that
 exhausts the memory is not retried forever.
@@ -17,8 +21,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +41,17 @@ from crosslift.execution.definitions.reuse import copy_predictions, copy_trainin
 from crosslift.execution.folder.progress import INTERVAL_OF_MANY_SECONDS, INTERVAL_SECONDS, ProgressWriter
 from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.folder.steps import RunState
+from crosslift.execution.folder.steps import EvaluationStep, RunState
 from crosslift.execution.folder.store import Store
-from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
+from crosslift.execution.phases.evaluate import (
+    close_engines,
+    evaluate,
+    finished_predictions,
+    free_memory,
+    load_generator,
+    rescore,
+    runs_per_engine,
+)
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
 from crosslift.execution.workers.tracking import Trackers, Tracking
@@ -135,7 +147,7 @@ def work(
     begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
-    with graceful_termination(grace_seconds):
+    with graceful_termination(grace_seconds), contextlib.closing(_Engines()):
         while waiting:
             leased = []
             for name in waiting:
@@ -145,6 +157,10 @@ def work(
                         good &= worker.take(name)
                 except LeaseHeld:
                     leased.append(name)  # retried at the end: its owner may have died
+                for group in worker.groups():
+                    good &= worker.take_together(group, leased)
+            for group in worker.groups(all_that_wait=True):
+                good &= worker.take_together(group, leased)
             if leased == waiting:
                 folders = [graph.store.run_folder(name) for name in leased]
                 if not (patient and wait_for_silent_owners(folders, check=end_if_asked)):
@@ -195,6 +211,44 @@ class _Definition:
                 )
 
 
+class _Engines:
+    """The engines that this process keeps open between runs."""
+
+    def close(self) -> None:
+        close_engines()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pause:
+    """A place in a run that the runs of a group reach together."""
+
+    place: tuple[int, int] = (-1, -1)
+    """Number of the evaluation in the study and of its language; (-1, -1): before an engine is needed."""
+    generator: Any = None
+    """The loaded generator, which can be asked for several runs at once."""
+
+
+_BEGIN = _Pause(place=(-2, -2))
+
+
+@dataclass(kw_only=True)
+class _Taken:
+    """A run under this worker's lease."""
+
+    name: str
+    lease: Lease
+    steps: Iterator[_Pause]
+    """Executes the run; pauses where it may be evaluated together with others."""
+    pause: _Pause = field(default=_BEGIN)
+    """Where it is."""
+    is_over: bool = False
+    has_failed: bool = False
+    waits: bool = False
+    """Whether it was released before its evaluations, to be evaluated with others."""
+    is_lost: bool = False
+    """Whether another worker has taken it over."""
+
+
 class _Finished:
     """What other workers have finished, listed at most once a minute."""
 
@@ -229,6 +283,8 @@ class _Worker:
     """Whether to skip a run while an equal run is leased; False if a user named the runs."""
     finished: _Finished | None
     """What other workers have finished; None unless this worker is among many."""
+    waiting: dict[str, list[str]] = field(default_factory=dict)
+    """Base model -> trained runs that wait for an engine."""
 
     def is_left(self, name: str) -> bool:
         """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
@@ -245,6 +301,85 @@ class _Worker:
         Raises:
             LeaseHeld: another process holds the lease of the run or of an equal run.
         """
+        with self._leased(name, together=False) as run:
+            if run is None:
+                return True
+            while not run.is_over:
+                self._advance(run)
+            if run.waits:
+                self.waiting.setdefault(self.graph.runs[name].model.name, []).append(name)
+            return not run.has_failed
+
+    def groups(self, *, all_that_wait: bool = False) -> Iterator[list[str]]:
+        """Yield groups of trained runs of one base model that are to be evaluated now.
+
+        Args:
+            all_that_wait: whether no further run will be trained before; else only full groups are returned.
+        """
+        for names in self.waiting.values():
+            while names:
+                size = self._group_size(self.graph.steps(self.graph.runs[names[0]]).evaluations)
+                if len(names) < size and not all_that_wait:
+                    break
+                group = names[:size]
+                del names[:size]
+                yield group
+
+    def take_together(self, names: Sequence[str], leased: list[str]) -> bool:
+        """Evaluate trained runs of one base model. Returns False if one of them failed.
+
+        Args:
+            names: the runs.
+            leased: runs that another process holds are added to it.
+        """
+        good = True
+        later: list[str] = []
+        with contextlib.ExitStack() as stack:
+            runs: list[_Taken] = []
+            for name in names:
+                # What an equal run has generated is copied, so it comes first.
+                if any(one.name in self.equal_runs.get(name, ()) for one in runs):
+                    later.append(name)
+                    continue
+                try:
+                    run = stack.enter_context(self._leased(name, together=True))
+                except LeaseHeld:
+                    leased.append(name)
+                    continue
+                if run is not None:
+                    runs.append(run)
+            if len(runs) > 1 and any(run.lease.deaths for run in runs):
+                # A worker died on one of them. Each is evaluated alone, so that only that one is given up.
+                later = [run.name for run in runs] + later
+                runs = []
+            while runs:
+                place = min(run.pause.place for run in runs)
+                here = [run for run in runs if run.pause.place == place]
+                generators = [run.pause.generator for run in here if run.pause.generator is not None]
+                if generators:
+                    generators[0].ask_with(generators[1:])
+                for run in here:
+                    self._advance(run)
+                    good &= not run.has_failed
+                runs = [run for run in runs if not run.is_over]
+        for name in later:
+            good &= self.take_together([name], leased)
+        return good
+
+    @contextlib.contextmanager
+    def _leased(self, name: str, *, together: bool) -> Iterator[_Taken | None]:
+        """Context manager that holds the lease of a run.
+
+        Args:
+            name: the run.
+            together: whether it is evaluated with other runs, or else trained first.
+
+        Yields:
+            The run; None if nothing is to be done.
+
+        Raises:
+            LeaseHeld: another process holds the lease of the run or of an equal run.
+        """
         store = self.graph.store
         for equal_run in self.equal_runs.get(name, ()) if self.waits_for_equal_runs else ():
             if lease_holder(store.run_folder(equal_run)) is not None:
@@ -257,62 +392,79 @@ class _Worker:
             reconcile_run(self.graph, self.graph.runs[name])
             # Read after the lease was acquired: another process may have finished the run before.
             if store.error(name) is not None:
-                return True
-            if not self.graph.state(self.graph.runs[name]).done:
+                yield None
+            elif self.graph.state(self.graph.runs[name]).done:
+                finished = True
+                yield None
+            else:
                 self.say(f"{RUN_STARTED} {name}")
-                with _log_to(store.run_folder(name) / "log.txt"):
-                    finished = self._try(name, lease)
-                return finished
-            finished = True
+                run = _Taken(name=name, lease=lease, steps=iter(()))
+                run.steps = self._execute(run, together=together)
+                yield run
+                finished = run.is_over and not (run.has_failed or run.waits or run.is_lost)
         finally:
             if finished and self.finished is not None:
                 store.mark_finished(name, self.graph.steps(self.graph.runs[name]).fingerprint)
             lease.release(finished=finished)
-        return True
 
-    def _try(self, name: str, lease: Lease) -> bool:
-        """Execute the run and write any error to its folder.
-
-        Returns:
-            False if the run failed. True if it succeeded, or if another worker took it over; then nothing is written.
+    def _advance(self, run: _Taken) -> None:
+        """Execute a run up to its next pause or its end, and write any error to its folder. It has not failed if
+        another worker took it over; then nothing is written.
 
         Raises:
             StoreError: the file system cannot be written, which would affect all runs.
         """
-        store = self.graph.store
-        try:
-            with optional():
-                self._execute(name, lease)
-        except Exception as error:
-            if (gone := missing_root_error(store.run_folder(name))) is not None:
-                raise gone from error
-            if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
-                log.warning("%s was taken over by another worker: %s", name, error)
-                return True
-            self.definition.check([name])  # the study was prepared anew: files were moved on purpose
-            known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
-            if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
-                raise known from error  # no other run could be written either
-            if known is not None:
-                log.error("%s", known)
-                store.write_error(name, error=type(known).__name__, message=str(known))
-                return False
-            log.exception("unexpected error")
-            message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
-            store.write_error(name, error=type(error).__name__, message=message)
-        else:
-            return True
-        finally:
-            self.tracking.finish()
-        return False
+        store, name = self.graph.store, run.name
+        run.is_over = True
+        with _log_to(store.run_folder(name) / "log.txt"):
+            try:
+                with optional():
+                    pause = next(run.steps, None)
+                if pause is not None:
+                    run.pause, run.is_over = pause, False
+            except Exception as error:
+                if (gone := missing_root_error(store.run_folder(name))) is not None:
+                    raise gone from error
+                if _is_lost(run.lease):  # another worker continues the run; the lost lease caused the error
+                    log.warning("%s was taken over by another worker: %s", name, error)
+                    run.is_lost = True
+                    return
+                self.definition.check([name])  # the study was prepared anew: files were moved on purpose
+                run.has_failed = True
+                known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
+                if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
+                    raise known from error  # no other run could be written either
+                if known is not None:
+                    log.error("%s", known)
+                    store.write_error(name, error=type(known).__name__, message=str(known))
+                    return
+                log.exception("unexpected error")
+                message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
+                store.write_error(name, error=type(error).__name__, message=message)
+            finally:
+                if run.is_over:
+                    self.tracking.finish()
 
-    def _execute(self, name: str, lease: Lease) -> None:
+    def _group_size(self, evaluations: Sequence[EvaluationStep]) -> int:
+        """Return how many runs are evaluated together with the engine that evaluations need; 1: they need none."""
+        used = {one.evaluation.generator for one in evaluations}
+        return max((runs_per_engine(name, self.generators.get(name)) for name in used), default=1)
+
+    def _execute(self, taken: _Taken, *, together: bool) -> Iterator[_Pause]:
         """Execute the missing steps of a run: train, generate, score.
+
+        Args:
+            taken: the run.
+            together: whether it is evaluated with other runs; else it may have to wait for them after its training.
+
+        Yields:
+            Pauses at which the other runs are advanced to the same place.
 
         Raises:
             TrainingError: the run cannot be trained, or too many workers died on it.
             EvaluationError: samples could not be generated or scored.
         """
+        name, lease = taken.name, taken.lease
         if lease.deaths >= MAX_WORKER_DEATHS:
             raise TrainingError(
                 f"{lease.deaths} workers died on this run without a message, probably killed for memory. Lower "
@@ -320,6 +472,11 @@ class _Worker:
             )
         graph, store, run = self.graph, self.graph.store, self.graph.runs[name]
         state = graph.state(run)
+        checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
+        trains = checkpoint is not None and _needs_training(state, checkpoint)
+        taken.waits = not together and self._group_size(state.missing) > 1
+        if taken.waits and not trains:
+            return
         log.info("started: %s", name)
         reporter = ProgressWriter(
             store.run_folder(name),
@@ -328,14 +485,15 @@ class _Worker:
             listener=self.tracking.progress,
             interval_seconds=INTERVAL_SECONDS if self.finished is None else INTERVAL_OF_MANY_SECONDS,
         )
-        self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
+        if not together:
+            self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
         reporter.update(phase="loading")
-        checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
-        if checkpoint is not None and _needs_training(state, checkpoint):
+        if trains:
             equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
             if equal_run is not None:
                 log.info("copied the training of the equal run %s", equal_run)
             else:
+                close_engines()
                 train(
                     graph,
                     state.steps,
@@ -349,7 +507,10 @@ class _Worker:
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()
-        faults = self._evaluate(state, checkpoint, lease, reporter)
+        if taken.waits:
+            log.info("trained: %s", name)
+            return
+        faults = yield from self._evaluate(state, checkpoint, lease, reporter, together=together)
         free_memory()
         self.graph.write_provenance(state.steps, environment())
         reporter.update(phase="done")
@@ -361,7 +522,9 @@ class _Worker:
             shutil.rmtree(removed)
         log.info("done: %s", name)
 
-    def _evaluate(self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter) -> list[str]:
+    def _evaluate(
+        self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter, *, together: bool
+    ) -> Generator[_Pause, None, list[str]]:
         """Execute the missing evaluation steps. Returns a phrase for each step with sample errors."""
         graph, run = self.graph, state.steps.run
         model = graph.models[run.model.name]
@@ -369,7 +532,9 @@ class _Worker:
         started = time.monotonic()
         answers: Any = None
         loaded = ""
-        for number, one in enumerate(state.missing):
+        # Those that need an engine come last, so that all runs of a group use the same one.
+        missing = sorted(state.missing, key=lambda one: self._group_size([one]) > 1)
+        for number, one in enumerate(missing):
             end_if_asked()
             lease.check()
             name = f"{one.evaluation.name}.{one.language}"
@@ -385,6 +550,10 @@ class _Worker:
                 if loaded != one.evaluation.generator:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
+                    if self._group_size([one]) == 1:
+                        close_engines()
+                    elif together:
+                        yield _Pause()
                     options = self.generators.get(loaded)
                     answers = load_generator(
                         loaded,
@@ -395,13 +564,25 @@ class _Worker:
                         options=options,
                         num_devices=self.num_devices.get(run.model.name, 1),
                     )
+                if together and getattr(answers, "is_batched", False):
+                    yield _Pause(place=_place_in_study(graph.study, one), generator=answers)
                 num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
             done = state.num_evaluated + number + 1
             reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - started)
-            self.tracking.scores(one)
+            if not together:
+                self.tracking.scores(one)
+        if together:  # trackers show one run at a time
+            self.tracking.start(graph.study.name, run.name, _facts(run), graph.store.trackers_folder)
+            for one in missing:
+                self.tracking.scores(one)
         return faults
+
+
+def _place_in_study(study: Study, one: EvaluationStep) -> tuple[int, int]:
+    """Return the number of an evaluation and that of the language."""
+    return list(study.evaluations).index(one.evaluation.name), one.evaluation.languages.index(one.language)
 
 
 def _needs_training(state: RunState, checkpoint: Path) -> bool:
