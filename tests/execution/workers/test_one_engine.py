@@ -1,4 +1,4 @@
-"""A worker evaluates several runs with one engine: started once, asked for all of them, each run under its own lease."""
+"""A worker evaluates several runs with one engine: one start, one call for all of them, each run under its lease."""
 
 from __future__ import annotations
 

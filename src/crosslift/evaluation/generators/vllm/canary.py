@@ -21,6 +21,8 @@ from crosslift.evaluation.requests.kinds import TokenContinuations
 PROMPTS = 8
 TOKENS = 128
 """Of each prompt."""
+COMPLETION = 32
+"""Tokens of a completion, where completions are compared."""
 NOISE = 3.0
 """An adapter must change log-probabilities by more than so many times the difference between two calls."""
 SMALLEST = 1e-6
@@ -69,6 +71,15 @@ def log_probabilities(engine: Engine, prompts: Prompts, adapters: Sequence[Any])
     return found
 
 
+def completions(engine: Engine, prompts: Prompts, adapters: Sequence[Any]) -> list[list[list[int]]]:
+    """Token ids of short completions of the prompts under each adapter, asked in one call."""
+    from vllm import SamplingParams
+
+    params = SamplingParams(temperature=0.0, max_tokens=COMPLETION, detokenize=False)
+    replies = iter(engine.ask(prompts * len(adapters), params, [one for one in adapters for _ in prompts]))
+    return [[list(next(replies).outputs[0].token_ids) for _ in prompts] for _ in adapters]
+
+
 def without_effect(engine: Engine, prompts: Prompts, adapters: Sequence[Any]) -> list[bool]:
     """Find adapters that do not change the model.
 
@@ -78,8 +89,12 @@ def without_effect(engine: Engine, prompts: Prompts, adapters: Sequence[Any]) ->
         adapters: the `LoRARequest`s.
 
     Returns:
-        Whether each adapter leaves the log-probabilities of the base model as they are.
+        Whether each adapter leaves the log-probabilities of the base model as they are; of an engine that returns none,
+        whether it leaves all completions as they are.
     """
+    if not engine.spec.targets:  # the engine returns no log-probabilities of prompts
+        *written, plain = completions(engine, prompts, [*adapters, None])
+        return [one == plain for one in written]
     if prompts not in engine.baseline:
         engine.baseline[prompts] = log_probabilities(engine, prompts, [None])[0]
     alone = engine.baseline[prompts]

@@ -14,7 +14,7 @@ import gc
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,14 @@ class Spec:
     """Largest rank of adapters, one of RANKS; 0: no adapters."""
     max_loras: int
     """Number of adapters in one batch."""
+    targets: tuple[str, ...]
+    """Modules that adapters may have, by the last part of their names; empty: all that vLLM supports."""
     options: str
     """Further arguments of `vllm.LLM`, as JSON."""
 
-    def without_source(self) -> tuple[str | None, int, int, str]:
+    def without_source(self) -> Spec:
         """Return what two checkpoints must have in common to follow each other in one engine."""
-        return self.revision, self.rank, self.max_loras, self.options
+        return replace(self, source="")
 
 
 @dataclass(kw_only=True)
@@ -192,6 +194,23 @@ def rank_for(rank: int) -> int:
     return next(allowed for allowed in RANKS if allowed >= rank) if rank else 0
 
 
+def linear_modules(folder: str) -> tuple[str, ...]:
+    """Return the last parts of the names of a model's linear layers, without its output layer.
+
+    An engine that provides for adapters of the output layer cannot return log-probabilities of prompts (vLLM 0.32).
+
+    Args:
+        folder: folder of the model; the result is empty for a model of the hub.
+    """
+    found = set()
+    for file in Path(folder).glob("*.safetensors") if Path(folder).is_dir() else ():
+        for name, shape in tensor_shapes(file).items():
+            module, _, kind = name.rpartition(".")
+            if kind == "weight" and len(shape) == 2 and not module.endswith(("lm_head", "embed_tokens", "wte", "wpe")):
+                found.add(module.rpartition(".")[2])
+    return tuple(sorted(found))
+
+
 def files_of(folder: str) -> Files:
     """Return what identifies the weights in a folder without reading them; empty for a model of the hub."""
     found = sorted(Path(folder).glob("*.safetensors")) if Path(folder).is_dir() else []
@@ -223,7 +242,10 @@ def _start(spec: Spec) -> Engine:
     except ImportError as error:
         raise EvaluationError('generator "vllm" needs the package vllm. Install it, or use "hf".') from error
     close()
-    lora = {"enable_lora": True, "max_lora_rank": spec.rank, "max_loras": spec.max_loras} if spec.rank else {}
+    lora: dict[str, Any] = {}
+    if spec.rank:
+        lora = {"enable_lora": True, "max_lora_rank": spec.rank, "max_loras": spec.max_loras}
+        lora["lora_target_modules"] = list(spec.targets) or None
     log.info("starting an engine of vLLM for %s", Path(spec.source).name)
     llm = LLM(
         model=spec.source,

@@ -14,7 +14,7 @@ from crosslift.evaluation.adapters import base_of
 from crosslift.evaluation.generator import Completion
 from crosslift.evaluation.generators.endpoint import run_of
 from crosslift.evaluation.generators.vllm import canary as tests
-from crosslift.evaluation.generators.vllm.engine import Engine, Spec, engine_for, rank_for
+from crosslift.evaluation.generators.vllm.engine import Engine, Spec, engine_for, linear_modules, rank_for
 from crosslift.evaluation.requests.kinds import Likelihood, TokenContinuations
 
 RUNS_PER_ENGINE = 8
@@ -65,19 +65,26 @@ class Generator:
         adapter = Path(checkpoint) / "adapter_config.json"
         source = str(checkpoint)
         rank = 0
+        targets: set[str] = set()
         if adapter.is_file():
             config = json.loads(adapter.read_text(encoding="utf-8"))
             rank = int(config["r"])
+            given = config.get("target_modules") or ()
+            targets = {name.rpartition(".")[2] for name in ([given] if isinstance(given, str) else given)}
             source, named_revision = (base, None) if base else base_of(Path(checkpoint))
             revision = revision or named_revision
         own = (Path(checkpoint) / "tokenizer_config.json").is_file() or not rank
         self.tokenizer = load_tokenizer(checkpoint if own else source, None if own and rank else revision, template)
         self.stop_ids = stop_ids(self.tokenizer)
+        largest = rank_for(max(rank, max_lora_rank or 0))
+        # The same for all runs of a base model, with whichever of its modules they adapt.
+        linear = linear_modules(source) if largest else ()
         self.spec = Spec(
             source=source,
             revision=revision,
-            rank=rank_for(max(rank, max_lora_rank or 0)),
-            max_loras=max_loras or runs_per_engine,
+            rank=largest,
+            max_loras=(max_loras or runs_per_engine) if largest else 1,
+            targets=linear if targets <= set(linear) else (),
             options=json.dumps(engine, sort_keys=True),
         )
         self.name = run_of(checkpoint, base)
@@ -143,8 +150,14 @@ class Generator:
             One list per request; None for a continuation longer than the model's context.
 
         Raises:
-            EvaluationError: the adapter gives the same outputs as its base model, or the engine ended.
+            EvaluationError: the adapter gives the same outputs as its base model, the engine ended, or it provides for
+                adapters of the output layer.
         """
+        if self.spec.rank and not self.spec.targets:
+            raise EvaluationError(
+                "vLLM returns no log-probabilities of given texts from an engine with adapters of the output layer, or "
+                'of modules that are not linear layers. Set generator = "hf" for the evaluation.'
+            )
         return self._answers(_Likelihoods(requests=tuple(requests), longest=self.max_length))
 
     def _answers(self, asked: _Asked) -> list[Any]:
