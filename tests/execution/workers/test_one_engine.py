@@ -11,8 +11,8 @@ import pytest
 from fake_study import open_graph
 
 from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.inspection.status import status
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
 from crosslift.system.leases import Lease

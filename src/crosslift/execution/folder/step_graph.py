@@ -18,8 +18,9 @@ from crosslift.errors import NotPrepared, StoreError
 from crosslift.execution.folder import earlier
 from crosslift.execution.folder.base_models import BaseModel, identify
 from crosslift.execution.folder.content_hashes import ContentHashes
-from crosslift.execution.folder.steps import EvaluationStep, RunState, RunSteps, Step, StepState
+from crosslift.execution.folder.steps import EvaluationStep, RunState, RunSteps, SharedInputs, Step, StepState
 from crosslift.execution.folder.store import Store
+from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
 
@@ -35,8 +36,10 @@ class StepGraph:
         self.store = store
         self.hashes = ContentHashes(store.hashes_file)
         self._corpora: dict[str, dict[str, Any]] = {}
-        self._evaluations: dict[tuple[str, str], dict[str, Any]] = {}
+        self._trainings: dict[tuple[str, str], dict[str, Any]] = {}
+        self._evaluations: dict[tuple[str, str], SharedInputs] = {}
         self._steps: dict[str, RunSteps] = {}
+        self._archives: dict[str, Path] = {}
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -108,6 +111,7 @@ class StepGraph:
     def forget(self) -> None:
         """Clear the cache after a corpus has been prepared again."""
         self._corpora.clear()
+        self._trainings.clear()
         self._evaluations.clear()
         self._steps.clear()
 
@@ -255,7 +259,7 @@ class StepGraph:
 
         Args:
             steps: the steps of the run.
-            environment: result of `provenance.environment` in the process that computed the last results.
+            environment: result of `system.environment` in the process that computed the last results.
         """
         trained = steps.train.state().outputs if steps.train is not None else None
         results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
@@ -270,29 +274,35 @@ class StepGraph:
 
     def _train_step(self, run: Run) -> Step:
         assert run.mixture is not None
+        key = (run.model.name, run.mixture.name)
+        if key not in self._trainings:
+            self._trainings[key] = self._inputs_of_training(run, run.mixture)
+        return self._step(self.store.train_folder(run.name), self._trainings[key] | {"seed": run.seed})
+
+    def _inputs_of_training(self, run: Run, mixture: Mixture) -> dict[str, Any]:
+        """Return the inputs of a training, which runs that differ in their seed share."""
         identity = self.study.identity_of(run)
         identity["model"] = self._model(run)
-        used = dict.fromkeys(run.mixture.corpora, run.mixture.languages) | self.study.validation_of(run)
+        used = dict.fromkeys(mixture.corpora, mixture.languages) | self.study.validation_of(run)
         for name, inputs in identity["corpora"].items():
             hashes = self.corpus(name)["languages"]
             inputs["content"] = {tag: hashes[tag] for tag in used[name] if tag in hashes}
-            if run.mixture.pairing != "disjoint":  # with disjoint pairing, each language owns a block of the items
+            if mixture.pairing != "disjoint":  # with disjoint pairing, each language owns a block of the items
                 del inputs["languages"]
-        folder = self.store.train_folder(run.name)
-        return self._step(folder, identity)
+        return {key: SharedInputs(part) if isinstance(part, Mapping) else part for key, part in identity.items()}
 
     def _evaluation_step(self, run: Run, evaluation: Evaluation, tag: str, checkpoint: dict[str, Any]) -> Step:
-        identity = self._evaluations.get((evaluation.name, tag))
-        if identity is None:
+        shared = self._evaluations.get((evaluation.name, tag))
+        if shared is None:
             identity = self.study.identity_of_evaluation(evaluation, tag)
             del identity["languages"], identity["corpus"]["languages"]
             identity |= {"language": tag, "content": self.corpus(evaluation.corpus_in(tag))["languages"][tag]}
             if evaluation.shots is not None:
                 del identity["shots"]["corpus"]["languages"]
                 identity["shots"]["content"] = self.corpus(evaluation.shots.corpus_in(tag))["languages"][tag]
-            self._evaluations[evaluation.name, tag] = identity
+            shared = self._evaluations[evaluation.name, tag] = SharedInputs(identity)
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
-        inputs = {**checkpoint, "evaluation": identity}
+        inputs = {**checkpoint, "evaluation": shared}
         return self._step(folder, inputs, required_outputs=_OF_EVALUATION)
 
     def _model(self, run: Run) -> dict[str, Any]:
@@ -301,12 +311,13 @@ class StepGraph:
 
     def _step(self, folder: Path, inputs: dict[str, Any], *, required_outputs: tuple[str, ...] = ()) -> Step:
         name = self.store.name_of(folder)
+        kind = earlier.kind_of(name)
         return Step(
             name=name,
             folder=folder,
             inputs=inputs,
             required_outputs=required_outputs,
-            archive=self.store.earlier_folder(earlier.kind_of(name)),
+            archive=self._archives.get(kind) or self._archives.setdefault(kind, self.store.earlier_folder(kind)),
         )
 
 

@@ -6,11 +6,12 @@ depend on which steps are missing after an interruption.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,15 @@ def close_engines() -> None:
         close = getattr(sys.modules.get(name), "close", None)
         if close is not None:
             close()
+
+
+@contextlib.contextmanager
+def engines_between_runs() -> Iterator[None]:
+    """Context manager for several runs; ends the engines that they have left open."""
+    try:
+        yield
+    finally:
+        close_engines()
 
 
 def free_memory() -> None:
