@@ -65,9 +65,19 @@ def recorded(generator: Any) -> list[list[int]]:
     return ids
 
 
-def differences(prompts: list[list[int]], generator: Any, reference: HF, *, max_tokens: int) -> tuple[int, list[str]]:
-    """Number of equal completions, and what differs by more than a tie."""
-    ours, theirs = recorded(generator), recorded(reference)
+def differences(
+    prompts: list[list[int]], generator: Any, ours: list[list[int]], reference: HF, *, max_tokens: int
+) -> tuple[int, list[str]]:
+    """Number of equal completions, and what differs by more than a tie.
+
+    Args:
+        prompts: token ids.
+        generator: the generator.
+        ours: result of `recorded` for it; it may have been asked together with another one.
+        reference: transformers.
+        max_tokens: of a completion.
+    """
+    theirs = recorded(reference)
     found = generator.generate(prompts, max_tokens=max_tokens)
     wanted = reference.generate(prompts, max_tokens=max_tokens)
     equal, wrong = 0, []
@@ -94,9 +104,10 @@ def test_adapters_and_their_base_answer_200_prompts_together_as_transformers_doe
         Generator(checkpoint, base=BASE, max_lora_rank=4, **engine_models.OPTIONS)
         for checkpoint in (*adapters[:2], BASE)
     ]
+    decoded = [recorded(one) for one in runs]
     runs[0].ask_with(runs[1:])
-    for generator, checkpoint in zip(runs, (*adapters[:2], BASE), strict=True):
-        equal, wrong = differences(prompts, generator, hf(checkpoint), max_tokens=32)
+    for generator, ours, checkpoint in zip(runs, decoded, (*adapters[:2], BASE), strict=True):
+        equal, wrong = differences(prompts, generator, ours, hf(checkpoint), max_tokens=32)
         sys.stdout.write(
             f"{Path(checkpoint).parent.parent.name}: {equal} of {len(prompts)} equal, the others tie" + "\n"
         )
@@ -149,7 +160,10 @@ def test_checkpoints_follow_each_other_in_one_engine_or_get_their_own(starts, tm
     prompts = engine_models.prompts(40, "llama-m")
     for folder in folders:
         generator = Generator(folder, **engine_models.OPTIONS)
-        equal, wrong = differences(prompts, generator, HF(folder, device="cpu", precision="float32"), max_tokens=24)
+        ours = recorded(generator)
+        equal, wrong = differences(
+            prompts, generator, ours, HF(folder, device="cpu", precision="float32"), max_tokens=24
+        )
         sys.stdout.write(f"{folder.parents[1].name}: {equal} of {len(prompts)} equal" + "\n")
         assert wrong == []
     sys.stdout.write(f"tied: {tied}, engines: {len(starts)}" + "\n")
