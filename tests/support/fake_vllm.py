@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from crosslift.evaluation.generators.hf.generator import Generator as HF
 from crosslift.evaluation.generators.vllm import engine
-from crosslift.evaluation.requests.kinds import TokenContinuations
 
 
 class EngineDeadError(Exception):
@@ -93,14 +93,15 @@ def _completed(model: HF, ids: list[int], max_tokens: int) -> Any:
     return types.SimpleNamespace(outputs=[output])
 
 
+@torch.inference_mode()
 def _scored(model: HF, ids: list[int], max_tokens: int) -> Any:
     """`prompt_logprobs` of a reply: None for the first token, then token id -> Logprob."""
-    asked = [TokenContinuations(context=tuple(ids[:at]), continuations=((ids[at],),)) for at in range(1, len(ids))]
-    values = [
-        {token: types.SimpleNamespace(logprob=found.log_probability, rank=2 - found.is_greedy)}
-        for token, (found,) in zip(ids[1:], model.log_likelihoods(asked), strict=True)
+    values = torch.log_softmax(model.model(input_ids=torch.tensor([ids])).logits[0, :-1].float(), dim=-1)
+    scored = [
+        {token: types.SimpleNamespace(logprob=float(row[token]), rank=1 + int((row > row[token]).sum()))}
+        for token, row in zip(ids[1:], values, strict=True)
     ]
-    return types.SimpleNamespace(prompt_logprobs=[None, *values])
+    return types.SimpleNamespace(prompt_logprobs=[None, *scored])
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> type[FakeLLM]:

@@ -168,3 +168,42 @@ def test_checkpoints_follow_each_other_in_one_engine_or_get_their_own(starts, tm
         assert wrong == []
     sys.stdout.write(f"tied: {tied}, engines: {len(starts)}" + "\n")
     assert len(starts) == (3 if tied else 1)
+
+
+def test_a_study_of_adapters_is_evaluated_by_one_engine_with_the_answers_of_transformers(starts, tmp_path: Path):
+    from fake_study import open_graph
+    from tiny_study import STUDY, write_study
+
+    from crosslift.execution.phases.prepare import prepare
+    from crosslift.execution.workers.worker import work
+    from crosslift.studies.parsing.load import load
+
+    text = STUDY.replace("./model", "pocket:qwen3-m").replace("learning_rate = 1e-3", "learning_rate = 1e-2")
+    text = text.replace("[training]", '[training]\nmethod = "lora"').replace(
+        "max_tokens = 8", 'generator = "GENERATOR"'
+    )
+    folder = write_study(tmp_path / "study", seeds=(0, 1), text=text.replace("GENERATOR", "vllm"))
+
+    def answers() -> dict[str, list[str]]:
+        prepare(open_graph(folder), say=lambda line: None)
+        good = work(load(folder), device="cpu", generators={"vllm": engine_models.OPTIONS})
+        assert [file.read_text() for file in folder.glob("runs/*/error.json")] == []
+        assert good
+        graph = open_graph(folder)
+        return {
+            f"{run}.{tag}": graph.store.predictions(run, "math", tag)["text"].to_list()
+            for run in graph.runs
+            for tag in ("en", "es", "sw")
+        }
+
+    found = answers()
+    assert len(starts) == 1
+    file = folder / "study.toml"
+    file.write_text(file.read_text().replace('"vllm"', '"hf"').replace("SEEDS", "[0, 1]"))
+    wanted = answers()
+    pairs = [(a, b) for cell in wanted for a, b in zip(found[cell], wanted[cell], strict=True)]
+    same = sum(a == b for a, b in pairs)
+    sys.stdout.write(f"{same} of {len(pairs)} answers of {len(wanted)} cells equal\n")
+    assert len(pairs) == 5 * 3 * 8
+    assert same >= 0.97 * len(pairs)
+    assert len({tuple(found[f"{run}.en"]) for run in open_graph(folder).runs}) == 5

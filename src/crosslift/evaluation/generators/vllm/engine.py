@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -237,10 +238,13 @@ def _form_of(spec: Spec) -> str | None:
 
 
 def _start(spec: Spec) -> Engine:
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")  # read when it is imported; nothing is sent
     try:
         from vllm import LLM  # type: ignore[import-not-found]
     except ImportError as error:
-        raise EvaluationError('generator "vllm" needs the package vllm. Install it, or use "hf".') from error
+        if error.name == "vllm":
+            raise EvaluationError('generator "vllm" needs the package vllm. Install it, or use "hf".') from error
+        raise EvaluationError(f'vLLM is installed and cannot be imported: {error}. Mend that, or use "hf".') from error
     close()
     lora: dict[str, Any] = {}
     if spec.rank:
