@@ -14,6 +14,7 @@ import gc
 import json
 import logging
 import os
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 from crosslift.errors import EvaluationError
 from crosslift.fingerprint import fingerprint, fingerprint_file
+from crosslift.system.guard import descendants, end_with_this_process, release
 from crosslift.untrusted.model_files import read_settings, tensor_shapes
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,8 @@ class Engine:
     source: str
     """Model whose weights the engine holds now."""
     files: Files
+    guard: subprocess.Popen[bytes] | None
+    """Ends the engine's processes if this process is killed."""
     adapters: dict[tuple[str, Files], Any] = field(default_factory=dict)
     """Adapter -> `LoRARequest`, for those that the engine has loaded once."""
     baseline: dict[Any, Any] = field(default_factory=dict)
@@ -178,6 +182,7 @@ def close() -> None:
     while _open:
         engine = _open.pop()
         engine.llm.llm_engine.engine_core.shutdown()
+        release(engine.guard)
         engine.llm = None
         gc.collect()
 
@@ -251,6 +256,7 @@ def _start(spec: Spec) -> Engine:
         lora = {"enable_lora": True, "max_lora_rank": spec.rank, "max_loras": spec.max_loras}
         lora["lora_target_modules"] = list(spec.targets) or None
     log.info("starting an engine of vLLM for %s", Path(spec.source).name)
+    before = descendants()
     llm = LLM(
         model=spec.source,
         revision=spec.revision,
@@ -260,7 +266,14 @@ def _start(spec: Spec) -> Engine:
         **lora,
         **json.loads(spec.options),
     )
-    engine = Engine(llm=llm, spec=spec, form=_form_of(spec), source=spec.source, files=files_of(spec.source))
+    engine = Engine(
+        llm=llm,
+        spec=spec,
+        form=_form_of(spec),
+        source=spec.source,
+        files=files_of(spec.source),
+        guard=end_with_this_process(descendants() - before),
+    )
     _open.append(engine)
     return engine
 
