@@ -29,6 +29,8 @@ class FakeLLM:
     def __init__(self, model: str, **options: Any) -> None:
         assert options.pop("trust_remote_code") is False
         assert options["load_format"] == "safetensors"
+        if "start" in self.faults:
+            raise ValueError("3 heads; 2 devices")
         self.log.append("start")
         FakeLLM.options.append(options)
         self.weights = model

@@ -215,6 +215,14 @@ def test_a_model_of_several_devices_is_divided_by_tensor_parallelism(llm, tiny_m
     assert [one.get("tensor_parallel_size") for one in llm.options] == [4, 2, None]
 
 
+def test_an_engine_that_does_not_start_is_told_with_its_reason(llm, tiny_model):
+    llm.faults.add("start")
+    with pytest.raises(
+        EvaluationError, match=r"cannot start an engine for .*: 3 heads; 2 devices. Change its settings"
+    ):
+        vllm.Generator(tiny_model("llama"))
+
+
 def test_a_rank_beyond_those_of_vllm_is_refused():
     assert [engines.rank_for(rank) for rank in (0, 1, 4, 8, 9, 257, 512)] == [0, 1, 8, 8, 16, 320, 512]
     with pytest.raises(EvaluationError, match="rank up to 512, not 600"):

@@ -257,15 +257,21 @@ def _start(spec: Spec) -> Engine:
         lora["lora_target_modules"] = list(spec.targets) or None
     log.info("starting an engine of vLLM for %s", Path(spec.source).name)
     before = descendants()
-    llm = LLM(
-        model=spec.source,
-        revision=spec.revision,
-        trust_remote_code=False,
-        load_format="safetensors",  # other formats execute code
-        generation_config="vllm",  # decoding is ours: greedy, without penalties of the model's folder
-        **lora,
-        **json.loads(spec.options),
-    )
+    try:
+        llm = LLM(
+            model=spec.source,
+            revision=spec.revision,
+            trust_remote_code=False,
+            load_format="safetensors",  # other formats execute code
+            generation_config="vllm",  # decoding is ours: greedy, without penalties of the model's folder
+            **lora,
+            **json.loads(spec.options),
+        )
+    except Exception as error:  # of many types: settings, memory, architectures that vLLM does not have
+        raise EvaluationError(
+            f"vLLM cannot start an engine for {Path(spec.source).name}: {error}. Change its settings under "
+            '[generators.vllm] in the site file, or set generator = "hf" for the evaluation.'
+        ) from error
     engine = Engine(
         llm=llm,
         spec=spec,
