@@ -87,7 +87,7 @@ def runs_per_engine(name: str, options: Mapping[str, Any] | None = None) -> int:
         1 for generators that load each model anew.
     """
     default = getattr(member("generator", name), "RUNS_PER_ENGINE", 1)
-    return int((options or {}).get("runs_per_engine", default)) if default > 1 else 1
+    return max(1, int((options or {}).get("runs_per_engine", default))) if default > 1 else 1
 
 
 def close_engines() -> None:

@@ -83,7 +83,7 @@ class Generator:
             source=source,
             revision=revision,
             rank=largest,
-            max_loras=(max_loras or runs_per_engine) if largest else 1,
+            max_loras=max(1, max_loras or runs_per_engine) if largest else 1,
             targets=linear if targets <= set(linear) else (),
             options=json.dumps(engine, sort_keys=True),
         )
