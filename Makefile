@@ -7,13 +7,14 @@
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
 #   make rehearsals  the slower ones of these, with the rehearsals of both presets as published (some minutes)
 #   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
+#   make gpu     install, run the tests that need an NVIDIA GPU and the benchmark of training on it (eight minutes)
 #   make docs    install, build the documentation into site/ and check its links
 #   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs
 #   make release wheel and sdist into dist/, inspected, and the demo study run from the wheel in a fresh environment
 #   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
-.PHONY: demo test slow pages harness engines rehearsals docs check format lint types contracts setup clean release pythons sbom audit
+.PHONY: demo test slow pages harness engines rehearsals gpu docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +47,9 @@ engines: $(VENV)/.engines
 
 rehearsals: $(VENV)/.engines
 	$(BIN)/pytest -m "engines and slow" -rs
+
+gpu: $(VENV)/.test
+	PYTHON=$(BIN)/python sh benchmarks/gpu.sh
 
 # Tests that need the harness are skipped elsewhere, because it brings 24 packages along.
 harness: $(VENV)/.harness

@@ -297,6 +297,7 @@ def work_on(
         generators=site.generators,
         num_devices={name: num_devices(site, name) for name in graph.study.models},
         cpu_offload=site.cpu_offload,
+        compile=site.compile,
         trackers=site.trackers,
         session=session,
         grace_seconds=grace_seconds,
