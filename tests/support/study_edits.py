@@ -73,14 +73,14 @@ def not_edited() -> dict[str, str]:
     return tomllib.loads((FOLDER / "not_edited.toml").read_text(encoding="utf-8"))
 
 
-def apply(study: Path, replacements: Replacements) -> None:
-    """Edit the study file. `REVISION` stands for that of test.jsonl."""
+def apply(study: Path, replacements: Replacements, *, real: bool = False) -> None:
+    """Edit the study file. `REVISION` stands for that of test.jsonl. `real`: without the generator that learns nothing."""
     text = (study / "study.toml").read_text(encoding="utf-8")
     for old, new in replacements:
         assert old in text, old
         if "REVISION" in new:
             new = new.replace("REVISION", f"sha256:{fingerprint([fingerprint_file(study / 'test.jsonl')])}")
-        text = text.replace(old, new, 1)
+        text = text.replace(old, new.replace('generator = "fake"\n', "") if real else new, 1)
     (study / "study.toml").write_text(text, encoding="utf-8")
 
 
