@@ -336,7 +336,7 @@ class Study:
                 identity["stages"] = [asdict(stage) for stage in mixture.stages]
             return identity
         identity = asdict(mixture)
-        for key in ("name", "family", "dose", "factors"):
+        for key in ("name", "family", "dose", "factors", "origins"):
             del identity[key]
         if not mixture.stages:  # as before there were stages and limits
             del identity["stages"]

@@ -78,7 +78,8 @@ def test_an_edit_computes_what_is_new_and_going_back_computes_nothing(edit: Edit
     ran = crosslift("run", study)
     assert ran.code == 0, ran.text
     assert of_runs(computed) == edit.expected(load(study))
-    assert edit.said in ran.text or any(one in edit.said for one in ("languages", "read again", "at most"))  # it reads
+    if not any(one in edit.said for one in ("languages", "read again", "at most", "->")) or edit.trained:
+        assert edit.said in ran.text  # unless `run` reads a corpus first, and then finds that nothing has changed
     assert crosslift("verify", study).code == 0
     assert "missing" not in crosslift("status", study).text
 

@@ -32,7 +32,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.tables import read_step_table, write_table
 from crosslift.execution.phases import tokens
-from crosslift.execution.phases.data_checks import check_joined, check_lengths
+from crosslift.execution.phases.data_checks import check_joined, check_lengths, check_origins
 from crosslift.execution.phases.run_records import write_manifests, write_runs
 from crosslift.fingerprint import fingerprint_array
 from crosslift.mixtures.draw import CorpusIndex, draw
@@ -89,6 +89,7 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     set_aside_prepared(graph)
     _corpora(graph, say, check)
     check_joined(graph)
+    check_origins(graph, say=say)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
     check_lengths(graph, say=say)
