@@ -20,6 +20,8 @@ from crosslift.execution.phases.prepare import prepare
 from crosslift.scores import SCORES
 from crosslift.studies.parsing import schema
 
+LARGE = ("families", "choices")
+"""Studies of many runs or corpora, whose edits are slow tests."""
 ALL = [edit for study in STUDIES for edit in edits_of(study)]
 
 
@@ -107,7 +109,11 @@ def complete(graph: StepGraph) -> None:
                 step.finish(fingerprint=step.fingerprint, scores={}, num_errors=0, seconds=1.0)
 
 
-@pytest.mark.parametrize("edit", ALL, ids=lambda edit: f"{edit.study}-{edit.name}")
+@pytest.mark.parametrize(
+    "edit",
+    [pytest.param(edit, marks=pytest.mark.slow if edit.study in LARGE else ()) for edit in ALL],
+    ids=lambda edit: f"{edit.study}-{edit.name}",
+)
 def test_an_edit_leaves_exactly_the_necessary_steps_and_going_back_none(edit: Edit, studies, tmp_path):
     study = Path(shutil.copytree(studies(edit.study), tmp_path / "study"))
     original = (study / "study.toml").read_text()
