@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from unittest import mock
 
@@ -25,11 +26,15 @@ import finished_study
 from crosslift.execution.folder import result_tables
 from crosslift.execution.folder import steps as steps_module
 from crosslift.execution.folder.checksums import record_of, write_sealed
+from crosslift.execution.folder.progress import Progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.folder.tables import write_table
+from crosslift.execution.inspection.finished import definition_key
+from crosslift.execution.inspection.status import note_finished
 from crosslift.studies.parsing.load import load
 from crosslift.system import files
+from crosslift.system.files import write_json
 
 NUM_MIXTURES = 40
 TAGS = ("en", "sw")
@@ -63,9 +68,9 @@ def main() -> None:
                     print(f"| {' | '.join(row)} |", flush=True)
 
 
-def generate(folder: Path, num_runs: int, *, finished: bool) -> None:
+def generate(folder: Path, num_runs: int, *, finished: bool, notes: bool = True) -> None:
     """Write a study whose runs are all finished, or none. Every finished run has copies of the same tables: none of the
-    commands reads them."""
+    commands reads them. `notes`: whether workers have noted the runs that they finished, as they do."""
     begun = time.monotonic()
     finished_study.NUM_ITEMS = NUM_ITEMS
     quick = (  # the disk of a benchmark need not survive a power failure
@@ -79,7 +84,7 @@ def generate(folder: Path, num_runs: int, *, finished: bool) -> None:
         )
         if finished:
             graph = StepGraph(load(folder), Store(folder))
-            finish(graph)
+            finish(graph, notes=notes)
             states = graph.states()
             tables = result_tables._made_of(states)
             for file in (graph.store.scores_file, graph.store.runs_file):
@@ -94,13 +99,14 @@ def generate(folder: Path, num_runs: int, *, finished: bool) -> None:
     print(f"generated {folder.name} in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
 
 
-def finish(graph: StepGraph) -> None:
-    """Finish every step of every run."""
+def finish(graph: StepGraph, *, notes: bool) -> None:
+    """Finish every step of every run, and note it, as workers do."""
+    key, recorded = definition_key(graph), graph.store.lock()["runs"]
     made = graph.store.folder / "made"
     made.mkdir()
     write_table(made / "metrics.parquet", finished_study._metrics())
     write_table(made / "predictions.parquet", finished_study._predictions("en"))
-    write_table(made / "scores.parquet", finished_study._scores("run", "en", lambda *_: True))
+    write_table(made / "scores.parquet", finished_study._scores("run", "math", "en", lambda *_: True))
     content = {file.name: file.read_bytes() for file in made.iterdir()}
     for run in graph.runs.values():
         steps = graph.steps(run)
@@ -113,6 +119,10 @@ def finish(graph: StepGraph) -> None:
                 {"num_tokens": 1000} if step is steps.train else {"scores": "0", "num_samples": 2, "num_errors": 0}
             )
             step.finish(seconds=1.0, **outputs)
+        progress = Progress(phase="done", step=7, num_steps=7, evaluations=2, num_evaluations=2, loss=1.0)
+        write_json(graph.store.run_folder(run.name) / "progress.json", asdict(progress), durable=False)
+        if notes:
+            note_finished(graph, run, recorded, key=key)
 
 
 SMALL = """

@@ -51,7 +51,28 @@ def fingerprint(value: Any) -> str:
         TypeError: the value has no stable form.
         ValueError: a float is NaN or infinite.
     """
-    text = json.dumps(canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _hash(canonical_text(value))
+
+
+def canonical_text(value: Any) -> str:
+    """Return the canonical form of a value as JSON; errors as for `fingerprint`."""
+    return json.dumps(canonical(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def fingerprint_of_texts(texts: Mapping[str, str]) -> str:
+    """Compute the fingerprint of a mapping from the canonical texts of its values, some of which may be known.
+
+    Args:
+        texts: Key -> `canonical_text` of the value.
+
+    Returns:
+        What `fingerprint` returns for the mapping.
+    """
+    parts = [f"{json.dumps(key, ensure_ascii=False)}:{texts[key]}" for key in sorted(texts)]
+    return _hash("{" + ",".join(parts) + "}")
+
+
+def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

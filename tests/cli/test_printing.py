@@ -19,7 +19,7 @@ from crosslift.cli.display import _table
 from crosslift.cli.printing import LogFormatter, console, say
 from crosslift.errors import CrossliftError, StudyError, UnknownName, visible
 from crosslift.execution.folder.progress import ExpectedWork
-from crosslift.execution.workers.status import Status
+from crosslift.execution.inspection.status import Status
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J[red]en, sw[/red] \u202e\u2066gnp.exe\x9b31m\r\x00\ud800 :smile:"
 

@@ -21,7 +21,7 @@ from crosslift.discover import PACKAGES, members, summary
 from crosslift.errors import StoreError, StudyError
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
-from crosslift.execution.workers.status import losses, status
+from crosslift.execution.inspection.status import losses, status
 from crosslift.importing.mapping import COLUMNS, load_import
 from crosslift.studies.parsing.load import load
 

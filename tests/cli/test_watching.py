@@ -7,7 +7,7 @@ from rich.console import Console
 
 from crosslift.cli import watching
 from crosslift.execution.folder.progress import ExpectedWork, Progress
-from crosslift.execution.workers.status import Status
+from crosslift.execution.inspection.status import Status
 
 CURVE = {"step": [2], "all": [1.5], "en": [1.25], "sw": [2.75]}
 

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from crosslift.cli import app
 from crosslift.errors import StoreError
 from crosslift.execution.folder.result_tables import rebuild_result_tables
-from crosslift.execution.workers.status import status
-from crosslift.execution.workers.verify import verify
+from crosslift.execution.inspection.status import status
+from crosslift.execution.inspection.verify import verify
 from crosslift.execution.workers.worker import work
 from crosslift.exporting.archive import CONTENTS, pack
 from crosslift.exporting.unpacking import study_of, unpack

@@ -17,7 +17,7 @@ import polars as pl
 import pytest
 
 from crosslift.discover import member, members
-from crosslift.execution.folder.provenance import environment
+from crosslift.system.environment import environment
 
 REFERENCES = places.REPOSITORY / "references"
 STUDIES = sorted(file.parent.name for file in REFERENCES.glob("*/scores.parquet"))

@@ -9,7 +9,7 @@ import time
 import pytest
 from live_study import finish_evaluation, running, train
 
-from crosslift.execution.workers import status as status_module
+from crosslift.execution.inspection import status as status_module
 from crosslift.execution.workers.worker import work
 from crosslift.viewing import observer as observer_module
 from crosslift.viewing.observer import Observer, open_read_only

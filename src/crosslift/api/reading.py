@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from crosslift.api.results import StudyFigure, StudyResults
     from crosslift.execution.definitions.records import Definition
     from crosslift.execution.folder.step_graph import StepGraph
-    from crosslift.execution.workers.status import Status
-    from crosslift.execution.workers.verify import Verified
+    from crosslift.execution.inspection.status import Status
+    from crosslift.execution.inspection.verify import Verified
     from crosslift.recommendation.advice import Advice
     from crosslift.recommendation.question import Question, QuestionOptions
     from crosslift.studies.planning.plan import Plan
@@ -72,7 +72,7 @@ class StudyReader:
             Run -> `.what` ("done", "running", "failed", "to evaluate", "missing", "changed" or "damaged"), `.message`,
             `.expected` and `.progress`, in the order of the study.
         """
-        from crosslift.execution.workers.status import status
+        from crosslift.execution.inspection.status import status
 
         return {one.run: one for one in status(self._graph)}
 
@@ -86,7 +86,7 @@ class StudyReader:
         Raises:
             StoreError: the study has not been prepared.
         """
-        from crosslift.execution.workers.verify import verify
+        from crosslift.execution.inspection.verify import verify
 
         return verify(self._graph.store)
 

@@ -178,8 +178,8 @@ def watcher(graph: StepGraph, observe: Callable[[TotalProgress], None] | None, *
     def watch(missing: Sequence[str]) -> Callable[[], None]:
         if observe is None:
             return lambda: None
+        from crosslift.execution.inspection.status import StatusPoller, overall_progress
         from crosslift.execution.workers.pool import available_cores
-        from crosslift.execution.workers.status import StatusPoller, overall_progress
 
         num_workers = site.num_workers or available_cores()
         poller = StatusPoller(graph, [graph.runs[name] for name in missing])

@@ -20,8 +20,8 @@ from rich.text import Text
 from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.progress import Progress, TotalProgress
 from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.inspection.status import Status, StatusPoller, losses, overall_progress, quick_status
 from crosslift.execution.workers.queue import queue_lines
-from crosslift.execution.workers.status import Status, StatusPoller, losses, overall_progress, quick_status
 
 LINE_SECONDS = 60.0
 LOOK_SECONDS = 0.5

@@ -14,7 +14,7 @@ from crosslift.errors import StoreError
 from crosslift.execution.definitions.changes import changes, sentences
 from crosslift.execution.definitions.provisional import ProvisionalGraph
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.workers.status import Status, status
+from crosslift.execution.inspection.status import Status, quick_status
 from crosslift.studies.parsing.problems import some
 from crosslift.studies.planning.plan import Plan
 from crosslift.studies.planning.token_estimate import (
@@ -40,7 +40,7 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool, site: Site | None =
     """
     prepared = graph.store.lock_file.is_file()
     planned, estimate = plan_of(graph)
-    found = {one.run: one for one in status(graph)}
+    found = {one.run: one for one in quick_status(graph)}
     screen = console()
     if runs or len(planned.runs) <= FEW_RUNS:
         screen.print(_every_run(planned, found))

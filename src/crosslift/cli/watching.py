@@ -18,7 +18,7 @@ from rich.text import Text
 from crosslift.cli.display import COLOURS, LINE_SECONDS, progress_line, progress_summary
 from crosslift.cli.printing import cell, console, say
 from crosslift.execution.folder.progress import TotalProgress
-from crosslift.execution.workers.status import Status, overall_progress
+from crosslift.execution.inspection.status import Status, overall_progress
 from crosslift.viewing.observer import Observer, open_read_only
 
 REFRESH_SECONDS = 2.0

@@ -12,12 +12,12 @@ from crosslift import __version__
 from crosslift.discover import member
 from crosslift.errors import StoreError
 from crosslift.execution.folder.checksums import records_of
-from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.exporting.model import link_or_copy
 from crosslift.final.card import base_label, card
 from crosslift.final.plan import FinalPlan
 from crosslift.fingerprint import canonical
+from crosslift.system.environment import environment
 from crosslift.system.files import make_folder, read_json, remove, sync_folder, write_json, write_text
 
 MANIFEST = "manifest.json"

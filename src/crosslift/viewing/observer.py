@@ -18,7 +18,7 @@ from typing import Any
 from crosslift.errors import CrossliftError
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
-from crosslift.execution.workers.status import Status, overall_progress, status
+from crosslift.execution.inspection.status import Status, overall_progress, status
 from crosslift.studies.parsing.load import load
 from crosslift.viewing.results import EvaluationResult, details, finite, read_results
 

@@ -29,8 +29,8 @@ from in_process import Told, crosslift, quicker
 from tiny_study import write_study
 
 from crosslift.execution.folder import checksums
+from crosslift.execution.inspection.status import status
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
 

@@ -14,7 +14,7 @@ from crosslift.execution.folder.progress import (
     read_progress,
     total_progress,
 )
-from crosslift.execution.workers.status import StatusPoller, status
+from crosslift.execution.inspection.status import StatusPoller, status
 from crosslift.execution.workers.worker import work
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crosslift.execution.folder.steps import Step
+from crosslift.execution.folder.steps import SharedInputs, Step, fingerprint_of_inputs
+from crosslift.fingerprint import canonical, fingerprint
 
 
 def step(folder, **inputs):
@@ -84,3 +85,22 @@ def test_what_a_killed_start_left_is_kept_for_the_same_inputs_only(tmp_path):
         one.begin()
         assert (one.folder / "state").exists() == kept
         (one.folder / "state").touch()
+
+
+def test_shared_inputs_change_no_fingerprint():
+    inputs = {
+        "seed": 3,
+        "model": {"path": "Qwen/Qwen3", "revision": None, "Ärger": [1.5, ("a", True)]},
+        "corpora": {"b": {"path": "/data/b", "max_items": 4}, "a": {"path": "/data/a", "options": {}}},
+        "validation": None,
+        "path": "left out",
+    }
+    shared = {key: SharedInputs(part) if isinstance(part, dict) else part for key, part in inputs.items()}
+    without_paths = {
+        "seed": 3,
+        "model": {"revision": None, "Ärger": [1.5, ("a", True)]},
+        "corpora": {"b": {"max_items": 4}, "a": {"options": {}}},
+        "validation": None,
+    }
+    assert fingerprint_of_inputs(shared) == fingerprint_of_inputs(inputs) == fingerprint(without_paths)
+    assert canonical(shared) == canonical(inputs)

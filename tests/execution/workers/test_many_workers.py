@@ -14,6 +14,7 @@ from fake_study import FAKES
 
 from crosslift.errors import UnknownName
 from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.inspection.finished import noted, remove_notes
 from crosslift.execution.workers import job as job_module
 from crosslift.execution.workers import worker as worker_module
 from crosslift.execution.workers.worker import work
@@ -85,10 +86,11 @@ def test_a_worker_of_many_begins_elsewhere_and_skips_what_others_have_finished(s
 
 def test_a_note_on_a_run_that_is_not_finished_is_removed(study, graph_of):
     store = graph_of(study).store
-    store.mark_finished("tiny.en.s0", "abc")
-    store.mark_finished("tiny.base", "abc")
-    store.unmark_finished(["tiny.en.s0"])
-    assert store.marked_finished() == {"tiny.base.abc"}
+    store.finished_folder.mkdir(parents=True)
+    for name in ("tiny.en.s0.abc", "tiny.base.abc"):
+        (store.finished_folder / name).touch()
+    remove_notes(store, ["tiny.en.s0"])
+    assert noted(store) == {"tiny.base.abc"}
 
 
 def test_a_worker_of_a_model_leaves_the_others(study, graph_of):

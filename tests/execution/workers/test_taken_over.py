@@ -14,7 +14,7 @@ from fake_study import FAKES
 
 from crosslift.errors import StoreError
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.workers import worker as worker_module
+from crosslift.execution.workers import run_execution
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
 from crosslift.system.leases import Lease, lease_holder
@@ -39,7 +39,7 @@ def test_a_run_that_was_taken_over_has_no_error(study, monkeypatch, caplog, fail
             raise FileNotFoundError(errno.ENOENT, "what the other worker has removed")
         check()
 
-    monkeypatch.setattr(worker_module, "train", stopped_meanwhile)
+    monkeypatch.setattr(run_execution, "train", stopped_meanwhile)
     assert work(load(study), ["tiny.en.s0"])
     assert not (folder / "error.json").exists()
     assert lease_holder(folder).token == "other"
@@ -50,7 +50,7 @@ def test_a_full_disk_stops_the_worker_and_is_no_error_of_the_run(study, monkeypa
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(worker_module, "evaluate", full)
+    monkeypatch.setattr(run_execution, "evaluate", full)
     with pytest.raises(StoreError, match="disk is full"):
         work(load(study))
     assert not list(study.glob("runs/*/error.json"))

@@ -11,9 +11,9 @@ import pytest
 
 from crosslift.errors import NotPrepared, StoreError, UnknownName
 from crosslift.execution.folder.result_tables import rebuild_result_tables
+from crosslift.execution.inspection.status import status
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.phases.rescore import rescore_all
-from crosslift.execution.workers.status import status
 from crosslift.execution.workers.worker import work
 from crosslift.scores import RUNS, SCORES
 from crosslift.studies.parsing.load import load
@@ -113,7 +113,7 @@ def test_a_worker_that_lost_its_lease_writes_no_error_into_the_run_of_the_new_ow
             raise FileNotFoundError("checkpoint")
         check()
 
-    monkeypatch.setattr("crosslift.execution.workers.worker.train", taken_over)
+    monkeypatch.setattr("crosslift.execution.workers.run_execution.train", taken_over)
     stumbles: list[bool] = []
     for _ in range(2):
         assert do(study, "tiny.en.s0")
@@ -162,7 +162,7 @@ def test_a_worker_of_an_earlier_definition_stops_and_records_no_error(study, gra
         prepare(graph_of(study), say=lambda line: None)
         raise FileNotFoundError("tokens")
 
-    monkeypatch.setattr("crosslift.execution.workers.worker.train", train_while_edited)
+    monkeypatch.setattr("crosslift.execution.workers.run_execution.train", train_while_edited)
     with pytest.raises(NotPrepared, match=r"is not prepared as study\.toml defines it"):
         work(before, ["tiny.en.s0"])
     assert not list(study.glob("runs/*/error.json"))

@@ -161,7 +161,7 @@ def verify(folder: Folder) -> None:
     import time
 
     from crosslift.cli.display import duration
-    from crosslift.execution.workers.verify import verify as verify_store
+    from crosslift.execution.inspection.verify import verify as verify_store
 
     last = time.monotonic()
 

@@ -19,8 +19,9 @@ from crosslift.errors import NotPrepared, StoreError
 from crosslift.execution.folder import earlier
 from crosslift.execution.folder.base_models import BaseModel, identify, with_first_revision
 from crosslift.execution.folder.content_hashes import ContentHashes
-from crosslift.execution.folder.steps import EvaluationStep, RunState, RunSteps, Step, StepState
+from crosslift.execution.folder.steps import EvaluationStep, RunState, RunSteps, SharedInputs, Step, StepState
 from crosslift.execution.folder.store import Store
+from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
 
@@ -38,9 +39,11 @@ class StepGraph:
         self.store = store
         self.hashes = ContentHashes(store.hashes_file)
         self._corpora: dict[str, dict[str, Any]] = {}
-        self._evaluations: dict[tuple[str, str], dict[str, Any]] = {}
+        self._trainings: dict[tuple[str, str], dict[str, Any]] = {}
+        self._evaluations: dict[tuple[str, str], SharedInputs] = {}
         self._drawings: dict[str, dict[str, Any]] = {}
         self._steps: dict[str, RunSteps] = {}
+        self._archives: dict[str, Path] = {}
 
     @property
     def assumed(self) -> bool:
@@ -119,6 +122,7 @@ class StepGraph:
     def forget(self) -> None:
         """Clear the cache after a corpus or mixture has been prepared again."""
         self._corpora.clear()
+        self._trainings.clear()
         self._evaluations.clear()
         self._drawings.clear()
         self._steps.clear()
@@ -267,7 +271,7 @@ class StepGraph:
 
         Args:
             steps: the steps of the run.
-            environment: result of `provenance.environment` in the process that computed the last results.
+            environment: result of `system.environment` in the process that computed the last results.
         """
         trained = steps.train.state().outputs if steps.train is not None else None
         results = [result for one in steps.evaluations if (result := one.step.result()) is not None]
@@ -282,29 +286,35 @@ class StepGraph:
 
     def _train_step(self, run: Run) -> Step:
         assert run.mixture is not None
+        key = (run.model.name, run.mixture.name)
+        if key not in self._trainings:
+            self._trainings[key] = self._inputs_of_training(run, run.mixture)
+        return self._step(self.store.train_folder(run.name), self._trainings[key] | {"seed": run.seed})
+
+    def _inputs_of_training(self, run: Run, mixture: Mixture) -> dict[str, Any]:
+        """Return the inputs of a training, which runs that differ in their seed share."""
         identity = self.study.identity_of(run)
         identity["model"] = self._model(run)
-        identity |= self._first_drawing(run.mixture.name)
+        identity |= self._first_drawing(mixture.name)
         if self._first_limit is not None and not identity["training"]["truncate"]:
             identity["training"]["max_length"] = self._first_limit
-        counted_by = None if run.mixture.budget is None else run.mixture.budget.tokenizer
+        counted_by = None if mixture.budget is None else mixture.budget.tokenizer
         if counted_by is not None and self.models[counted_by].tokenizer != self.models[run.model.name].tokenizer:
             identity["tokenizer"] = self.models[counted_by].tokenizer  # paths are not part of a fingerprint
-        used = dict.fromkeys(run.mixture.corpora, run.mixture.languages) | self.study.validation_of(run)
-        for name, inputs in identity["corpora"].items():
+        used = dict.fromkeys(mixture.corpora, mixture.languages) | self.study.validation_of(run)
+        for name, read_now in identity["corpora"].items():
             hashes = self.corpus(name)["languages"]
-            inputs = identity["corpora"][name] = _as_first_read(inputs, self.corpus(name))
+            inputs = identity["corpora"][name] = _as_first_read(read_now, self.corpus(name))
             inputs["content"] = {tag: hashes[tag] for tag in used[name] if tag in hashes}
-            if identity["mixture"]["pairing"] != "disjoint":  # with disjoint pairing, each language owns a block of the items
+            if identity["mixture"]["pairing"] != "disjoint":  # each language of a disjoint one owns a block of items
                 del inputs["languages"]
         for settings in identity.get("selection", {}).values():
             shown = settings.get("shots", {}).get("corpora", {})
-            for name, inputs in shown.items():
+            for name, settings_now in shown.items():
                 read = self.corpus(name)
-                content = {tag: read["languages"][tag] for tag in run.mixture.languages if tag in read["languages"]}
-                shown[name] = _without_languages(_as_first_read(inputs, read)) | {"content": content}
-        folder = self.store.train_folder(run.name)
-        return self._step(folder, identity)
+                content = {tag: read["languages"][tag] for tag in mixture.languages if tag in read["languages"]}
+                shown[name] = _without_languages(_as_first_read(settings_now, read)) | {"content": content}
+        return {key: SharedInputs(part) if isinstance(part, Mapping) else part for key, part in identity.items()}
 
     @cached_property
     def _first_limit(self) -> int | None:
@@ -327,8 +337,8 @@ class StepGraph:
         return self._drawings[mixture]
 
     def _evaluation_step(self, run: Run, evaluation: Evaluation, tag: str, checkpoint: dict[str, Any]) -> Step:
-        identity = self._evaluations.get((evaluation.name, tag))
-        if identity is None:
+        shared = self._evaluations.get((evaluation.name, tag))
+        if shared is None:
             identity = self.study.identity_of_evaluation(evaluation, tag)
             del identity["languages"]
             corpus = self.corpus(evaluation.corpus_in(tag))
@@ -338,9 +348,9 @@ class StepGraph:
                 shown = self.corpus(evaluation.shots.corpus_in(tag))
                 identity["shots"]["corpus"] = _without_languages(_as_first_read(identity["shots"]["corpus"], shown))
                 identity["shots"]["content"] = shown["languages"][tag]
-            self._evaluations[evaluation.name, tag] = identity
+            shared = self._evaluations[evaluation.name, tag] = SharedInputs(identity)
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
-        inputs = {**checkpoint, "evaluation": identity}
+        inputs = {**checkpoint, "evaluation": shared}
         return self._step(folder, inputs, required_outputs=_OF_EVALUATION)
 
     def _model(self, run: Run) -> dict[str, Any]:
@@ -350,12 +360,13 @@ class StepGraph:
 
     def _step(self, folder: Path, inputs: dict[str, Any], *, required_outputs: tuple[str, ...] = ()) -> Step:
         name = self.store.name_of(folder)
+        kind = earlier.kind_of(name)
         return Step(
             name=name,
             folder=folder,
             inputs=inputs,
             required_outputs=required_outputs,
-            archive=self.store.earlier_folder(earlier.kind_of(name)),
+            archive=self._archives.get(kind) or self._archives.setdefault(kind, self.store.earlier_folder(kind)),
         )
 
 

@@ -20,7 +20,7 @@ from crosslift.errors import StoreError
 from crosslift.execution.folder import checksums, earlier
 from crosslift.execution.folder.checksums import JUDGED, MARKER, STARTED, Damage
 from crosslift.execution.folder.tables import rename_scores
-from crosslift.fingerprint import canonical, fingerprint
+from crosslift.fingerprint import canonical, canonical_text, fingerprint, fingerprint_of_texts
 from crosslift.studies.run import Run
 from crosslift.studies.study import Evaluation
 from crosslift.system.files import read_json, remove, remove_leftovers, sync_folder, write_json
@@ -201,7 +201,38 @@ class Step:
 
 def fingerprint_of_inputs(inputs: Mapping[str, Any]) -> str:
     """Compute the fingerprint of a step from its inputs, also as recorded in a marker or in run.json."""
-    return fingerprint(_without_paths(inputs))
+    return fingerprint_of_texts(
+        {
+            key: value.text if isinstance(value, SharedInputs) else canonical_text(_without_paths(value))
+            for key, value in inputs.items()
+            if key != "path"
+        }
+    )
+
+
+class SharedInputs(Mapping[str, Any]):
+    """A part of the inputs that many steps have in common, whose canonical text is computed once.
+
+    Args:
+        values: the part; must not be changed afterwards.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    @cached_property
+    def text(self) -> str:
+        """The canonical text without paths."""
+        return canonical_text(_without_paths(self._values))
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def _without_paths(value: Any) -> Any:

@@ -1,26 +1,4 @@
-"""The folder of a study. Only this module defines its layout.
-
-    STUDY/
-      study.toml                              declaration of the study
-      lock.json                               revisions of corpora, models and tasks; fingerprint of every run
-      corpora/<corpus>/                       rows.parquet, done.json
-      tokens/<corpus>.<tokenizer>/            ids.npy, offsets.npy, prompt_lengths.npy, completion_bytes.npy, done.json
-      mixtures/<mixture>/                     examples.parquet, manifest.json, done.json
-      runs/<run>/                             run.json, provenance.json, progress.json, log.txt, error.json, leases
-        train/                                checkpoint/, metrics.parquet, done.json
-        eval/<evaluation>.<language>/         predictions.parquet, scores.parquet, done.json; judged.parquet
-      runs.parquet, scores.parquet            rebuilt from runs/ at any time
-      report/                                 index.html, estimates.parquet, tables/, figures/, done.json
-      logs/                                   output of workers between runs; finished/, failed-workers/, slurm/
-      queue.json                              what was given to a scheduler
-      .finished.json                          finished runs that status has verified
-      earlier/<kind>/<fingerprint>/           results of earlier definitions of the study (see `earlier`)
-      definitions/<number>/                   study.toml and lock.json of every definition that had results
-      trackers/<tracker>/                     files of the trackers of the site
-      judgements/<evaluation>.jsonl           every reply of a judge
-      exploration/<number>.json               every decision of an exploration (see `exploring.journal`)
-
-Names are those of the present definition: `lock.json` lists its runs, and `runs/` holds no others.
+"""Reading and writing of a study's folder, whose layout is in `layout`.
 
 Each `done.json` lists the size and checksum of the files in its folder (`checksums`); `lock.json` does so for every
 `run.json`, and `.rebuilt.json` for the two tables. Files are verified when they are read: a damaged step is skipped,
@@ -29,16 +7,16 @@ recorded in `Store.damage` for the commands to report, and run again by `crossli
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crosslift.errors import StoreError
-from crosslift.execution.folder import checksums, earlier
+from crosslift.execution.folder import checksums
 from crosslift.execution.folder.checksums import JUDGED, MARKER, Damage, checksum_of, read_sealed, write_sealed
+from crosslift.execution.folder.layout import Layout
 from crosslift.execution.folder.tables import read_step_table, read_table
-from crosslift.system.files import make_folder, parse_json, read_bytes, read_json, remove, write_json
+from crosslift.system.files import parse_json, read_bytes, read_json, remove, write_json
 from crosslift.system.leases import LeaseOwner, lease_holder
 
 if TYPE_CHECKING:  # a restart without work reads no table, and importing polars takes a tenth of its time
@@ -47,7 +25,7 @@ if TYPE_CHECKING:  # a restart without work reads no table, and importing polars
 MAX_DAMAGE_SHOWN = 10
 
 
-class Store:
+class Store(Layout):
     """Reads and writes the folder of one study.
 
     Args:
@@ -56,16 +34,8 @@ class Store:
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.read_only = read_only
-        self.report_folder = folder / "report"
-        self.logs_folder = folder / "logs"
-        self.trackers_folder = folder / "trackers"
-        self.lock_file = folder / "lock.json"
-        self.hashes_file = folder / ".hashes.json"
-        self.runs_file = folder / "runs.parquet"
-        self.scores_file = folder / "scores.parquet"
-        self._finished_folder = folder / "logs" / "finished"
         self.damage: dict[str, tuple[Damage, ...]] = {}
         """Step -> damage found in it. Commands that read the study must report it, because damaged data are skipped."""
 
@@ -280,12 +250,6 @@ class Store:
         """Return the names of the folders in runs/, sorted, including those of an earlier definition."""
         return sorted(folder.name for folder in (self.folder / "runs").glob("*/") if folder.name[0] != ".")
 
-    # --------------------------------------------------------------------------------------------------------- folders
-
-    def corpus_folder(self, corpus: str) -> Path:
-        """Return the folder of a prepared corpus."""
-        return self.folder / "corpora" / corpus
-
     def findings(self, corpus: str) -> pl.DataFrame:
         """Return the findings of the checks of a corpus, including leaks; columns as in `corpora.findings.FINDINGS`.
         Damaged files are skipped and recorded in `damage`."""
@@ -302,50 +266,9 @@ class Store:
                 self.note_damage(self.name_of(folder), [checksums.damage_of(folder, error)])
         return pl.concat(tables)
 
-    def tokens_folder(self, corpus: str, tokenizer: str) -> Path:
-        """Return the folder of a tokenised corpus, which models that tokenise identically share.
-
-        Args:
-            corpus: the corpus.
-            tokenizer: fingerprint of tokenizer and template.
-        """
-        return self.folder / "tokens" / f"{corpus}.{tokenizer[:8]}"
-
-    def mixture_folder(self, mixture: str) -> Path:
-        """Return the folder of a mixture."""
-        return self.folder / "mixtures" / mixture
-
-    def run_folder(self, run: str) -> Path:
-        """Return the folder of a run."""
-        return self.folder / "runs" / run
-
-    def train_folder(self, run: str) -> Path:
-        """Return the folder of a run's training step."""
-        return self.run_folder(run) / "train"
-
-    def checkpoint_folder(self, run: str) -> Path:
-        """Return the folder of a run's checkpoint."""
-        return self.train_folder(run) / "checkpoint"
-
-    def evaluation_folder(self, run: str, evaluation: str, language: str) -> Path:
-        """Return the folder of a run's evaluation step."""
-        return self.run_folder(run) / "eval" / f"{evaluation}.{language}"
-
     def holder(self, run: str) -> LeaseOwner | None:
         """Return the process that is working on a run; None if there is none."""
         return lease_holder(self.run_folder(run), read_only=self.read_only)
-
-    def earlier_folder(self, kind: str) -> Path:
-        """Return the folder of the results of earlier definitions of one kind, see `earlier.KINDS`."""
-        return self.folder / earlier.FOLDER / kind
-
-    def is_earlier(self, folder: Path) -> bool:
-        """Return whether a step's folder is among the results of earlier definitions."""
-        return folder.is_relative_to(self.folder / earlier.FOLDER)
-
-    def name_of(self, folder: Path) -> str:
-        """Return the name of a folder for messages, relative to the study: `runs/pocket-m.en.s3/train`."""
-        return folder.relative_to(self.folder).as_posix()
 
     # --------------------------------------------------------------------------------------------------------- writing
 
@@ -383,31 +306,6 @@ class Store:
     def write_error(self, run: str, *, error: str, message: str) -> None:
         """Record the failure of a run: type and message of the error."""
         write_json(self.run_folder(run) / "error.json", {"error": error, "message": message})
-
-    def mark_finished(self, run: str, fingerprint: str) -> None:
-        """Note that a run is finished, so that workers that are among many need not read its markers.
-
-        Args:
-            run: the run.
-            fingerprint: fingerprint of its steps.
-        """
-        make_folder(self._finished_folder)
-        (self._finished_folder / f"{run}.{fingerprint}").touch()
-
-    def marked_finished(self) -> frozenset[str]:
-        """Return the notes of `mark_finished`, `<run>.<fingerprint>`, by one listing. Results are never trusted to
-        them: crosslift run reads the markers."""
-        try:
-            return frozenset(file.name for file in os.scandir(self._finished_folder))
-        except OSError:
-            return frozenset()
-
-    def unmark_finished(self, runs: Iterable[str]) -> None:
-        """Remove the notes on runs that are not finished, such as damaged ones."""
-        unfinished = set(runs)
-        for note in self.marked_finished():
-            if note.rpartition(".")[0] in unfinished:
-                remove(self._finished_folder / note)
 
     def clear_errors(self, runs: Iterable[str]) -> None:
         """Remove recorded failures, so that the runs are retried."""

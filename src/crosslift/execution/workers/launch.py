@@ -16,16 +16,18 @@ from pathlib import Path
 
 from crosslift.discover import member, members
 from crosslift.errors import LeaseHeld, StoreError, StudyError
-from crosslift.execution.folder.provenance import environment
 from crosslift.execution.folder.result_tables import rebuild_result_tables, tables_are_current
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import RunState
+from crosslift.execution.inspection.finished import remove_notes
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.job import Job
 from crosslift.execution.workers.queue import queue_work, scheduler
 from crosslift.execution.workers.resources import with_devices
 from crosslift.execution.workers.tracking import unavailable
 from crosslift.studies.site import Site
+from crosslift.system.environment import environment
+from crosslift.system.files import remove_leftovers
 from crosslift.system.leases import Lease, lease_holder
 
 WAIT_SECONDS = 1.0
@@ -98,6 +100,7 @@ def execute(
     """
     store = graph.store
     chosen = list(runs or graph.runs)
+    remove_leftovers(store.finished_folder)
     states = graph.states()
     if not tables_are_current(graph, states):  # every result will be read: damaged steps are better run again now
         states = graph.states(thorough=True)
@@ -107,7 +110,7 @@ def execute(
     missing = [name for name in chosen if not states[name].done or states[name].kept_aside]
     if missing:
         _expect_possible(graph, site, site_file)
-        store.unmark_finished(missing)
+        remove_notes(store, missing)
         for line in unavailable(site.trackers):
             say(line)
         store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
@@ -165,7 +168,7 @@ def run_detached(graph: StepGraph, site: Site, *, site_file: Path | None = None,
     if not missing:
         return f"Nothing to do: all {len(graph.runs)} runs are done."
     store.clear_errors(name for name in missing if lease_holder(store.run_folder(name)) is None)
-    store.unmark_finished(missing)
+    remove_notes(store, missing)
     return f"{len(missing)} runs are left. {queue_work(_job(graph, site, site_file, missing))}"
 
 

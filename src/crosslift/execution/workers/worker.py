@@ -14,47 +14,36 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sys
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from crosslift.errors import (
     CrossliftError,
-    EvaluationError,
     LeaseHeld,
-    NotPrepared,
     StoreError,
-    TrainingError,
     UnknownName,
     did_you_mean,
 )
 from crosslift.execution.definitions.reconcile import reconcile_run
-from crosslift.execution.definitions.reuse import copy_predictions, copy_training, equal_runs
-from crosslift.execution.folder.progress import INTERVAL_OF_MANY_SECONDS, INTERVAL_SECONDS, ProgressWriter
-from crosslift.execution.folder.provenance import environment
+from crosslift.execution.definitions.reuse import equal_runs
+from crosslift.execution.folder.progress import INTERVAL_OF_MANY_SECONDS, INTERVAL_SECONDS
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.folder.steps import RunState
 from crosslift.execution.folder.store import Store
-from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
-from crosslift.execution.phases.train import train
-from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
+from crosslift.execution.inspection.finished import definition_key
+from crosslift.execution.inspection.status import note_finished
+from crosslift.execution.workers.job import RUN_STARTED, end_if_asked, graceful_termination
+from crosslift.execution.workers.recorded import FinishedElsewhere, RecordedDefinition
+from crosslift.execution.workers.run_execution import RunExecution
 from crosslift.execution.workers.tracking import Trackers, Tracking
 from crosslift.extras import optional
-from crosslift.studies.run import Run
 from crosslift.studies.study import Study
 from crosslift.system.files import make_folder, missing_root_error
 from crosslift.system.leases import Lease, lease_holder, wait_for_silent_owners
 from crosslift.system.refusals import OF_THE_FILE_SYSTEM, as_store_error
-
-MAX_WORKER_DEATHS = 2
-"""Number of worker deaths in one session after which a run fails instead of being retried."""
-
-LIST_SECONDS = 60.0
-"""Time between two looks of a worker that is among many at what the others have finished."""
 
 log = logging.getLogger(__name__)
 Say = Callable[[str], None]
@@ -110,25 +99,29 @@ def work(
     _expect("run", names, graph.runs)
     _expect("model", models, study.models)
     chosen = [name for name in names or graph.runs if not models or graph.runs[name].model.name in models]
-    definition = _Definition(graph)
+    definition = RecordedDefinition(graph)
     definition.check(chosen)
     named_by_hand = bool(names) and not session
     if named_by_hand:
         graph.store.clear_errors(names)
-    worker = _Worker(
+    execution = RunExecution(
         graph=graph,
-        definition=definition,
         device=device,
         keep_checkpoints=keep_checkpoints,
         generators=generators or {},
         num_devices=num_devices or {},
         cpu_offload=cpu_offload,
-        session=session,
         tracking=Tracking(trackers or {}),
-        say=say,
         equal_runs=equal_runs(graph),
+        progress_seconds=INTERVAL_SECONDS if first is None else INTERVAL_OF_MANY_SECONDS,
+    )
+    worker = _Worker(
+        execution=execution,
+        definition=definition,
+        session=session,
+        say=say,
         waits_for_equal_runs=not named_by_hand,
-        finished=None if first is None else _Finished(graph.store),
+        finished=None if first is None else FinishedElsewhere(graph.store),
     )
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
     last = _follow_an_equal_run(worker)
@@ -161,74 +154,24 @@ def _expect(kind: str, names: Sequence[str], known: Collection[str]) -> None:
             )
 
 
-class _Definition:
-    """The runs of lock.json, read again only when the file changes.
-
-    Another `crosslift run` may prepare an edited study file while workers execute the previous definition. Such a
-    worker stops before its next run, and an error that results from moved files is not recorded as an error of the run.
-    """
-
-    def __init__(self, graph: StepGraph) -> None:
-        self._graph = graph
-        self._stat: tuple[int, int, int] | None = None
-        self._recorded: Mapping[str, Any] = {}
-
-    def check(self, names: Sequence[str]) -> None:
-        """Verify that lock.json still lists runs as this worker's study file defines them.
-
-        Raises:
-            NotPrepared: it does not.
-            StoreError: the study has not been prepared.
-        """
-        try:
-            found = self._graph.store.lock_file.stat()
-            stat = (found.st_ino, found.st_size, found.st_mtime_ns)
-        except OSError:
-            stat = None
-        if stat is None or stat != self._stat:
-            self._recorded, self._stat = self._graph.store.lock()["runs"], stat
-        for name in names:
-            if not self._graph.is_recorded(self._graph.runs[name], self._recorded):
-                raise NotPrepared(
-                    f"{name} is not prepared as study.toml defines it: the file was edited. Finished results are kept. "
-                    f"Run: crosslift run {self._graph.study.folder}"
-                )
-
-
-class _Finished:
-    """What other workers have finished, listed at most once a minute."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._listed: float | None = None
-        self._notes: frozenset[str] = frozenset()
-
-    def has(self, run: str, fingerprint: str) -> bool:
-        """Return whether a run was noted as finished with these steps."""
-        now = time.monotonic()
-        if self._listed is None or now - self._listed >= LIST_SECONDS:
-            self._notes, self._listed = self._store.marked_finished(), now
-        return f"{run}.{fingerprint}" in self._notes
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
-    graph: StepGraph
-    definition: _Definition
-    device: str
-    keep_checkpoints: bool
-    generators: Mapping[str, Mapping[str, Any]]
-    """The site's options per generator."""
-    num_devices: Mapping[str, int]
-    cpu_offload: bool
+    execution: RunExecution
+    definition: RecordedDefinition
     session: str
-    tracking: Tracking
     say: Say
-    equal_runs: dict[str, tuple[str, ...]]
     waits_for_equal_runs: bool
     """Whether to skip a run while an equal run is leased; False if a user named the runs."""
-    finished: _Finished | None
+    finished: FinishedElsewhere | None
     """What other workers have finished; None unless this worker is among many."""
+
+    @property
+    def graph(self) -> StepGraph:
+        return self.execution.graph
+
+    @cached_property
+    def key(self) -> str | None:
+        return definition_key(self.graph)
 
     def is_left(self, name: str) -> bool:
         """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
@@ -246,7 +189,7 @@ class _Worker:
             LeaseHeld: another process holds the lease of the run or of an equal run.
         """
         store = self.graph.store
-        for equal_run in self.equal_runs.get(name, ()) if self.waits_for_equal_runs else ():
+        for equal_run in self.execution.equal_runs.get(name, ()) if self.waits_for_equal_runs else ():
             if lease_holder(store.run_folder(equal_run)) is not None:
                 raise LeaseHeld(f"{name} waits for {equal_run}, which has the same training and is leased.")
         lease = Lease(store.run_folder(name), session=self.session)
@@ -265,8 +208,9 @@ class _Worker:
                 return finished
             finished = True
         finally:
-            if finished and self.finished is not None:
-                store.mark_finished(name, self.graph.steps(self.graph.runs[name]).fingerprint)
+            if finished:
+                with contextlib.suppress(CrossliftError):  # the note only saves time
+                    note_finished(self.graph, self.graph.runs[name], self.definition.recorded, key=self.key)
             lease.release(finished=finished)
         return True
 
@@ -282,7 +226,7 @@ class _Worker:
         store = self.graph.store
         try:
             with optional():
-                self._execute(name, lease)
+                self.execution.execute(name, lease)
         except Exception as error:
             if (gone := missing_root_error(store.run_folder(name))) is not None:
                 raise gone from error
@@ -303,125 +247,8 @@ class _Worker:
         else:
             return True
         finally:
-            self.tracking.finish()
+            self.execution.tracking.finish()
         return False
-
-    def _execute(self, name: str, lease: Lease) -> None:
-        """Execute the missing steps of a run: train, generate, score.
-
-        Raises:
-            TrainingError: the run cannot be trained, or too many workers died on it.
-            EvaluationError: samples could not be generated or scored.
-        """
-        if lease.deaths >= MAX_WORKER_DEATHS:
-            raise TrainingError(
-                f"{lease.deaths} workers died on this run without a message, probably killed for memory. Lower "
-                "micro_batch_tokens, or use a machine with more memory; log.txt contains the output of the workers."
-            )
-        graph, store, run = self.graph, self.graph.store, self.graph.runs[name]
-        state = graph.state(run)
-        log.info("started: %s", name)
-        reporter = ProgressWriter(
-            store.run_folder(name),
-            num_evaluations=len(state.steps.evaluations),
-            evaluations=state.num_evaluated,
-            listener=self.tracking.progress,
-            interval_seconds=INTERVAL_SECONDS if self.finished is None else INTERVAL_OF_MANY_SECONDS,
-        )
-        self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
-        reporter.update(phase="loading")
-        checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
-        if checkpoint is not None and _needs_training(state, checkpoint):
-            equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
-            if equal_run is not None:
-                log.info("copied the training of the equal run %s", equal_run)
-            else:
-                train(
-                    graph,
-                    state.steps,
-                    device=self.device,
-                    generators=self.generators,
-                    reporter=reporter,
-                    check=lease.check,
-                    ending=asked_to_end,
-                    num_devices=self.num_devices.get(run.model.name, 1),
-                    cpu_offload=self.cpu_offload,
-                )
-            self.graph.write_provenance(state.steps, environment())
-            free_memory()
-        faults = self._evaluate(state, checkpoint, lease, reporter)
-        free_memory()
-        self.graph.write_provenance(state.steps, environment())
-        reporter.update(phase="done")
-        if faults:
-            raise EvaluationError("; ".join(faults) + ". To retry them, run: crosslift run")
-        if checkpoint is not None and not self.keep_checkpoints:
-            # Renamed first: an interrupted removal must not leave a checkpoint that appears damaged.
-            removed = checkpoint.replace(checkpoint.with_name(".checkpoint.removed"))
-            shutil.rmtree(removed)
-        log.info("done: %s", name)
-
-    def _evaluate(self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter) -> list[str]:
-        """Execute the missing evaluation steps. Returns a phrase for each step with sample errors."""
-        graph, run = self.graph, state.steps.run
-        model = graph.models[run.model.name]
-        faults: list[str] = []
-        started = time.monotonic()
-        answers: Any = None
-        loaded = ""
-        for number, one in enumerate(state.missing):
-            end_if_asked()
-            lease.check()
-            name = f"{one.evaluation.name}.{one.language}"
-            reporter.update(phase=f"evaluating {name}")
-            log.info("evaluating %s", name)
-            finished = finished_predictions(one)
-            seconds = (
-                finished["seconds"] if finished else copy_predictions(graph, one, self.equal_runs.get(run.name, ()))
-            )
-            if seconds is not None:
-                num_errors = rescore(run.name, one, seconds=seconds, check=lease.check)
-            else:
-                if loaded != one.evaluation.generator:
-                    loaded, answers = one.evaluation.generator, None
-                    free_memory()
-                    options = self.generators.get(loaded)
-                    answers = load_generator(
-                        loaded,
-                        checkpoint,
-                        model,
-                        graph,
-                        device=self.device,
-                        options=options,
-                        num_devices=self.num_devices.get(run.model.name, 1),
-                    )
-                num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
-            if num_errors:
-                faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
-            done = state.num_evaluated + number + 1
-            reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - started)
-            self.tracking.scores(one)
-        return faults
-
-
-def _needs_training(state: RunState, checkpoint: Path) -> bool:
-    """Return whether the run must be trained: it never was, or predictions are missing and its checkpoint was removed
-    or damaged. The checkpoint is hashed before use, because its weights determine the predictions."""
-    if not (state.trained or state.training_is_damaged):
-        return True
-    if all(finished_predictions(one) is not None for one in state.missing):
-        return False
-    assert state.steps.train is not None
-    return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).intact)
-
-
-def _facts(run: Run) -> dict[str, str | int]:
-    """What trackers show beside the name of a run."""
-    return {
-        "model": run.model.name,
-        "mixture": "base" if run.mixture is None else run.mixture.name,
-        "seed": run.seed,
-    }
 
 
 def _description(run: str, error: Exception) -> str:
@@ -433,7 +260,9 @@ def _description(run: str, error: Exception) -> str:
 def _follow_an_equal_run(worker: _Worker) -> set[str]:
     """Return the runs that have the training of a run before them."""
     place = {name: number for number, name in enumerate(worker.graph.runs)}
-    return {name for name, others in worker.equal_runs.items() if any(place[one] < place[name] for one in others)}
+    return {
+        name for name, others in worker.execution.equal_runs.items() if any(place[one] < place[name] for one in others)
+    }
 
 
 def _is_lost(lease: Lease) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crosslift.fingerprint import fingerprint
@@ -123,7 +123,7 @@ def plan(
     manifests = manifests or {}
     items = {name: source.max_items for name, source in study.corpora.items()} | dict(num_items or {})
     return Plan(
-        runs=tuple(_run(study, run, manifests, estimate) for run in study.runs()),
+        runs=tuple(_runs(study, manifests, estimate)),
         arms=tuple(_arms(study)),
         same=_same(study),
         differences={
@@ -143,12 +143,28 @@ def plan(
     )
 
 
+def _runs(
+    study: Study, manifests: Mapping[str, Mapping[str, Any]], estimate: TokenEstimate | None
+) -> Iterator[PlannedRun]:
+    """Plan every run; those that differ in their seed cost the same."""
+    found: dict[tuple[str, str], PlannedRun] = {}
+    for run in study.runs():
+        key = run.model.name, run.mixture.name if run.mixture is not None else ""
+        if key not in found:
+            found[key] = _run(study, run, manifests, estimate)
+        yield replace(found[key], name=run.name)
+
+
 def _same(study: Study) -> dict[str, str]:
-    first: dict[str, str] = {}
+    first: dict[tuple[str, int], str] = {}
     found: dict[str, str] = {}
+    identities: dict[tuple[str, str], str] = {}
     for run in study.runs():
         if run.mixture is not None:
-            key = fingerprint(study.identity_of(run))
+            pair = run.model.name, run.mixture.name
+            if pair not in identities:
+                identities[pair] = fingerprint(study.identity_of(replace(run, seed=0)))
+            key = identities[pair], run.seed
             if first.setdefault(key, run.name) != run.name:
                 found[run.name] = first[key]
     return found

@@ -9,8 +9,8 @@ import pytest
 
 from crosslift.cli import display
 from crosslift.execution.folder.steps import Step
-from crosslift.execution.workers import finished
-from crosslift.execution.workers.status import quick_status, status
+from crosslift.execution.inspection import finished
+from crosslift.execution.inspection.status import note_finished, quick_status, status
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
 
@@ -32,13 +32,50 @@ def test_the_quick_status_is_that_of_a_full_look(done, graph_of):
         assert {one.run: (one.what, one.expected.num_steps, one.expected.evaluations) for one in quick} == full
 
 
-def test_a_second_look_verifies_no_finished_run(done, graph_of, monkeypatch):
-    quick_status(graph_of(done))
+def verified(monkeypatch, graph):
+    """The steps of finished runs that a look at the status verifies."""
     looked = []
     state = Step.state
-    monkeypatch.setattr(Step, "state", lambda step, **options: looked.append(step.name) or state(step, **options))
-    quick_status(graph_of(done))
-    assert not [name for name in looked if name.startswith("runs/")]
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "state", lambda step, **options: looked.append(step.name) or state(step, **options))
+        quick_status(graph)
+    return [name for name in looked if name.startswith(("runs/tiny.en.s0/", "runs/tiny.base/"))]
+
+
+def test_what_its_worker_or_an_earlier_look_has_verified_is_not_verified_again(done, graph_of, monkeypatch):
+    assert verified(monkeypatch, graph_of(done)) == []  # by the notes of the worker
+    shutil.rmtree(done / "logs" / "finished")
+    assert verified(monkeypatch, graph_of(done)) == []  # by the first look
+    (done / finished.FILE).unlink()
+    assert verified(monkeypatch, graph_of(done)) != []
+    assert verified(monkeypatch, graph_of(done)) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"key": "other", "names": [], "signature": "", "facts": {}}'])
+def test_a_damaged_note_of_a_worker_is_ignored(done, graph_of, monkeypatch, damage):
+    for note in (done / "logs" / "finished").iterdir():
+        note.write_bytes(damage)
+    assert len(verified(monkeypatch, graph_of(done))) > 2
+    assert states(graph_of(done))["tiny.en.s0"] == "done"
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied", "truncated"])
+def test_damage_since_the_worker_finished_is_noticed_at_the_first_look(done, graph_of, how):
+    file = done / "runs" / "tiny.en.s0" / "eval" / "math.en" / "predictions.parquet"
+    if how == "removed":
+        file.unlink()
+    else:
+        file.write_bytes(b"" if how == "emptied" else file.read_bytes()[:-1])
+    found = {one.run: one for one in quick_status(graph_of(done))}
+    assert found["tiny.en.s0"].what == "damaged"
+    assert "eval/math.en/predictions.parquet" in found["tiny.en.s0"].message
+    assert found["tiny.base"].what == "done"
+
+
+def test_a_run_that_another_worker_took_over_is_not_noted(study, graph_of):
+    graph = graph_of(study)
+    note_finished(graph, graph.runs["tiny.en.s0"], graph.store.lock()["runs"], key=finished.definition_key(graph))
+    assert not finished.noted(graph.store)
 
 
 @pytest.mark.parametrize("file", ["eval/math.sw/scores.parquet", "eval/math.en/done.json", "train/metrics.parquet"])
