@@ -3,10 +3,11 @@
     python benchmarks/edits.py FOLDER [NAME ...]
 
 The edits are those of tests/execution/definitions/edits/, which the tests apply with a trainer and a generator that
-learn nothing: all of them, or those with these names. Here a pretrained pocket model is trained on pocket problems in three languages by the native trainer,
-and every command is a process of its own, as a user starts it. A training counts as made where the weights of its
-checkpoint are a new file, an evaluation where its predictions are. Ends with exit code 1 if an edit computed anything
-else than what is necessary, if going back computed anything, or if any file of the first report has changed.
+learn nothing: all of them, or those with these names. Here a pretrained pocket model is trained on pocket problems in
+three languages by the native trainer, and every command is a process of its own, as a user starts it. A training counts
+as made where the weights of its checkpoint are a new file, an evaluation where its predictions are. Ends with exit code
+1 if an edit computed anything else than what is necessary, if going back computed anything, or if any file of the first
+report has changed.
 """
 
 from __future__ import annotations
@@ -76,8 +77,12 @@ def all_of(edits: list[Edit], folder: Path) -> int:
         print(
             f"| {edit.name} | {trained} | {evaluated} | {forwards:.1f} | "
             f"{sum('/train' in step for step in again)}, {sum('/eval/' in step for step in again)}, {back:.1f} |"
-            + ("" if right else f" WRONG: expected {sorted(expected)}, made {sorted(made)}, changed "
-               f"{sorted(name for name, content in report(folder).items() if first.get(name) != content)}"),
+            + (
+                ""
+                if right
+                else f" WRONG: expected {sorted(expected)}, made {sorted(made)}, changed "
+                f"{sorted(name for name, content in report(folder).items() if first.get(name) != content)}"
+            ),
             flush=True,
         )
     same = "all as at first" if report(folder) == first else "CHANGED"

@@ -62,8 +62,8 @@ def edits_of(study: str) -> list[Edit]:
 
 def start_of(study: str) -> Replacements:
     """Replacements that make the study of the tiny one."""
-    found: Replacements = tomllib.loads((FOLDER / f"{study}.toml").read_text(encoding="utf-8")).get("start", {}).get(
-        "replace", []
+    found: Replacements = (
+        tomllib.loads((FOLDER / f"{study}.toml").read_text(encoding="utf-8")).get("start", {}).get("replace", [])
     )
     return found
 
@@ -74,7 +74,7 @@ def not_edited() -> dict[str, str]:
 
 
 def apply(study: Path, replacements: Replacements, *, real: bool = False) -> None:
-    """Edit the study file. `REVISION` stands for that of test.jsonl. `real`: without the generator that learns nothing."""
+    """Edit the study file. `REVISION` stands for that of test.jsonl. `real`: without the fake generator."""
     text = (study / "study.toml").read_text(encoding="utf-8")
     for old, new in replacements:
         assert old in text, old
@@ -87,8 +87,9 @@ def apply(study: Path, replacements: Replacements, *, real: bool = False) -> Non
 def add_files(study: Path) -> None:
     """Add the data and models that the edits name."""
     shutil.copytree(study / "model", study / "copy")
-    shutil.copytree(study / "model", study / "other")
-    (study / "other" / "tokenizer_note.json").write_text("{}")  # other files, so another model
+    for name in ("other", "third"):
+        shutil.copytree(study / "model", study / name)
+        (study / name / "tokenizer_note.json").write_text(json.dumps(name))  # other files, so another model
     shutil.copy(study / "test.jsonl", study / "copy.jsonl")
     rows = [json.loads(line) for line in (study / "train.jsonl").read_text(encoding="utf-8").splitlines()]
     pl.DataFrame(rows).write_parquet(study / "train.parquet")

@@ -381,7 +381,9 @@ def _order_that_matters(mixture: Mixture) -> list[list[Any]]:
     other examples: examples in the order of languages, and the remainder of an amount that goes to the first one."""
     listed = [[corpus, tag, amount] for (corpus, tag), amount in mixture.amounts().items()]
     components = (
-        replace(one, **{key: dict(sorted(found.items())) for key in ("shares", "counts") if (found := getattr(one, key))})
+        replace(
+            one, **{key: dict(sorted(found.items())) for key in ("shares", "counts") if (found := getattr(one, key))}
+        )
         for one in mixture.components
     )
     usual = replace(mixture, components=tuple(components)).amounts()

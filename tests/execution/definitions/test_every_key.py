@@ -9,7 +9,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 from fake_study import open_graph
-from in_process import crosslift
 from study_edits import STUDIES, Edit, add_files, apply, edits_of, not_edited, start_of
 
 from crosslift.corpora.corpus import ROWS, ParallelCorpus, Source

@@ -140,7 +140,9 @@ def _num_different_items(members: Sequence[Member]) -> int:
     return int(sum(one.row["num_items"] for one in groups)) - twice
 
 
-def _widened(draws: np.ndarray, members: Sequence[Member], statistics: Sequence[ResampledStatistic], weights: np.ndarray) -> np.ndarray:
+def _widened(
+    draws: np.ndarray, members: Sequence[Member], statistics: Sequence[ResampledStatistic], weights: np.ndarray
+) -> np.ndarray:
     """Widen the distribution of a weighted mean, whose terms were resampled independently, by their common items."""
     weighted = weights * np.array([one.draws[1:].std() for one in statistics])
     independent = float(draws[1:].var())
@@ -172,7 +174,11 @@ def _fixed(
     num_clusters = min(one.row["num_clusters"] for one in members)
     df_runs = min((one.df_runs for one in statistics if one.df_runs), default=0)  # conservative
     interval = resample.expanded_percentile_interval(
-        _widened(merged.draws, members, statistics, weights), noise, df_runs=df_runs, num_clusters=num_clusters, level=level
+        _widened(merged.draws, members, statistics, weights),
+        noise,
+        df_runs=df_runs,
+        num_clusters=num_clusters,
+        level=level,
     )
     low, high, error = interval.low, interval.high, interval.standard_error
     if error**2 < NO_VARIANCE:

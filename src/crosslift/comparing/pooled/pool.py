@@ -4,7 +4,8 @@ Each study is estimated by itself, on its own items, as its report does (`transf
 studies never share a panel. Estimates of the same quantity (equal model, composition of control and treatments,
 evaluation, metric and languages) are then pooled: from three studies on with the study as a random effect, of two with
 a fixed one (`transfer.variance.between_studies`). Studies with the same test items share their resamples, so that the
-common items are not counted twice; where only some items are the same, their errors are taken as fully dependent. What only one study has is left out and named.
+common items are not counted twice; where only some items are the same, their errors are taken as fully dependent. What
+only one study has is left out and named.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
 
 _OF_CORPUS = ("revision", "licence", "fingerprint", "num_items", "languages")
-READING = frozenset({"reader", "split", "revision", "max_items", "order", "data_seed", "incomplete", "options", "checks"})
+READING = frozenset(
+    {"reader", "split", "revision", "max_items", "order", "data_seed", "incomplete", "options", "checks"}
+)
 """Settings of a corpus that matter by the rows that they give, and by nothing else."""
 _OF_EVALUATION = ("scores", "num_errors", "seconds")
 

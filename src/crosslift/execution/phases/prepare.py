@@ -24,9 +24,9 @@ from crosslift.corpora.quality import summary_lines
 from crosslift.errors import LeaseHeld, MixtureError, NotPrepared, StoreError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.definitions.changes import changes, sentences
+from crosslift.execution.definitions.equal_content import first_drawing, first_reading
 from crosslift.execution.definitions.provisional import ProvisionalGraph
 from crosslift.execution.definitions.reconcile import reconcile, set_aside_prepared
-from crosslift.execution.definitions.equal_content import first_drawing, first_reading
 from crosslift.execution.definitions.records import present_definition, record_definition, record_study_file
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
@@ -309,9 +309,7 @@ def _mixtures(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         first = was or first_drawing(step, examples=content)
         _begin(step, todo[mixture.name], "examples", content)
         write_table(step.folder / "examples.parquet", examples)
-        step.finish(
-            num_examples=examples.height, examples=content, **({} if first is None else {"drawn_as": first})
-        )
+        step.finish(num_examples=examples.height, examples=content, **({} if first is None else {"drawn_as": first}))
     graph.forget()
     if problems:
         raise MixtureError("\n".join(problems))

@@ -42,8 +42,8 @@ def score_by_number_and_amount(data: ReportData) -> Figure:
             legend="amount per language",
             order=order,
         ),
-        caption="Mean over all evaluation languages. Along a line, languages are added at the same amount of each, so the "
-        "total grows; between lines, only the amount differs. Mixtures with equal totals lie on different lines, and "
+        caption="Mean over all evaluation languages. Along a line, languages are added at the same amount of each, so "
+        "the total grows; between lines, only the amount differs. Mixtures with equal totals lie on different lines, and "
         "their difference is the effect of the number of languages at a fixed total (the details of a point show its "
         "examples).",
     )
@@ -92,7 +92,9 @@ def _lines(table: pl.DataFrame, *, x: str, legend: str, order: list[str]) -> dic
     rows = in_points(table).select(columns).sort("panel", "family", "series", "x", maintain_order=True)
     present = [name for name in order if name in set(rows["series"])]
     base = alt.Chart(width=PANEL_WIDTH, height=PANEL_HEIGHT).encode(
-        x=alt.X("x:Q", title=x, axis=alt.Axis(values=sorted(rows["x"].unique()), grid=False), scale=alt.Scale(padding=14)),
+        x=alt.X(
+            "x:Q", title=x, axis=alt.Axis(values=sorted(rows["x"].unique()), grid=False), scale=alt.Scale(padding=14)
+        ),
         color=alt.Color(
             "series:N", scale=alt.Scale(domain=present), legend=alt.Legend(title=legend, orient="top"), sort=present
         ),

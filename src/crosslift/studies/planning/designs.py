@@ -63,8 +63,8 @@ def _factorial(study: Study) -> Iterator[str]:
 def _origin(study: Study) -> Iterator[str]:
     for name in dict.fromkeys(one.family for one in study.mixtures.values() if one.origins):
         yield (
-            f"families.{name}: native and translated data differ in their content as well, unless both corpora hold the "
-            "same items; and a translated test set may favour translated data."
+            f"families.{name}: native and translated data differ in their content as well, unless both corpora hold "
+            "the same items; and a translated test set may favour translated data."
         )
 
 

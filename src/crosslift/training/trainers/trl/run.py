@@ -123,9 +123,7 @@ class _Run:
         if step % row_every == 0 or step in self.validation_steps or step == self.num_steps:
             self.meter.close_window(**columns)
         self.request.report(
-            Progress(
-                step=step, num_steps=self.num_steps, loss=loss, tokens_per_second=speed, curve=self.meter.curve
-            )
+            Progress(step=step, num_steps=self.num_steps, loss=loss, tokens_per_second=speed, curve=self.meter.curve)
         )
         if step in self.validation_steps:
             self._validate(columns)
