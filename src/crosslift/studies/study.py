@@ -382,7 +382,9 @@ def _order_that_matters(mixture: Mixture) -> list[list[Any]]:
     listed = [[corpus, tag, amount] for (corpus, tag), amount in mixture.amounts().items()]
     components = (
         replace(
-            one, **{key: dict(sorted(found.items())) for key in ("shares", "counts") if (found := getattr(one, key))}
+            one,
+            shares=None if one.shares is None else dict(sorted(one.shares.items())),
+            counts=None if one.counts is None else dict(sorted(one.counts.items())),
         )
         for one in mixture.components
     )

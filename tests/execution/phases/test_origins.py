@@ -61,9 +61,7 @@ def test_the_manifest_counts_the_origins_of_the_drawn_rows(by_origin):
 
 def test_machine_translations_cannot_be_named_as_native(by_origin):
     (by_origin / "own.jsonl").write_text((by_origin / "mt.jsonl").read_text())
-    with pytest.raises(
-        StudyError, match=r"corpora\.own: a family names it as native, and 80 of its 80 rows are machine"
-    ):
+    with pytest.raises(StudyError, match=r"corpora\.own: .* as native, and 80 of its 80 rows are machine"):
         prepare(open_graph(by_origin), say=lambda line: None)
 
 

@@ -113,7 +113,8 @@ def _covariance(members: Sequence[Member], statistics: Sequence[ResampledStatist
     bound = np.where(alike, reach, 0.0)
     covariance = covariance + np.where(equal, 1.0, shared) * np.outer(bound, bound)
     noise = [sum(sd**2 for sd in one.component_run_sd.values()) for one in statistics]
-    return covariance + np.diag(noise)
+    total: np.ndarray = covariance + np.diag(noise)
+    return total
 
 
 def _shared(members: Sequence[Member]) -> np.ndarray:

@@ -358,7 +358,8 @@ class StepGraph:
     def _model(self, run: Run) -> dict[str, Any]:
         identity: dict[str, Any] = self.study.identity_of(run)["model"]
         model = self.models[run.model.name]
-        return identity | {"revision": model.first_revision} | model.identity()
+        identity |= {"revision": model.first_revision} | model.identity()
+        return identity
 
     def _step(self, folder: Path, inputs: dict[str, Any], *, required_outputs: tuple[str, ...] = ()) -> Step:
         name = self.store.name_of(folder)
@@ -376,7 +377,8 @@ def _as_first_read(identity: dict[str, Any], read: Mapping[str, Any]) -> dict[st
     first = read.get("read_as")
     if first is None:
         return identity
-    return {key: value for key, value in identity.items() if key not in READING} | first
+    found: dict[str, Any] = {key: value for key, value in identity.items() if key not in READING} | dict(first)
+    return found
 
 
 def _without_languages(identity: dict[str, Any]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def score_by_number_and_amount(data: ReportData) -> Figure:
             order=order,
         ),
         caption="Mean over all evaluation languages. Along a line, languages are added at the same amount of each, so "
-        "the total grows; between lines, only the amount differs. Mixtures with equal totals lie on different lines, and "
-        "their difference is the effect of the number of languages at a fixed total (the details of a point show its "
+        "the total grows; between lines, only the amount differs. Mixtures with equal totals lie on different lines, "
+        "and their difference is the effect of the number of languages at a fixed total (a point shows its "
         "examples).",
     )
 

@@ -120,11 +120,11 @@ def _content(member: Member, family: Family, corpora: list[str]) -> dict[str, An
             "repeat": True,
         }
     if isinstance(family, OriginTable) and member.native is not None:
-        parts = ((family.native, member.native), (family.translated, 1 - member.native))
+        by_origin = ((family.native, member.native), (family.translated, 1 - member.native))
         return {
             "components": tuple(
                 Component(corpus=corpus, shares={tag: share * part for tag, share in (member.shares or {}).items()})
-                for corpus, part in parts
+                for corpus, part in by_origin
                 if part
             ),
             "repeat": family.repeat,
