@@ -86,7 +86,7 @@ def manifest(
         "data_seed": data_seed,
         "pairing": mixture.pairing,
         "order": mixture.order,
-        "budget": None if mixture.budget is None else asdict(mixture.budget),
+        "budget": _budget(mixture),
         "factors": dict(mixture.factors),
     }
     if mixture.limits:
@@ -109,6 +109,15 @@ def _origins(examples: pl.DataFrame, record: CorpusRecord) -> dict[str, dict[str
     found: dict[str, dict[str, int]] = {}
     for tag, origin, number in counted.iter_rows():
         found.setdefault(tag, {})[origin] = number
+    return found
+
+
+def _budget(mixture: Mixture) -> dict[str, Any] | None:
+    if mixture.budget is None:
+        return None
+    found = asdict(mixture.budget)
+    if found["if_fewer"] == "error":  # as before there was a choice
+        del found["if_fewer"]
     return found
 
 

@@ -45,7 +45,7 @@ def publish(data: ReportData, folder: Path) -> Path:
     import vl_convert
 
     _write_parquet(folder / "estimates.parquet", data.estimates)
-    for make in (*frames.TABLES, units.own_units, *paper_tables.PAPER_TABLES):
+    for make in (*frames.TABLES, frames.reviews, units.own_units, *paper_tables.PAPER_TABLES):
         table, file = make(data), folder / "tables" / f"{make.__name__}.csv"
         if not table.columns:  # does not apply to this study
             file.unlink(missing_ok=True)

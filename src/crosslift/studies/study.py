@@ -330,6 +330,8 @@ class Study:
                 "order": mixture.order,
                 "repeat": mixture.repeat,
             }
+            if mixture.budget is not None and mixture.budget.if_fewer == "all":
+                identity["if_fewer"] = "all"
             if mixture.limits:
                 identity["different"] = [[corpus, tag, number] for (corpus, tag), number in mixture.limits.items()]
             if mixture.stages:
@@ -345,6 +347,8 @@ class Study:
                 del component["different"]
         if listed := _order_that_matters(mixture):  # fingerprints sort the languages
             identity["listed"] = listed
+        if identity["budget"] is not None:
+            del identity["budget"]["if_fewer"]  # of items only
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity

@@ -346,7 +346,11 @@ class StepGraph:
             corpus = self.corpus(evaluation.corpus_in(tag))
             identity["corpus"] = _without_languages(_as_first_read(identity["corpus"], corpus))
             identity |= {"language": tag, "content": corpus["languages"][tag]}
+            if joined := self._joined(evaluation.corpora):
+                identity["joined"] = joined
             if evaluation.shots is not None:
+                if joined := self._joined(evaluation.shots.corpora):
+                    identity["shots"]["joined"] = joined
                 shown = self.corpus(evaluation.shots.corpus_in(tag))
                 identity["shots"]["corpus"] = _without_languages(_as_first_read(identity["shots"]["corpus"], shown))
                 identity["shots"]["content"] = shown["languages"][tag]
@@ -354,6 +358,12 @@ class StepGraph:
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
         inputs = {**checkpoint, "evaluation": shared}
         return self._step(folder, inputs, required_outputs=_OF_EVALUATION)
+
+    def _joined(self, corpora: tuple[str, ...]) -> list[str]:
+        """Return the fingerprints of joined corpora that determine each other's items (`phases.joined`); else none."""
+        if len(corpora) == 1 or all(self.study.corpora[name].incomplete == "error" for name in corpora):
+            return []
+        return [str(self.corpus(name)["fingerprint"]) for name in corpora]
 
     def _model(self, run: Run) -> dict[str, Any]:
         identity: dict[str, Any] = self.study.identity_of(run)["model"]
