@@ -226,7 +226,7 @@ class FactorialTable(Family):
 
     def budget_of(self, amount: int) -> BudgetTable:
         """Return the budget of the mixtures with this amount per language."""
-        return BudgetTable(amount=amount, unit=self.unit, per="language", tokenizer=self.tokenizer)
+        return BudgetTable(amount=amount, unit=self.unit, per="language", tokenizer=self.tokenizer, if_fewer="error")
 
 
 class OriginTable(Family):
