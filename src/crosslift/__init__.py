@@ -43,7 +43,7 @@ _MODULES = {
     "members": "crosslift.api.tools",
     "new_study": "crosslift.api.study",
     "open_study": "crosslift.api.study",
-    "pilot": "crosslift.api.tools",
+    "pilot": "crosslift.api.questions.piloting",
     "plan_data": "crosslift.api.making.data",
     "pool_studies": "crosslift.api.comparing.studies",
     "read_corpus": "crosslift.api.corpora",

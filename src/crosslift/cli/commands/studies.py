@@ -78,7 +78,7 @@ def pilot(
     english_at_least: asking.EnglishAtLeast = None,
 ) -> None:
     """Write a pilot study: few runs that tell most about a question, and what has to be translated for them."""
-    from crosslift.api.tools import write_pilot
+    from crosslift.api.questions.piloting import write_pilot
 
     asked = asking.question_from(
         question,
