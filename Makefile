@@ -7,18 +7,27 @@
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
 #   make rehearsals  the slower ones of these, with the rehearsals of both presets as published (some minutes)
 #   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
+#   make gpu     install, run the tests that need an NVIDIA GPU and the benchmark of training on it (eight minutes)
 #   make docs    install, build the documentation into site/ and check its links
 #   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs
 #   make release wheel and sdist into dist/, inspected, and the demo study run from the wheel in a fresh environment
 #   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
-.PHONY: demo test slow pages harness engines rehearsals docs check format lint types contracts setup clean release pythons sbom audit
+.PHONY: demo test slow pages harness engines rehearsals gpu docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo-study
+COMMA := ,
+
+# Exact versions come from constraints.txt; ranges from pyproject.toml. pip compiles 200 MB of source on one core; all cores
+# do so here, without the tests of packages. A file that does not compile is one that nothing imports.
+define install
+$(BIN)/pip install --disable-pip-version-check -q --no-compile -c constraints.txt -e ".[$(1)]"
+@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+endef
 
 demo: $(VENV)/.train
 	@test -d $(DEMO) || $(BIN)/crosslift new demo $(DEMO)
@@ -38,6 +47,9 @@ engines: $(VENV)/.engines
 
 rehearsals: $(VENV)/.engines
 	$(BIN)/pytest -m "engines and slow" -rs
+
+gpu: $(VENV)/.test
+	PYTHON=$(BIN)/python sh benchmarks/gpu.sh
 
 # Tests that need the harness are skipped elsewhere, because it brings 24 packages along.
 harness: $(VENV)/.harness
@@ -89,25 +101,24 @@ audit: $(VENV)/.dev
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Exact versions come from constraints.txt; ranges from pyproject.toml.
 $(VENV)/.train: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[train]"
+	$(call install,train)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test]"
+	$(call install,test)
 	@touch $@ $(VENV)/.train
 
 $(VENV)/.harness: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[test,harness]"
+	$(call install,test$(COMMA)harness)
 	@touch $@ $(VENV)/.test $(VENV)/.train
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[dev]"
+	$(call install,dev)
 	@touch $@ $(VENV)/.test $(VENV)/.train
 
 $(VENV)/.engines: $(VENV)/.test
-	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e ".[slurm,ray]"
+	$(call install,slurm$(COMMA)ray)
 	@touch $@
 
 clean:

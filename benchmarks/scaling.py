@@ -10,6 +10,7 @@ process of its own; time and memory include the start of Python. A study that ex
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from crosslift.execution.folder.progress import Progress
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.folder.tables import write_table
-from crosslift.execution.inspection.finished import definition_key
+from crosslift.execution.inspection.finished import FILE, definition_key
 from crosslift.execution.inspection.status import note_finished
 from crosslift.studies.parsing.load import load
 from crosslift.system import files
@@ -54,7 +55,8 @@ def main() -> None:
                 folder = given.folder / f"{state}-{num_runs}"
                 if not (folder / "generated").exists():
                     generate(folder, num_runs, finished=state == "finished")
-                commands = ["plan", "status", "status"] + (["run"] if state == "finished" else [])
+                (folder / FILE).unlink(missing_ok=True)  # what an earlier look has verified
+                commands = ["status", "status", "plan"] + (["run"] if state == "finished" else [])
                 for command in commands:
                     seconds, core_seconds, memory = measure(command, folder)
                     row = (
@@ -72,13 +74,15 @@ def generate(folder: Path, num_runs: int, *, finished: bool, notes: bool = True)
     """Write a study whose runs are all finished, or none. Every finished run has copies of the same tables: none of the
     commands reads them. `notes`: whether workers have noted the runs that they finished, as they do."""
     begun = time.monotonic()
-    finished_study.NUM_ITEMS = NUM_ITEMS
     quick = (  # the disk of a benchmark need not survive a power failure
+        mock.patch.object(finished_study, "NUM_ITEMS", NUM_ITEMS),
         mock.patch.object(finished_study, "_finish", lambda *_: None),
         mock.patch.object(steps_module, "sync_folder", lambda folder: None),
         mock.patch.object(files, "_sync", lambda path: None),
     )
-    with quick[0], quick[1], quick[2]:
+    with contextlib.ExitStack() as stack:
+        for one in quick:
+            stack.enter_context(one)
         finished_study.write_finished_study(
             folder, num_mixtures=NUM_MIXTURES, num_seeds=num_runs // NUM_MIXTURES, tags=TAGS
         )

@@ -35,6 +35,7 @@ MEMBERS = {
     "executor": ("Executors", 'executors: `executor = "..."` of the site file'),
     "tracker": ("Trackers", "trackers: tables `[trackers.<name>]` of the site file"),
     "translator": ("Translators", 'translators: `translator = "..."` of `[translation]` in the site file'),
+    "step": ("Steps of data", 'steps that make data: `kind = "..."` of a table `[steps.<name>]` in data.toml'),
     "format": ("Formats of results", 'formats of results made elsewhere: `format = "..."` of a mapping'),
     "training tool": ("Training tools", "tools for whose configuration `crosslift export mixture` writes a file"),
     "log format": ("Formats of logs", "formats of `crosslift export scores`"),

@@ -26,7 +26,7 @@ def import_everything() -> None:
     for name in ("OMP", "MKL", "OPENBLAS", "RAYON", "POLARS_MAX"):
         os.environ[f"{name}_NUM_THREADS" if name != "POLARS_MAX" else "POLARS_MAX_THREADS"] = "1"
     faulted.fake_tokenizer()
-    import crosslift.api.outcomes
+    import crosslift.api.reports
     import crosslift.cli.display
     import crosslift.execution.phases.preflight
     import crosslift.execution.phases.rescore

@@ -8,8 +8,12 @@ from crosslift.api.corpora import read_corpus as read_corpus
 from crosslift.api.corpora import recognize_corpus as recognize_corpus
 from crosslift.api.making.completions import CompletedCorpus as CompletedCorpus
 from crosslift.api.making.completions import complete as complete
+from crosslift.api.making.data import DataPlan as DataPlan
+from crosslift.api.making.data import make_data as make_data
+from crosslift.api.making.data import plan_data as plan_data
 from crosslift.api.making.reviews import read_review as read_review
 from crosslift.api.making.reviews import review as review
+from crosslift.api.questions.piloting import pilot as pilot
 from crosslift.api.reading import StudyReader as StudyReader
 from crosslift.api.results import StudyFigure as StudyFigure
 from crosslift.api.results import StudyResults as StudyResults
@@ -25,7 +29,6 @@ from crosslift.api.tools import check_language as check_language
 from crosslift.api.tools import import_results as import_results
 from crosslift.api.tools import languages_by_tag as languages_by_tag
 from crosslift.api.tools import members as members
-from crosslift.api.tools import pilot as pilot
 from crosslift.api.tools import study_schema as study_schema
 from crosslift.api.tools import translate as translate
 from crosslift.errors import CrossliftError as CrossliftError

@@ -9,7 +9,7 @@ import pytest
 from finished_study import NUM_ITEMS, TAGS, write_finished_study
 from typer.testing import CliRunner
 
-from crosslift.api.recommending import advise_graph
+from crosslift.api.questions.recommending import advise_graph
 from crosslift.cli import app
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store

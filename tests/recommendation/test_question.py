@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import crosslift
-from crosslift.api.recommending import read_question
+from crosslift.api.questions.recommending import read_question
 from crosslift.cli import app
 from crosslift.errors import StudyError, TransferError
 from crosslift.recommendation.observing.question_file import question_toml

@@ -10,7 +10,7 @@ from finished_study import NUM_ITEMS, write_finished_study
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crosslift.api.recommending import advise_graph, write_advice
+from crosslift.api.questions.recommending import advise_graph, write_advice
 from crosslift.errors import CrossliftError
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fake_study import FAKES, open_graph
 from places import REPOSITORY
 
@@ -33,6 +35,15 @@ devices = 0.5
 """
 RAY_MEMORY = 80_000_000
 """Bytes of Ray's object store, which the executor does not use."""
+
+
+def marks(missing: str) -> list[pytest.MarkDecorator]:
+    """The marks of a module of tests with a real engine, skipped where it is missing."""
+    return [
+        pytest.mark.engines,
+        pytest.mark.xdist_group("engines"),
+        pytest.mark.skipif(bool(missing), reason=missing),
+    ]
 
 
 def no_slurm() -> str:
@@ -122,6 +133,27 @@ def finish(study: Path) -> None:
         watch=lambda missing: lambda: None,
     )
     assert outcome.good, outcome.failed
+
+
+def finish_after_two_starts(study: Path) -> None:
+    """Queue a study by two starts at once, and finish it: the work is queued once, and every run trained once."""
+    slowly(study)
+    command = [sys.executable, "-m", "crosslift", "run", str(study), "--detach"]
+    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [start.communicate()[0] for start in starts]
+    assert sum("already queued" in one for one in said) == 1, said
+    finish(study)
+    assert set(trained(study).values()) == {1}
+
+
+def finish_two_sizes(study: Path, two_sizes: tuple[Path, bytes], *, site: str) -> None:
+    """Finish a study with a model of two devices and one of half a device: its scores are those of one machine."""
+    fresh, expected = two_sizes
+    shutil.rmtree(study)
+    shutil.copytree(fresh, study)
+    (study / "site.toml").write_text(site.replace("num_workers = 2", "num_workers = 3") + TWO_SIZES)
+    finish(study)
+    assert (study / "scores.parquet").read_bytes() == expected
 
 
 def detach(study: Path) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from crosslift.api.failures import user_errors
+from crosslift.errors import StoreError, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -130,9 +131,8 @@ class StudyReader:
             UnknownName: the study has no such run or evaluation, or does not evaluate it in the language.
             StoreError: the run has not been evaluated yet, or the file is damaged.
         """
-        from crosslift.api.running import expect_evaluation
 
-        expect_evaluation(self._graph, run, evaluation, language)
+        _expect_evaluation(self._graph, run, evaluation, language)
         return self._graph.store.predictions(run, evaluation, language)
 
     @user_errors()
@@ -150,9 +150,8 @@ class StudyReader:
             UnknownName: no run of the study uses this mixture.
             StoreError: the study has not been prepared.
         """
-        from crosslift.api.running import manifest_of
 
-        return manifest_of(self._graph, mixture)
+        return _manifest_of(self._graph, mixture)
 
     @user_errors()
     def results(self) -> StudyResults:
@@ -279,7 +278,7 @@ class StudyReader:
             TransferError: there are too few results, the study has no such evaluation or model, or a further study has
                 another evaluation under this name.
         """
-        from crosslift.api.recommending import advise_graph, read_question
+        from crosslift.api.questions.recommending import advise_graph, read_question
         from crosslift.errors import StudyError
         from crosslift.recommendation.question import question_of
 
@@ -292,3 +291,37 @@ class StudyReader:
         else:
             asked = question
         return advise_graph(self._graph, asked, num_next_runs=num_next_runs, others=others)
+
+
+def _expect_evaluation(graph: StepGraph, run: str, evaluation: str, language: str) -> None:
+    """Check that a study evaluates a run in a language.
+
+    Raises:
+        UnknownName: it does not; the message names what exists.
+    """
+    _expect("run", run, graph.runs)
+    evaluations = {one.name: one.languages for one in graph.study.evaluations_of(graph.runs[run])}
+    _expect("evaluation of the run", evaluation, evaluations)
+    _expect(f"language of the evaluation '{evaluation}'", language, evaluations[evaluation])
+
+
+def _manifest_of(graph: StepGraph, mixture: str) -> dict[str, Any]:
+    """Return the manifest of a prepared mixture.
+
+    Raises:
+        UnknownName: no run of the study uses the mixture.
+        StoreError: the study has not been prepared, or the manifest is damaged.
+    """
+    _expect("mixture of the study", mixture, graph.study.mixtures)
+    found = graph.store.manifests()
+    if mixture not in found:
+        raise StoreError(f"mixtures/{mixture} is not prepared or damaged. Run: crosslift prepare {graph.study.folder}")
+    return found[mixture]
+
+
+def _expect(kind: str, name: str, known: Iterable[str]) -> None:
+    from crosslift.studies.parsing.problems import some
+
+    names = list(known)
+    if name not in names:
+        raise UnknownName(f"'{name}' is not a {kind}.{did_you_mean(name, names)} Known: {some(names, 10)}.")

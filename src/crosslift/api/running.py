@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from crosslift.errors import EndpointError, StoreError, UnknownName, did_you_mean
+from crosslift.api.reports import update_report
+from crosslift.errors import EndpointError
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.progress import TotalProgress
     from crosslift.execution.folder.step_graph import StepGraph
-    from crosslift.execution.folder.store import Store
     from crosslift.judging.judge import Judge
     from crosslift.studies.planning.plan import Plan
     from crosslift.studies.planning.token_estimate import TokenEstimate
     from crosslift.studies.site import Site
-    from crosslift.studies.study import Study
 
 Say = Callable[[str], None]
 """Receives lines of progress, such as "Tokenising corpus train for qwen"."""
@@ -188,95 +187,6 @@ def watcher(graph: StepGraph, observe: Callable[[TotalProgress], None] | None, *
     return watch
 
 
-def report_of(graph: StepGraph, *, say: Say) -> Path:
-    """Write the report from the available scores, whether or not it is up to date.
-
-    Args:
-        graph: the steps of the study.
-        say: receives lines of progress.
-
-    Returns:
-        Path of the HTML page.
-
-    Raises:
-        NotPrepared: the study file was edited since the study was run.
-        StoreError: the study has not been prepared, or nothing has been evaluated; damaged files are listed.
-    """
-    from crosslift.execution.folder.result_tables import rebuild_result_tables
-    from crosslift.execution.phases.prepare import require_prepared
-
-    require_prepared(graph)
-    states = graph.states(thorough=True)
-    if not any(state.results for state in states.values()):
-        for line in graph.store.damage_lines():
-            say(line)
-        folder = graph.study.folder
-        raise StoreError(f"nothing of {folder} has been evaluated yet. Run: crosslift run {folder}")
-    return update_report(graph, rebuild_result_tables(graph, states), say=say, force=True)
-
-
-def report_results(study: Study, store: Store) -> Path:
-    """Write the report of an earlier definition into a folder of its own.
-
-    Args:
-        study: the study as it was defined.
-        store: the results of the definition.
-
-    Returns:
-        Path of the HTML page.
-
-    Raises:
-        StoreError: nothing of the definition has been evaluated, or its results were removed.
-    """
-    from crosslift.reporting.data import collect
-    from crosslift.reporting.report import publish
-
-    data = collect(store, study)
-    if data.scores.is_empty():
-        raise StoreError(
-            f"{store.report_folder.parent} has no results: nothing was evaluated, or crosslift clean removed them."
-        )
-    return publish(data, store.report_folder)
-
-
-def update_report(graph: StepGraph, tables: Mapping[str, str], *, say: Say, force: bool = False) -> Path:
-    """Write the report if it is out of date. Concurrent processes write it one after the other.
-
-    Args:
-        graph: the steps of the study.
-        tables: table -> fingerprint, from `rebuild_result_tables`.
-        say: receives lines of progress.
-        force: write the report even if it is up to date.
-
-    Returns:
-        Path of the HTML page.
-    """
-    from crosslift.execution.folder.result_tables import report_step
-    from crosslift.system.files import remove_leftovers
-    from crosslift.system.leases import waiting_lease
-
-    step = report_step(graph.study, graph.store, tables)
-    page = graph.store.report_folder / "index.html"
-    remove_leftovers(graph.store.folder)
-    remove_leftovers(graph.store.report_folder, below=True)
-    if step.done() and page.is_file() and not force:
-        return page
-    for damage in step.state().damage:
-        say(f"damaged: {damage}")
-    with waiting_lease(graph.store.folder):
-        if force or not step.done():
-            from crosslift.api.outcomes import outcomes
-            from crosslift.reporting.data import collect
-            from crosslift.reporting.report import publish
-
-            for line in outcomes(graph):
-                say(line)
-            say("Writing the report")
-            page = publish(collect(graph.store, graph.study), graph.store.report_folder)
-            step.finish()
-    return page
-
-
 def plan_of(graph: StepGraph) -> tuple[Plan, TokenEstimate | None]:
     """Plan a study: exactly if it is prepared, else with estimated tokens.
 
@@ -387,6 +297,7 @@ def work_on(
         generators=site.generators,
         num_devices={name: num_devices(site, name) for name in graph.study.models},
         cpu_offload=site.cpu_offload,
+        compile=site.compile,
         trackers=site.trackers,
         session=session,
         grace_seconds=grace_seconds,
@@ -394,37 +305,3 @@ def work_on(
         first=first,
         say=say,
     )
-
-
-def expect_evaluation(graph: StepGraph, run: str, evaluation: str, language: str) -> None:
-    """Check that a study evaluates a run in a language.
-
-    Raises:
-        UnknownName: it does not; the message names what exists.
-    """
-    _expect("run", run, graph.runs)
-    evaluations = {one.name: one.languages for one in graph.study.evaluations_of(graph.runs[run])}
-    _expect("evaluation of the run", evaluation, evaluations)
-    _expect(f"language of the evaluation '{evaluation}'", language, evaluations[evaluation])
-
-
-def manifest_of(graph: StepGraph, mixture: str) -> dict[str, Any]:
-    """Return the manifest of a prepared mixture.
-
-    Raises:
-        UnknownName: no run of the study uses the mixture.
-        StoreError: the study has not been prepared, or the manifest is damaged.
-    """
-    _expect("mixture of the study", mixture, graph.study.mixtures)
-    found = graph.store.manifests()
-    if mixture not in found:
-        raise StoreError(f"mixtures/{mixture} is not prepared or damaged. Run: crosslift prepare {graph.study.folder}")
-    return found[mixture]
-
-
-def _expect(kind: str, name: str, known: Iterable[str]) -> None:
-    from crosslift.studies.parsing.problems import some
-
-    names = list(known)
-    if name not in names:
-        raise UnknownName(f"'{name}' is not a {kind}.{did_you_mean(name, names)} Known: {some(names, 10)}.")

@@ -217,7 +217,7 @@ class Study(StudyReader):
         Raises:
             StoreError: the study has not been prepared, or nothing has been evaluated.
         """
-        from crosslift.api.running import report_of
+        from crosslift.api.reports import report_of
 
         return report_of(self._graph, say=progress)
 
@@ -251,7 +251,7 @@ class Study(StudyReader):
         Returns:
             Path of the page; None if there is no recommendation.
         """
-        from crosslift.api.recommending import write_advice
+        from crosslift.api.questions.recommending import write_advice
 
         return write_advice(self._graph, advice)
 
@@ -289,7 +289,7 @@ class Study(StudyReader):
         from contextlib import nullcontext
 
         from crosslift.api.opening import open_site, site_file
-        from crosslift.api.recommending import explore_graph
+        from crosslift.api.questions.recommending import explore_graph
         from crosslift.api.running import watcher
         from crosslift.exploring.goal import Limits, parse_certainty
         from crosslift.recommendation.question import question_of
@@ -345,7 +345,7 @@ class Study(StudyReader):
             CrossliftError: the study is not as it was prepared, or the model cannot be trained.
         """
         from crosslift.api.opening import open_site
-        from crosslift.api.recommending import final_plan, train_plan
+        from crosslift.api.questions.recommending import final_plan, train_plan
 
         graph = self._with_data()
         plan = final_plan(

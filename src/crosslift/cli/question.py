@@ -110,7 +110,7 @@ def question_from(
     Raises:
         StudyError: options are invalid; all problems are listed.
     """
-    from crosslift.api.recommending import read_question
+    from crosslift.api.questions.recommending import read_question
     from crosslift.errors import StudyError
     from crosslift.recommendation.question import ALL, Cost, option_problems, question_of
 

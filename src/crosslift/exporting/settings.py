@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,22 @@ class TrainingSettings:
     def bf16(self) -> bool:
         """Whether matrix products are computed in bfloat16; "auto" means a GPU that supports it."""
         return self.config.precision != "float32"
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """Length, batch, schedule and optimizer, as the Trainer of transformers takes them."""
+        return {
+            "num_train_epochs": self.config.epochs,
+            "max_steps": self.config.steps,
+            "per_device_train_batch_size": self.micro_batch,
+            "gradient_accumulation_steps": self.accumulation,
+            "learning_rate": self.config.learning_rate,
+            "lr_scheduler_type": self.lr_scheduler,
+            "warmup_steps": self.num_warmup,
+            "weight_decay": self.config.weight_decay,
+            "max_grad_norm": self.config.max_grad_norm,
+            "optim": "adamw_torch_fused",
+            "bf16": self.bf16,
+        }
 
 
 def settings_of(

@@ -83,7 +83,7 @@ def manifest(
         "data_seed": data_seed,
         "pairing": mixture.pairing,
         "order": mixture.order,
-        "budget": None if mixture.budget is None else asdict(mixture.budget),
+        "budget": _budget(mixture),
         "factors": dict(mixture.factors),
     }
     if mixture.limits:
@@ -92,6 +92,15 @@ def manifest(
     if mixture.stages:
         described["stages"] = _stages(mixture, examples)
     return described
+
+
+def _budget(mixture: Mixture) -> dict[str, Any] | None:
+    if mixture.budget is None:
+        return None
+    found = asdict(mixture.budget)
+    if found["if_fewer"] == "error":  # as before there was a choice
+        del found["if_fewer"]
+    return found
 
 
 def _stages(mixture: Mixture, examples: pl.DataFrame) -> list[dict[str, Any]]:

@@ -28,6 +28,9 @@ class Budget:
     per: Literal["total", "language"] = "total"
     tokenizer: str | None = None
     """Name of the model whose tokenizer counts the tokens; required for the unit "tokens" only."""
+    if_fewer: Literal["error", "all"] = "error"
+    """"all": if the corpus has fewer items, the amount is their number. Mixtures of one corpus then stay comparable
+    although it is not known before how many items a translation leaves."""
 
 
 @dataclass(frozen=True, kw_only=True)

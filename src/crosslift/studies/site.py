@@ -6,6 +6,7 @@ threads_per_worker = 4
 device = "cuda"
 timeout_seconds = 86400       # limit per worker
 keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
+compile = true                # false: never compile the layers of a model on a GPU
 rehearsal = { steps = 3 }     # test the whole study with a few steps per run, in rehearsal/
 partition = "gpu"             # other keys are options of the executor, checked by its OPTIONS
 
@@ -72,6 +73,8 @@ class Site:
     num_workers: int | None = None
     threads_per_worker: int | None = None
     device: str = "auto"
+    compile: bool = True
+    """Whether GPUs may compile the layers of a model for training."""
     timeout_seconds: float | None = None
     """Time limit of one worker in seconds; None sets no limit beyond that of the scheduler."""
     rehearsal: Rehearsal | None = None
@@ -135,6 +138,7 @@ class SiteTable(Table):
         None, description="default: 1 on CPUs, else the cores divided by the workers"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description='"auto": a CUDA GPU if available')
+    compile: bool = Field(True, description="false: never compile the layers of a model for training on a GPU")
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="time limit of one worker; the next start resumes its run"
     )

@@ -303,6 +303,8 @@ class Study:
                 "order": mixture.order,
                 "repeat": mixture.repeat,
             }
+            if mixture.budget is not None and mixture.budget.if_fewer == "all":
+                identity["if_fewer"] = "all"
             if mixture.limits:
                 identity["different"] = [[corpus, tag, number] for (corpus, tag), number in mixture.limits.items()]
             if mixture.stages:
@@ -316,6 +318,8 @@ class Study:
         for component in identity["components"]:
             if component["different"] is None:
                 del component["different"]
+        if identity["budget"] is not None:
+            del identity["budget"]["if_fewer"]  # of items only
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
             identity["budget"]["tokenizer"] = self._model(self.tokenizers[mixture.budget.tokenizer])
         return identity

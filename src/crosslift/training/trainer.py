@@ -205,6 +205,8 @@ class TrainingRequest:
     """Devices that share the run. It changes the result by rounding only, as the kind of the device does."""
     cpu_offload: bool = False
     """With several GPUs: keep weights, gradients and moments in the memory of the machine."""
+    compile: bool = True
+    """On a GPU: compile the decoder layers where that pays. It changes the result by rounding only."""
     save_seconds: float = 60.0
     """Seconds between two saves of the state that an interrupted run resumes from. The interval grows if saving is
     slow, so that saving takes at most a few percent of the time. It does not change the result."""
@@ -233,6 +235,8 @@ class Trained:
     """Devices that shared the run."""
     micro_batch_tokens: int | None = None
     """Bound that replaced the configured one because a device ran out of memory; None if none did."""
+    kernels: Mapping[str, str] = field(default_factory=dict)
+    """On a GPU: how attention, loss, layers and batches were computed, and why not the fast way where it was not."""
 
 
 def steps_per_epoch(num_examples: int, config: SFTConfig, *, num_tokens: int | None = None) -> int:

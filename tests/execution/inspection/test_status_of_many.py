@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
+from places import REPOSITORY
 
 from crosslift.cli import display
 from crosslift.execution.folder.steps import Step
@@ -13,6 +15,10 @@ from crosslift.execution.inspection import finished
 from crosslift.execution.inspection.status import note_finished, quick_status, status
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+import scaling
 
 
 @pytest.fixture
@@ -39,7 +45,8 @@ def verified(monkeypatch, graph):
     with monkeypatch.context() as patch:
         patch.setattr(Step, "state", lambda step, **options: looked.append(step.name) or state(step, **options))
         quick_status(graph)
-    return [name for name in looked if name.startswith(("runs/tiny.en.s0/", "runs/tiny.base/"))]
+    done = {name for name, state in graph.states().items() if state.done}
+    return [name for name in looked if name.startswith("runs/") and name.split("/")[1] in done]
 
 
 def test_what_its_worker_or_an_earlier_look_has_verified_is_not_verified_again(done, graph_of, monkeypatch):
@@ -51,10 +58,23 @@ def test_what_its_worker_or_an_earlier_look_has_verified_is_not_verified_again(d
     assert verified(monkeypatch, graph_of(done)) == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"key": "other", "names": [], "signature": "", "facts": {}}'])
+@pytest.mark.parametrize("damage", ["emptied", "truncated", "swapped", "another object", "a folder"])
 def test_a_damaged_note_of_a_worker_is_ignored(done, graph_of, monkeypatch, damage):
-    for note in (done / "logs" / "finished").iterdir():
-        note.write_bytes(damage)
+    notes = sorted((done / "logs" / "finished").iterdir())
+    texts = [note.read_bytes() for note in notes]
+    assert len(notes) == 2
+    for note, own, other in zip(notes, texts, reversed(texts), strict=True):
+        note.unlink()
+        if damage == "a folder":
+            note.mkdir()
+            continue
+        changed = {
+            "emptied": b"",
+            "truncated": own[:-9],
+            "swapped": other,
+            "another object": b'{"key": 1, "names": [1]}',
+        }
+        note.write_bytes(changed[damage])
     assert len(verified(monkeypatch, graph_of(done))) > 2
     assert states(graph_of(done))["tiny.en.s0"] == "done"
 
@@ -70,6 +90,13 @@ def test_damage_since_the_worker_finished_is_noticed_at_the_first_look(done, gra
     assert found["tiny.en.s0"].what == "damaged"
     assert "eval/math.en/predictions.parquet" in found["tiny.en.s0"].message
     assert found["tiny.base"].what == "done"
+
+
+@pytest.mark.slow
+def test_the_study_of_the_benchmark_of_scaling_is_as_workers_leave_it(tmp_path, graph_of, monkeypatch):
+    scaling.generate(tmp_path / "study", 40, finished=True)
+    assert verified(monkeypatch, graph_of(tmp_path / "study")) == []
+    assert set(states(graph_of(tmp_path / "study")).values()) == {"done"}
 
 
 def test_a_run_that_another_worker_took_over_is_not_noted(study, graph_of):

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import engines
 import pytest
-from engines import crosslift, detach, finish, slowly, trained, until
+from engines import crosslift, detach, finish, finish_after_two_starts, finish_two_sizes, slowly, trained, until
 
 from crosslift.execution.workers.executors import ray as executor
+from crosslift.execution.workers.executors.ray.cluster import connect
 from crosslift.execution.workers.queue import cancel, queue_lines, read_record
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.xdist_group("engines"),
-    pytest.mark.skipif(bool(engines.no_ray()), reason=engines.no_ray()),
-]
+pytestmark = engines.marks(engines.no_ray())
 
 SITE = """
 executor = "ray"
@@ -34,7 +28,7 @@ address = "{address}"
 @pytest.fixture(scope="module")
 def cluster():
     with engines.ray() as one:
-        ray = executor._connect({"address": one.address})  # before a node is added that a test removes
+        ray = connect({"address": one.address})  # before a node is added that a test removes
         yield one
         ray.shutdown()
 
@@ -48,26 +42,14 @@ def on_ray(study, cluster):
 
 
 def test_a_study_ends_in_the_same_scores_as_on_one_machine(on_ray, scores):
-    slowly(on_ray)
-    command = [sys.executable, "-m", "crosslift", "run", str(on_ray), "--detach"]
-    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [start.communicate()[0] for start in starts]
-    assert sum("already queued" in one for one in said) == 1, said
-    finish(on_ray)
-    assert set(trained(on_ray).values()) == {1}
+    finish_after_two_starts(on_ray)
     assert (on_ray / "scores.parquet").read_bytes() == scores
     assert "Nothing to do" in detach(on_ray)
 
 
 @pytest.mark.slow
 def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_ray, two_sizes, cluster):
-    fresh, expected = two_sizes
-    shutil.rmtree(on_ray)
-    shutil.copytree(fresh, on_ray)
-    site = SITE.format(address=cluster.address).replace("num_workers = 2", "num_workers = 3")
-    (on_ray / "site.toml").write_text(site + engines.TWO_SIZES)
-    finish(on_ray)
-    assert (on_ray / "scores.parquet").read_bytes() == expected
+    finish_two_sizes(on_ray, two_sizes, site=SITE.format(address=cluster.address))
 
 
 def test_a_lost_node_is_replaced_and_the_actor_with_it(on_ray, scores, cluster):

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import engines
 import pytest
 import slurm_cluster
-from engines import crosslift, detach, finish, slowly, trained, until
+from engines import crosslift, detach, finish, finish_after_two_starts, finish_two_sizes, slowly, trained, until
 
 from crosslift.execution.workers.queue import read_record
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.xdist_group("engines"),
-    pytest.mark.skipif(bool(engines.no_slurm()), reason=engines.no_slurm()),
-]
+pytestmark = engines.marks(engines.no_slurm())
 
 SITE = """
 executor = "slurm"
@@ -58,12 +52,7 @@ def test_a_study_ends_in_the_same_scores_as_on_one_machine(on_slurm, scores):
 
 @pytest.mark.slow
 def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_slurm, two_sizes):
-    fresh, expected = two_sizes
-    shutil.rmtree(on_slurm)
-    shutil.copytree(fresh, on_slurm)
-    (on_slurm / "site.toml").write_text(SITE.replace("= 2", "= 3") + engines.TWO_SIZES)
-    finish(on_slurm)
-    assert (on_slurm / "scores.parquet").read_bytes() == expected
+    finish_two_sizes(on_slurm, two_sizes, site=SITE)
     asked = [file.read_text() for file in (on_slurm / "logs" / "slurm").glob("*_submission.sh")]
     assert sorted(line for text in asked for line in text.splitlines() if "--cpus-per-task=" in line[:40]) == [
         "#SBATCH --cpus-per-task=1",
@@ -73,14 +62,8 @@ def test_a_model_of_two_devices_and_a_model_of_half_a_device(on_slurm, two_sizes
 
 @pytest.mark.slow
 def test_two_detached_starts_queue_the_work_once_and_a_third_waits_for_it(on_slurm, scores, cluster):
-    slowly(on_slurm)
-    command = [sys.executable, "-m", "crosslift", "run", str(on_slurm), "--detach"]
-    starts = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [start.communicate()[0] for start in starts]
-    assert sum("already queued" in one for one in said) == 1, said
-    finish(on_slurm)
+    finish_after_two_starts(on_slurm)
     assert len(list((on_slurm / "logs" / "slurm").glob("*_submission.sh"))) == 1
-    assert set(trained(on_slurm).values()) == {1}
     assert (on_slurm / "scores.parquet").read_bytes() == scores
 
 

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     COLUMNS = "columns"
     PRESETS = "presets"
     RECIPES = "recipes"
+    STEPS = "steps"
     MODELS = "models"
 
 

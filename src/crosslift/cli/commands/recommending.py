@@ -46,7 +46,7 @@ def recommend(
     ] = 3,
 ) -> None:
     """Recommend a mixture under a budget from the finished runs, with its uncertainty, and the next runs to train."""
-    from crosslift.api.recommending import advise_graph, write_advice
+    from crosslift.api.questions.recommending import advise_graph, write_advice
     from crosslift.recommendation.summary import summary_lines
 
     asked = asking.question_from(
@@ -106,7 +106,7 @@ def explore(
 
     Safe to call again at any time. The last options say what is asked, as in recommend.
     """
-    from crosslift.api.recommending import explore_graph, write_advice
+    from crosslift.api.questions.recommending import explore_graph, write_advice
     from crosslift.cli.display import Watcher
     from crosslift.errors import StudyError
     from crosslift.execution.workers.executors.local import default_workers

@@ -35,7 +35,7 @@ def report(
     """Write estimates, tables, figures and the HTML page from the available scores. STUDY@2: of definition 2. With
     several studies: pool them, with the study as a level of the model."""
     from crosslift.api.opening import open_results, split_definition
-    from crosslift.api.running import report_of, report_results
+    from crosslift.api.reports import report_of, report_results
 
     if others:
         _pool([folder, *others], output, names)

@@ -215,7 +215,7 @@ def train_final(
 
     With --recommended, the last options say what is asked, as in recommend.
     """
-    from crosslift.api.recommending import advise_graph, final_plan, train_plan
+    from crosslift.api.questions.recommending import advise_graph, final_plan, train_plan
 
     asked = asking.question_from(
         question,

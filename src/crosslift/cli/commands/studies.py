@@ -34,6 +34,9 @@ def new(
     if why:
         other = next(one for one in scales_of(preset) if one != chosen)
         say(f"Scale {chosen}, because {why}; the alternative is --scale {other}.")
+    if (folder / "data.toml").is_file():
+        say(f"Wrote {folder / 'study.toml'} and {folder / 'data.toml'}. Next: crosslift plan {folder}")
+        return
     say(f"Wrote {folder / 'study.toml'}. Next: crosslift check {folder}")
 
 
@@ -75,7 +78,7 @@ def pilot(
     english_at_least: asking.EnglishAtLeast = None,
 ) -> None:
     """Write a pilot study: few runs that tell most about a question, and what has to be translated for them."""
-    from crosslift.api.tools import write_pilot
+    from crosslift.api.questions.piloting import write_pilot
 
     asked = asking.question_from(
         question,

@@ -1,4 +1,4 @@
-"""Commands translate, complete and review: corpora that a model makes, and what people say about them."""
+"""Commands that make data with a model: translate, complete, data (all of a study); and review, by people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from crosslift.cli.arguments import Folder, SiteFile
 from crosslift.cli.printing import say
 
 
@@ -101,3 +102,33 @@ def review(
         outdated = f", {row['outdated']} outdated" if row["outdated"] else ""
         say(f"{row['language']}: {row['accepted']} of {read} accepted{share}; {row['unread']} unread{outdated}")
     say(f"The counts are in {folder}/manifest.json and in the reports of studies that read this corpus.")
+
+
+def data(
+    folder: Folder,
+    *,
+    site: SiteFile = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print steps, time and price, and stop.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Send requests without asking.")] = False,
+    max_items: Annotated[
+        int | None,
+        typer.Option(min=1, help="Make only the first items of each step, to try them at little cost (rehearsal)."),
+    ] = None,
+) -> None:
+    """Make the data of a study: the steps of its data.toml. A restart resumes, and no reply is paid twice."""
+    from crosslift.api.making.data import make_data, plan_data
+    from crosslift.errors import StudyError
+
+    planned = plan_data(folder, site=site, max_items=max_items, read_sources=True)
+    for line in planned.lines():
+        say(line)
+    if planned.steps and (plan or planned.is_done):
+        return
+    if planned.asks and not yes:
+        import sys
+
+        if not sys.stdin.isatty():
+            raise StudyError(["Nothing was sent. Add --yes to send the requests above."])
+        typer.confirm("Send these requests?", abort=True)
+    make_data(folder, site=site, max_items=max_items, progress=say)
+    say(f"The data are ready. Next: crosslift check {folder}")

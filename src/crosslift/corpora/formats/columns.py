@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,8 +21,9 @@ from crosslift.corpora.formats.file_names import language_of_code, language_of_n
 from crosslift.corpora.formats.tables import SUFFIXES, load_rows
 from crosslift.corpora.published import Problems, build, choose_split, message
 
-OPTIONS: dict[str, type] = {"hub": str, "licence": str}
-"""hub: another data set of the hub with the same columns ("owner/name"). licence: its licence."""
+OPTIONS: dict[str, type] = {"hub": str, "files": str, "licence": str}
+"""hub: another data set of the hub with the same columns ("owner/name"). files: pattern of the names of its files that
+are read, such as "*_cleaned.json". licence: its licence."""
 
 Row = Mapping[str, Any]
 
@@ -167,7 +169,8 @@ def _place(source: Source, form: Format) -> tuple[Path, list[str], str | None]:
     if place is None:
         raise CorpusError(f'{source.place}: needs a place. Add path = "..." or hub = "owner/name".')
     names = hub.listing(_at_branch(source, form), place)
-    return Path(), [name for name in names if is_data(name, form.texts)], str(place)
+    wanted = str(source.options.get("files", "*"))
+    return Path(), [name for name in names if is_data(name, form.texts) and fnmatch(name, wanted)], str(place)
 
 
 @dataclass

@@ -297,13 +297,23 @@ class StepGraph:
             identity = self.study.identity_of_evaluation(evaluation, tag)
             del identity["languages"], identity["corpus"]["languages"]
             identity |= {"language": tag, "content": self.corpus(evaluation.corpus_in(tag))["languages"][tag]}
+            if joined := self._joined(evaluation.corpora):
+                identity["joined"] = joined
             if evaluation.shots is not None:
+                if joined := self._joined(evaluation.shots.corpora):
+                    identity["shots"]["joined"] = joined
                 del identity["shots"]["corpus"]["languages"]
                 identity["shots"]["content"] = self.corpus(evaluation.shots.corpus_in(tag))["languages"][tag]
             shared = self._evaluations[evaluation.name, tag] = SharedInputs(identity)
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
         inputs = {**checkpoint, "evaluation": shared}
         return self._step(folder, inputs, required_outputs=_OF_EVALUATION)
+
+    def _joined(self, corpora: tuple[str, ...]) -> list[str]:
+        """Return the fingerprints of joined corpora that determine each other's items (`phases.joined`); else none."""
+        if len(corpora) == 1 or all(self.study.corpora[name].incomplete == "error" for name in corpora):
+            return []
+        return [str(self.corpus(name)["fingerprint"]) for name in corpora]
 
     def _model(self, run: Run) -> dict[str, Any]:
         identity: dict[str, Any] = self.study.identity_of(run)["model"]

@@ -109,7 +109,8 @@ class FinishedRuns:
         if note is None or self._key is None or note.get("key") != self._key:
             return None
         kinds = {"names": list, "signature": str, "facts": dict}
-        return note if all(isinstance(note.get(key), kind) for key, kind in kinds.items()) else None
+        valid = all(isinstance(note.get(key), kind) for key, kind in kinds.items())
+        return note if valid and all(isinstance(name, str) for name in note["names"]) else None
 
     def _remember(self, run: str, names: list[str], signature: str, facts: Mapping[str, Any]) -> None:
         layout = self._numbers.setdefault(tuple(names), len(self._layouts))

@@ -27,6 +27,7 @@ from crosslift.execution.folder.checksums import JUDGED
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table, read_table, write_table
+from crosslift.execution.phases.joined import taken
 from crosslift.fingerprint import fingerprint_file
 from crosslift.scores import PREDICTION_TABLES
 from crosslift.studies.study import Evaluation, by_judge
@@ -106,7 +107,7 @@ def evaluate(
     predictions = predict(
         answers,
         find_task(one.evaluation.task),
-        rows.gather_every(len(languages), offset=languages.index(one.language)),
+        taken(graph, one.evaluation.corpora, rows.gather_every(len(languages), offset=languages.index(one.language))),
         prompt=graph.study.prompts[corpus],
         max_tokens=one.evaluation.max_tokens,
         shots=few_shot_examples(graph, one.evaluation, one.language),
@@ -139,13 +140,14 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
     corpus = evaluation.shots.corpus_in(tag)
     languages = graph.study.corpora[corpus].languages
     rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
-    rows = rows.gather_every(len(languages), offset=languages.index(tag)).select("messages", "answer")
+    rows = taken(graph, evaluation.shots.corpora, rows.gather_every(len(languages), offset=languages.index(tag)))
     if rows.height < evaluation.shots.number:
         raise EvaluationError(
             f"evaluations.{evaluation.name}.shots: corpus '{corpus}' has {rows.height} items, but "
             f"number is {evaluation.shots.number}. Use fewer examples."
         )
-    return [Example(**row) for row in rows.head(evaluation.shots.number).iter_rows(named=True)]
+    rows = rows.select("messages", "answer").head(evaluation.shots.number)
+    return [Example(**row) for row in rows.iter_rows(named=True)]
 
 
 def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[], None] = lambda: None) -> int:

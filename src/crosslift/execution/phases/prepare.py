@@ -21,7 +21,7 @@ from crosslift.corpora.corpus import ParallelCorpus
 from crosslift.corpora.ingest import read_checked as read_corpus
 from crosslift.corpora.leaks import find_leaks
 from crosslift.corpora.quality import summary_lines
-from crosslift.errors import LeaseHeld, MixtureError, NotPrepared, StoreError
+from crosslift.errors import LeaseHeld, MixtureError, NotPrepared, StoreError, StudyError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.definitions.changes import changes, sentences
 from crosslift.execution.definitions.provisional import ProvisionalGraph
@@ -31,7 +31,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.tables import read_step_table, write_table
 from crosslift.execution.phases import tokens
-from crosslift.execution.phases.data_checks import check_joined, check_lengths
+from crosslift.execution.phases.data_checks import check_joined, check_lengths, limited_data
 from crosslift.execution.phases.run_records import write_manifests, write_runs
 from crosslift.fingerprint import fingerprint_array
 from crosslift.mixtures.draw import CorpusIndex, draw
@@ -85,9 +85,11 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     """Prepare the study under a lease. `check` raises `LeaseHeld` if another process has taken the lease over."""
     for kind in ("corpora", "tokens", "mixtures"):
         remove_leftovers(graph.store.folder / kind, below=True)
+    if limited := limited_data(graph):
+        raise StudyError(limited)
     set_aside_prepared(graph)
     _corpora(graph, say, check)
-    check_joined(graph)
+    check_joined(graph, say=say)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
     check_lengths(graph, say=say)

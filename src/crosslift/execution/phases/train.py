@@ -36,6 +36,7 @@ def train(
     ending: Callable[[], bool] = lambda: False,
     num_devices: int = 1,
     cpu_offload: bool = False,
+    compile: bool = True,
 ) -> None:
     """Train a run. After an interruption, the trainer resumes from the state in the step's folder.
 
@@ -49,6 +50,7 @@ def train(
         ending: whether this worker was told to end, so that the trainer saves its state and ends.
         num_devices: devices that share the run, if the trainer can divide it.
         cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
+        compile: whether GPUs may compile the layers of a model.
 
     Raises:
         TrainingError: the run cannot be trained. Other exceptions of the trainer are not caught.
@@ -91,6 +93,7 @@ def train(
         ending=ending,
         num_devices=num_devices,
         cpu_offload=cpu_offload,
+        compile=compile,
     )
     trained = member("trainer", config.trainer).train(request)
     check()
@@ -111,6 +114,7 @@ def training_request(
     ending: Callable[[], bool] = lambda: False,
     num_devices: int = 1,
     cpu_offload: bool = False,
+    compile: bool = True,
     stages: tuple[int, ...] = (),
 ) -> TrainingRequest:
     """Build the trainer's request.
@@ -127,6 +131,7 @@ def training_request(
         ending: whether the process was told to end.
         num_devices: devices that share the run, if the trainer can divide it.
         cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
+        compile: whether GPUs may compile the layers of a model.
         stages: numbers of examples of the stages of the mixture; empty if it has none.
 
     Returns:
@@ -156,6 +161,7 @@ def training_request(
         base_name=base_name,
         num_devices=num_devices if divides else 1,
         cpu_offload=cpu_offload,
+        compile=compile,
     )
 
 

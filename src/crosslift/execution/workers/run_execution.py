@@ -45,6 +45,7 @@ class RunExecution:
     num_devices: Mapping[str, int]
     """Base model -> devices that its runs share; 1 where it is missing."""
     cpu_offload: bool
+    compile: bool
     tracking: Tracking
     equal_runs: Mapping[str, tuple[str, ...]]
     """Run -> runs with the same training."""
@@ -91,6 +92,7 @@ class RunExecution:
                     ending=asked_to_end,
                     num_devices=self.num_devices.get(run.model.name, 1),
                     cpu_offload=self.cpu_offload,
+                    compile=self.compile,
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()

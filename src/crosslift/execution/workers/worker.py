@@ -59,6 +59,7 @@ def work(
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     num_devices: Mapping[str, int] | None = None,
     cpu_offload: bool = False,
+    compile: bool = True,
     session: str = "",
     trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
@@ -78,6 +79,7 @@ def work(
         generators: the site's options per generator.
         num_devices: base model -> devices that its runs share; 1 where it is missing.
         cpu_offload: whether such runs keep weights and moments in the memory of the machine.
+        compile: whether GPUs may compile the layers of a model.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
@@ -111,6 +113,7 @@ def work(
         generators=generators or {},
         num_devices=num_devices or {},
         cpu_offload=cpu_offload,
+        compile=compile,
         tracking=Tracking(trackers or {}),
         equal_runs=equal_runs(graph),
         progress_seconds=INTERVAL_SECONDS if first is None else INTERVAL_OF_MANY_SECONDS,
@@ -209,7 +212,7 @@ class _Worker:
             finished = True
         finally:
             if finished:
-                with contextlib.suppress(CrossliftError):  # the note only saves time
+                with contextlib.suppress(CrossliftError, OSError):  # the note only saves time
                     note_finished(self.graph, self.graph.runs[name], self.definition.recorded, key=self.key)
             lease.release(finished=finished)
         return True

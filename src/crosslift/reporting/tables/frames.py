@@ -177,8 +177,10 @@ def _order(mixture: Any) -> str:
 def _budget(mixture: Any) -> str:
     if mixture.budget is None:
         return "exact counts"
-    return f"{mixture.budget.amount:,} {mixture.budget.unit} " + (
-        "in all" if mixture.budget.per == "total" else "per language"
+    return (
+        f"{mixture.budget.amount:,} {mixture.budget.unit} "
+        + ("in all" if mixture.budget.per == "total" else "per language")
+        + (", or all where there are fewer" if mixture.budget.if_fewer == "all" else "")
     )
 
 

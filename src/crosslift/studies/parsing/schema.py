@@ -65,6 +65,9 @@ class BudgetTable(Table):
     tokenizer: Text | None = Field(
         None, description='name of the model whose tokenizer counts tokens; for unit = "tokens"'
     )
+    if_fewer: Literal["error", "all"] = Field(
+        "error", description='"all": a corpus with fewer items than the amount is an amount of all its items'
+    )
 
 
 class ComponentTable(Table):

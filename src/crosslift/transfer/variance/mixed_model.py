@@ -87,6 +87,8 @@ class _CrossProducts:
     xx: np.ndarray
     xy: np.ndarray
     yy: float
+    factor: np.ndarray
+    """Room for the Cholesky factor, of the shape and order of `zz`."""
 
 
 def _cross_products(
@@ -102,8 +104,10 @@ def _cross_products(
         ]
         for a in names
     ]
+    zz = np.asfortranarray(np.block(blocks) if names else np.zeros((0, 0)), dtype=float)
     return _CrossProducts(
-        zz=np.block(blocks).astype(float) if names else np.zeros((0, 0)),
+        zz=zz,
+        factor=np.empty_like(zz),
         zx=np.concatenate(zx) if names else np.zeros((0, design.shape[1])),
         zy=np.concatenate(zy) if names else np.zeros(0),
         xx=design.T @ design,
@@ -142,15 +146,29 @@ def _deviance(
     cross: _CrossProducts, scale: np.ndarray, num_rows: int, num_fixed: int
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """Minus twice the profiled restricted log-likelihood, and the Cholesky factors that give the solution."""
-    lower = linalg.cholesky(scale[:, None] * cross.zz * scale + np.eye(len(scale)), lower=True)
-    rzx = linalg.solve_triangular(lower, scale[:, None] * cross.zx, lower=True)
-    cu = linalg.solve_triangular(lower, scale * cross.zy, lower=True)
+    lower = _lower_factor(cross, scale)
+    rzx = linalg.solve_triangular(lower, scale[:, None] * cross.zx, lower=True, check_finite=False)
+    cu = linalg.solve_triangular(lower, scale * cross.zy, lower=True, check_finite=False)
     rx = linalg.cholesky(cross.xx - rzx.T @ rzx, lower=True)
     cb = linalg.solve_triangular(rx, cross.xy - rzx.T @ cu, lower=True)
     squares = max(cross.yy - float(cu @ cu) - float(cb @ cb), 1e-300)
     free = num_rows - num_fixed
     logs = 2 * float(np.log(np.diag(lower)).sum()) + 2 * float(np.log(np.diag(rx)).sum())
     return logs + free * (1 + np.log(2 * np.pi * squares / free)), lower, rzx, rx, cb, squares
+
+
+def _lower_factor(cross: _CrossProducts, scale: np.ndarray) -> np.ndarray:
+    """Cholesky factor of S Z'Z S + I in the lower triangle; the upper one is undefined. The next call overwrites it.
+
+    This is nearly all of the time of a fit, so the matrix is made and factored in place, in LAPACK's order.
+    """
+    matrix = np.multiply(scale[:, None], cross.zz, out=cross.factor)
+    matrix *= scale
+    matrix.flat[:: len(scale) + 1] += 1.0
+    lower, info = linalg.lapack.dpotrf(matrix, lower=1, clean=0, overwrite_a=1)
+    if info:
+        raise linalg.LinAlgError(f"the leading minor of order {info} is not positive definite")
+    return np.asarray(lower)
 
 
 def _solution(cross: _CrossProducts, sizes: Mapping[str, int], ratios: np.ndarray, num_rows: int) -> MixedModelFit:

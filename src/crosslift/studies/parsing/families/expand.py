@@ -245,4 +245,6 @@ def language_sets(family: CoverageTable) -> list[list[str]]:
 
 def budget(table: BudgetTable) -> Budget:
     """Convert a budget table to a `Budget`."""
-    return Budget(amount=table.amount, unit=table.unit, per=table.per, tokenizer=table.tokenizer)
+    return Budget(
+        amount=table.amount, unit=table.unit, per=table.per, tokenizer=table.tokenizer, if_fewer=table.if_fewer
+    )

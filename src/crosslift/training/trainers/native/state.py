@@ -53,6 +53,30 @@ def request_fingerprint(request: TrainingRequest) -> str:
     )
 
 
+class SaveInterval:
+    """When a state is saved next: so seldom that saving takes at most MAX_SAVE_TIME_SHARE of the time of a run.
+
+    Args:
+        seconds: shortest time between two saves.
+        fixed: never wait longer, however long saving takes.
+    """
+
+    def __init__(self, seconds: float, *, fixed: bool = False) -> None:
+        self._seconds = seconds
+        self._fixed = fixed
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether the interval has passed by the clock of this process."""
+        return time.monotonic() - self._last >= self._seconds
+
+    def saved(self, *, started: float) -> None:
+        """Begin the next interval after a save that began at `started`, by the monotonic clock."""
+        self._last = time.monotonic()
+        if not self._fixed:
+            self._seconds = max(self._seconds, (self._last - started) / MAX_SAVE_TIME_SHARE)
+
+
 class State:
     """Saves and restores the trainable weights, the moments of AdamW and a JSON value."""
 
@@ -61,12 +85,11 @@ class State:
         self._identity = request_fingerprint(request)
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._optimizer = optimizer
-        self._pause = request.save_seconds
-        self._last = time.monotonic()
+        self._interval = SaveInterval(request.save_seconds)
 
     def is_due(self) -> bool:
         """Whether the save interval has passed."""
-        return time.monotonic() - self._last >= self._pause
+        return self._interval.is_due()
 
     def save(self, step: int, content: dict[str, Any]) -> None:
         """Write the state after `step` completed steps, with a JSON value."""
@@ -81,8 +104,7 @@ class State:
         text = json.dumps(said | {"sha256": _sha256(tensors, said)})
         with atomic_write(self._file) as temporary:
             save_file(tensors, temporary, metadata={"state": text})
-        self._last = time.monotonic()
-        self._pause = max(self._pause, (self._last - started) / MAX_SAVE_TIME_SHARE)
+        self._interval.saved(started=started)
 
     def restore(self) -> tuple[int, dict[str, Any]] | None:
         """Restore weights and moments.

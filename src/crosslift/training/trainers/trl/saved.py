@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
 from crosslift.fingerprint import fingerprint_file
 from crosslift.system.files import remove, write_json
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.state import MAX_SAVE_TIME_SHARE, request_fingerprint
+from crosslift.training.trainers.native.state import SaveInterval, request_fingerprint
 
 MARKER = "resume.json"
 _UNUSED = ("training_args.bin", "README.md")
@@ -36,12 +35,11 @@ class SavedCheckpoints:
     def __init__(self, request: TrainingRequest, folder: Path) -> None:
         self._folder = folder
         self._identity = request_fingerprint(request)
-        self._pause = request.save_seconds
-        self._last = time.monotonic()
+        self._interval = SaveInterval(request.save_seconds)
 
     def is_due(self) -> bool:
         """Whether the save interval has passed."""
-        return time.monotonic() - self._last >= self._pause
+        return self._interval.is_due()
 
     def mark(self, checkpoint: Path, step: int, content: dict[str, Any], *, started: float) -> None:
         """Make a checkpoint valid and remove all others.
@@ -59,8 +57,7 @@ class SavedCheckpoints:
         for other in self._folder.iterdir():
             if other != checkpoint:
                 remove(other)
-        self._last = time.monotonic()
-        self._pause = max(self._pause, (self._last - started) / MAX_SAVE_TIME_SHARE)
+        self._interval.saved(started=started)
 
     def find(self) -> tuple[Path, int, dict[str, Any]] | None:
         """Find the newest valid checkpoint of this request, and remove all others.

@@ -26,10 +26,10 @@ from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.system.files import atomic_write
 from crosslift.training.trainer import TrainingRequest
 from crosslift.training.trainers.native.state import (
-    MAX_SAVE_TIME_SHARE,
     NAME,
     SHARDED,
     SHARDED_BEST,
+    SaveInterval,
     request_fingerprint,
 )
 
@@ -46,12 +46,11 @@ class ShardedState:
         self._identity = request_fingerprint(request)
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._optimizer = optimizer
-        self._pause = request.save_seconds
-        self._last = time.monotonic()
+        self._interval = SaveInterval(request.save_seconds, fixed=request.save_seconds == 0)  # 0: after every step
 
     def is_due(self) -> bool:
         """Whether the save interval has passed by the clock of this process."""
-        return time.monotonic() - self._last >= self._pause
+        return self._interval.is_due()
 
     def save(self, step: int, content: dict[str, Any]) -> None:
         """Write the state after `step` completed steps, with a JSON value."""
@@ -64,9 +63,7 @@ class ShardedState:
                 temporary.write_text(json.dumps(said), encoding="utf-8")
             remove_others(self._folder, name)
         dist.barrier()
-        self._last = time.monotonic()
-        if self._pause > 0:  # 0: after every step
-            self._pause = max(self._pause, (self._last - started) / MAX_SAVE_TIME_SHARE)
+        self._interval.saved(started=started)
 
     def restore(self) -> tuple[int, dict[str, Any]] | None:
         """Restore weights and moments.

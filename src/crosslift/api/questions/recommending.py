@@ -104,7 +104,7 @@ def explore_graph(
         MissingPackage: an extra that training or the report needs is not installed; nothing has been started.
         CrossliftError: the study cannot be prepared or extended, or the workers cannot run.
     """
-    from crosslift.api.running import update_report
+    from crosslift.api.reports import update_report
     from crosslift.errors import StudyError
     from crosslift.execution.folder.result_tables import rebuild_result_tables
     from crosslift.execution.workers.executors.local import default_workers
@@ -266,6 +266,7 @@ def train_plan(
         device=site.device,
         num_devices=num_devices(with_devices(graph.study, site), plan.run.model.name),
         cpu_offload=site.cpu_offload,
+        compile=site.compile,
         generators=site.generators,
         say=say,
     )
