@@ -4,6 +4,10 @@ One worker executes many runs, because importing the training libraries takes se
 would otherwise spend 200 times. Workers do not communicate: a run belongs to the worker that holds its lease, and the
 state of the work is read from the folder, so several workers divide a study among themselves.
 
+Generators with an engine that takes long to start (see `evaluation.generator`) evaluate several runs at a time: a run
+that is trained is released and waits until enough runs of its base model are trained, or none is left to train. The
+worker then leases them together and evaluates them step by step, each evaluation in all of them before the next one.
+
 An error in a run is written to the run's folder and stops neither this worker nor the others. A worker that dies
 without a message leaves an unreleased lease; the worker that takes it over counts the deaths, so that a run that
 exhausts the memory is not retried forever.
@@ -16,7 +20,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,9 +39,10 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.inspection.finished import definition_key
 from crosslift.execution.inspection.status import note_finished
+from crosslift.execution.phases.evaluate import engines_between_runs
 from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
 from crosslift.execution.workers.recorded import FinishedElsewhere, RecordedDefinition
-from crosslift.execution.workers.run_execution import RunExecution
+from crosslift.execution.workers.run_execution import RunExecution, TakenRun
 from crosslift.execution.workers.together.claims import Claims
 from crosslift.execution.workers.together.training import Together
 from crosslift.execution.workers.tracking import Trackers, Tracking
@@ -138,7 +143,7 @@ def work(
     begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
-    with graceful_termination(grace_seconds):
+    with graceful_termination(grace_seconds), engines_between_runs():
         while waiting:
             leased = []
             for name in waiting:
@@ -149,6 +154,10 @@ def work(
                         good &= worker.take(name, together.trained.pop(name, None))
                 except LeaseHeld:
                     leased.append(name)  # retried at the end: its owner may have died
+                for group in worker.groups():
+                    good &= worker.take_together(group, leased)
+            for group in worker.groups(all_that_wait=True):
+                good &= worker.take_together(group, leased)
             if leased == waiting:
                 folders = [graph.store.run_folder(name) for name in leased]
                 if not (patient and wait_for_silent_owners(folders, check=end_if_asked)):
@@ -175,6 +184,8 @@ class _Worker:
     """Whether to skip a run while an equal run is leased; False if a user named the runs."""
     finished: FinishedElsewhere | None
     """What other workers have finished; None unless this worker is among many."""
+    waiting: dict[str, list[str]] = field(default_factory=dict)
+    """Base model -> trained runs that wait for an engine."""
 
     @property
     def graph(self) -> StepGraph:
@@ -215,6 +226,7 @@ class _Worker:
                 "device": self.execution.device,
                 "generators": self.execution.generators,
                 "ending": asked_to_end,
+                "compile": self.execution.compile,
             },
             progress_seconds=self.execution.progress_seconds,
             record=self._record,
@@ -232,6 +244,86 @@ class _Worker:
         Raises:
             LeaseHeld: another process holds the lease of the run or of an equal run.
         """
+        with self._leased(name, together=False) as run:
+            if run is None:
+                return True
+            run.trained = trained or {}
+            while not run.is_over:
+                self._advance(run)
+            if run.waits:
+                self.waiting.setdefault(self.graph.runs[name].model.name, []).append(name)
+            return not run.has_failed
+
+    def groups(self, *, all_that_wait: bool = False) -> Iterator[list[str]]:
+        """Yield groups of trained runs of one base model that are to be evaluated now.
+
+        Args:
+            all_that_wait: whether no further run will be trained before; else only full groups are returned.
+        """
+        for names in self.waiting.values():
+            while names:
+                size = self.execution.group_size(self.graph.steps(self.graph.runs[names[0]]).evaluations)
+                if len(names) < size and not all_that_wait:
+                    break
+                group = names[:size]
+                del names[:size]
+                yield group
+
+    def take_together(self, names: Sequence[str], leased: list[str]) -> bool:
+        """Evaluate trained runs of one base model. Returns False if one of them failed.
+
+        Args:
+            names: the runs.
+            leased: runs that another process holds are added to it.
+        """
+        good = True
+        later: list[str] = []
+        with contextlib.ExitStack() as stack:
+            runs: list[TakenRun] = []
+            for name in names:
+                # What an equal run has generated is copied, so it comes first.
+                if any(one.name in self.execution.equal_runs.get(name, ()) for one in runs):
+                    later.append(name)
+                    continue
+                try:
+                    run = stack.enter_context(self._leased(name, together=True))
+                except LeaseHeld:
+                    leased.append(name)
+                    continue
+                if run is not None:
+                    runs.append(run)
+            if len(runs) > 1 and any(run.lease.deaths for run in runs):
+                # A worker died on one of them. Each is evaluated alone, so that only that one is given up.
+                later = [run.name for run in runs] + later
+                runs = []
+            while runs:
+                place = min(run.pause.place for run in runs)
+                here = [run for run in runs if run.pause.place == place]
+                generators = [run.pause.generator for run in here if run.pause.generator is not None]
+                if generators:
+                    generators[0].ask_with(generators[1:])
+                for run in here:
+                    self._advance(run)
+                    good &= not run.has_failed
+                runs = [run for run in runs if not run.is_over]
+        for name in later:
+            good &= self.take_together([name], leased)
+        return good
+
+    @contextlib.contextmanager
+    def _leased(self, name: str, *, together: bool) -> Iterator[TakenRun | None]:
+        """Context manager that holds the lease of a run.
+
+        Args:
+            name: the run.
+            together: whether it is evaluated with other runs, or else trained first.
+
+        Yields:
+            The run; None if nothing is to be done.
+
+        Raises:
+            LeaseHeld: another process holds the lease of the run or of an equal run.
+        """
         store = self.graph.store
         for equal_run in self.execution.equal_runs.get(name, ()) if self.waits_for_equal_runs else ():
             if lease_holder(store.run_folder(equal_run)) is not None:
@@ -244,38 +336,43 @@ class _Worker:
             reconcile_run(self.graph, self.graph.runs[name])
             # Read after the lease was acquired: another process may have finished the run before.
             if store.error(name) is not None:
-                return True
-            if not self.graph.state(self.graph.runs[name]).done:
+                yield None
+            elif self.graph.state(self.graph.runs[name]).done:
+                finished = True
+                yield None
+            else:
                 self.say(f"{RUN_STARTED} {name}")
-                with _log_to(store.run_folder(name) / "log.txt"):
-                    finished = self._try(name, lease, trained)
-                return finished
-            finished = True
+                run = TakenRun(name=name, lease=lease, steps=iter(()))
+                run.steps = self.execution.execute(run, together=together)
+                yield run
+                finished = run.is_over and not (run.has_failed or run.waits or run.is_lost)
         finally:
             if finished:
                 with contextlib.suppress(CrossliftError, OSError):  # the note only saves time
                     note_finished(self.graph, self.graph.runs[name], self.definition.recorded, key=self.key)
             lease.release(finished=finished)
-        return True
 
-    def _try(self, name: str, lease: Lease, trained: Mapping[str, Any] | None) -> bool:
-        """Execute the run and write any error to its folder.
-
-        Returns:
-            False if the run failed. True if it succeeded, or if another worker took it over; then nothing is written.
+    def _advance(self, run: TakenRun) -> None:
+        """Execute a run up to its next pause or its end, and write any error to its folder. It has not failed if
+        another worker took it over; then nothing is written.
 
         Raises:
             StoreError: the file system cannot be written, which would affect all runs.
         """
-        try:
-            with optional():
-                self.execution.execute(name, lease, trained)
-        except Exception as error:
-            return self._record(name, lease, error)
-        else:
-            return True
-        finally:
-            self.execution.tracking.finish()
+        store, name = self.graph.store, run.name
+        run.is_over = True
+        with _log_to(store.run_folder(name) / "log.txt"):
+            try:
+                with optional():
+                    pause = next(run.steps, None)
+                if pause is not None:
+                    run.pause, run.is_over = pause, False
+            except Exception as error:
+                run.has_failed = not self._record(name, run.lease, error)
+                run.is_lost = not run.has_failed
+            finally:
+                if run.is_over:
+                    self.execution.tracking.finish()
 
     def _record(self, name: str, lease: Lease, error: Exception) -> bool:
         """Write the error of a run to its folder.

@@ -19,7 +19,7 @@ from crosslift.discover import member
 from crosslift.errors import CrossliftError
 from crosslift.execution.folder.progress import Progress, ProgressWriter
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.phases.evaluate import free_memory
+from crosslift.execution.phases.evaluate import close_engines, free_memory
 from crosslift.execution.phases.train import Training, begin_training
 from crosslift.execution.workers.job import RUN_STARTED
 from crosslift.execution.workers.together.claims import Claims
@@ -127,6 +127,7 @@ class Together:
             except Exception as error:
                 end(one, error)
         requests = [one.training.request for one in begun if one.training is not None]
+        close_engines()
         try:
             with optional():
                 trainer = member("trainer", self.graph.study.training.trainer)
