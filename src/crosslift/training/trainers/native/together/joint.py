@@ -51,7 +51,7 @@ class Member(Run):
         return for_training(view_of(self._base), self.request)
 
     def _gpu_path(self) -> None:
-        """Validation is rare, and takes the path of CPUs."""
+        """None: passes over several runs do not use it, and validation is compared with them."""
 
     def _now(self) -> float:
         return self.spent
