@@ -166,7 +166,8 @@ def main() -> None:
     num_items = int(sys.argv[2]) if len(sys.argv) > 2 else 500
     folder = Path(tempfile.mkdtemp())
     model = Path(sys.argv[3]) if len(sys.argv) > 3 else train(folder / "model")
-    source = Source(name="api-bank", reader="api_bank", task="api_calling", languages=("en",), path=data)
+    level = {"level": 3}
+    source = Source(name="api", reader="api_bank", task="api_calling", languages=("en",), path=data, options=level)
     parts = [api_bank.read(replace(source, split=split)).rows for split in ("test", "train")]
     both = {tags: pocket.read(Source(name="own", reader="pocket", task="api_calling", split="test", languages=tags,
                                      max_items=OWN)).rows for tags in (("en",), ("en", *LANGUAGES))}  # fmt: skip

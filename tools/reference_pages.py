@@ -19,6 +19,7 @@ import typer
 import crosslift
 from crosslift import discover
 from crosslift.cli import app
+from crosslift.completion import recipe as completions
 from crosslift.importing.mapping import ImportTable
 from crosslift.studies.parsing.load import json_schema
 from crosslift.studies.site import SiteTable
@@ -34,6 +35,7 @@ MEMBERS = {
     "executor": ("Executors", 'executors: `executor = "..."` of the site file'),
     "tracker": ("Trackers", "trackers: tables `[trackers.<name>]` of the site file"),
     "translator": ("Translators", 'translators: `translator = "..."` of `[translation]` in the site file'),
+    "step": ("Steps of data", 'steps that make data: `kind = "..."` of a table `[steps.<name>]` in data.toml'),
     "format": ("Formats of results", 'formats of results made elsewhere: `format = "..."` of a mapping'),
     "training tool": ("Training tools", "tools for whose configuration `crosslift export mixture` writes a file"),
     "log format": ("Formats of logs", "formats of `crosslift export scores`"),
@@ -67,6 +69,11 @@ def pages() -> dict[str, str]:
             "Keys of a translation recipe",
             "Every key of the file that `crosslift translate` reads. [Translation](../translation.md) explains them.",
             RecipeTable.model_json_schema(),
+        ),
+        "reference/completion-keys.md": _file_page(
+            "Keys of a completion recipe",
+            "Every key of the file that `crosslift complete` reads. [Completions](../completions.md) explains them.",
+            completions.RecipeTable.model_json_schema(),
         ),
         "reference/mapping-keys.md": _file_page(
             "Keys of an import mapping",

@@ -6,6 +6,13 @@ from crosslift.api.corpora import DrawnMixture as DrawnMixture
 from crosslift.api.corpora import draw_mixture as draw_mixture
 from crosslift.api.corpora import read_corpus as read_corpus
 from crosslift.api.corpora import recognize_corpus as recognize_corpus
+from crosslift.api.making.completions import CompletedCorpus as CompletedCorpus
+from crosslift.api.making.completions import complete as complete
+from crosslift.api.making.data import DataPlan as DataPlan
+from crosslift.api.making.data import make_data as make_data
+from crosslift.api.making.data import plan_data as plan_data
+from crosslift.api.making.reviews import read_review as read_review
+from crosslift.api.making.reviews import review as review
 from crosslift.api.questions.piloting import pilot as pilot
 from crosslift.api.reading import StudyReader as StudyReader
 from crosslift.api.results import StudyFigure as StudyFigure

@@ -30,6 +30,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "generator": ("crosslift.evaluation.generators",),
         "trainer": ("crosslift.training.trainers",),
         "translator": ("crosslift.translation.translators",),
+        "step": ("crosslift.data_steps.kinds",),
         "format": ("crosslift.importing.formats",),
         "analysis": ("crosslift.importing.analyses",),
         "training tool": ("crosslift.exporting.tools",),

@@ -5,7 +5,7 @@ import pytest
 
 from crosslift.errors import CrossliftError
 from crosslift.languages import identify
-from crosslift.languages.identify import in_language, in_script, share_of_lines_in_language
+from crosslift.languages.identify import identified, in_language, in_script, share_of_lines_in_language
 from crosslift.languages.language import language, tags
 
 SENTENCES = {
@@ -91,3 +91,20 @@ def test_questions_people_wrote_are_told_apart(written: str):
     assert all(in_language(text, language(written)) for text in texts)
     for other in {"en", "es", "sw", "ja", "zh", "bn"} - {written}:
         assert sum(in_language(text, language(other)) for text in texts[::5]) <= 1
+
+
+def test_a_text_is_identified_only_if_it_is_clearly_in_one_of_the_languages():
+    among = [language(tag) for tag in ("en", "es", "ja", "zh")]
+
+    def found(text: str) -> str | None:
+        spoken = identified(text, among)
+        return None if spoken is None else spoken.tag
+
+    assert found("Please explain how the weather changes in the month of May.") == "en"
+    assert found("Explica con palabras sencillas cómo cambia el tiempo en mayo.") == "es"
+    assert found("五月の天気がどのように変わるかを説明してください。") == "ja"
+    assert found("请用简单的话解释五月份天气如何变化。") == "zh"
+    assert found("Bitte erkläre mit einfachen Worten, wie sich das Wetter im Mai verändert.") is None
+    assert found("Расскажи мне, пожалуйста, о погоде в мае.") is None
+    assert found("Hello!") is None  # too short to tell
+    assert found("print(1 + 2)") is None

@@ -231,3 +231,16 @@ def test_tokens_without_lengths_are_refused() -> None:
 
 
 GOLDEN = [("i7", "sw"), ("i27", "en"), ("i24", "en"), ("i15", "sw"), ("i7", "en"), ("i15", "en")]
+
+
+@pytest.mark.parametrize(("per", "pairing", "each"), [("language", "shared", 30), ("total", "disjoint", 15)])
+def test_a_budget_may_be_all_items_where_the_corpus_has_fewer(per: str, pairing: str, each: int):
+    shares = dict.fromkeys(("en", "sw"), 1.0 if per == "language" else 0.5)
+    budget = Budget(amount=50, per=per, if_fewer="all")  # type: ignore[arg-type]
+    asked = Mixture(name="m", components=(Component(corpus="toy", shares=shares),), pairing=pairing, budget=budget)  # type: ignore[arg-type]
+    found = draw(asked, {"toy": index(30)}, data_seed=0)
+    assert dict(found.group_by("language").len().iter_rows()) == {"en": each, "sw": each}
+    with pytest.raises(MixtureError, match="too few"):
+        draw(replace(asked, budget=replace(budget, if_fewer="error")), {"toy": index(30)}, data_seed=0)
+    enough = draw(replace(asked, budget=replace(budget, if_fewer="error")), {"toy": index(60)}, data_seed=0)
+    assert draw(asked, {"toy": index(60)}, data_seed=0).equals(enough)

@@ -1,8 +1,11 @@
+import json
 from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from crosslift.corpora.corpus import Source
+from crosslift.reporting.data import REVIEWS, reviews_of
 from crosslift.reporting.tables import frames as tables
 from crosslift.reporting.tables import grids
 from crosslift.scores import STATUSES
@@ -80,3 +83,31 @@ def test_score_cells_show_a_dash_and_the_reason_where_the_program_failed(broken)
     cell = row[tags.index("sw")]
     assert cell.text == "–" and cell.title == "3 errors: run again"
     assert row[tags.index("es")].text != "–"
+
+
+def test_reviews_stand_in_the_report_with_the_share_accepted_and_its_interval(data):
+    assert grids.reviews(data) is None
+    read = pl.DataFrame(
+        [("train", "sw", 20, 15, 2, 3, 0), ("train", "de", 20, 0, 0, 20, 0)], schema=REVIEWS, orient="row"
+    )
+    swahili, german = grids.reviews(replace(data, reviews=read)).rows
+    assert [cell.text for cell in swahili] == ["train", "Swahili", "15 of 17", "88%", "66 to 97 %"]
+    assert swahili[2].note == "3 unread"
+    assert [cell.text for cell in german][2:] == ["0 of 0", "–", "–"]
+
+
+def test_reviews_are_read_from_beside_a_corpus_and_damaged_ones_are_left_out(tmp_path):
+    def source(path):
+        return Source(name="c", reader="jsonl", task="math", languages=("en", "es", "fr"), path=path)
+
+    counts = {"drawn": 10, "accepted": 9, "rejected": 1, "unread": 0, "outdated": 0}
+    review = {"es": counts, "sw": counts, "fr": "broken", "en": counts | {"accepted": -1}}
+    (tmp_path / "manifest.json").write_text(json.dumps({"source": {}, "languages": ["es"], "review": review}))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/manifest.json").write_text("[1")
+    places = {"folder": tmp_path, "split": tmp_path / "train", "file": tmp_path / "es.jsonl",
+              "damaged": tmp_path / "other", "none": None}  # fmt: skip
+    found = reviews_of({name: source(path) for name, path in places.items()})
+    assert found.select("corpus", "language", "accepted").rows() == [
+        ("folder", "es", 9), ("split", "es", 9), ("file", "es", 9)
+    ]  # fmt: skip

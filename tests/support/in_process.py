@@ -17,6 +17,7 @@ from crosslift.execution.workers.job import Job
 from crosslift.execution.workers.worker import work
 from crosslift.reporting import report
 from crosslift.studies.parsing.load import load
+from crosslift.studies.planning.rehearsal import rehearse
 
 
 @dataclass
@@ -29,7 +30,10 @@ def quicker(patch: pytest.MonkeyPatch) -> None:
     """Workers in this process, and a page instead of charts."""
 
     def launch(job: Job, tick: object) -> None:
-        work(load(job.folder), job.runs, session=job.session if job.runs else "")
+        study = load(job.folder)
+        if job.site.rehearsal is not None:
+            study = rehearse(study, job.site.rehearsal)
+        work(study, job.runs, session=job.session if job.runs else "")
 
     patch.setattr(local, "launch", launch)
     patch.setattr(report, "publish", publish)

@@ -16,9 +16,8 @@ NUM_MCOT = 216  # the first 200 are the presets' validation split
 
 
 def write_data(folder: Path) -> None:
-    """All that either preset asks for."""
-    _mcot(folder / "mcot")
-    _mgsm(folder / "mgsm")
+    """All that either preset asks for, as `crosslift data` would have made it."""
+    write_sources(folder)
     for split in ("train", "validation", "test"):
         for tag in (*CORE, "te"):
             _lines(folder / "api-bank" / split / f"{tag}.jsonl", [_call(number, tag) for number in range(10)])
@@ -29,16 +28,18 @@ def write_data(folder: Path) -> None:
     for split in ("train", "validation"):
         for tag in SEEN:
             said = [
-                {
-                    "id": f"s{number}",
-                    "conversations": [
-                        {"from": "human", "value": f"{tag}: say {number}"},
-                        {"from": "gpt", "value": f"{number}, gladly."},
-                    ],
-                }
-                for number in range(10)
+                {"item_id": f"s{n}", "prompt": f"{tag}: say {n}", "completion": f"{n}, gladly.", "answer": f"{n}"}
+                for n in range(10)
             ]
-            _write(folder / "sharegpt" / split / f"{tag}.json", json.dumps(said))
+            _lines(folder / "instructions" / split / f"{tag}.jsonl", said)
+
+
+def write_sources(folder: Path) -> None:
+    """What is published: the files of the releases, with a few items where any number will do."""
+    _mcot(folder / "mcot")
+    _mgsm(folder / "mgsm")
+    write_api_bank(folder / "api_bank")
+    write_sharegpt(folder / "sharegpt.json")
     for tag, name in NAMES.items():
         for split in ("train", "validation", "test"):
             texts = [f"{name} {split} {number} happened. More on that." for number in range(10)]
@@ -80,6 +81,74 @@ def _mgsm(folder: Path) -> None:
     shown = {str(n): {"q": f"Question: {n} and 1?", "a": f"Step-by-Step Answer: It is {n + 1}."} for n in range(1, 9)}
     exemplars = {"EXEMPLAR_NUMBER_ANSWERS": list(range(2, 10)), "MGSM_EXEMPLARS": dict.fromkeys(MATH, shown)}
     _write(folder / "exemplars.json", json.dumps(exemplars))
+
+
+def write_api_bank(folder: Path, *, num_train: int = 40) -> None:
+    """The test file of level 1 with its 399 items, two of a dialogue, and the training file of level 1."""
+    test = []
+    for number in range(399):
+        name = f"Remind{number % 49}"
+        test.append(
+            {
+                "file": f"{name}-level-1-{number // 2}.jsonl",
+                "id": number % 2,
+                "instruction": INSTRUCTION + _description(name, "name", "input_parameters"),
+                "input": f"User: Can you please set a reminder for my meeting on 2023-03-{1 + number % 28:02d}?\n"
+                "AI: Sure, please tell me the topic of the meeting.\nUser: It is about the health check.\n"
+                "Generate API Request:\n",
+                "expected_output": f"API-Request: [{name}(day='2023-03-{1 + number % 28:02d}', topic='health check')]",
+            }
+        )
+    train = []
+    for number in range(num_train):
+        name = f"Book{number // 2}"
+        train.append(
+            {
+                "instruction": INSTRUCTION,
+                "input": f"{_description(name, 'apiCode', 'parameters')}\n"
+                f"User: I want to book {3 + number // 2} tickets, please.\nAI: For which day?\nUser: For Monday.\n"
+                + (
+                    f"API-Request: [{name}(number={3 + number // 2})]->success\nAI: Done.\nUser: Again.\n"
+                    * (number % 2)
+                )
+                + "Generate API Request: ",
+                "output": f"API-Request: [{name}(number={3 + number // 2}, day='monday morning')]",
+            }
+        )
+    train.append({"instruction": INSTRUCTION, "input": "User: Hello.\n", "output": "No call is needed."})
+    _write(folder / "level-1-api.json", json.dumps(test))
+    _write(folder / "lv1-api-train.json", json.dumps(train))
+
+
+INSTRUCTION = (
+    "\nGenerate an API request in the format of [ApiName(key1='value1', key2='value2', ...)] based on the previous "
+    "dialogue context.\nThe current year is 2023.\nAPI descriptions:\n"
+)
+
+
+def _description(name: str, key: str, parameters: str) -> str:
+    text = {"type": "str", "description": "The day."}
+    return json.dumps({key: name, "description": "Does something.", parameters: {"day": text}})
+
+
+def write_sharegpt(file: Path, *, number: int = 40) -> None:
+    """Conversations; every tenth is the second half of one and begins with an answer."""
+    rows = [
+        {
+            "id": f"talk{number}_0",
+            "conversations": [
+                {"from": "gpt", "value": "The rest of an answer."}
+                if number % 10 == 9
+                else {
+                    "from": "human",
+                    "value": f"Please explain to me in simple words how a garden grows, part {number}.",
+                },
+                {"from": "gpt", "value": "An answer that is not used."},
+            ],
+        }
+        for number in range(number)
+    ]
+    _write(file, json.dumps(rows))
 
 
 def _call(number: int, tag: str) -> dict[str, str]:

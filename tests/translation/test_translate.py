@@ -232,18 +232,17 @@ def test_a_server_that_refuses_stops_and_keeps_what_there_is(tmp_path: Path, ref
     assert (tmp_path / "out" / "journal.jsonl").read_text() == ""
 
 
-def test_the_shipped_recipes_read_api_bank_and_tell_what_it_would_cost(tmp_path: Path):
+def test_a_shipped_recipe_reads_api_bank_and_tells_what_it_would_cost(tmp_path: Path):
     folder = places.DATA / "api_bank"
     if not folder.exists():
         pytest.skip("needs API-Bank")
     site = tmp_path / "site.toml"
     site.write_text('[translation]\nbase_url = "http://127.0.0.1:1/v1"\nmodel = "m"\nprices = [0.15, 0.6]\n')
-    for name, items in (("api-bank-test", 399), ("api-bank-train", 907)):
-        arguments = [name, str(tmp_path / "out"), "--site", str(site), "--data", str(folder), "--dry-run"]
-        said = CliRunner().invoke(app, ["translate", *arguments])
-        assert said.exit_code == 0, said.output
-        assert f"{items} items into ar, bn, de, es, fr, ja, ru, sw, te, th, zh" in said.output
-        assert "at the site's prices" in said.output
+    arguments = ["api-bank-test", str(tmp_path / "out"), "--site", str(site), "--data", str(folder), "--dry-run"]
+    said = CliRunner().invoke(app, ["translate", *arguments])
+    assert said.exit_code == 0, said.output
+    assert "399 items into es, ja, bn, sw, te" in said.output
+    assert "at the site's prices" in said.output
 
 
 def test_two_starts_at_once_take_turns_and_pay_once(tmp_path: Path, references):

@@ -143,7 +143,7 @@ def site_file(folder: Path, file: Path | None) -> Path | None:
 
 
 def write_preset(preset: str, folder: Path, scale: str | None) -> tuple[str, str]:
-    """Write the study file of a preset into a folder.
+    """Write the study file of a preset into a folder, and data.toml if its data have to be made.
 
     Args:
         preset: name of the preset.
@@ -158,7 +158,7 @@ def write_preset(preset: str, folder: Path, scale: str | None) -> tuple[str, str
         StoreError: the folder contains files.
     """
     from crosslift.errors import StoreError
-    from crosslift.studies.presets import preset_text, scales_of
+    from crosslift.studies.presets import preset_data_text, preset_text, scales_of
     from crosslift.system.files import write_text
 
     known = scales_of(preset)
@@ -174,5 +174,8 @@ def write_preset(preset: str, folder: Path, scale: str | None) -> tuple[str, str
             f"{folder} exists and is not an empty folder. Choose another folder, such as: "
             f"crosslift new {preset} {folder / preset}"
         )
+    steps = preset_data_text(preset, scale)
+    if steps is not None:
+        write_text(folder / "data.toml", steps)
     write_text(folder / "study.toml", text)
     return scale, why

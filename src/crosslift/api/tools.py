@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from crosslift.corpora.corpus import ParallelCorpus
     from crosslift.importing.results import Results
     from crosslift.transfer.answers import Analysis
-    from crosslift.translation.recipe import Recipe
-    from crosslift.translation.translate import Estimate, Outcome
+    from crosslift.translation.estimate import Estimate
+    from crosslift.translation.translate import Outcome
 
 
 @user_errors()
@@ -207,6 +207,8 @@ def translate(
     from crosslift.discover import member
     from crosslift.system.leases import waiting_lease
     from crosslift.translation import translate as work
+    from crosslift.translation.estimate import estimate
+    from crosslift.translation.output import manifest_of, write
     from crosslift.translation.recipe import load_recipe, load_service
 
     place, target = Path(site), Path(folder)
@@ -214,7 +216,7 @@ def translate(
     service = load_service(place)
     corpus = read_checked(loaded.source).corpus
     items = work.items_of(corpus)
-    expected = work.estimate(loaded, service, items)
+    expected = estimate(loaded, service, items)
     cost = "" if expected.cost is None else f", about {expected.cost:,.2f} at the site's prices"
     progress(
         f"{corpus.num_items} items into {', '.join(loaded.languages)}: {expected.num_texts:,} texts, about "
@@ -227,16 +229,5 @@ def translate(
         origin = str(corpus.rows["origin"][0])
         with waiting_lease(target) as lease:
             outcome = work.translate(loaded, items, translator, target, origin=origin, say=progress, check=lease.check)
-            work.write(target, outcome, _manifest(loaded, corpus, translator.name, outcome))
+            write(target, outcome, manifest_of(loaded, corpus, translator.name, outcome))
     return TranslatedCorpus(corpus=corpus, languages=loaded.languages, estimate=expected, outcome=outcome)
-
-
-def _manifest(loaded: Recipe, corpus: ParallelCorpus, translator: str, outcome: Outcome) -> dict[str, Any]:
-    return {
-        "source": {"reader": loaded.source.reader, "revision": corpus.revision, "licence": corpus.licence},
-        "translator": translator,
-        "languages": list(loaded.languages),
-        "prompt": loaded.prompt,
-        "num_items": corpus.num_items,
-        "num_set_aside": len(outcome.set_aside),
-    }

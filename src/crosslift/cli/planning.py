@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from crosslift.api.making.data import plan_data
 from crosslift.api.running import memory_lines, plan_of
 from crosslift.cli.printing import cell, console, say
 from crosslift.errors import StoreError
@@ -75,6 +76,8 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool, site: Site | None =
             say(f"\n{title}")
             screen.print(table)
     say()
+    for line in _data(folder):
+        say(line)
     for line in graph.store.damage_lines():
         say(line)
     for absent in graph.study.absent:
@@ -83,6 +86,14 @@ def show_plan(graph: StepGraph, *, folder: Path, runs: bool, site: Site | None =
         say(f"note: {note}")
     for warning in [*planned.warnings, *_outdated(graph, prepared)]:
         say(f"warning: {warning}")
+
+
+def _data(folder: Path) -> list[str]:
+    """Return the steps that make the data of the study, with time and price; none if all are done."""
+    planned = plan_data(folder if folder.is_dir() else folder.parent)
+    if planned.is_done:
+        return []
+    return [f"Data to make before, by crosslift data {folder}:", *(f"  {line}" for line in planned.lines()), ""]
 
 
 def _edited(graph: StepGraph) -> list[str]:

@@ -24,7 +24,7 @@ ROWS = pl.Schema(
         "messages": pl.List(MESSAGE),  # conversation; ends with an assistant message if the row can be trained on
         "answer": pl.String(),  # gold answer in the format of the task's scorer: "42", "[GetWeather(city='Rome')]"
         "cluster": pl.String(),  # dialogue or document shared by dependent items; the item_id if there is none
-        "origin": pl.String(),  # "human", "mt:<system>", "grammar"
+        "origin": pl.String(),  # "human", "mt:<system>", "model:<name>", "grammar"
     }
 )
 

@@ -19,11 +19,13 @@ from pathlib import Path
 import polars as pl
 
 from crosslift.corpora.corpus import MESSAGE, ROWS, CorpusError, ParallelCorpus, Source
+from crosslift.corpora.made import manifest_beside
 from crosslift.errors import did_you_mean, visible
 from crosslift.fingerprint import fingerprint, fingerprint_file
 
 OPTIONS: dict[str, type] = {"licence": str}
-"""licence: licence of the texts, which is copied into the manifest of each mixture."""
+"""licence: licence of the texts, which is copied into the manifest of each mixture; default: the one in the manifest of
+a corpus that crosslift translate or complete wrote."""
 
 COLUMNS = ("item_id", "language", "messages", "prompt", "completion", "answer", "cluster", "origin")
 REQUIRED = ("item_id", "answer")
@@ -108,7 +110,8 @@ def corpus_of(source: Source, rows: list[pl.DataFrame], files: list[Path]) -> Pa
             f"{source.place}: its content is {revision} but the study file requires {source.revision}. Restore the "
             "old file, or change revision."
         )
-    licence = str(source.options.get("licence", "unknown"))
+    made = manifest_beside(source.path).get("source", {})  # of a corpus that crosslift translate or complete wrote
+    licence = str(source.options.get("licence") or made.get("licence") or "unknown")
     return ParallelCorpus.build(source, pl.concat(rows), licence=licence, revision=revision)
 
 

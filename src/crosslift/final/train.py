@@ -41,6 +41,7 @@ def train_final(
     device: str = "auto",
     num_devices: int = 1,
     cpu_offload: bool = False,
+    compile: bool = True,
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     say: Say = lambda line: None,
 ) -> FinalModel:
@@ -53,6 +54,7 @@ def train_final(
         device: as in the site file.
         num_devices: devices that share the training, if the trainer can divide it.
         cpu_offload: whether a training on several GPUs keeps weights and moments in the memory of the machine.
+        compile: whether GPUs may compile the layers of a model.
         generators: the site's options per generator, for selecting checkpoints by score.
         say: receives lines of progress.
 
@@ -83,6 +85,7 @@ def train_final(
                 device=device,
                 num_devices=num_devices,
                 cpu_offload=cpu_offload,
+                compile=compile,
                 generators=generators or {},
                 say=say,
             )
@@ -137,6 +140,7 @@ def _trained(
     device: str,
     num_devices: int,
     cpu_offload: bool,
+    compile: bool,
     generators: Mapping[str, Mapping[str, Any]],
     say: Say,
 ) -> tuple[Path, dict[str, Any]]:
@@ -163,6 +167,7 @@ def _trained(
         report=_reporter(lease, say),
         num_devices=num_devices,
         cpu_offload=cpu_offload,
+        compile=compile,
     )
     result = member("trainer", graph.study.training.trainer).train(request)
     lease.check()

@@ -16,6 +16,7 @@ import re
 import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from copy import copy
 from functools import cache
 from typing import Any
@@ -144,6 +145,30 @@ def is_likely(text: str, asked: Language) -> bool:
     if not in_language(text, asked):
         return False
     return asked.script not in ("Latn", "Cyrl") or likely_language(text) in ("", _classifier_tag(asked))
+
+
+def identified(text: str, among: Sequence[Language]) -> Language | None:
+    """The one of several languages that a text is clearly in; stricter than `is_likely`.
+
+    Args:
+        text: the text to classify.
+        among: the languages to choose from. Those that py3langid does not know are never found.
+
+    Returns:
+        None if the text is in none of them, or is too short to tell.
+
+    Raises:
+        CrossliftError: py3langid is not installed.
+    """
+    if sum(_count_scripts(_NOT_PROSE.sub(" ", text)).values()) < MIN_BYTES:
+        return None
+    scripts = [asked for asked in among if in_script(text, asked)]
+    likely = likely_language(text) if scripts else ""
+    for asked in scripts:
+        is_same = likely == _classifier_tag(asked)
+        if (is_same or asked.script not in ("Latn", "Cyrl")) and in_language(text, asked):
+            return asked
+    return None
 
 
 def likely_language(text: str) -> str:

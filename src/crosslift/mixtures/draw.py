@@ -32,7 +32,7 @@ are items of earlier stages in turn, the first ones first.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +101,7 @@ def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int
         MixtureError: a corpus has too few items or lacks a language, or has no lengths for a budget in tokens or bytes,
             or an amount is less than one item. The message has one line for every problem.
     """
+    mixture = within(mixture, {name: index.num_items for name, index in indexes.items()})
     amounts, limits = mixture.new_amounts(), mixture.limits
     picks: dict[tuple[str, str], Selection] = {}
     problems: list[str] = []
@@ -125,6 +126,20 @@ def draw(mixture: Mixture, indexes: Mapping[str, CorpusIndex], *, data_seed: int
         if amounts[cell] > limit:
             picks[cell] = _repeated(picks[cell], amounts[cell])
     return _table(mixture, indexes, picks, data_seed)
+
+
+def within(mixture: Mixture, num_items: Mapping[str, int]) -> Mixture:
+    """Lower the budget of a mixture with `if_fewer` "all" to the number of items that its corpus has.
+
+    Args:
+        mixture: the mixture.
+        num_items: corpus -> number of its items.
+    """
+    budget = mixture.budget
+    if budget is None or budget.if_fewer == "error":
+        return mixture
+    held = min(num_items[corpus] for corpus in mixture.corpora)
+    return mixture if held >= budget.amount else replace(mixture, budget=replace(budget, amount=held))
 
 
 def item_permutation(data_seed: int, num_items: int, *names: str) -> np.ndarray:

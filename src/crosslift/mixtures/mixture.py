@@ -13,6 +13,8 @@ from typing import Literal
 
 Unit = Literal["items", "tokens", "bytes"]
 Pairing = Literal["shared", "disjoint", "independent"]
+NATIVE, TRANSLATED = "native", "translated"
+"""What a mixture says of the origin of a corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,9 @@ class Budget:
     per: Literal["total", "language"] = "total"
     tokenizer: str | None = None
     """Name of the model whose tokenizer counts the tokens; required for the unit "tokens" only."""
+    if_fewer: Literal["error", "all"] = "error"
+    """"all": if the corpus has fewer items, the amount is their number. Mixtures of one corpus then stay comparable
+    although it is not known before how many items a translation leaves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +81,8 @@ class Mixture:
     """Dose of a mixture in a dose family, else None."""
     factors: dict[str, str] = field(default_factory=dict)
     """Factors that the family varies, as text for tables: {"left_out": "sw"}, {"donor": "de"}."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Corpus -> NATIVE or TRANSLATED, for mixtures that vary the origin of their texts; shown in the manifest."""
     stages: tuple[Stage, ...] = ()
     """Stages in the order of training; together they have the counts of the components. Empty: one stage. `order` is
     the order within a stage."""

@@ -66,6 +66,10 @@ class CompletionRequest:
     max_tokens: int
     """Maximum number of generated tokens."""
     temperature: float = 0.0
+    top_p: float | None = None
+    """Probability mass that tokens are drawn from; None leaves the choice to the server."""
+    seed: int | None = None
+    """Seed of the server's draw; None leaves the choice to the server."""
     stop: Sequence[str] = ()
     """Texts that end the reply."""
     echo: bool = False
@@ -192,9 +196,14 @@ async def _send_with_retries(
 
 
 async def _send(client: Any, endpoint: Endpoint, request: CompletionRequest) -> Any:
-    common = {"model": endpoint.model, "max_tokens": request.max_tokens, "temperature": request.temperature}
+    common: dict[str, Any] = {
+        "model": endpoint.model,
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+    }
     if request.stop:
         common["stop"] = list(request.stop)
+    common |= {key: value for key in ("top_p", "seed") if (value := getattr(request, key)) is not None}
     if request.prompt is None:
         return await client.chat.completions.create(messages=list(request.messages), **common)
     prompt = request.prompt if isinstance(request.prompt, str) else list(request.prompt)

@@ -39,23 +39,19 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Read the entries of the file, if it exists, and open it for appending."""
         self.path = path
-        self.entries: dict[str, dict[str, Any]] = {}
-        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
-        valid = []
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                self.entries[entry["key"]] = entry
-                valid.append(line)
-            except (ValueError, KeyError, TypeError):
-                continue
-        if len(valid) != len([line for line in lines if line]):
+        self.entries, valid, is_whole = _read(path)
+        if not is_whole:
             write_text(path, "".join(f"{line}\n" for line in valid))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise self._refused(error) from error
+
+    @staticmethod
+    def read(path: Path) -> dict[str, dict[str, Any]]:
+        """Read the entries of a journal without opening it for writing; there are none if it does not exist."""
+        return _read(path)[0]
 
     def add(self, key: str, **entry: Any) -> None:
         """Append a finished request and sync the file to disk.
@@ -86,3 +82,18 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+
+
+def _read(path: Path) -> tuple[dict[str, dict[str, Any]], list[str], bool]:
+    """The entries, their lines, and whether the file has no other lines."""
+    entries: dict[str, dict[str, Any]] = {}
+    lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+    valid = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            entries[entry["key"]] = entry
+            valid.append(line)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return entries, valid, len(valid) == len([line for line in lines if line])

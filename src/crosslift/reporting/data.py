@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from crosslift.corpora.corpus import Source
 from crosslift.corpora.findings import FINDINGS
+from crosslift.corpora.reviews.verdicts import COUNTS, reviews_beside
 from crosslift.errors import StoreError
 from crosslift.exploring.journal import Entry, read_entries
 from crosslift.languages.language import Language, language
@@ -45,6 +47,7 @@ SAMPLES = pl.Schema(
         "answer": pl.String,
     }
 )
+REVIEWS = pl.Schema([("corpus", pl.String()), *COUNTS.items()])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,8 @@ class ReportData:
     """Why answers could not be scored, per evaluation."""
     findings: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"corpus": pl.String, **FINDINGS}))
     """Findings of the corpus checks, columns as in `corpora.findings.FINDINGS` with `corpus` as the first column."""
+    reviews: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=REVIEWS))
+    """Reviews of corpora that were translated or completed, columns as in REVIEWS."""
     exploration: tuple[Entry, ...] = ()
     """The journal of `crosslift explore`."""
 
@@ -171,8 +176,27 @@ def collect(store: Store, study: Study) -> ReportData:
         primary_metrics=primary,
         failure_hints=failure_hints(store, scores),
         findings=_findings(store, study),
+        reviews=reviews_of(study.corpora),
         exploration=tuple(read_entries(store)),
     )
+
+
+def reviews_of(corpora: Mapping[str, Source]) -> pl.DataFrame:
+    """Read the reviews of corpora as they are now: verdicts may come after a corpus was prepared, and do not change it.
+
+    Args:
+        corpora: name -> specification of the corpus.
+
+    Returns:
+        Columns as in REVIEWS, for languages of the corpora.
+    """
+    parts = [
+        reviews_beside(source.path)
+        .select(pl.lit(name).alias("corpus"), pl.all())
+        .filter(pl.col("language").is_in(source.languages))
+        for name, source in corpora.items()
+    ]
+    return pl.concat([pl.DataFrame(schema=REVIEWS), *parts])
 
 
 def _findings(store: Store, study: Study) -> pl.DataFrame:

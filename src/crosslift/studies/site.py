@@ -5,7 +5,9 @@ num_workers = 8
 threads_per_worker = 4
 device = "cuda"
 timeout_seconds = 86400       # limit per worker
+adapters_at_once = 8          # LoRA runs of a base model that a worker trains together, where memory allows
 keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
+compile = true                # false: never compile the layers of a model on a GPU
 rehearsal = { steps = 3 }     # test the whole study with a few steps per run, in rehearsal/
 partition = "gpu"             # other keys are options of the executor, checked by its OPTIONS
 
@@ -72,8 +74,12 @@ class Site:
     num_workers: int | None = None
     threads_per_worker: int | None = None
     device: str = "auto"
+    compile: bool = True
+    """Whether GPUs may compile the layers of a model for training."""
     timeout_seconds: float | None = None
     """Time limit of one worker in seconds; None sets no limit beyond that of the scheduler."""
+    adapters_at_once: int = 1
+    """Largest number of LoRA runs of one base model that a worker trains together."""
     rehearsal: Rehearsal | None = None
     """Reduce every run to a few steps, in a separate folder."""
     keep_checkpoints: bool = True
@@ -135,8 +141,12 @@ class SiteTable(Table):
         None, description="default: 1 on CPUs, else the cores divided by the workers"
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description='"auto": a CUDA GPU if available')
+    compile: bool = Field(True, description="false: never compile the layers of a model for training on a GPU")
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="time limit of one worker; the next start resumes its run"
+    )
+    adapters_at_once: Positive = Field(
+        1, description="LoRA runs of one base model that a worker trains together, where memory allows"
     )
     keep_checkpoints: bool = Field(True, description="false: remove a checkpoint after its evaluations")
     devices: DevicesTable | None = Field(None, description="devices of each machine; default: those of this machine")
@@ -151,6 +161,9 @@ class SiteTable(Table):
         default_factory=dict, description="model, or default -> devices, cores, memory and time of its runs"
     )
     translation: dict[str, Any] | None = Field(None, description="translation service, used by crosslift translate")
+    completion: dict[str, Any] | None = Field(
+        None, description="model that answers prompts, used by crosslift complete"
+    )
     judge: dict[str, Any] | None = Field(None, description="judge model, used by crosslift judge")
 
 
@@ -187,7 +200,11 @@ def load_site(path: Path, *, executor: str | None = None) -> Site:
             )
     if problems or table is None:
         raise StudyError(problems)
-    values = {name: getattr(table, name) for name in SiteTable.model_fields if name not in ("translation", "judge")}
+    values = {
+        name: getattr(table, name)
+        for name in SiteTable.model_fields
+        if name not in ("translation", "completion", "judge")
+    }
     values["devices"] = None
     if (place := table.devices) is not None:
         values["devices"] = Devices(kind=place.kind, memory=place.memory, per_machine=place.per_machine)

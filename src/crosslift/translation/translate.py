@@ -20,32 +20,13 @@ from crosslift.errors import EndpointError
 from crosslift.languages.identify import in_language
 from crosslift.languages.language import Language, language
 from crosslift.remote.journal import Journal, request_key
-from crosslift.system.files import write_json, write_text
 from crosslift.translation.protect import MaskedText, mask
-from crosslift.translation.recipe import RETRY_NOTE, Recipe, Service
+from crosslift.translation.recipe import RETRY_NOTE, Recipe
 from crosslift.translation.rows import Item, assemble_conversation, translatable_texts, translatable_values
 from crosslift.translation.translator import Request, Translation, Translator
 from crosslift.translation.verify import verify_translation
-from crosslift.untrusted.csv_file import write_csv
-
-BYTES_PER_TOKEN = 3.5
-"""Approximate UTF-8 bytes per token of English, for the cost estimate."""
-EXPANSION_FACTOR = 2.0
-"""Approximate tokens of a translation per token of English, on average over languages."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """Estimated size and cost of a translation."""
-
-    num_texts: int
-    """Requests of the first attempt."""
-    num_prompt_tokens: int
-    num_completion_tokens: int
-    cost: float | None
-    """Cost in the currency of the prices; None without prices."""
 
 
 @dataclass(kw_only=True)
@@ -72,26 +53,6 @@ def items_of(corpus: ParallelCorpus) -> list[Item]:
         Item(item_id=row["item_id"], messages=row["messages"], answer=row["answer"], cluster=row["cluster"])
         for row in corpus.rows.iter_rows(named=True)
     ]
-
-
-def estimate(recipe: Recipe, service: Service, items: Iterable[Item]) -> Estimate:
-    """Estimate texts, tokens and cost of the first attempt of all requests, back-translation included."""
-    texts = {}
-    for item in items:
-        for masked in [*map(mask, translatable_values(item, recipe)), *translatable_texts(item, recipe, {})]:
-            texts[masked.text] = len(masked.text.encode()) / BYTES_PER_TOKEN
-    overhead = len(recipe.prompt.encode()) / BYTES_PER_TOKEN
-    ways = 2 if recipe.back_translate else 1
-    num_texts = len(texts) * len(recipe.languages) * ways
-    inside = sum(texts.values()) * len(recipe.languages)
-    prompt = inside * (1 + (EXPANSION_FACTOR if ways == 2 else 0)) + overhead * num_texts
-    completion = inside * (EXPANSION_FACTOR + (1 if ways == 2 else 0))
-    cost = None
-    if service.prices is not None:
-        cost = (prompt * service.prices[0] + completion * service.prices[1]) / 1e6
-    return Estimate(
-        num_texts=num_texts, num_prompt_tokens=round(prompt), num_completion_tokens=round(completion), cost=cost
-    )
 
 
 def translate(
@@ -329,18 +290,4 @@ def _first(messages: list[dict[str, str]]) -> str:
     return next(message["content"] for message in messages if message["role"] == "user")
 
 
-def write(folder: Path, outcome: Outcome, manifest: dict[str, Any]) -> None:
-    """Write the corpus as one file per language (reader "jsonl"), the rejected rows, the scores and the manifest.
-
-    Raises:
-        StoreError: the folder cannot be written.
-    """
-    for (tag,), rows in outcome.rows.group_by("language", maintain_order=True):
-        write_text(folder / f"{tag}.jsonl", rows.write_ndjson())
-    lines = "".join(pl.DataFrame([row]).write_ndjson() for row in outcome.set_aside)
-    write_text(folder / "set_aside.jsonl", lines)
-    write_csv(folder / "scores.csv", outcome.scores)
-    write_json(folder / "manifest.json", manifest)
-
-
-__all__ = ["EndpointError", "Estimate", "Item", "Outcome", "estimate", "items_of", "translate", "write"]
+__all__ = ["EndpointError", "Item", "Outcome", "items_of", "translate"]

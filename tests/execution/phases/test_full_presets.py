@@ -11,70 +11,23 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from full_presets import FEW, keep_few, take_local_places
 from published_data import write_data, write_models
 
-from crosslift.studies.presets import preset_text
+from crosslift.studies.presets import preset_data_text, preset_text
 
 pytest.importorskip("datasets")
-
-MODELS = {
-    "Qwen/Qwen3-0.6B-Base": "qwen3",
-    "Qwen/Qwen3-1.7B-Base": "qwen3",
-    "Qwen/Qwen3-8B-Base": "qwen3",
-    "google/gemma-3-1b-pt": "gemma3",
-    "google/gemma-3-4b-pt": "gemma3-vision",
-    "CohereLabs/aya-23-8B": "cohere2",
-    "CohereLabs/aya-23-35B": "cohere2",
-    "meta-llama/Llama-3.1-8B": "llama",
-}
-PATHS = {"mcot_math": "data/mcot", "mgsm": "data/mgsm", "xlsum": "data/xlsum", "aya_dolly": "data/dolly"}
-FEW = {
-    "english-is-not-all-you-need": (
-        'mixtures = ["coverage-math", "coverage-calls"]',
-        'mixtures = ["coverage-math-en", "coverage-math-en-sw", "coverage-calls-es-ja-bn-sw-fr-th"]',
-    ),
-    "post-trainers-guide": (
-        'mixtures = ["dose"]',
-        'mixtures = ["dose-math-0", "dose-summaries-100", "dose-instructions-5000"]',
-    ),
-}
-
-
-CONTRAST = """[[contrasts]]
-name = "what is left"
-control = "{}"
-treatments = ["{}"]
-primary = true
-"""
-CONTRASTS = {
-    "english-is-not-all-you-need": ("coverage-math-en", "coverage-math-en-sw"),
-    "post-trainers-guide": ("base", "dose-math-0"),
-}
 
 
 def write_preset(folder: Path, name: str) -> Path:
     """The full preset with local models and data in place of those of the hub; nothing else is changed."""
-    text = preset_text(name, "full")
-    for hub, local in MODELS.items():
-        text = text.replace(f'path = "{hub}"', f'path = "./models/{local}"')
-    for reader, path in PATHS.items():
-        text = text.replace(f'reader = "{reader}"\n', f'reader = "{reader}"\npath = "{path}"\n')
     folder.mkdir(parents=True)
-    (folder / "study.toml").write_text(text, encoding="utf-8")
+    (folder / "study.toml").write_text(preset_text(name, "full"), encoding="utf-8")
+    (folder / "data.toml").write_text(preset_data_text(name, "full") or "", encoding="utf-8")
+    take_local_places(folder)
     write_data(folder / "data")
     write_models(folder / "models")
     return folder
-
-
-def fewer(study: Path, name: str) -> Path:
-    """The preset with a few mixtures of each family."""
-    text = (study / "study.toml").read_text(encoding="utf-8")
-    assert FEW[name][0] in text
-    few = re.sub(r'mixtures = \["together"\]', 'mixtures = ["together-500"]', text.replace(*FEW[name]))
-    few = few.replace('mixtures = ["latin", "non-latin"]', 'mixtures = ["non-latin-summaries-200"]')
-    few = few[: few.index("[[contrasts]]")] + CONTRAST.format(*CONTRASTS[name])  # of mixtures that are left
-    (study / "study.toml").write_text(few, encoding="utf-8")
-    return study
 
 
 def crosslift(*arguments: object, code: int = 0, cache: Path) -> str:
@@ -88,7 +41,8 @@ def crosslift(*arguments: object, code: int = 0, cache: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(FEW))
 def test_a_rehearsal_walks_the_preset(name: str, tmp_path: Path) -> None:
-    study = fewer(write_preset(tmp_path / "study", name), name)
+    study = write_preset(tmp_path / "study", name)
+    keep_few(study, name)
     (study / "site.toml").write_text("rehearsal = { steps = 2, items = 4, tokens = 4 }\n", encoding="utf-8")
     said = crosslift("run", study, cache=tmp_path / "cache")
     runs = pl.read_parquet(study / "rehearsal" / "runs.parquet")

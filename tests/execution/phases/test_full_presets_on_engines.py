@@ -8,7 +8,8 @@ from pathlib import Path
 import engines
 import polars as pl
 import pytest
-from test_full_presets import FEW, crosslift, fewer, write_preset
+from full_presets import FEW, keep_few
+from test_full_presets import crosslift, write_preset
 
 pytest.importorskip("datasets")
 
@@ -30,7 +31,8 @@ LARGE = {"english-is-not-all-you-need": "qwen3-8b", "post-trainers-guide": "aya-
 
 
 def rehearse(name: str, engine: str, folder: Path, more: str = "") -> None:
-    study = fewer(write_preset(folder / "study", name), name)
+    study = write_preset(folder / "study", name)
+    keep_few(study, name)
     large = LARGE[name]
     (study / "site.toml").write_text(SITE.format(engine=engine, more=more, large=large), encoding="utf-8")
     said = crosslift("run", study, cache=folder / "cache")

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from crosslift.errors import StudyError
+from crosslift.execution.phases.joined import taken
 from crosslift.execution.phases.preflight import preflight
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.phases.train import examples_of, validation_of
@@ -184,3 +185,30 @@ def test_corpora_with_other_items_cannot_be_joined(study, graph_of):
         preflight(graph_of(study), say=quiet)
     with pytest.raises(StudyError, match="Give equal items equal ids"):
         prepare(graph_of(study), say=quiet)
+
+
+def test_joined_corpora_may_lack_items_that_are_then_left_out_in_every_language(study, graph_of):
+    joined(study)
+    lines = (study / "swahili.jsonl").read_text().splitlines()
+    (study / "swahili.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    with pytest.raises(StudyError, match='set incomplete = "drop" in one of them'):
+        prepare(graph_of(study), say=quiet)
+    change(study, 'path = "swahili.jsonl"\n', 'path = "swahili.jsonl"\nincomplete = "drop"\n')
+    said = []
+    prepare(graph_of(study), say=said.append)
+    assert any(
+        f"1 of {len(lines)} items are not in all of 'test' and 'swahili' and are left out" in line for line in said
+    )
+    graph = graph_of(study)
+    rows = pl.read_parquet(study / "corpora" / "test" / "rows.parquet")
+    kept = taken(graph, ("test", "swahili"), rows)
+    assert set(rows["item_id"]) - set(kept["item_id"]) == {json.loads(lines[0])["item_id"]}
+    assert taken(graph, ("test",), rows) is rows
+
+    def english(graph):
+        return graph.steps(next(iter(graph.runs.values()))).evaluations[0].step.fingerprint
+
+    before = english(graph)
+    (study / "swahili.jsonl").write_text("\n".join(lines[2:]) + "\n")
+    prepare(graph_of(study), say=quiet)
+    assert english(graph_of(study)) != before  # the English evaluation asks one item less

@@ -291,6 +291,7 @@ def train_plan(
         device=site.device,
         num_devices=num_devices(with_devices(graph.study, site), plan.run.model.name),
         cpu_offload=site.cpu_offload,
+        compile=site.compile,
         generators=site.generators,
         say=say,
     )

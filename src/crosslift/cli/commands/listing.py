@@ -30,6 +30,7 @@ class Kind(StrEnum):
     COLUMNS = "columns"
     PRESETS = "presets"
     RECIPES = "recipes"
+    STEPS = "steps"
     MODELS = "models"
 
 
@@ -161,12 +162,17 @@ def _presets() -> Listing:
 
 
 def _recipes() -> Listing:
-    from crosslift.translation.recipe import load_recipe, recipe_names
+    from crosslift.completion import recipe as completions
+    from crosslift.translation import recipe as translations
 
-    recipes = [(name, load_recipe(Path(name))) for name in recipe_names()]
-    return ("recipe", "source", "split", "into"), [
-        (name, one.source.reader, one.source.split, " ".join(one.languages)) for name, one in recipes
-    ]
+    rows: list[tuple[str, ...]] = []
+    for name in translations.recipe_names():
+        one = translations.load_recipe(Path(name))
+        rows.append((name, "translate", one.source.reader, one.source.split, " ".join(one.languages)))
+    for name in completions.recipe_names():
+        asked = completions.load_recipe(Path(name))
+        rows.append((name, "complete", asked.source.reader, "train", " ".join(asked.source.languages)))
+    return ("recipe", "command", "source", "split", "into"), rows
 
 
 def _models() -> Listing:

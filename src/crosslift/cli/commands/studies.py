@@ -34,6 +34,9 @@ def new(
     if why:
         other = next(one for one in scales_of(preset) if one != chosen)
         say(f"Scale {chosen}, because {why}; the alternative is --scale {other}.")
+    if (folder / "data.toml").is_file():
+        say(f"Wrote {folder / 'study.toml'} and {folder / 'data.toml'}. Next: crosslift plan {folder}")
+        return
     say(f"Wrote {folder / 'study.toml'}. Next: crosslift check {folder}")
 
 

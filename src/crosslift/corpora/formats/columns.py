@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,8 +21,9 @@ from crosslift.corpora.formats.file_names import language_of_code, language_of_n
 from crosslift.corpora.formats.tables import SUFFIXES, load_rows
 from crosslift.corpora.published import Problems, build, choose_split, message
 
-OPTIONS: dict[str, type] = {"hub": str, "licence": str}
-"""hub: another data set of the hub with the same columns ("owner/name"). licence: its licence."""
+OPTIONS: dict[str, type] = {"hub": str, "files": str, "licence": str}
+"""hub: another data set of the hub with the same columns ("owner/name"). files: pattern of the names of its files that
+are read, such as "*_cleaned.json". licence: its licence."""
 
 Row = Mapping[str, Any]
 
@@ -60,6 +62,8 @@ class Format:
     """Columns with the code or English name of the row's language; files need not have them."""
     passage: str | None = None
     """Column whose equal values make items dependent; values are numbered in each file, so that they may be text."""
+    is_lenient: bool = False
+    """Whether rows that cannot be converted are left out and counted in the notes; otherwise they are errors."""
     texts: tuple[str, ...] = ()
     """Suffixes of plain files with a text per line, which become rows with the column `text`."""
 
@@ -86,6 +90,7 @@ def read(source: Source, form: Format) -> ParallelCorpus:
         wanted = [name for found in chosen.values() for name in found]
         folder, commit = hub.folder(_at_branch(source, form), commit, wanted)
     rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     files = [folder / name for found in chosen.values() for name in found]
     missing = [tag for tag in source.languages if tag not in chosen and "" not in chosen]
     if missing or not files:
@@ -98,8 +103,9 @@ def read(source: Source, form: Format) -> ParallelCorpus:
         counts = _Counts()
         for name in found:
             rows += _convert(source, form, folder / name, tag or None, counts)
+        notes += [f"{number} rows were left out: {reason}." for reason, number in sorted(counts.left_out.items())]
     licence = str(source.options.get("licence", form.licence))
-    return build(source, rows, sorted(files), licence=licence, hub=commit)
+    return build(source, rows, sorted(files), licence=licence, notes=notes, hub=commit)
 
 
 def select(names: Sequence[str], form: Format, split: str, languages: Sequence[str]) -> dict[str, list[str]]:
@@ -163,15 +169,18 @@ def _place(source: Source, form: Format) -> tuple[Path, list[str], str | None]:
     if place is None:
         raise CorpusError(f'{source.place}: needs a place. Add path = "..." or hub = "owner/name".')
     names = hub.listing(_at_branch(source, form), place)
-    return Path(), [name for name in names if is_data(name, form.texts)], str(place)
+    wanted = str(source.options.get("files", "*"))
+    return Path(), [name for name in names if is_data(name, form.texts) and fnmatch(name, wanted)], str(place)
 
 
 @dataclass
 class _Counts:
-    """Rows per language and passages so far, over the files of one language."""
+    """Rows per language, passages and rows left out so far, over the files of one language."""
 
     rows: dict[str, int] = field(default_factory=dict)
     passages: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Reason -> rows, for formats that are lenient."""
 
 
 def _convert(source: Source, form: Format, file: Path, tag: str | None, counts: _Counts) -> list[dict[str, Any]]:
@@ -198,6 +207,9 @@ def _convert(source: Source, form: Format, file: Path, tag: str | None, counts: 
             item = form.convert(row, spoken)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             reason = f"{error}" if type(error) is ValueError else f"is not {form.title} ({type(error).__name__})"
+            if form.is_lenient:
+                counts.left_out[reason] = counts.left_out.get(reason, 0) + 1
+                continue
             problems.add(place, f"{reason}. Correct the data.", unit="row")
             continue
         cluster = item.cluster

@@ -29,6 +29,29 @@ def conversation(turns: Any) -> list[dict[str, str]] | None:
         The messages up to the last answer; None if the turns are no such list, a speaker is unknown, or there is no
         answer.
     """
+    messages = _messages(turns)
+    if messages is None:
+        return None
+    answers = [place for place, one in enumerate(messages) if one["role"] == "assistant"]
+    return messages[: answers[-1] + 1] if answers else None
+
+
+def first_question(turns: Any) -> list[dict[str, str]] | None:
+    """Return the first question of a conversation, after the system message if there is one.
+
+    Args:
+        turns: see `conversation`.
+
+    Returns:
+        One or two messages; None if the turns do not begin with a question that has a text.
+    """
+    messages = _messages(turns[:2]) if isinstance(turns, list) else None
+    start = [one for one in messages or [] if one["content"]]
+    place = 1 if start[:1] and start[0]["role"] == "system" else 0
+    return start[: place + 1] if len(start) > place and start[place]["role"] == "user" else None
+
+
+def _messages(turns: Any) -> list[dict[str, str]] | None:
     if not isinstance(turns, list):
         return None
     messages: list[dict[str, str]] = []
@@ -39,8 +62,7 @@ def conversation(turns: Any) -> list[dict[str, str]] | None:
         if not isinstance(speaker, str) or speaker not in ROLES or not isinstance(text, str):
             return None
         messages.append({"role": ROLES[speaker], "content": text.strip()})
-    answers = [place for place, one in enumerate(messages) if one["role"] == "assistant"]
-    return messages[: answers[-1] + 1] if answers else None
+    return messages
 
 
 def transcript(text: str) -> list[dict[str, str]] | None:

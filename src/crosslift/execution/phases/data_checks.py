@@ -2,72 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
+from crosslift.data_steps.state import limited_steps
 from crosslift.errors import StudyError
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import tokens
+from crosslift.execution.phases.joined import common_of, read_ids, takes_common
+from crosslift.mixtures.mixture import NATIVE, TRANSLATED
 from crosslift.studies.study import Study
 
+MACHINE = "mt:"
+"""How the origin of machine translations begins."""
 MAX_SHOWN = 3
 """Item ids that a message shows."""
 
 
 def unmatched_items(study: Study, item_ids: Mapping[str, pl.Series]) -> list[str]:
-    """Describe evaluations whose joined corpora hold different items.
+    """Describe evaluations whose joined corpora hold different items, or too few that all of them have.
 
     Intervals are paired by item id, and languages are compared on the same items; corpora with different items can
-    therefore not be joined.
+    therefore not be joined, unless one of them is read with `incomplete = "drop"`.
 
     Args:
         study: the study.
         item_ids: corpus -> ids of its items, for the corpora that have been read.
 
     Returns:
-        One sentence per pair of corpora that differ.
+        One sentence per pair of corpora that differ, or per group with too few items in common.
     """
     problems = []
-    for name, evaluation in study.evaluations.items():
-        joined = [("corpus", evaluation.corpora)]
-        if evaluation.shots is not None:
-            joined.append(("shots.corpus", evaluation.shots.corpora))
-        for key, corpora in joined:
-            first, *others = corpora
-            for other in others:
-                if first in item_ids and other in item_ids:
-                    differing = sorted(set(item_ids[first]) ^ set(item_ids[other]))
-                    if differing:
-                        problems.append(
-                            f"evaluations.{name}.{key}: '{first}' and '{other}' hold different items "
-                            f"({len(differing)} are in one of them only, such as "
-                            f"{', '.join(differing[:MAX_SHOWN])}). Give equal items equal ids, or limit both to the "
-                            "same items."
-                        )
+    for place, corpora, needed in _joined(study):
+        if not item_ids.keys() >= set(corpora):
+            continue
+        if takes_common(study, corpora):
+            number = len(common_of(item_ids, corpora))
+            if number < needed:
+                problems.append(
+                    f"{place}: {_quoted(corpora)} have {number} items in common, and {needed} are needed. Make the "
+                    "missing ones (crosslift data names the file with the reasons), or lower the number."
+                )
+            continue
+        first, *others = corpora
+        for other in others:
+            differing = sorted(set(item_ids[first]) ^ set(item_ids[other]))
+            if differing:
+                problems.append(
+                    f"{place}: '{first}' and '{other}' hold different items "
+                    f"({len(differing)} are in one of them only, such as "
+                    f"{', '.join(differing[:MAX_SHOWN])}). Give equal items equal ids, limit both to the same items, "
+                    'or set incomplete = "drop" in one of them to take the items that both have.'
+                )
     return list(dict.fromkeys(problems))
 
 
-def check_joined(graph: StepGraph) -> None:
-    """Check that the prepared corpora of each evaluation hold the same items.
+def _joined(study: Study) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    """Yield the joined corpora of evaluations: their place in the study file, their names, and the items needed."""
+    for name, evaluation in study.evaluations.items():
+        if len(evaluation.corpora) > 1:
+            yield f"evaluations.{name}.corpus", evaluation.corpora, 1
+        if evaluation.shots is not None and len(evaluation.shots.corpora) > 1:
+            yield f"evaluations.{name}.shots.corpus", evaluation.shots.corpora, evaluation.shots.number
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
+
+
+def limited_data(graph: StepGraph) -> list[str]:
+    """Describe data of the study that hold only their first items, one sentence each. A rehearsal may use them.
+
+    Args:
+        graph: the steps of the study.
+    """
+    study = graph.study
+    return [] if study.results_folder != study.folder else limited_steps(study.folder)
+
+
+def check_joined(graph: StepGraph, *, say: Callable[[str], None] = lambda _: None) -> None:
+    """Check that the prepared corpora of each evaluation hold the same items, or enough in common.
+
+    Args:
+        graph: the steps of the study.
+        say: called with a line per evaluation that leaves out items because not all of its corpora have them.
 
     Raises:
         StudyError: they do not.
     """
-    joined = {
-        name
-        for one in graph.study.evaluations.values()
-        for group in (one.corpora, () if one.shots is None else one.shots.corpora)
-        if len(group) > 1
-        for name in group
-    }
+    groups = list(_joined(graph.study))
     ids = {
-        name: read_step_table(graph.store.corpus_folder(name), "rows.parquet")["item_id"].unique()
-        for name in sorted(joined)
+        name: one.unique(maintain_order=True)
+        for name, one in read_ids(graph, sorted({name for _, corpora, _ in groups for name in corpora})).items()
     }
-    problems = unmatched_items(graph.study, ids)
+    if problems := unmatched_items(graph.study, ids):
+        raise StudyError(problems)
+    for place, corpora, _ in groups:
+        most, number = max(len(ids[name]) for name in corpora), len(common_of(ids, corpora))
+        if number < most:
+            say(f"{place}: {most - number} of {most} items are not in all of {_quoted(corpora)} and are left out")
+
+
+def check_origins(graph: StepGraph, *, say: Callable[[str], None]) -> None:
+    """Compare what mixtures say of the origin of their texts with the rows of the corpora.
+
+    Rows of unknown origin contradict nothing; a line says that nothing proves what the study file says.
+
+    Args:
+        graph: the steps of the study.
+        say: called with each line.
+
+    Raises:
+        StudyError: rows of a corpus that is said to be native are machine translations.
+    """
+    asked = {
+        (corpus, said, tag)
+        for mixture in graph.study.mixtures.values()
+        for corpus, said in mixture.origins.items()
+        for tag in mixture.languages
+        if corpus in mixture.corpora
+    }
+    problems = []
+    for corpus, said in sorted({(corpus, said) for corpus, said, _ in asked}):
+        tags = sorted(tag for name, what, tag in asked if (name, what) == (corpus, said))
+        rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet").filter(pl.col("language").is_in(tags))
+        counts = dict(rows.group_by("origin").len().sort("origin").iter_rows())
+        machine = {origin: number for origin, number in counts.items() if origin.startswith(MACHINE)}
+        shown = ", ".join(f"{origin}: {number}" for origin, number in counts.items())
+        if said == NATIVE and machine:
+            problems.append(
+                f"corpora.{corpus}: a family names it as native, and {sum(machine.values())} of its {rows.height} rows "
+                f"are machine translations ({shown}). Name another corpus."
+            )
+        elif said == NATIVE and "unknown" in counts:
+            say(f"corpora.{corpus}: {counts['unknown']} of {rows.height} rows do not say their origin; taken as native")
+        elif said == TRANSLATED and len(machine) < len(counts):
+            say(f"corpora.{corpus}: not all rows say that they are translated ({shown}); taken as translated")
     if problems:
         raise StudyError(problems)
 

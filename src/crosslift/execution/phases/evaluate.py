@@ -6,17 +6,18 @@ depend on which steps are missing after an interruption.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from crosslift.discover import member
+from crosslift.discover import member, module_names
 from crosslift.errors import EvaluationError, StoreError
 from crosslift.evaluation.requests.kinds import Example
 from crosslift.evaluation.scoring import predict
@@ -27,6 +28,7 @@ from crosslift.execution.folder.checksums import JUDGED
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table, read_table, write_table
+from crosslift.execution.phases.joined import taken
 from crosslift.fingerprint import fingerprint_file
 from crosslift.scores import PREDICTION_TABLES
 from crosslift.studies.study import Evaluation, by_judge
@@ -62,6 +64,8 @@ def load_generator(
     base = str(model.folder(graph.study.folder))
     module = member("generator", name)
     divides = num_devices > 1 and getattr(module, "SEVERAL_DEVICES", False)
+    lora = graph.study.training.lora
+    ranked = lora is not None and "max_lora_rank" in getattr(module, "OPTIONS", {})
     return module.Generator(
         base if checkpoint is None else checkpoint,
         base=base,
@@ -69,8 +73,39 @@ def load_generator(
         device=device,
         template=model.template if checkpoint is None else None,
         **({"num_devices": num_devices} if divides else {}),
-        **(options or {}),
+        **({"max_lora_rank": lora.rank} if lora is not None and ranked else {}) | dict(options or {}),
     )
+
+
+def runs_per_engine(name: str, options: Mapping[str, Any] | None = None) -> int:
+    """Return how many trained runs of a base model wait for an engine of a generator before it is started.
+
+    Args:
+        name: the generator.
+        options: the site's options for this generator.
+
+    Returns:
+        1 for generators that load each model anew.
+    """
+    default = getattr(member("generator", name), "RUNS_PER_ENGINE", 1)
+    return max(1, int((options or {}).get("runs_per_engine", default))) if default > 1 else 1
+
+
+def close_engines() -> None:
+    """End the engines that generators keep open for the next run, because something else needs the memory."""
+    for name in module_names("generator").values():
+        close = getattr(sys.modules.get(name), "close", None)
+        if close is not None:
+            close()
+
+
+@contextlib.contextmanager
+def engines_between_runs() -> Iterator[None]:
+    """Context manager for several runs; ends the engines that they have left open."""
+    try:
+        yield
+    finally:
+        close_engines()
 
 
 def free_memory() -> None:
@@ -106,7 +141,7 @@ def evaluate(
     predictions = predict(
         answers,
         find_task(one.evaluation.task),
-        rows.gather_every(len(languages), offset=languages.index(one.language)),
+        taken(graph, one.evaluation.corpora, rows.gather_every(len(languages), offset=languages.index(one.language))),
         prompt=graph.study.prompts[corpus],
         max_tokens=one.evaluation.max_tokens,
         shots=few_shot_examples(graph, one.evaluation, one.language),
@@ -139,13 +174,14 @@ def few_shot_examples(graph: StepGraph, evaluation: Evaluation, tag: str) -> lis
     corpus = evaluation.shots.corpus_in(tag)
     languages = graph.study.corpora[corpus].languages
     rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet")
-    rows = rows.gather_every(len(languages), offset=languages.index(tag)).select("messages", "answer")
+    rows = taken(graph, evaluation.shots.corpora, rows.gather_every(len(languages), offset=languages.index(tag)))
     if rows.height < evaluation.shots.number:
         raise EvaluationError(
             f"evaluations.{evaluation.name}.shots: corpus '{corpus}' has {rows.height} items, but "
             f"number is {evaluation.shots.number}. Use fewer examples."
         )
-    return [Example(**row) for row in rows.head(evaluation.shots.number).iter_rows(named=True)]
+    rows = rows.select("messages", "answer").head(evaluation.shots.number)
+    return [Example(**row) for row in rows.iter_rows(named=True)]
 
 
 def rescore(run: str, one: EvaluationStep, *, seconds: float, check: Callable[[], None] = lambda: None) -> int:

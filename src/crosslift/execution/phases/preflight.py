@@ -26,7 +26,7 @@ from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.base_models import count_parameters, local_folder, template_file
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases import tokens
-from crosslift.execution.phases.data_checks import unmatched_items
+from crosslift.execution.phases.data_checks import limited_data, unmatched_items
 from crosslift.execution.phases.prepare import corpus_index
 from crosslift.mixtures.draw import draw
 from crosslift.mixtures.mixture import Mixture
@@ -51,7 +51,7 @@ def preflight(graph: StepGraph, *, say: Say) -> Counter[str]:
     Raises:
         StudyError: contains every problem found.
     """
-    problems = _refused(graph)
+    problems = _refused(graph) + limited_data(graph)
     errors: Counter[str] = Counter()
     corpora = _corpora(graph, problems, errors, say)
     for name in graph.evaluated_on():

@@ -11,6 +11,7 @@ from crosslift.reporting.data import ReportData
 from crosslift.reporting.explorations import exploration
 from crosslift.reporting.sentences import gain_verdict
 from crosslift.scores import STATUSES
+from crosslift.transfer.estimates.wilson import with_shares
 
 NUMBERS = (
     "value",
@@ -176,8 +177,10 @@ def _order(mixture: Any) -> str:
 def _budget(mixture: Any) -> str:
     if mixture.budget is None:
         return "exact counts"
-    return f"{mixture.budget.amount:,} {mixture.budget.unit} " + (
-        "in all" if mixture.budget.per == "total" else "per language"
+    return (
+        f"{mixture.budget.amount:,} {mixture.budget.unit} "
+        + ("in all" if mixture.budget.per == "total" else "per language")
+        + (", or all where there are fewer" if mixture.budget.if_fewer == "all" else "")
     )
 
 
@@ -225,6 +228,14 @@ def corpora(data: ReportData) -> pl.DataFrame:
     ]
     columns = ["corpus", "task", "split", "reader", "languages", "revision", "licence", "fingerprint"]
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
+
+
+def reviews(data: ReportData) -> pl.DataFrame:
+    """Verdicts of reviewers by corpus and language, with the share accepted and its interval (Wilson). Without columns
+    if no corpus was reviewed."""
+    if data.reviews.is_empty():
+        return pl.DataFrame()
+    return with_shares(data.reviews, level=data.level)
 
 
 def models(data: ReportData) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from crosslift.languages.language import language
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.tables import frames
 from crosslift.reporting.tables.cells import (
@@ -295,6 +296,26 @@ def checks(data: ReportData) -> Grid:
         )
     head = header("corpus", "check", "rows by language", "example")
     return Grid(title="Findings of the corpus checks", head=head, rows=rows, csv="checks.csv")
+
+
+def reviews(data: ReportData) -> Grid | None:
+    """One row per corpus and language whose texts people have read. None if there are none."""
+    rows = []
+    for row in frames.reviews(data).iter_rows(named=True):
+        num_read = row["accepted"] + row["rejected"]
+        shown = f"{100 * row['low']:.0f} to {100 * row['high']:.0f} %" if num_read else "–"
+        rest = [f"{row[name]} {name}" for name in ("unread", "outdated") if row[name]]
+        rows.append(
+            [
+                Cell(text=row["corpus"], css="name"),
+                Cell(text=language(row["language"]).name),
+                Cell(text=f"{row['accepted']} of {num_read}", note=", ".join(rest), css="number"),
+                Cell(text=f"{row['share']:.0%}" if num_read else "–", css="number strong"),
+                Cell(text=shown, css="number"),
+            ]
+        )
+    head = header("corpus", "language", "accepted", "share", f"{data.level:.0%} interval", numbers=range(2, 5))
+    return Grid(title="Reviews by readers", head=head, rows=rows, csv="reviews.csv") if rows else None
 
 
 def models(data: ReportData) -> Grid:

@@ -80,6 +80,11 @@ def _enough(place: str, mixtures: Iterable[Mixture], tables: Tables, problems: P
         amounts = mixture.amounts()
         if mixture.family and not any(amounts.values()):
             problems.add(place, f"mixture {mixture.name} is empty. Increase the amounts.")
+        if not _if_fewer_applies(mixture):
+            problems.add(
+                f"{place}.budget.if_fewer",
+                '"all" is for budgets in items that shares of one corpus divide. Remove it, or use one corpus.',
+            )
         if mixture.unit != "items" or mixture.repeat:
             continue
         amounts = mixture.new_amounts()
@@ -99,3 +104,11 @@ def _enough(place: str, mixtures: Iterable[Mixture], tables: Tables, problems: P
                     "set repeat = true.",
                 )
                 break
+
+
+def _if_fewer_applies(mixture: Mixture) -> bool:
+    """Return whether `if_fewer` of the budget is "error", or the mixture is of a kind that "all" is defined for."""
+    if mixture.budget is None or mixture.budget.if_fewer == "error":
+        return True
+    by_shares = all(part.counts is None for part in mixture.components)
+    return by_shares and mixture.unit == "items" and len(mixture.corpora) == 1

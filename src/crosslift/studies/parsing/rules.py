@@ -164,11 +164,17 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
         return
     path = _there(folder, table.path)
     if path is None:
-        problems.add_absent(
-            f"{place}.path", f"{table.path} does not exist. Correct the path (it is relative to the study file)."
-        )
+        problems.add_absent(f"{place}.path", f"{table.path} does not exist. {_remedy(folder)}")
     elif not os.access(path, os.R_OK):
         problems.add(f"{place}.path", f"{table.path} cannot be read. Give yourself read permission.")
+
+
+def _remedy(folder: Path) -> str:
+    """Return what to do about data that do not exist."""
+    correct = "Correct the path (it is relative to the study file)."
+    if (folder / "data.toml").is_file():
+        return f"{correct[:-1]}, or make the data of data.toml: crosslift data {folder}"
+    return correct
 
 
 def _prompt(place: str, table: schema.CorpusTable, languages: Iterable[str], problems: Problems) -> None:
@@ -351,7 +357,9 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
             problems.add(here, f"'{name}' is compared with itself. Remove it.")
         elif (
             control is not None
-            and not _tasks(tables, control) & _tasks(tables, treatment)
+            and (ours := _tasks(tables, control))
+            and (theirs := _tasks(tables, treatment))
+            and not ours & theirs
             and not _asks_every_run(tables)
         ):
             problems.add(here, f"'{name}' and '{control.name}' have no task in common. Compare mixtures of one task.")

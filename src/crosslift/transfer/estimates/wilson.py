@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import polars as pl
 from scipy import special
 from scipy.stats import norm
 
@@ -53,3 +54,21 @@ def zero_variance_half_width(num_clusters: int, level: float) -> float:
     """
     z = float(special.ndtri((1 + level) / 2))
     return z**2 / (num_clusters + z**2)
+
+
+def with_shares(counts: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame:
+    """Add the share of what was accepted, with Wilson's interval.
+
+    Args:
+        counts: columns accepted and rejected, among others.
+        level: coverage.
+
+    Returns:
+        The same rows with share, low and high as proportions; null without verdicts.
+    """
+    shares = []
+    for accepted, rejected in counts.select("accepted", "rejected").iter_rows():
+        low, high = wilson_interval(accepted, accepted + rejected, level=level) if accepted + rejected else (None, None)
+        shares.append((accepted / (accepted + rejected) if accepted + rejected else None, low, high))
+    columns = dict.fromkeys(("share", "low", "high"), pl.Float64)
+    return pl.concat([counts, pl.DataFrame(shares, schema=columns, orient="row")], how="horizontal")

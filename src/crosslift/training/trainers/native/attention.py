@@ -5,7 +5,8 @@ projection, and passes unknown keyword arguments of `model(...)` through to it; 
 Nothing else in the model changes. Queries, keys and values are gathered from the packed row into padded blocks (one row
 per example and head), attention is computed there, and the result is scattered back.
 
-On GPUs torch's scaled dot-product attention computes all examples in one block. On CPUs its tiles are made for long
+On GPUs a kernel for sequences of different length computes the row as it is (`gpu.varlen`); where it cannot, torch's
+scaled dot-product attention computes all examples in one block. On CPUs the tiles of the latter are made for long
 sequences; plain matrix products over a few examples at a time are faster for the short sequences of fine-tuning,
 particularly in bfloat16.
 """
@@ -21,6 +22,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from crosslift.errors import TrainingError
 from crosslift.training.packing import WIDTH_MULTIPLE, round_up
+from crosslift.training.trainers.native.gpu.varlen import Asked, PackedRow, varlen_attention
 
 NAME = "crosslift_packed"
 
@@ -96,9 +98,22 @@ class SequenceBoundaries:
                 before += num_lines * heads * width
             filled = np.zeros((self._num_places - self.num_tokens) * heads, np.int64)
             arrays = np.concatenate(cells), np.concatenate([*tokens, filled]), np.concatenate(inside)
-            to_cells, to_row, holds = (torch.from_numpy(array).to(self._device) for array in arrays)
+            to_cells, to_row, holds = (self._on_device(array) for array in arrays)
             self._maps[heads] = to_cells, to_row, holds[:, None].to(torch.float32)
         return self._maps[heads]
+
+    def _on_device(self, array: np.ndarray) -> Tensor:
+        """Copy an array to the device; a GPU copies from page-locked memory, for which the machine need not wait."""
+        tensor = torch.from_numpy(array)
+        return (tensor.pin_memory() if self._device.type == "cuda" else tensor).to(self._device, non_blocking=True)
+
+
+class Survey(SequenceBoundaries):
+    """Boundaries that also record what the layers ask of attention."""
+
+    def __init__(self, lengths: np.ndarray, num_places: int, device: torch.device) -> None:
+        super().__init__(lengths, num_places, device)
+        self.asked: set[Asked] = set()
 
 
 def register() -> str:
@@ -116,7 +131,7 @@ def packed_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    boundaries: SequenceBoundaries,
+    boundaries: SequenceBoundaries | PackedRow,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -141,6 +156,11 @@ def packed_attention(
         )
     heads, key_heads = query.shape[1], key.shape[1]
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if isinstance(boundaries, PackedRow):
+        return varlen_attention(query, key, value, boundaries, scale=scale, window=sliding_window), None
+    if isinstance(boundaries, Survey):
+        sizes = {"heads": heads, "key_heads": key_heads, "size": query.shape[3], "value_size": value.shape[3]}
+        boundaries.asked.add(Asked(**sizes, window=sliding_window, dropout=dropout))
     query, key, value = (_ToCells.apply(t, boundaries, heads) for t in (query, key, value))  # type: ignore[no-untyped-call]
     shapes = boundaries.padded_blocks(heads)
     if query.device.type == "cpu" and dropout == 0.0 and not _ALWAYS_TORCH:

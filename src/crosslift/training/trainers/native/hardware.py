@@ -92,6 +92,23 @@ def numerics(device: torch.device, precision: str, *, retain: bool = True) -> It
         torch.utils.deterministic.fill_uninitialized_memory = filling  # type: ignore[attr-defined]
 
 
+@contextlib.contextmanager
+def deterministic(*, strictly: bool) -> Iterator[None]:
+    """Context in which an operation without a deterministic implementation is an error, or only a warning.
+
+    Flash attention has both kinds, and takes the deterministic one for its gradient only if the other is an error.
+
+    Args:
+        strictly: whether it is an error.
+    """
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=not strictly)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
 @cache
 def retain_freed_memory() -> None:
     """Configure glibc's allocator to retain freed memory instead of returning it to the operating system.

@@ -7,6 +7,8 @@ languages with long ones.
 
 A run is a function of its request. The batch of a step and all its random numbers follow from the seed and the step
 number. Nothing depends on when the process was killed and resumed; losses are therefore summed step by step in float64.
+
+On a GPU no step waits for the device: batches are prepared ahead, and losses are read some steps later (`gpu`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +30,15 @@ from crosslift.streams import seed_of
 from crosslift.system.files import atomic_write
 from crosslift.training.meter import LossMeter, LossSums
 from crosslift.training.order import BatchSampler, micro_batches
-from crosslift.training.packing import MicroBatch, build_micro_batch
+from crosslift.training.packing import MicroBatch, build_micro_batch, num_loss_tokens
 from crosslift.training.requests import truncate_examples, validate_request
 from crosslift.training.schedule import NUM_LOG_ROWS, learning_rate, validation_steps
 from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
 from crosslift.training.trainers.native.attention import SequenceBoundaries
+from crosslift.training.trainers.native.batches import HostPart, Part, StepBatch, on_host, to_tensor
 from crosslift.training.trainers.native.best import BestWeights, score_of_candidate, selection_value
+from crosslift.training.trainers.native.gpu import path
+from crosslift.training.trainers.native.gpu.transfers import HostBatch, HostCopy
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.loss import LogitSelector, token_losses
 from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
@@ -63,12 +68,16 @@ def train(request: TrainingRequest, *, micro_batch_tokens: int | None = None) ->
             return run.train()
 
 
-Part = tuple[Tensor, np.ndarray]
-"""Token losses of a micro-batch in nats, and their cells."""
+SYNC_EVERY = 16
+"""Steps after which losses are read from a GPU."""
 
 
 class Run:
-    """A run on one device. `sharded.run.ShardedRun` replaces what differs on several."""
+    """A run on one device.
+
+    `sharded.run.ShardedRun` replaces what differs on several, and `together.joint.Member` what differs where several
+    runs are trained together.
+    """
 
     def __init__(
         self, request: TrainingRequest, device: torch.device, precision: str, *, micro_batch_tokens: int | None = None
@@ -88,6 +97,11 @@ class Run:
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
         self.num_tokens = 0
         self.seconds = 0.0
+        self.step = 0
+        self.together = self.most_together = 1
+        """Runs that are trained together, now and at most; see `together`."""
+        self._row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
+        self._pending: list[tuple[int, np.ndarray, list[Part]]] = []
 
         # Load the tokenizer before the model, so that a missing template is reported before training, not after it.
         self.tokenizer = read_tokenizer(request)
@@ -97,6 +111,21 @@ class Run:
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
         self.optimizer = _optimizer(self.weights, self.config)
         self.state, self.best = self._storage()
+        self.gpu = self._gpu_path() if path.is_for(device) else None
+        self._sync_every = 1 if device.type == "cpu" and self.gpu is None else SYNC_EVERY
+
+    def _gpu_path(self) -> path.GPUPath | None:
+        conditions = path.Conditions(
+            device=self.device,
+            precision=self.precision,
+            packing=self.config.packing,
+            num_steps=self.num_steps,
+            num_devices=self.request.num_devices,
+            may_compile=self.request.compile,
+        )
+        return path.GPUPath(
+            self.model, self.head, conditions, sample=self._micro_batch(np.arange(min(2, len(self.examples))))
+        )
 
     def _load(self) -> Any:
         return load_model(self.request, self.device)
@@ -112,53 +141,109 @@ class Run:
 
     def train(self) -> Trained:
         """Train from the last saved state to the end."""
-        step, started = self._resume(), time.monotonic()
-        resumed_at, seconds_before = step or None, self.seconds
-        row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
-        pending: list[tuple[int, np.ndarray, list[Part]]] = []
-        sync_every = 1 if self.device.type == "cpu" else 16  # reading a loss synchronizes the GPU
-        tokens_at_start = self.num_tokens
-        while step < self.num_steps:
-            rows = self.order.batch(step)
-            rate = learning_rate(step, self.num_steps, self.config)
-            pending.append((step, rows, self._step(step, rows, rate)))
-            step += 1
-            ending, saving = self._ending_and_saving()
-            at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
-            columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
-            if at_row or saving or len(pending) >= sync_every:
-                loss = self._read(pending)
-                now = time.monotonic() - started
-                self.seconds = seconds_before + now
-                speed = (self.num_tokens - tokens_at_start) / now
-                if at_row:
-                    self.meter.close_window(**columns)
-                self.request.report(
-                    Progress(
-                        step=step,
-                        num_steps=self.num_steps,
-                        loss=loss,
-                        tokens_per_second=speed,
-                        curve=self.meter.curve,
-                    )
+        self.start()
+        with contextlib.closing(self._batches(self.step)) as batches:
+            for batch in batches:
+                self.complete_step(batch.rows, self._step(batch, self.rate))
+        return self.finish()
+
+    def start(self) -> None:
+        """Restore the last saved state, if there is one."""
+        self.step = self._resume()
+        self._resumed_at = self.step or None
+        self._started, self._seconds_before = self._now(), self.seconds
+        self._tokens_at_start = self.num_tokens
+
+    def complete_step(self, rows: np.ndarray, losses: list[Part]) -> None:
+        """Record, report, validate and save where it is due, after the weights were updated.
+
+        Args:
+            rows: indices of the step's examples.
+            losses: token losses of their micro-batches.
+
+        Raises:
+            TrainingError: training diverged.
+            SystemExit: the process was told to end, and the state is saved.
+        """
+        rate = self.rate
+        self._pending.append((self.step, rows, losses))
+        self.step += 1
+        step = self.step
+        ending, saving = self._ending_and_saving()
+        at_row = step % self._row_every == 0 or step in self.validation_steps or step == self.num_steps
+        columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
+        if at_row or saving or len(self._pending) >= self._sync_every:
+            newest = [] if at_row or saving or self._sync_every == 1 else [self._pending.pop()]  # the GPU keeps working
+            loss = self._read(self._pending)
+            self._pending += newest
+            now = self._now() - self._started
+            self.seconds = self._seconds_before + now
+            speed = (self.num_tokens - self._tokens_at_start) / now
+            if at_row:
+                self.meter.close_window(**columns)
+            self.request.report(
+                Progress(
+                    step=step,
+                    num_steps=self.num_steps,
+                    loss=loss,
+                    tokens_per_second=speed,
+                    curve=self.meter.curve,
+                    together=self.together,
                 )
-            if step in self.validation_steps:
-                self._validate(columns)
-            if saving:
-                self._save(step)
-            if ending and step < self.num_steps:
-                raise SystemExit(128 + signal.SIGTERM)  # the state is saved
+            )
+        if step in self.validation_steps:
+            self._validate(columns)
+        if saving:
+            self._save(step)
+        if ending and step < self.num_steps:
+            raise SystemExit(128 + signal.SIGTERM)  # the state is saved
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the present step."""
+        return learning_rate(self.step, self.num_steps, self.config)
+
+    def finish(self) -> Trained:
+        """Write the selected checkpoint and the metrics, and remove the state."""
         self._finish()
         return Trained(
             num_steps=self.num_steps,
             selected_step=self.best.step or self.num_steps,
             num_tokens=self.num_tokens,
-            seconds=seconds_before + time.monotonic() - started,
+            seconds=self._seconds_before + self._now() - self._started,
             precision=self.precision,
             device=str(self.device),
-            resumed_at=resumed_at,
+            resumed_at=self._resumed_at,
             micro_batch_tokens=self.reduced_to,
+            trained_together=self.most_together,
+            kernels=self.gpu.kernels if self.gpu is not None else {},
         )
+
+    def _batches(self, first: int) -> Generator[StepBatch]:
+        """The batches from this step on."""
+        if self.gpu is not None:
+            return self.gpu.prepared(self._batch, first, self.num_steps)
+        return (self._batch(step) for step in range(first, self.num_steps))
+
+    def _batch(self, step: int) -> StepBatch:
+        """The batch of a step. On a GPU a thread calls this."""
+        rows = self.order.batch(step)
+        passes = self._passes(rows)
+        pinned = None if self.gpu is None else [(self.gpu.host(one), counts) for one, counts in passes]
+        return StepBatch(
+            step=step,
+            rows=rows,
+            passes=passes if pinned is None else pinned,
+            num_losses=num_loss_tokens(self.examples, rows, loss_on_prompt=self.config.loss_on == "all"),
+            num_tokens=int(self.examples.lengths[rows].sum()),
+        )
+
+    def _passes(self, rows: np.ndarray) -> Sequence[tuple[MicroBatch, bool]]:
+        return [(self._micro_batch(part), True) for part in self._parts(rows, self.examples)]
+
+    def _now(self) -> float:
+        """The time in seconds that the run has taken, from an arbitrary beginning."""
+        return time.monotonic()
 
     def _save(self, step: int) -> None:
         self.state.save(step, self._content())
@@ -168,24 +253,31 @@ class Run:
         ending = self.request.ending()
         return ending, ending or self.state.is_due()
 
-    def _step(self, step: int, rows: np.ndarray, rate: float) -> list[Part]:
+    def _step(self, batch: StepBatch, rate: float) -> list[Part]:
         """Run one optimizer step; returns the token losses in nats and the cells of each micro-batch."""
-        self._seed_dropout(step)
-        losses = self._accumulate(rows)
+        self._seed_dropout(batch.step)
+        losses = self._accumulate(batch)
         self._update(rate)
         return losses
 
-    def _accumulate(self, rows: np.ndarray) -> list[Part]:
+    def _accumulate(self, batch: StepBatch) -> list[Part]:
         """Accumulate the gradients of a step's micro-batches."""
-        passes = [self._micro_batch(part) for part in self._parts(rows, self.examples)]
-        num_losses = sum(len(one.cells) for one in passes)
         losses = []
-        for one in passes:
-            loss = self._losses(one)
-            (loss.sum() / num_losses).backward()  # type: ignore[no-untyped-call]
-            losses.append((loss.detach(), one.cells))
-            self.num_tokens += one.num_tokens
+        for one, counts in batch.passes:
+            total, each = self._losses(one)
+            if counts:
+                self._backward(total / batch.num_losses)
+                losses.append((HostCopy(each.detach()), one.cells))
+            else:
+                self._backward(total * 0.0)
+        self.num_tokens += batch.num_tokens
         return losses
+
+    def _backward(self, loss: Tensor) -> None:
+        if self.gpu is not None:
+            self.gpu.backward(loss)
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]
 
     def _parts(self, rows: np.ndarray, table: TokenTable) -> Iterator[np.ndarray]:
         padded = not self.config.packing
@@ -211,21 +303,18 @@ class Run:
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _losses(self, one: MicroBatch) -> Tensor:
-        """Loss of each token under the loss mask, in nats, (K,)."""
-        ids, positions, predicting_positions, targets = (
-            to_tensor(array, self.device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
-        )
-        packing = self.config.packing
-        packed = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], self.device)} if packing else {}
-        self.head.positions = predicting_positions
-        logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **packed).logits
-        return token_losses(logits, targets)[: len(one.cells)]
+    def _losses(self, one: MicroBatch | HostBatch) -> tuple[Tensor, Tensor]:
+        """Sum of the losses, with a gradient; and the loss of each token under the loss mask, in nats, (K,)."""
+        if self.gpu is not None:
+            return self.gpu.losses(one)
+        assert isinstance(one, MicroBatch)
+        losses = losses_of(self.model, self.head, one, self.device, packed=self.config.packing)
+        return losses.sum(), losses
 
     def _read(self, pending: list[tuple[int, np.ndarray, list[Part]]]) -> float:
         """Read the losses of the pending steps from the device into the meter; returns the last step's mean loss."""
         loss = math.nan
-        read = self._on_all_devices([_on_host(parts) for _, _, parts in pending])
+        read = self._on_all_devices([on_host(parts) for _, _, parts in pending])
         for (step, rows, _), parts in zip(pending, read, strict=True):
             loss = self.meter.add_step(step, parts, rows)
         pending.clear()
@@ -250,10 +339,13 @@ class Run:
     def _validation_sums(self, table: TokenTable) -> LossSums:
         self.model.eval()
         sums = LossSums(table)
+        losses: list[Part] = []
         for part in self._parts(np.arange(len(table)), table):
             one = build_micro_batch(table, part, packed=self.config.packing)
-            sums.add_losses(self._losses(one).cpu().numpy(), one.cells)
+            losses.append((HostCopy(self._losses(one)[1]), one.cells))
             sums.add_bytes(table, part)
+        for each, cells in losses:
+            sums.add_losses(each.numpy(), cells)
         self.model.train()
         return sums
 
@@ -263,7 +355,9 @@ class Run:
             "best": self.best.state(),
             "num_tokens": self.num_tokens,
             "seconds": self.seconds,
-        } | ({} if self.reduced_to is None else {"micro_batch_tokens": self.reduced_to})
+            **({} if self.reduced_to is None else {"micro_batch_tokens": self.reduced_to}),
+            **({} if self.most_together == 1 else {"trained_together": self.most_together}),
+        }
 
     def _resume(self) -> int:
         """Restore the last saved state, if there is one; returns the number of completed steps."""
@@ -277,6 +371,7 @@ class Run:
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
         if (reduced := content.get("micro_batch_tokens")) is not None:  # before the interruption
             self.reduced_to = min(reduced, self.micro_batch_tokens)
+        self.most_together = max(content.get("trained_together", 1), self.most_together)
         return step
 
     def _write(self, folder: Path) -> None:
@@ -299,16 +394,26 @@ class Run:
             self.meter.frame().write_parquet(temporary)
 
 
-HostPart = tuple[np.ndarray, np.ndarray]
+def losses_of(model: Any, head: LogitSelector, one: MicroBatch, device: torch.device, *, packed: bool) -> Tensor:
+    """Loss of each token of a micro-batch under the loss mask.
 
+    Args:
+        model: the model.
+        head: the selector of its head.
+        one: the micro-batch.
+        device: where it is computed.
+        packed: whether the micro-batch is packed.
 
-def _on_host(parts: list[Part]) -> list[HostPart]:
-    return [(losses.cpu().numpy(), cells) for losses, cells in parts]
-
-
-def to_tensor(array: np.ndarray, device: torch.device) -> Tensor:
-    """Copy an array to a tensor of the same shape and type on the device."""
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device, non_blocking=True)
+    Returns:
+        Losses in nats, (K,).
+    """
+    ids, positions, predicting_positions, targets = (
+        to_tensor(array, device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
+    )
+    boundaries = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], device)} if packed else {}
+    head.positions = predicting_positions
+    logits = model(input_ids=ids, position_ids=positions, use_cache=False, **boundaries).logits
+    return token_losses(logits, targets)[: len(one.cells)]
 
 
 def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.optim.Optimizer:

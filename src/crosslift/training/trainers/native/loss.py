@@ -27,6 +27,7 @@ class LogitSelector:
         head = model.get_output_embeddings()
         if head is None:
             raise TrainingError(f"{type(model).__name__} has no language-model head, so it cannot be trained on text.")
+        self.head = head
         self.positions: Tensor | None = None
         head.register_forward_pre_hook(self)
 

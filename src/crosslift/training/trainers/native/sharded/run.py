@@ -7,6 +7,7 @@ processes must take part in every forward and backward pass; one that has no exa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from torch.distributed.device_mesh import DeviceMesh
 from crosslift.streams import seed_of
 from crosslift.training.meter import LossSums
 from crosslift.training.order import shares
-from crosslift.training.packing import build_micro_batch, num_loss_tokens
+from crosslift.training.packing import MicroBatch, build_micro_batch
 from crosslift.training.trainer import TokenTable, TrainingRequest
+from crosslift.training.trainers.native.batches import HostPart
 from crosslift.training.trainers.native.best import score_of_candidate
-from crosslift.training.trainers.native.loop import HostPart, Part, Run
+from crosslift.training.trainers.native.loop import Run
 from crosslift.training.trainers.native.model import replaced_folder, write_adapter
 from crosslift.training.trainers.native.sharded.model import Sharded, load_sharded, whole_tensors, write_full_weights
 from crosslift.training.trainers.native.sharded.state import ShardedBest, ShardedState, from_first
@@ -68,20 +70,10 @@ class ShardedRun(Run):
         ]
         return of_devices[self.rank], max(map(len, of_devices))
 
-    def _accumulate(self, rows: np.ndarray) -> list[Part]:
+    def _passes(self, rows: np.ndarray) -> Sequence[tuple[MicroBatch, bool]]:
         parts, number = self._parts_of_devices(rows, self.examples)
-        num_losses = num_loss_tokens(self.examples, rows, loss_on_prompt=self.config.loss_on == "all")
-        losses: list[Part] = []
-        for index in range(number):
-            if index < len(parts):
-                one = self._micro_batch(parts[index])
-                loss = self._losses(one)
-                (loss.sum() / num_losses).backward()  # type: ignore[no-untyped-call]
-                losses.append((loss.detach(), one.cells))
-            else:
-                (self._losses(self._micro_batch(rows[:1])).sum() * 0.0).backward()  # type: ignore[no-untyped-call]
-        self.num_tokens += int(self.examples.lengths[rows].sum())
-        return losses
+        idle = self._micro_batch(rows[:1])
+        return [(self._micro_batch(part), True) for part in parts] + [(idle, False)] * (number - len(parts))
 
     def _on_all_devices(self, read: list[list[HostPart]]) -> list[list[HostPart]]:
         gathered: list[Any] = [None] * self.num_devices
@@ -96,7 +88,7 @@ class ShardedRun(Run):
         for index in range(number):
             part = parts[index] if index < len(parts) else np.arange(1)
             one = build_micro_batch(table, part, packed=self.config.packing)
-            losses = self._losses(one).cpu().numpy()
+            losses = self._losses(one)[1].cpu().numpy()
             if index < len(parts):
                 read.append((losses, one.cells))
         sums = LossSums(table)

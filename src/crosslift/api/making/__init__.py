@@ -1,0 +1,1 @@
+"""Corpora that a model makes, and their reviews by people."""

@@ -1,0 +1,1 @@
+"""Kinds of steps, one module each, named after the value of `kind` in data.toml."""
