@@ -16,43 +16,27 @@ exhausts the memory is not retried forever.
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from crosslift.errors import (
-    CrossliftError,
-    LeaseHeld,
-    StoreError,
-    UnknownName,
-    did_you_mean,
-)
-from crosslift.execution.definitions.reconcile import reconcile_run
+from crosslift.errors import LeaseHeld, ModelError, UnknownName, did_you_mean
 from crosslift.execution.definitions.reuse import equal_runs
 from crosslift.execution.folder.progress import INTERVAL_OF_MANY_SECONDS, INTERVAL_SECONDS
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
-from crosslift.execution.inspection.finished import definition_key
-from crosslift.execution.inspection.status import note_finished
 from crosslift.execution.phases.evaluate import engines_between_runs
-from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
+from crosslift.execution.workers.job import asked_to_end, end_if_asked, graceful_termination
 from crosslift.execution.workers.recorded import FinishedElsewhere, RecordedDefinition
 from crosslift.execution.workers.run_execution import RunExecution, TakenRun
+from crosslift.execution.workers.taking import Taking, log_to
 from crosslift.execution.workers.together.claims import Claims
 from crosslift.execution.workers.together.training import Together
 from crosslift.execution.workers.tracking import Trackers, Tracking
-from crosslift.extras import optional
+from crosslift.studies.planning.volume import num_parameters
 from crosslift.studies.study import Study
-from crosslift.system.files import make_folder, missing_root_error
-from crosslift.system.leases import Lease, lease_holder, wait_for_silent_owners
-from crosslift.system.refusals import OF_THE_FILE_SYSTEM, as_store_error
+from crosslift.system.leases import wait_for_silent_owners
 
-log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
@@ -130,15 +114,19 @@ def work(
         progress_seconds=INTERVAL_SECONDS if first is None else INTERVAL_OF_MANY_SECONDS,
     )
     worker = _Worker(
-        execution=execution,
-        definition=definition,
-        session=session,
-        say=say,
-        waits_for_equal_runs=not named_by_hand,
+        taking=Taking(
+            execution=execution,
+            definition=definition,
+            session=session,
+            say=say,
+            waits_for_equal_runs=not named_by_hand,
+        ),
         finished=None if first is None else FinishedElsewhere(graph.store),
     )
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
     last = _follow_an_equal_run(worker)
+    if first is None and not names:
+        chosen = _largest_model_first(graph, chosen)
     together = worker.together(adapters_at_once or {}, num_workers, trackers or {}, last)
     begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
@@ -166,6 +154,18 @@ def work(
     return good
 
 
+def _largest_model_first(graph: StepGraph, names: Sequence[str]) -> list[str]:
+    """Sort runs so that those of the largest models are not begun last, when all other workers have nothing left to
+    do. Runs of one model, and models of unknown size, keep their order."""
+    sizes: dict[str, float] = {}
+    for model in graph.study.models.values():
+        try:
+            sizes[model.name] = num_parameters(graph.study, model) or 0.0
+        except ModelError:  # its runs report it
+            sizes[model.name] = 0.0
+    return sorted(names, key=lambda name: -sizes[graph.runs[name].model.name])
+
+
 def _expect(kind: str, names: Sequence[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
@@ -176,24 +176,19 @@ def _expect(kind: str, names: Sequence[str], known: Collection[str]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
-    execution: RunExecution
-    definition: RecordedDefinition
-    session: str
-    say: Say
-    waits_for_equal_runs: bool
-    """Whether to skip a run while an equal run is leased; False if a user named the runs."""
+    taking: Taking
     finished: FinishedElsewhere | None
     """What other workers have finished; None unless this worker is among many."""
     waiting: dict[str, list[str]] = field(default_factory=dict)
     """Base model -> trained runs that wait for an engine."""
 
     @property
+    def execution(self) -> RunExecution:
+        return self.taking.execution
+
+    @property
     def graph(self) -> StepGraph:
         return self.execution.graph
-
-    @cached_property
-    def key(self) -> str | None:
-        return definition_key(self.graph)
 
     def is_left(self, name: str) -> bool:
         """Return whether a run is not finished. Asked one run at a time: a thousand workers that start at once would
@@ -212,11 +207,11 @@ class _Worker:
             graph=self.graph,
             limits=limits,
             num_workers=num_workers,
-            session=self.session,
+            session=self.taking.session,
             followers=set(followers),
             equal_runs=self.execution.equal_runs,
             is_left=self.is_left,
-            check_definition=self.definition.check,
+            check_definition=self.taking.definition.check,
         )
         return Together(
             graph=self.graph,
@@ -229,9 +224,9 @@ class _Worker:
                 "compile": self.execution.compile,
             },
             progress_seconds=self.execution.progress_seconds,
-            record=self._record,
-            log_to=_log_to,
-            say=self.say,
+            record=self.taking.record,
+            log_to=log_to,
+            say=self.taking.say,
         )
 
     def take(self, name: str, trained: Mapping[str, Any] | None = None) -> bool:
@@ -244,12 +239,12 @@ class _Worker:
         Raises:
             LeaseHeld: another process holds the lease of the run or of an equal run.
         """
-        with self._leased(name, together=False) as run:
+        with self.taking.leased(name, together=False) as run:
             if run is None:
                 return True
             run.trained = trained or {}
             while not run.is_over:
-                self._advance(run)
+                self.taking.advance(run)
             if run.waits:
                 self.waiting.setdefault(self.graph.runs[name].model.name, []).append(name)
             return not run.has_failed
@@ -286,7 +281,7 @@ class _Worker:
                     later.append(name)
                     continue
                 try:
-                    run = stack.enter_context(self._leased(name, together=True))
+                    run = stack.enter_context(self.taking.leased(name, together=True))
                 except LeaseHeld:
                     leased.append(name)
                     continue
@@ -303,110 +298,12 @@ class _Worker:
                 if generators:
                     generators[0].ask_with(generators[1:])
                 for run in here:
-                    self._advance(run)
+                    self.taking.advance(run)
                     good &= not run.has_failed
                 runs = [run for run in runs if not run.is_over]
         for name in later:
             good &= self.take_together([name], leased)
         return good
-
-    @contextlib.contextmanager
-    def _leased(self, name: str, *, together: bool) -> Iterator[TakenRun | None]:
-        """Context manager that holds the lease of a run.
-
-        Args:
-            name: the run.
-            together: whether it is evaluated with other runs, or else trained first.
-
-        Yields:
-            The run; None if nothing is to be done.
-
-        Raises:
-            LeaseHeld: another process holds the lease of the run or of an equal run.
-        """
-        store = self.graph.store
-        for equal_run in self.execution.equal_runs.get(name, ()) if self.waits_for_equal_runs else ():
-            if lease_holder(store.run_folder(equal_run)) is not None:
-                raise LeaseHeld(f"{name} waits for {equal_run}, which has the same training and is leased.")
-        lease = Lease(store.run_folder(name), session=self.session)
-        lease.acquire()
-        finished = False
-        try:
-            self.definition.check([name])
-            reconcile_run(self.graph, self.graph.runs[name])
-            # Read after the lease was acquired: another process may have finished the run before.
-            if store.error(name) is not None:
-                yield None
-            elif self.graph.state(self.graph.runs[name]).done:
-                finished = True
-                yield None
-            else:
-                self.say(f"{RUN_STARTED} {name}")
-                run = TakenRun(name=name, lease=lease, steps=iter(()))
-                run.steps = self.execution.execute(run, together=together)
-                yield run
-                finished = run.is_over and not (run.has_failed or run.waits or run.is_lost)
-        finally:
-            if finished:
-                with contextlib.suppress(CrossliftError, OSError):  # the note only saves time
-                    note_finished(self.graph, self.graph.runs[name], self.definition.recorded, key=self.key)
-            lease.release(finished=finished)
-
-    def _advance(self, run: TakenRun) -> None:
-        """Execute a run up to its next pause or its end, and write any error to its folder. It has not failed if
-        another worker took it over; then nothing is written.
-
-        Raises:
-            StoreError: the file system cannot be written, which would affect all runs.
-        """
-        store, name = self.graph.store, run.name
-        run.is_over = True
-        with _log_to(store.run_folder(name) / "log.txt"):
-            try:
-                with optional():
-                    pause = next(run.steps, None)
-                if pause is not None:
-                    run.pause, run.is_over = pause, False
-            except Exception as error:
-                run.has_failed = not self._record(name, run.lease, error)
-                run.is_lost = not run.has_failed
-            finally:
-                if run.is_over:
-                    self.execution.tracking.finish()
-
-    def _record(self, name: str, lease: Lease, error: Exception) -> bool:
-        """Write the error of a run to its folder.
-
-        Returns:
-            False; True if another worker took the run over, and nothing was written.
-
-        Raises:
-            StoreError: the file system cannot be written, which would affect all runs.
-        """
-        store = self.graph.store
-        if (gone := missing_root_error(store.run_folder(name))) is not None:
-            raise gone from error
-        if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
-            log.warning("%s was taken over by another worker: %s", name, error)
-            return True
-        self.definition.check([name])  # the study was prepared anew: files were moved on purpose
-        known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
-        if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
-            raise known from error  # no other run could be written either
-        if known is not None:
-            log.error("%s", known)
-            store.write_error(name, error=type(known).__name__, message=str(known))
-            return False
-        log.error("unexpected error", exc_info=error)
-        message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
-        store.write_error(name, error=type(error).__name__, message=message)
-        return False
-
-
-def _description(run: str, error: Exception) -> str:
-    """Return the beginning of a message: which run cannot continue, and at which file."""
-    file = getattr(error, "filename", None)
-    return f"{run} cannot continue ({file})" if file else f"{run} cannot continue"
 
 
 def _follow_an_equal_run(worker: _Worker) -> set[str]:
@@ -415,35 +312,3 @@ def _follow_an_equal_run(worker: _Worker) -> set[str]:
     return {
         name for name, others in worker.execution.equal_runs.items() if any(place[one] < place[name] for one in others)
     }
-
-
-def _is_lost(lease: Lease) -> bool:
-    try:
-        lease.check()
-    except LeaseHeld:
-        return True
-    except CrossliftError:  # the folder no longer exists
-        return False
-    return False
-
-
-@contextlib.contextmanager
-def _log_to(path: Path) -> Iterator[None]:
-    """Redirect the standard output and error of this process to the run's log at the level of file descriptors, which
-    includes the output of C libraries and crash messages."""
-    make_folder(path.parent)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(saved[0], 1)
-        os.dup2(saved[1], 2)
-        for descriptor in (file, *saved):
-            os.close(descriptor)
