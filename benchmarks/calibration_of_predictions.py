@@ -1,11 +1,14 @@
 """Calibration of predicted scores: coverage of 95 % intervals, log scores and errors of several models.
 
     python benchmarks/calibration_of_predictions.py FOLDER [--data ../shared/data/results] [--worlds 200] [--only NAME]
+        [--models "transfer model,forest"]
 
 Predicted are the measured scores of runs that were left out (whole mixtures; all but a quarter of the runs; whole
 languages), of further seeds of known mixtures, and, as a check, of the runs that were learned from, on both reference
 studies, the imported grids and simulated worlds. FOLDER keeps one file per data set, so that the command continues
 where it was stopped; the table is printed at the end.
+
+The forest needs scikit-learn, which crosslift does not depend on: pip install scikit-learn.
 
 Every model gives each cell a distribution over bins of half a point. Coverage is the share of cells whose probability
 integral transform (randomised within the bin, as scores are discrete) is between .025 and .975; its deviation from a
@@ -20,6 +23,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +44,14 @@ LOWEST = 1e-6
 """Smallest probability of a bin, so that one impossible score does not decide a mean log score."""
 
 
-def predicted(data: DataSet, *, most: int | None = None) -> pl.DataFrame:
-    """Predict every split of a data set by every model: one row per cell."""
+def predicted(data: DataSet, *, names: Collection[str] = tuple(PREDICTORS), most: int | None = None) -> pl.DataFrame:
+    """Predict every split of a data set by the models with these names: one row per cell."""
     observed = data.observed
     parts = []
     for number, split in enumerate(splits(data, most=most)):
         known, wanted = observed.take(split.learn), observed.take(split.predict)
         for name, predict in PREDICTORS.items():
-            if split.kind == OBSERVED and name != "transfer model":
+            if name not in names or (split.kind == OBSERVED and name != "transfer model"):
                 continue
             started = time.process_time()
             bins, expected = predict(known, wanted, split.left_out)
@@ -117,7 +121,7 @@ def table(rows: pl.DataFrame) -> list[str]:
     lines = [f"| data | predicted | cells | {' | '.join(models)} |", f"|---|---|---|{'---|' * len(models)}"]
     for (group, kind), part in scores.group_by("group", "kind", maintain_order=True):
         numbers = [_numbers(part.filter(model=model)) for model in models]
-        size = part.filter(model=models[0]).height
+        size = part.group_by("model").len()["len"].max()
         lines.append(f"| {group} | {kind} | {size:,} | {' | '.join(numbers)} |")
     lines += ["", "Distance of the transfer model's probability integral transform from a uniform distribution:", ""]
     for (kind,), part in scores.filter(model=models[0]).group_by("kind", maintain_order=True):
@@ -158,7 +162,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "results")
     parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--only", default="", help="data sets whose name begins with this")
+    parser.add_argument("--models", default=",".join(PREDICTORS), help="names of models, separated by commas")
     given = parser.parse_args()
+    wanted = given.models.split(",")
+    if unknown := [name for name in wanted if name not in PREDICTORS]:
+        parser.error(f"--models: unknown or not installed: {', '.join(unknown)}. Known: {', '.join(PREDICTORS)}.")
     given.folder.mkdir(parents=True, exist_ok=True)
     real = [*reference_sets(), *(imported_sets(given.data) if given.data.exists() else [])]
     names = [one.name for one in real] + [f"world {number}" for number in range(given.worlds)]
@@ -168,7 +176,7 @@ def main() -> None:
             data = real[place] if place < len(real) else world(place - len(real))
             most = 2 if place >= len(real) else LARGE_SPLITS if len(data.observed.values) > LARGE else None
             started = time.monotonic()
-            predicted(data, most=most).write_parquet(file.with_suffix(".partial"))
+            predicted(data, names=wanted, most=most).write_parquet(file.with_suffix(".partial"))
             file.with_suffix(".partial").rename(file)
             sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s\n")
     files = [given.folder / f"{name.replace(' ', '-')}.parquet" for name in names]

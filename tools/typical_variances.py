@@ -1,24 +1,31 @@
-"""Prior variances of the transfer model (`PRIOR_LOG_VARIANCES` in `transfer/model/gaussian_process.py`), estimated.
+"""The prior of the transfer model (`transfer/model/gaussian_process.py`), estimated.
 
-    python tools/typical_variances.py
+    python tools/typical_variances.py [DATA]
 
 Fits the model, hardly bound by any expectation, to the single-task runs of `references/post-trainers-guide`, task by
-task, and prints the mean of the log variances. The other reference, english-is-not-all-you-need, has no part in it, so
-that `benchmarks/recommendation.py` may try the rule on it.
+task, and prints the mean of the log variances (`PRIOR_LOG_VARIANCES`). With the folder of published results it also
+prints the response to a unit of the language's own amount, relative to the deviation of latent values, for these tasks,
+the published designs and the imported grids (`PRIOR_COEFFICIENTS`). The other reference, english-is-not-all-you-need,
+has no part in it, so that `benchmarks/recommendation.py` may try the rule on it.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from crosslift.transfer.model.gaussian_process import PRIOR_LOG_VARIANCES, fit_transfer_model
+from crosslift.transfer.model import gaussian_process
+from crosslift.transfer.model.gaussian_process import PRIOR_COEFFICIENTS, PRIOR_LOG_VARIANCES, fit_transfer_model
 from crosslift.transfer.model.kernels import NUM_OF_RUNS
 from crosslift.transfer.model.measurement import effective_items
-from crosslift.transfer.model.observations import observations_of
+from crosslift.transfer.model.observations import AMOUNT_UNIT, Observations, observations_of
+
+if TYPE_CHECKING:
+    from predictions.data import DataSet
 
 REFERENCE = Path(__file__).parents[1] / "references" / "post-trainers-guide"
 METRICS = {"math": "accuracy", "summarization": "rouge_l", "instruction_following": "constraints"}
@@ -35,6 +42,7 @@ def main() -> None:
     # Without replicates the runs tell nothing of their own noise: it keeps the prior of `between_seed_deviations`.
     prior = np.concatenate([np.full(len(PRIOR_LOG_VARIANCES) - NUM_OF_RUNS, FAINT), PRIOR_LOG_VARIANCES[-NUM_OF_RUNS:]])
     precision = np.where(np.arange(len(prior)) < len(prior) - NUM_OF_RUNS, UNBOUND, 1.0)
+    tail, gaussian_process.PRIOR_TAIL = gaussian_process.PRIOR_TAIL, np.inf
     for task, metric in METRICS.items():
         part = scores.filter(task=task, metric=metric).join(runs.filter(setting=task), on="run")
         cells = part.group_by("run", "language").agg(pl.col("value").mean())
@@ -44,6 +52,38 @@ def main() -> None:
         found.append(fitted.log_variances)
         sys.stdout.write(f"{task} {np.round(fitted.log_variances, 1).tolist()}\n")
     sys.stdout.write(f"typical {np.round(np.clip(found, LEAST, None).mean(axis=0), 1).tolist()}\n")
+    gaussian_process.PRIOR_TAIL = tail
+    if len(sys.argv) > 1:
+        own_responses(Path(sys.argv[1]))
+
+
+def own_responses(data: Path) -> None:
+    """Print the posterior mean of the response to the own amount, with a prior mean of 0."""
+    sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
+    from explored.pools import published_pools
+    from predictions.data import imported_sets, reference_sets
+
+    sets = {
+        "reference": [one.observed for one in reference_sets() if one.name.startswith("post-trainers-guide")],
+        "published": [*(one.observed for one in published_pools(0, data)), *map(_third, imported_sets(data))],
+    }
+    PRIOR_COEFFICIENTS["own"] = 0.0
+    for name, several in sets.items():
+        found = []
+        for observed in several:
+            fitted = fit_transfer_model(observed, max_iterations=25)
+            one, none = {"en": AMOUNT_UNIT * np.expm1(1.0)}, {}
+            parts = fitted.difference_by_term(one, none, str(observed.models[0]), ["en"])
+            slope = float(fitted.slopes(fitted.predict_latent([one, none], str(observed.models[0]), ["en"])).mean())
+            found.append(float(parts["own"][0]) / slope / fitted.scale)
+        sys.stdout.write(
+            f"{name}: {len(found)} tasks, own {np.mean(found):.2f}, {min(found):.2f} to {max(found):.2f}\n"
+        )
+
+
+def _third(data: DataSet) -> Observations:
+    """Every third run of an imported grid."""
+    return data.observed.take(np.isin(data.observed.runs, np.unique(data.observed.runs)[::3]))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ transfer model      the Gaussian process of crosslift.transfer.model
 mixing law          regression on the probit scale: levels of models and languages, saturating responses with one
                     saturation per language and slopes shared by all, as mixing laws for pretraining use; normal errors
 radial basis        scipy's RBFInterpolator on the same features, with conformal intervals from cross-validated errors
+forest              scikit-learn's ExtraTreesRegressor on the same features and the log amount of each training
+                    language, with the same conformal intervals; only where scikit-learn is installed
 mixture mean        mean of the mixture's other cells
 model x language    mean of the model's other mixtures in the language
 """
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -125,6 +128,18 @@ def _ridge(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]
 
 
 def radial_basis(known: Observations, wanted: Observations, left_out: str) -> tuple[np.ndarray, np.ndarray]:
+    return _conformal(_interpolate, known, wanted, left_out)
+
+
+def forest(known: Observations, wanted: Observations, left_out: str) -> tuple[np.ndarray, np.ndarray]:
+    return _conformal(_trees, known, wanted, left_out)
+
+
+def _conformal(
+    predict: Callable[[Observations, np.ndarray, Observations], np.ndarray], known: Observations,
+    wanted: Observations, left_out: str,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Predictions of latent values with the errors of cross-validation over mixtures or languages around them."""
     groups = known.mixtures if left_out == "mixture" else known.languages
     labels = np.unique(groups)
     residuals: list[float] = []
@@ -133,9 +148,9 @@ def radial_basis(known: Observations, wanted: Observations, left_out: str) -> tu
     for fold in range(num):
         out = np.isin(groups, labels[fold::num])
         if (~out).sum() > 3 and out.any():
-            guess = _interpolate(known.take(~out), y[~out], known.take(out))
+            guess = predict(known.take(~out), y[~out], known.take(out))
             residuals += (y[out] - guess).tolist()
-    mean = _interpolate(known, y, wanted)
+    mean = predict(known, y, wanted)
     errors = np.sort(residuals) if residuals else np.array([-0.5, 0.5])
     width = max(1.06 * errors.std() * len(errors) ** -0.2, 0.02)
     edges = _latent_edges()
@@ -151,6 +166,19 @@ def _interpolate(known: Observations, y: np.ndarray, wanted: Observations) -> np
     means = np.bincount(inverse.ravel(), y) / np.bincount(inverse.ravel())
     found = interpolate.RBFInterpolator(points, means, kernel="linear", smoothing=0.3, degree=0)
     return np.asarray(found(_features(known, wanted)))
+
+
+def _trees(known: Observations, y: np.ndarray, wanted: Observations) -> np.ndarray:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    tags = sorted({tag for name in np.unique(known.mixtures).tolist() for tag in known.amounts[name]})
+
+    def inputs(cells: Observations) -> np.ndarray:
+        held = np.array([[cells.amounts[name].get(tag, 0.0) for tag in tags] for name in cells.mixtures.tolist()])
+        return np.column_stack([_features(known, cells), np.log1p(held / known.amount_unit)])
+
+    trees = ExtraTreesRegressor(n_estimators=100, min_samples_leaf=2, max_features=0.5, random_state=0, n_jobs=1)
+    return np.asarray(trees.fit(inputs(known), y).predict(inputs(wanted)))
 
 
 def _features(known: Observations, cells: Observations) -> np.ndarray:
@@ -201,6 +229,7 @@ PREDICTORS: dict[str, Predictor] = {
     "transfer model": transfer_model,
     "mixing law": mixing_law,
     "radial basis": radial_basis,
+    **({"forest": forest} if importlib.util.find_spec("sklearn") else {}),
     "mixture mean": mixture_mean,
     "model x language": model_language_mean,
 }

@@ -67,6 +67,30 @@ def test_the_same_items_are_not_counted_twice():
     assert thrice["high"] - thrice["low"] >= row["high"] - row["low"]
 
 
+def contents_of(first, number):
+    rows = [(tag, f"i{item}", f"{tag} {item}") for item in range(first, first + number) for tag in ("en", "sw")]
+    return pl.DataFrame(rows, schema=["language", "item_id", "content"], orient="row")
+
+
+@pytest.mark.parametrize("labels", ["ab", "abc"], ids=["two studies", "three studies"])
+def test_common_items_widen_the_interval_as_if_their_errors_were_the_same(labels):
+    """From none to all items in common, the interval grows to that of studies with the same items."""
+
+    def pooled(shift):
+        places = {label: place * shift for place, label in enumerate(labels)}
+        sets = [
+            study(label, first_item=first, contents=contents_of(first, 200), corpus=label)
+            for label, first in places.items()
+        ]
+        return pool(sets, NONE)
+
+    apart, half = pooled(200), pooled(100)
+    width = {name: gain(found)["high"] - gain(found)["low"] for name, found in (("apart", apart), ("half", half))}
+    assert width["half"] > 1.1 * width["apart"]
+    assert gain(half)["num_items"] == 200 + 100 * (len(labels) - 1) and not apart.notes
+    assert "taken as fully dependent" in gain(half)["note"] and "100 test items" in half.notes[0]
+
+
 def test_equal_ids_of_other_items_are_never_mixed_up():
     one, other = study("a", first_item=0), study("b", first_item=0)  # ids i0 ... in both, other corpora
     row = gain(pool([one, other], NONE))

@@ -101,7 +101,7 @@ def test_reviews_are_read_from_beside_a_corpus_and_damaged_ones_are_left_out(tmp
         return Source(name="c", reader="jsonl", task="math", languages=("en", "es", "fr"), path=path)
 
     counts = {"drawn": 10, "accepted": 9, "rejected": 1, "unread": 0, "outdated": 0}
-    review = {"es": counts, "sw": counts, "fr": "broken"}
+    review = {"es": counts, "sw": counts, "fr": "broken", "en": counts | {"accepted": -1}}
     (tmp_path / "manifest.json").write_text(json.dumps({"source": {}, "languages": ["es"], "review": review}))
     (tmp_path / "other").mkdir()
     (tmp_path / "other/manifest.json").write_text("[1")

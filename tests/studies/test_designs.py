@@ -90,6 +90,79 @@ def test_a_simplex_has_exact_totals_and_is_the_same_again(design: str) -> None:
     assert [one.factors for one in more] == [one.factors for one in found]  # shares do not depend on the budget
 
 
+def test_every_number_of_languages_with_every_amount_of_each() -> None:
+    found = expand(
+        "f",
+        TypeAdapter(FamilyTable).validate_python(
+            {"kind": "factorial", "corpora": ["math"], "pairing": "shared", "nested": ["en", "sw", "de"],
+             "sizes": [1, 3], "amounts": [100, 300]}
+        ),
+    )  # fmt: skip
+    assert amounts(found) == {
+        "f-1x100": {"en": 100},
+        "f-1x300": {"en": 300},
+        "f-3x100": {"en": 100, "sw": 100, "de": 100},
+        "f-3x300": {"en": 300, "sw": 300, "de": 300},
+    }
+    assert found[2].factors == {"num_languages": "3", "amount": "100"}
+
+
+@pytest.mark.parametrize(("per", "total"), [("total", 100), ("language", 200)])
+def test_a_share_of_native_data_takes_the_place_of_translated_data(per: str, total: int) -> None:
+    found = expand(
+        "f",
+        TypeAdapter(FamilyTable).validate_python(
+            {"kind": "origin", "native": "own", "translated": "mt", "languages": ["en", "sw"], "pairing": "shared",
+             "native_shares": [0.0, 0.25, 1.0], "budget": {"amount": 100, "per": per}}
+        ),
+    )  # fmt: skip
+    each = total // 2
+    assert {one.name: one.amounts() for one in found} == {
+        "f-0": {("mt", "en"): each, ("mt", "sw"): each},
+        "f-25": {
+            ("own", "en"): each // 4 + (per == "total"),  # 12.5 each: the first two get the remainder
+            ("own", "sw"): each // 4 + (per == "total"),
+            ("mt", "en"): each * 3 // 4,
+            ("mt", "sw"): each * 3 // 4,
+        },
+        "f-100": {("own", "en"): each, ("own", "sw"): each},
+    }
+    assert found[0].origins == {"own": "native", "mt": "translated"}
+
+
+FACTORIAL = """
+[families.cross]
+kind = "factorial"
+corpora = ["train"]
+nested = ["en", "sw"]
+amounts = AMOUNTS
+pairing = "shared"
+"""
+
+
+@pytest.mark.parametrize(("values", "said"), [("[3, 6]", "cross-1x6 = cross-2x3 (6 items)"), ("[3]", "No two have")])
+def test_the_plan_names_mixtures_of_equal_totals(study_folder: Path, values: str, said: str) -> None:
+    text = FACTORIAL.replace("AMOUNTS", values)
+    assert any(said in note for note in plan(with_family(study_folder, text)).notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (FACTORIAL.replace("AMOUNTS", "[3, 3]"), "3 is listed 2 times"),
+        (FACTORIAL.replace("AMOUNTS", "[3]\nsizes = [3]"), "3 exceeds the 2 languages"),
+        (FACTORIAL.replace("AMOUNTS", '[3]\nunit = "tokens"'), "'tokenizer' is missing"),
+        ('[families.o]\nkind = "origin"\nnative = "train"\ntranslated = "train"\nlanguages = ["en"]\n'
+         'budget = { amount = 4 }\npairing = "shared"\n', "'train' is listed twice"),
+        ('[families.o]\nkind = "origin"\nnative = "none"\ntranslated = "train"\nlanguages = ["en"]\n'
+         'budget = { amount = 4 }\npairing = "shared"\n', "none"),
+    ],
+)  # fmt: skip
+def test_the_rules_of_both_designs(study_folder: Path, text: str, said: str) -> None:
+    with pytest.raises(StudyError, match=said):
+        with_family(study_folder, text)
+
+
 def test_fingerprints_of_mixtures_without_stages_are_those_of_before(study_folder: Path) -> None:
     study = load(study_folder)
     items = study.mixtures["en50-sw50"]

@@ -85,14 +85,19 @@ def needs_trl():
 )  # fmt: skip
 def test_losses_and_weights_agree_with_the_built_in_trainer(base, tmp_path, config):
     needs_trl()
-    ours = train_natively(request(base, tmp_path / "native", config))
-    theirs = train(request(base, tmp_path / "trl", config))
+    live: dict[str, list] = {"native": [], "trl": []}
+    ours = train_natively(request(base, tmp_path / "native", config, report=live["native"].append))
+    theirs = train(request(base, tmp_path / "trl", config, report=live["trl"].append))
     facts = ("num_steps", "selected_step", "num_tokens", "precision", "device")
     assert [getattr(theirs, name) for name in facts] == [getattr(ours, name) for name in facts]
     found, expected = (pl.read_parquet(tmp_path / name / "metrics.parquet") for name in ("trl", "native"))
     assert found.schema == expected.schema
     assert found.drop("loss", "bits_per_byte").equals(expected.drop("loss", "bits_per_byte"))
     assert (found["loss"] - expected["loss"]).abs().max() < 1e-4 < expected["loss"].max() - expected["loss"].min()
+    curves = {name: [one.curve for one in progress] for name, progress in live.items()}  # per language, for `view`
+    for one, other in zip(curves["trl"], curves["native"], strict=True):
+        assert one == {name: pytest.approx(losses, abs=2e-3) for name, losses in other.items()}
+    assert len(curves["trl"][-1]) > 2
     assert contents(tmp_path / "trl").keys() == contents(tmp_path / "native").keys()
     file = "adapter_model.safetensors" if config.method == "lora" else "model.safetensors"
     weights, others = (load_file(tmp_path / name / "checkpoint" / file) for name in ("trl", "native"))

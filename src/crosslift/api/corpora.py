@@ -157,7 +157,11 @@ class DrawnMixture:
 
         records = {
             name: CorpusRecord(
-                languages=one.languages, fingerprint=one.fingerprint(), revision=one.revision, licence=one.licence
+                languages=one.languages,
+                fingerprint=one.fingerprint(),
+                revision=one.revision,
+                licence=one.licence,
+                origins=one.rows["origin"],
             )
             for name, one in self._corpora.items()
         }

@@ -112,10 +112,10 @@ class StudyResults:
         Raises:
             MissingPackage: altair is not installed (extra `report`).
         """
-        from crosslift.reporting.figures.registry import FIGURES
+        from crosslift.reporting.figures.registry import DESIGN_FIGURES, FIGURES
         from crosslift.reporting.papers.registry import PAPER_FIGURES
 
-        made = [make(self._data) for make in (*FIGURES, *PAPER_FIGURES)]
+        made = [make(self._data) for make in (*FIGURES, *PAPER_FIGURES, *DESIGN_FIGURES)]
         return {
             one.name: StudyFigure(name=one.name, title=one.title, caption=one.caption, _figure=one)
             for one in made

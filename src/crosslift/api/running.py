@@ -240,7 +240,7 @@ def memory_lines(graph: StepGraph, site: Site | None = None, planned: Plan | Non
     Returns:
         One sentence per model that is trained.
     """
-    from crosslift.execution.workers.resources import given_devices
+    from crosslift.execution.workers.resources import adapters_at_once, given_devices, with_devices
     from crosslift.studies.planning.devices import devices_here, needs
     from crosslift.studies.site import Site
 
@@ -252,7 +252,26 @@ def memory_lines(graph: StepGraph, site: Site | None = None, planned: Plan | Non
             model = graph.runs[run.name].model.name
             lengths[model] = max(lengths.get(model, 0), math.ceil(run.num_tokens / run.num_examples))
     found = needs(graph.study, devices, num_devices=given_devices(graph.study, site), mean_lengths=lengths)
-    return [need.sentence(devices) for need in found]
+    lines = [need.sentence(devices) for need in found]
+    if site.adapters_at_once > 1:
+        completed, num_workers = with_devices(graph.study, site), workers_of(site)
+        for need in found:
+            number, reason = adapters_at_once(graph.study, completed, need.model, num_workers=num_workers)
+            state = f"up to {number} runs are trained together" if reason is None else f"trained one by one: {reason}"
+            lines.append(f"models.{need.model}: {state}")
+    return lines
+
+
+def workers_of(site: Site) -> int:
+    """Return the number of workers of a site: as it says, else the default of its executor.
+
+    Args:
+        site: the site.
+    """
+    from crosslift.execution.workers.executors.local import default_workers
+    from crosslift.execution.workers.resources import NUM_WORKERS
+
+    return site.num_workers or (default_workers(site) if site.executor == "local" else NUM_WORKERS)
 
 
 def work_on(
@@ -265,6 +284,7 @@ def work_on(
     grace_seconds: float = 0.0,
     patient: bool = False,
     first: float | None = None,
+    num_workers: int | None = None,
     say: Say,
 ) -> bool:
     """Execute missing runs in this process.
@@ -279,15 +299,17 @@ def work_on(
         patient: wait for runs of workers that have gone silent.
         first: place in the order of the runs, 0 to 1, at which to begin; given if this
             worker is among many on a shared disk.
+        num_workers: workers that share the runs; None: as many as the site starts.
         say: receives a line per run.
 
     Returns:
         Whether every run of this worker succeeded.
     """
-    from crosslift.execution.workers.resources import num_devices, with_devices
+    from crosslift.execution.workers.resources import adapters_at_once, num_devices, with_devices
     from crosslift.execution.workers.worker import work
 
     site = with_devices(graph.study, site)
+    num_workers = num_workers or workers_of(site)
     return work(
         graph.study,
         runs,
@@ -297,6 +319,10 @@ def work_on(
         generators=site.generators,
         num_devices={name: num_devices(site, name) for name in graph.study.models},
         cpu_offload=site.cpu_offload,
+        adapters_at_once={
+            name: adapters_at_once(graph.study, site, name, num_workers=num_workers)[0] for name in graph.study.models
+        },
+        num_workers=num_workers,
         compile=site.compile,
         trackers=site.trackers,
         session=session,

@@ -47,6 +47,8 @@ class Prompts:
     """Language -> its prompts. If languages are identified, "" -> all prompts."""
     order: dict[str, list[str]]
     """The same keys -> ids of prompts in the order in which they are asked."""
+    identified: dict[str, str | None] = field(default_factory=dict)
+    """Id of a prompt -> its language as far as it was identified before; None: in none of the languages."""
 
     @property
     def licence(self) -> str:
@@ -143,7 +145,7 @@ class _Identified:
         self._find = _finder(prompts.corpora[OTHER], OTHER)
         self._left = iter(prompts.order[OTHER])
         self._waiting: dict[str, list[Unit]] = {one.tag: [] for one in self._languages}
-        self._fault, self._dropped = _Faults(recipe), dropped
+        self._fault, self._dropped, self._known = _Faults(recipe), dropped, prompts.identified
 
     def of(self, tag: str) -> Iterator[Unit]:
         """The prompts in a language. Those in other languages that are met on the way wait for their turn."""
@@ -158,12 +160,17 @@ class _Identified:
             place += 1
 
     def _examine(self, prompt: Prompt) -> None:
-        reason = self._fault(prompt)
-        spoken = None if reason else identified(prompt.text, self._languages)
+        if reason := self._fault(prompt):
+            self._dropped[OTHER, reason] += 1
+            return
+        if prompt.prompt_id not in self._known:
+            found = identified(prompt.text, self._languages)
+            self._known[prompt.prompt_id] = None if found is None else found.tag
+        spoken = self._known[prompt.prompt_id]
         if spoken is None:
-            self._dropped[OTHER, reason or "prompt_in_no_language"] += 1
+            self._dropped[OTHER, "prompt_in_no_language"] += 1
         else:
-            self._waiting[spoken.tag].append((replace(prompt, language=spoken.tag),))
+            self._waiting[spoken].append((replace(prompt, language=spoken),))
 
 
 class _Faults:

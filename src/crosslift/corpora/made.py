@@ -11,10 +11,12 @@ import polars as pl
 
 from crosslift.corpora.corpus import CorpusError, Source
 from crosslift.discover import member
-from crosslift.errors import StoreError
 from crosslift.system.files import read_json
+from crosslift.untrusted.json_text import parse_json
 
 MANIFEST = "manifest.json"
+MAX_MANIFEST = 16 * 2**20
+"""Bytes; a larger file is no manifest."""
 SPLITS = ("train", "validation")
 """Folders of the splits of completions; translations have their files beside the manifest."""
 
@@ -82,13 +84,14 @@ def manifest_beside(path: Path | None) -> Mapping[str, Any]:
     """
     if path is None:
         return {}
-    places = [path.parent, *([path.parent.parent] if path.parent.name in SPLITS else [])]
-    if not path.suffix:
-        places = [path, *([path.parent] if path.name in SPLITS else [])]
-    for place in places:
+    folder = path if path.is_dir() or not path.suffix else path.parent
+    for place in (folder, folder.parent) if folder.name in SPLITS else (folder,):
+        file = place / MANIFEST
         try:
-            found = read_json(place / MANIFEST)
-        except StoreError:  # somebody else's file of that name
+            if not file.is_file() or file.stat().st_size > MAX_MANIFEST:
+                continue
+            found = parse_json(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # somebody else's file of that name
             continue
         if isinstance(found, dict) and isinstance(found.get("source"), dict):
             return found

@@ -17,6 +17,16 @@ and, if it can score given texts,
 
 (see `requests.kinds`), in the order of the requests and of their continuations.
 
+A generator whose engine takes long to start has three more names. Trained runs of a base model then wait until there
+are `RUNS_PER_ENGINE` of them (a site's option `runs_per_engine`), and are evaluated one after another, or together:
+
+    RUNS_PER_ENGINE: int                     default number of runs that wait
+    close() -> None                          ends the engine that is kept open for the next run
+    Generator
+        .is_batched: bool                    whether it can be asked together with the other runs
+        .ask_with(others: Sequence[Generator]) -> None
+                                             the next calls are made for the others too, which will ask the same
+
 Completions are returned in the order of the prompts. Decoding is greedy. `stop` is optional: a completion may end
 behind the first of these texts, which saves time; `scoring.predict` cuts it there in any case. `template` is the chat
 template of a base

@@ -32,6 +32,8 @@ class CorpusRecord:
     fingerprint: str
     revision: str
     licence: str
+    origins: pl.Series | None = None
+    """Origin of each row, such as "human" and "mt:<system>", for mixtures that vary it."""
 
 
 def manifest(
@@ -61,7 +63,8 @@ def manifest(
         {"fingerprint", "revision", "licence"}}, "data_seed", "pairing", "order", "budget", "factors". If the mixture
         limits the number of different items, "most_uses" {corpus: {language: n}}: of one item. If it has stages,
         "stages": of each, in order, "counts" {corpus: {language: n}}, and "replayed", those of them that an earlier
-        stage has.
+        stage has. If it varies the origin of texts, "origins": {corpus: {"as": "native" or "translated", "counts":
+        {language: {origin of the rows: n}}}}.
     """
     counts = _per_language(mixture, examples, pl.len())
     items = items_of(examples, corpora)
@@ -77,7 +80,7 @@ def manifest(
         "overlap": {name: shared_items(items, other) for name, other in others.items() if name != mixture.name},
         "examples_sha256": examples_sha256(examples),
         "corpora": {
-            corpus: {key: value for key, value in asdict(corpora[corpus]).items() if key != "languages"}
+            corpus: {key: getattr(corpora[corpus], key) for key in ("fingerprint", "revision", "licence")}
             for corpus in mixture.corpora
         },
         "data_seed": data_seed,
@@ -89,9 +92,24 @@ def manifest(
     if mixture.limits:
         uses = examples.group_by("corpus", "language", "row").len()
         described["most_uses"] = _per_language(mixture, uses, pl.col("len").max())
+    if mixture.origins and all(corpora[corpus].origins is not None for corpus in mixture.corpora):
+        described["origins"] = {
+            corpus: {"as": mixture.origins[corpus], "counts": _origins(examples.filter(corpus=corpus), corpora[corpus])}
+            for corpus in mixture.corpora
+        }
     if mixture.stages:
         described["stages"] = _stages(mixture, examples)
     return described
+
+
+def _origins(examples: pl.DataFrame, record: CorpusRecord) -> dict[str, dict[str, int]]:
+    assert record.origins is not None
+    origins = record.origins.gather(examples["row"].cast(pl.UInt32)).alias("origin")
+    counted = examples.select("language", origins).group_by("language", "origin").len().sort("language", "origin")
+    found: dict[str, dict[str, int]] = {}
+    for tag, origin, number in counted.iter_rows():
+        found.setdefault(tag, {})[origin] = number
+    return found
 
 
 def _budget(mixture: Mixture) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from typing import Literal
 
 Unit = Literal["items", "tokens", "bytes"]
 Pairing = Literal["shared", "disjoint", "independent"]
+NATIVE, TRANSLATED = "native", "translated"
+"""What a mixture says of the origin of a corpus."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ class Mixture:
     """Dose of a mixture in a dose family, else None."""
     factors: dict[str, str] = field(default_factory=dict)
     """Factors that the family varies, as text for tables: {"left_out": "sw"}, {"donor": "de"}."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Corpus -> NATIVE or TRANSLATED, for mixtures that vary the origin of their texts; shown in the manifest."""
     stages: tuple[Stage, ...] = ()
     """Stages in the order of training; together they have the counts of the components. Empty: one stage. `order` is
     the order within a stage."""

@@ -14,8 +14,6 @@ from crosslift.recommendation.objective import AnyObjective, Budget
 from crosslift.recommendation.search import distinct, random_mixtures
 from crosslift.transfer.model.observations import UNKNOWN_ITEMS, Amounts, content_key
 
-NUM_INITIAL = 3
-"""Until so many mixtures are observed, runs are selected by variance reduction."""
 NUM_QUANTILES = 64
 """Outcomes of the first run of a batch, the quantiles of its predictive distribution."""
 NUM_FANTASIES = 128
@@ -133,10 +131,7 @@ def knowledge_gradient_batch(
     runs of the batch, over joint outcomes (J. Wu and P. Frazier 2016, NeurIPS 29), so that they differ. Covariances are
     those of latent values, converted to scores to first order.
 
-    Until NUM_INITIAL mixtures are observed, the posterior means hardly differ and the knowledge gradient favours
-    mixtures of extreme amounts. The runs are then those that reduce most the variance of the differences between the
-    options, summed over them (active learning, D. Cohn 1996, Neural Networks 9); the gains returned are still knowledge
-    gradients. Without observations, the prior variances (`gaussian_process.PRIOR_LOG_VARIANCES`) determine the
+    Without observations, the prior (`gaussian_process.PRIOR_LOG_VARIANCES` and `PRIOR_COEFFICIENTS`) determines the
     selection.
 
     Args:
@@ -157,7 +152,6 @@ def knowledge_gradient_batch(
     options = list(candidates) if options is None else list(options)
     runs = [*candidates, *pending]
     expected, joint, noise = beliefs(fitted, model, objective, runs, options)
-    num_observed = len(set(fitted.observed.mixtures))
     size = len(pending) + min(batch_size, len(candidates))
     fantasies = _normal_fantasies(size)
     outcomes: np.ndarray | None = None  # posterior means of the options after the runs so far, shape (options, draws)
@@ -176,11 +170,7 @@ def knowledge_gradient_batch(
             gains = np.array(
                 [(before + np.outer(spreads[:, one], draws)).max(axis=0).mean() - now for one in range(len(candidates))]
             )
-            if num_observed + place < NUM_INITIAL:
-                score = ((spreads - spreads.mean(axis=0)) ** 2).sum(axis=0)[: len(candidates)]
-            else:
-                score = gains.copy()
-            score = score if hours is None else score / np.asarray(hours)
+            score = gains.copy() if hours is None else gains / np.asarray(hours)
             score[[one for one, _ in chosen]] = -np.inf
             best = int(score.argmax())
             chosen.append((best, float(gains[best])))

@@ -150,7 +150,7 @@ def advise(
         study: the study.
         question: what is asked.
         num_next_runs: number of next runs to propose.
-        others: further studies to learn from, with the same evaluations; the recommendation is for the first.
+        others: further studies and imports to learn from, with the same evaluations.
         exploring: what an exploration adds to the question.
 
     Raises:
@@ -166,10 +166,7 @@ def advise(
     observations: dict[str, Observations] = {}
     informing: dict[str, Observations] = {}
     for name, own in seen.items():
-        further = [
-            (other.label, observe(other.store, other.study, evaluation=name, unit=question.unit).observations)
-            for other in others
-        ]
+        further = [(other.label, other.read(name, own.metric, question.unit)) for other in others]
         observations[name] = pooled_observations(own.observations, further)
         informing |= dict(further)
     every = {

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from crosslift.reporting import sentences
 from crosslift.reporting.data import ReportData
-from crosslift.reporting.figures.registry import FIGURES
+from crosslift.reporting.figures.registry import DESIGN_FIGURES, FIGURES
 from crosslift.reporting.html import theme
 from crosslift.reporting.html.embed import RenderedFigure, add_white_background, render_figure, script_json, vega_bundle
 from crosslift.reporting.html.glossary import glossary
@@ -51,7 +51,7 @@ def publish(data: ReportData, folder: Path) -> Path:
             file.unlink(missing_ok=True)
             continue
         write_csv(file, table)
-    drawn = [render_figure(make(data)) for make in (*FIGURES, *PAPER_FIGURES)]
+    drawn = [render_figure(make(data)) for make in (*FIGURES, *PAPER_FIGURES, *DESIGN_FIGURES)]
     for one in drawn:
         picture = folder / "figures" / f"{one.figure.name}.svg"
         if one.svg is None:  # remove the file of an earlier report
@@ -71,7 +71,7 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
 
     Args:
         data: the report's data.
-        drawn: the rendered figures, in the order of FIGURES and PAPER_FIGURES.
+        drawn: the rendered figures, in the order of FIGURES, PAPER_FIGURES and DESIGN_FIGURES.
     """
     conclusions = sentences.conclusions(data)
     return (
@@ -94,7 +94,7 @@ def render(data: ReportData, drawn: list[RenderedFigure]) -> str:
             exploration=exploration_grid(data),
             units=units,
             papers=paper_tables.grids(data),
-            paper_figures=[one.figure.name for one in drawn[len(FIGURES) :] if one.svg],
+            paper_figures=[one.figure.name for one in drawn[len(FIGURES) :][: len(PAPER_FIGURES)] if one.svg],
             samples=_samples(data),
             terms=glossary(),
             light=theme.LIGHT,

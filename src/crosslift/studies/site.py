@@ -5,6 +5,7 @@ num_workers = 8
 threads_per_worker = 4
 device = "cuda"
 timeout_seconds = 86400       # limit per worker
+adapters_at_once = 8          # LoRA runs of a base model that a worker trains together, where memory allows
 keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
 compile = true                # false: never compile the layers of a model on a GPU
 rehearsal = { steps = 3 }     # test the whole study with a few steps per run, in rehearsal/
@@ -77,6 +78,8 @@ class Site:
     """Whether GPUs may compile the layers of a model for training."""
     timeout_seconds: float | None = None
     """Time limit of one worker in seconds; None sets no limit beyond that of the scheduler."""
+    adapters_at_once: int = 1
+    """Largest number of LoRA runs of one base model that a worker trains together."""
     rehearsal: Rehearsal | None = None
     """Reduce every run to a few steps, in a separate folder."""
     keep_checkpoints: bool = True
@@ -141,6 +144,9 @@ class SiteTable(Table):
     compile: bool = Field(True, description="false: never compile the layers of a model for training on a GPU")
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="time limit of one worker; the next start resumes its run"
+    )
+    adapters_at_once: Positive = Field(
+        1, description="LoRA runs of one base model that a worker trains together, where memory allows"
     )
     keep_checkpoints: bool = Field(True, description="false: remove a checkpoint after its evaluations")
     devices: DevicesTable | None = Field(None, description="devices of each machine; default: those of this machine")

@@ -280,7 +280,34 @@ class Study:
             if not validation or self.validation is None
             else {"corpora": validation, "max_items": self.validation.max_items},
         }
+        if self.training.select_by == "score" and (selection := self._selection(run)):
+            identity["selection"] = selection
         return identity
+
+    def _selection(self, run: Run) -> dict[str, Any]:
+        """Return how checkpoints are scored for selection, by the first evaluation of each task: settings that are not
+        those of the task."""
+        found: dict[str, Any] = {}
+        for task in self.tasks_of(run.mixture) if run.mixture is not None else ():
+            of_task = [one for one in self.evaluations_of(run) if one.task == task]
+            if not of_task:
+                continue
+            first = of_task[0]
+            usual_length = int(member("task", task).MAX_TOKENS)
+            settings: dict[str, Any] = {
+                "max_tokens": None if first.max_tokens == usual_length else first.max_tokens,
+                "generator": None if first.generator == "hf" else first.generator,
+                "require_language": any(one.require_language for one in of_task) or None,
+                "stop": list(first.stop) or None,
+                "shots": first.shots
+                and {
+                    "number": first.shots.number,
+                    "corpora": {name: self.identity_of_corpus(name) for name in first.shots.corpora},
+                },
+            }
+            if set_ := {key: value for key, value in settings.items() if value is not None}:
+                found[task] = set_
+        return found
 
     def identity_of_corpus(self, name: str) -> dict[str, Any]:
         """Return the settings of a corpus that determine its rows, with the path as written in the study file."""
@@ -311,13 +338,15 @@ class Study:
                 identity["stages"] = [asdict(stage) for stage in mixture.stages]
             return identity
         identity = asdict(mixture)
-        for key in ("name", "family", "dose", "factors"):
+        for key in ("name", "family", "dose", "factors", "origins"):
             del identity[key]
         if not mixture.stages:  # as before there were stages and limits
             del identity["stages"]
         for component in identity["components"]:
             if component["different"] is None:
                 del component["different"]
+        if listed := _order_that_matters(mixture):  # fingerprints sort the languages
+            identity["listed"] = listed
         if identity["budget"] is not None:
             del identity["budget"]["if_fewer"]  # of items only
         if mixture.budget is not None and mixture.budget.tokenizer is not None:
@@ -349,3 +378,20 @@ class Study:
         if template not in (None, "plain"):
             template = fingerprint_file(self.folder / Path(template).expanduser())
         return {"path": model.path, "revision": model.revision, "template": template}
+
+
+def _order_that_matters(mixture: Mixture) -> list[list[Any]]:
+    """Return corpora, languages and amounts as the study file lists them, if another order of languages would give
+    other examples: examples in the order of languages, and the remainder of an amount that goes to the first one."""
+    listed = [[corpus, tag, amount] for (corpus, tag), amount in mixture.amounts().items()]
+    components = (
+        replace(
+            one,
+            shares=None if one.shares is None else dict(sorted(one.shares.items())),
+            counts=None if one.counts is None else dict(sorted(one.counts.items())),
+        )
+        for one in mixture.components
+    )
+    usual = replace(mixture, components=tuple(components)).amounts()
+    in_order = mixture.order == "by_language" and list(usual) != list(mixture.amounts())
+    return listed if in_order or usual != mixture.amounts() else []

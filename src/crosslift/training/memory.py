@@ -213,20 +213,21 @@ class Memory:
         return f"{gigabytes(self.total)} ({', '.join(f'{name} {gigabytes(size)}' for size, name in parts)})"
 
 
-def workload(config: SFTConfig, *, num_devices: int = 1, mean_length: int | None = None) -> Workload:
+def workload(config: SFTConfig, *, num_devices: int = 1, mean_length: int | None = None, together: int = 1) -> Workload:
     """The largest micro-batch of a configuration.
 
     Args:
         config: the settings of training.
         num_devices: devices that share a step.
         mean_length: mean tokens of an example; None assumes `max_length`, an upper bound.
+        together: LoRA runs whose steps share passes.
 
     Returns:
         The micro-batch. All of its tokens are taken to be under the loss mask, which is an upper bound too.
     """
     length = min(mean_length or config.max_length, config.max_length)
     step = config.batch_tokens or (config.batch_examples or 1) * length
-    share = math.ceil(step / num_devices)
+    share = math.ceil(step * together / num_devices)
     tokens = max(min(config.micro_batch_tokens, share), config.max_length if mean_length is None else length)
     return Workload(
         tokens=tokens, loss_tokens=tokens, mean_length=length, accumulates=share > config.micro_batch_tokens
@@ -242,6 +243,7 @@ def estimate(
     num_devices: int = 1,
     cpu_offload: bool = False,
     retains: bool = True,
+    together: int = 1,
 ) -> Memory:
     """Estimate the memory of a run of the native trainer on each device.
 
@@ -254,14 +256,15 @@ def estimate(
         cpu_offload: keep weights, gradients and moments in the memory of the machine instead of the device's.
         retains: whether the process retains freed memory on a CPU, as the native trainer makes it do on
             one device.
+        together: LoRA runs that are trained together: they share the frozen weights and the passes.
 
     Returns:
         The estimate.
     """
-    load = load or workload(config, num_devices=num_devices)
+    load = load or workload(config, num_devices=num_devices, together=together)
     lora = config.method == "lora"
     rank, targets = (config.lora.rank, config.lora.target_modules) if config.lora else (16, "all-linear")
-    trained = architecture.adapter_parameters(rank, targets) if lora else architecture.parameters
+    trained = together * architecture.adapter_parameters(rank, targets) if lora else architecture.parameters
     frozen = architecture.parameters if lora else 0
     frozen_bytes = architecture.stored_bytes if device == "cuda" else FLOAT
     weights = FLOAT * trained + frozen_bytes * frozen

@@ -11,6 +11,7 @@ no attention mask either.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,37 @@ def build_micro_batch(
     rectangle[cell] = ids
     steps = np.tile(np.arange(width), (num_rows, 1))
     return MicroBatch(ids=rectangle.reshape(num_rows, width), positions=steps, **rest)
+
+
+def join_micro_batches(parts: Sequence[MicroBatch], *, multiple: int = 1) -> tuple[MicroBatch, list[tuple[int, int]]]:
+    """Lay out packed micro-batches, one after another, as one. Their cells remain as they are.
+
+    Args:
+        parts: the packed micro-batches.
+        multiple: each part is filled to a multiple of so many tokens by a sequence of its own, which carries no loss.
+
+    Returns:
+        The micro-batch, and the places of each part in it: the first, and the one after the last.
+    """
+    ids, positions, lengths, predicting, places, start = [], [], [], [], [], 0
+    for one in parts:
+        num, fill = one.num_tokens, round_up(one.num_tokens, multiple) - one.num_tokens
+        ids += [one.ids[0, :num], np.zeros(fill, np.int64)]
+        positions += [one.positions[0, :num], np.arange(fill)]
+        lengths += [one.lengths, np.full(int(fill > 0), fill)]
+        predicting.append(one.predicting_positions[: len(one.cells)] + start)
+        places.append((start, start + num + fill))
+        start += num + fill
+    joined = MicroBatch(
+        ids=_filled(np.concatenate(ids))[None],
+        positions=_filled(np.concatenate(positions))[None],
+        lengths=np.concatenate(lengths),
+        predicting_positions=_filled(np.concatenate(predicting)),
+        targets=_filled(np.concatenate([one.targets[: len(one.cells)] for one in parts])),
+        cells=np.concatenate([one.cells for one in parts]),
+        num_tokens=start,
+    )
+    return joined, places
 
 
 def num_loss_tokens(examples: TokenTable, rows: np.ndarray, *, loss_on_prompt: bool = False) -> int:

@@ -12,6 +12,15 @@ same bytes. A trainer that does not support every setting has a second function,
 
 that lists the unsupported ones, one sentence each, without importing torch; `crosslift check` reports them. A trainer
 that can divide a run among several devices says so by `SEVERAL_DEVICES = True`; the others always get one.
+
+A trainer that can train several LoRA runs of one base model in one process has
+
+    alone(config: SFTConfig) -> str | None                      why such runs must be trained one by one; None: need not
+    train_together(requests, ended: Ended) -> str | None
+
+The latter writes for each request what `train` would, up to rounding, and calls `ended(index, result)` as soon as a run
+has ended; an error of one run does not end the others. A returned reason means that the runs for which `ended` was not
+called must be trained one by one.
 """
 
 from __future__ import annotations
@@ -160,6 +169,9 @@ class Progress:
     """Training losses so far, as the columns of a table with one row per logged step: "step", "all" (nats per
     completion token), and one column per language tag; None where a language had no token. Empty if the trainer does
     not record losses while it trains."""
+    together: int = 1
+    """Runs that this process trains at present. Their speeds and times are shares: those of all add up to the time of
+    the process."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,8 +247,14 @@ class Trained:
     """Devices that shared the run."""
     micro_batch_tokens: int | None = None
     """Bound that replaced the configured one because a device ran out of memory; None if none did."""
+    trained_together: int = 1
+    """Largest number of runs that were trained in the same passes. It changes the result by rounding only."""
     kernels: Mapping[str, str] = field(default_factory=dict)
     """On a GPU: how attention, loss, layers and batches were computed, and why not the fast way where it was not."""
+
+
+Ended = Callable[[int, Trained | Exception], None]
+"""Called with the index of a request, and with its summary or the error that ended it."""
 
 
 def steps_per_epoch(num_examples: int, config: SFTConfig, *, num_tokens: int | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -28,6 +29,24 @@ def test_a_design_is_within_a_hundredth_of_the_best_of_all_designs(seed: int) ->
     assert information(pool, found) >= 0.99 * max(information(pool, list(one)) for one in every)
     found = optimal_design(pool, 3, criterion="v_optimal")
     assert mean_variance(pool, found) <= 1.05 * min(mean_variance(pool, list(one)) for one in every)
+
+
+def test_a_design_for_what_is_to_be_predicted_leaves_the_least_variance_of_it() -> None:
+    whole = random_candidates(6)
+    kept, wanted = whole.rows([0, 1, 2, 3, 4, 5]), whole.rows([6, 7, 8])
+    pool = Candidates(
+        covariance=whole.covariance[np.ix_(kept, kept)],
+        noise=whole.noise,
+        towards=whole.covariance[np.ix_(kept, wanted)],
+    )
+
+    def variance(chosen: Sequence[int]) -> float:
+        rows = whole.rows(chosen)
+        gain = whole.covariance[wanted][:, rows] @ np.linalg.inv(whole.measured(chosen))
+        return float(np.trace(whole.covariance[np.ix_(wanted, wanted)] - gain @ whole.covariance[rows][:, wanted]))
+
+    found = variance(optimal_design(pool, 2, criterion="v_optimal"))
+    assert found <= 1.05 * min(variance(one) for one in combinations(range(6), 2))
 
 
 def test_the_mean_variance_is_that_of_the_posterior_covariance() -> None:

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.step_graph import StepGraph
+    from crosslift.execution.folder.store import Store
     from crosslift.exploring.explore import Display, Explored
     from crosslift.exploring.goal import Certainty, Limits
     from crosslift.final.folder import FinalModel
     from crosslift.final.plan import FinalPlan
     from crosslift.recommendation.advice import Advice
     from crosslift.recommendation.observing.further_studies import FurtherStudy
-    from crosslift.recommendation.question import Question, QuestionOptions
+    from crosslift.recommendation.question import Question, QuestionOptions, Unit
     from crosslift.studies.site import Site
+    from crosslift.studies.study import Study
+    from crosslift.transfer.model.observations import Observations
 
 
 def advise_graph(
@@ -28,7 +31,7 @@ def advise_graph(
         graph: the steps of the study.
         question: what is asked.
         num_next_runs: number of next runs to propose.
-        others: folders of further studies with the same evaluations.
+        others: folders of further studies with the same evaluations, or of imported results.
 
     Returns:
         The advice.
@@ -133,19 +136,41 @@ def explore_graph(
 
 
 def _further_studies(graph: StepGraph, evaluations: Iterable[str], folders: Sequence[str | Path]) -> list[FurtherStudy]:
-    """Open further studies, and check that their evaluations are the same."""
+    """Open further studies and imports, and check that the evaluations of the studies are the same."""
     from crosslift.recommendation.observing.further_studies import FurtherStudy
+    from crosslift.recommendation.observing.imported import is_import
 
-    if not folders:
-        return []
+    places = [Path(folder) for folder in folders]
+    imports = [place for place in places if is_import(place)]
+    found = [FurtherStudy(label=place.resolve().name, read=_reader_of_import(place)) for place in imports]
+    if len(imports) == len(places):
+        return found
     from crosslift.api.opening import open_result_sets
     from crosslift.comparing.evaluations import require_same_evaluation
 
-    first, *others = open_result_sets([graph.study.folder, *map(Path, folders)])
+    first, *others = open_result_sets([graph.study.folder, *(place for place in places if place not in imports)])
     names: list[str | None] = [*evaluations] or [None]
     for evaluation in names:
         require_same_evaluation(first, others, evaluation)
-    return [FurtherStudy(label=one.label, study=one.study, store=one.store) for one in others]
+    return [*(FurtherStudy(label=one.label, read=_reader_of_study(one.store, one.study)) for one in others), *found]
+
+
+def _reader_of_import(folder: Path) -> Callable[[str, str, Unit], Observations]:
+    from crosslift.recommendation.observing.imported import imported_observations
+
+    def read(evaluation: str, metric: str, unit: Unit) -> Observations:
+        return imported_observations(folder, evaluation=evaluation, metric=metric, unit=unit)
+
+    return read
+
+
+def _reader_of_study(store: Store, study: Study) -> Callable[[str, str, Unit], Observations]:
+    from crosslift.recommendation.observing.runs import observe
+
+    def read(evaluation: str, metric: str, unit: Unit) -> Observations:
+        return observe(store, study, evaluation=evaluation, unit=unit).observations
+
+    return read
 
 
 def write_advice(graph: StepGraph, advice: Advice) -> Path | None:

@@ -23,7 +23,10 @@ def recommend(
     folder: Folder,
     others: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[STUDY]...", help="Further studies with the same evaluation to learn from."),
+        typer.Argument(
+            metavar="[STUDY]...",
+            help="Further studies with the same evaluation to learn from, or folders of imported results.",
+        ),
     ] = None,
     *,
     question: asking.QuestionFile = None,

@@ -76,7 +76,7 @@ def work(
     import os
 
     from crosslift.api.running import work_on
-    from crosslift.execution.workers.job import FIRST, GRACE, PARENT, PATIENT, SESSION
+    from crosslift.execution.workers.job import FIRST, GRACE, PARENT, PATIENT, SESSION, WORKERS
     from crosslift.system.processes import end_with_parent
 
     if PARENT in os.environ:
@@ -92,6 +92,7 @@ def work(
         session=os.environ.get(SESSION, ""),
         grace_seconds=float(os.environ.get(GRACE, "0")),
         first=float(os.environ[FIRST]) if FIRST in os.environ else None,
+        num_workers=int(os.environ[WORKERS]) if WORKERS in os.environ else None,
         patient=os.environ.get(PATIENT, "0" if SESSION in os.environ else "1") == "1",
         say=say,
     )

@@ -139,11 +139,22 @@ def items_fingerprint(one: ResultSet, evaluation: str, languages: Sequence[str])
     Returns:
         Equal for equal items; if the prepared corpus is missing, that of the corpus.
     """
+    chosen = _scored_items(one, evaluation, languages)
+    if chosen is None:
+        return one.corpus_fingerprint(evaluation)
+    return fingerprint(chosen.sort("language", "item_id").rows())
+
+
+def item_contents(one: ResultSet, evaluation: str, languages: Sequence[str]) -> frozenset[str]:
+    """Return the content of the test items in the first of the languages, by which items of two studies are compared;
+    empty if the prepared corpus is missing."""
+    chosen = _scored_items(one, evaluation, languages[:1])
+    return frozenset() if chosen is None else frozenset(chosen["content"])
+
+
+def _scored_items(one: ResultSet, evaluation: str, languages: Sequence[str]) -> pl.DataFrame | None:
     items = one.test_items(evaluation)
     if items is None:
-        return one.corpus_fingerprint(evaluation)
+        return None
     scored = one.scores.filter(evaluation=evaluation).select("language", "item_id").unique()
-    chosen = items.filter(pl.col("language").is_in(list(languages))).join(
-        scored, on=["language", "item_id"], how="semi"
-    )
-    return fingerprint(chosen.sort("language", "item_id").rows())
+    return items.filter(pl.col("language").is_in(list(languages))).join(scored, on=["language", "item_id"], how="semi")

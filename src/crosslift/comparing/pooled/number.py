@@ -34,6 +34,8 @@ class Member:
     study: str
     group: str
     """Fingerprint of the test items; studies with equal ones share their resamples."""
+    items: frozenset[str]
+    """Content of the test items; empty if the prepared corpus is missing."""
     row: dict[str, Any]
     """Columns as in `transfer.estimates.estimate.ESTIMATES`, under the common names."""
     statistic: ResampledStatistic | None
@@ -67,7 +69,7 @@ def pooled_number(members: Sequence[Member], *, level: float) -> PooledNumber:
     common = {
         "num_studies": len(members),
         "studies": ", ".join(one.study for one in members),
-        "num_items": sum({one.group: one.row["num_items"] for one in members}.values()),
+        "num_items": _num_different_items(members),
         "note": _note(members),
     }
     if len(members) < MIN_RANDOM:
@@ -101,14 +103,55 @@ def _covariance(members: Sequence[Member], statistics: Sequence[ResampledStatist
     draws = np.stack([one.draws[1:] for one in statistics])
     covariance = np.atleast_2d(np.cov(draws))
     groups = np.array([one.group for one in members])
-    covariance = np.where(groups[:, None] == groups[None, :], covariance, 0.0)
+    equal = groups[:, None] == groups[None, :]
+    deviations = np.sqrt(np.diag(covariance))
+    shared = _shared(members)
+    covariance = np.where(equal, covariance, shared * np.outer(deviations, deviations))
     z = float(special.ndtri((1 + level) / 2))
     alike = np.diag(covariance) < NO_VARIANCE  # all items alike: as wide as the bound of a single study
     reach = [zero_variance_half_width(one.row["num_clusters"], level) / z for one in members]
     bound = np.where(alike, reach, 0.0)
-    covariance = covariance + np.where(groups[:, None] == groups[None, :], np.outer(bound, bound), 0.0)
+    covariance = covariance + np.where(equal, 1.0, shared) * np.outer(bound, bound)
     noise = [sum(sd**2 for sd in one.component_run_sd.values()) for one in statistics]
-    return covariance + np.diag(noise)
+    total: np.ndarray = covariance + np.diag(noise)
+    return total
+
+
+def _shared(members: Sequence[Member]) -> np.ndarray:
+    """Greatest correlation of errors that common items can cause, for studies whose items are the same in part.
+
+    With n common items of n_i and n_j, the covariance of two means over items is n / (n_i n_j) times the covariance of
+    two scores of one item, which is at most the product of their deviations: the correlation is at most
+    n / sqrt(n_i n_j).
+
+    Returns:
+        Shape (studies, studies); 0 for studies with equal items, which share their resamples.
+    """
+    found = np.zeros((len(members), len(members)))
+    for i, one in enumerate(members):
+        for j, other in enumerate(members):
+            if one.group != other.group and one.items and other.items:
+                found[i, j] = len(one.items & other.items) / math.sqrt(len(one.items) * len(other.items))
+    return found
+
+
+def _num_different_items(members: Sequence[Member]) -> int:
+    groups = {one.group: one for one in members}.values()
+    twice = sum(len(one.items) for one in groups) - len(frozenset().union(*(one.items for one in groups)))
+    return int(sum(one.row["num_items"] for one in groups)) - twice
+
+
+def _widened(
+    draws: np.ndarray, members: Sequence[Member], statistics: Sequence[ResampledStatistic], weights: np.ndarray
+) -> np.ndarray:
+    """Widen the distribution of a weighted mean, whose terms were resampled independently, by their common items."""
+    weighted = weights * np.array([one.draws[1:].std() for one in statistics])
+    independent = float(draws[1:].var())
+    if independent < NO_VARIANCE:
+        return draws
+    factor = math.sqrt(1 + float(weighted @ _shared(members) @ weighted) / independent)
+    widened: np.ndarray = draws[0] + factor * (draws - draws[0])
+    return widened
 
 
 def _fixed(
@@ -132,7 +175,11 @@ def _fixed(
     num_clusters = min(one.row["num_clusters"] for one in members)
     df_runs = min((one.df_runs for one in statistics if one.df_runs), default=0)  # conservative
     interval = resample.expanded_percentile_interval(
-        merged.draws, noise, df_runs=df_runs, num_clusters=num_clusters, level=level
+        _widened(merged.draws, members, statistics, weights),
+        noise,
+        df_runs=df_runs,
+        num_clusters=num_clusters,
+        level=level,
     )
     low, high, error = interval.low, interval.high, interval.standard_error
     if error**2 < NO_VARIANCE:
@@ -170,4 +217,6 @@ def _note(members: Sequence[Member]) -> str:
         )
     if len({one.group for one in members}) < len(members):
         notes.append("studies with the same test items share their resamples")
+    if (_shared(members) > 0).any():
+        notes.append("studies have some test items in common, whose errors are taken as fully dependent")
     return "; ".join(notes)

@@ -4,7 +4,8 @@ Each study is estimated by itself, on its own items, as its report does (`transf
 studies never share a panel. Estimates of the same quantity (equal model, composition of control and treatments,
 evaluation, metric and languages) are then pooled: from three studies on with the study as a random effect, of two with
 a fixed one (`transfer.variance.between_studies`). Studies with the same test items share their resamples, so that the
-common items are not counted twice. What only one study has is left out and named.
+common items are not counted twice; where only some items are the same, their errors are taken as fully dependent. What
+only one study has is left out and named.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import polars as pl
 
 from crosslift.comparing.left_out import LEFT_OUT, leave_out
 from crosslift.comparing.name_map import NameMap
-from crosslift.comparing.pooled.composition import Identities, identities, items_fingerprint
+from crosslift.comparing.pooled.composition import Identities, identities, item_contents, items_fingerprint
 from crosslift.comparing.pooled.number import Member, pooled_number
 from crosslift.comparing.pooled.scope import common_evaluations, common_languages, overlaps
 from crosslift.comparing.result_set import ResultSet
@@ -164,7 +165,7 @@ def _members(
     seed: int,
 ) -> Iterator[Member]:
     """Yield every estimate of one study in one evaluation, under the common names."""
-    group = items_fingerprint(one, own, tags)
+    group, items = items_fingerprint(one, own, tags), item_contents(one, own, tags)
     # The label of the panel names the random stream: equal items, equal resamples; other items, other resamples.
     scores = one.scores.filter(pl.col("language").is_in(list(tags)), evaluation=own).with_columns(
         evaluation=pl.lit(f"{evaluation} {group}")
@@ -187,6 +188,7 @@ def _members(
                 place=place,
                 study=one.label,
                 group=group,
+                items=items,
                 row=row | {"evaluation": evaluation},
                 statistic=statement.statistic,
                 bounds=statement.bounds,

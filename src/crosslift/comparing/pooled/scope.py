@@ -73,6 +73,6 @@ def overlaps(sets: Sequence[ResultSet], users: dict[int, str], evaluation: str, 
             if shared:
                 yield (
                     f"{evaluation}: {shared} test items of {sets[place].label} and {sets[other].label} are the same, "
-                    "the others are not. The intervals treat the items of both studies as independent, which makes "
-                    "them somewhat too narrow."
+                    "the others are not. The errors of both studies on these items are taken as fully dependent, so "
+                    "the intervals are rather too wide than too narrow."
                 )

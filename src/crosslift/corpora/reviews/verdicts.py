@@ -39,6 +39,7 @@ COUNTS = pl.Schema(
 )
 MAX_SHEET = 64 * 2**20
 """Bytes."""
+MAX_COUNT = 10**9
 MAX_SHOWN = 5
 """Problems shown per sheet."""
 
@@ -112,9 +113,13 @@ def review_counts(manifest: Mapping[str, Any]) -> pl.DataFrame:
     rows = [
         {"language": tag} | {name: counts.get(name, 0) for name in COUNTS.names()[1:]}
         for tag, counts in (found.items() if isinstance(found, dict) else ())
-        if isinstance(counts, dict) and all(isinstance(number, int) for number in counts.values())
+        if isinstance(counts, dict) and all(_is_count(number) for number in counts.values())
     ]
     return pl.DataFrame(rows, schema=COUNTS)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT
 
 
 def reviews_beside(path: Path | None) -> pl.DataFrame:

@@ -42,6 +42,8 @@ class Changes:
     """Number of runs of the previous definition with results that the study no longer asks for."""
     read_again: dict[str, str] = field(default_factory=dict)
     """Corpus -> changed fields, for corpora that are prepared again with their tokens and mixtures."""
+    at_most: bool = False
+    """Whether changed runs may turn out to be the same, because a corpus or mixture may be what it was."""
 
     def __bool__(self) -> bool:
         return any((self.changed, self.evaluated, self.added, self.removed, self.renamed, self.read_again))
@@ -86,6 +88,7 @@ def changes(graph: StepGraph) -> Changes:
         state = graph.state(run)
         if state.done and state.kept_aside:
             found.restored.append(name)
+    found.at_most = graph.assumed and bool(found.changed or found.evaluated)
     found.removed = list(gone.values())
     found.staying = sum(graph.store.has_results(name) for name in [*superseded, *found.removed])
     return found
@@ -104,7 +107,8 @@ def sentences(found: Changes) -> list[str]:
         (found.evaluated, "keeps its training", "keep their training"),
     ):
         shown = list(reasons.items())[:MAX_REASONS_SHOWN]
-        phrases += [f"{_runs(runs)} {one if len(runs) == 1 else many} ({fields})" for fields, runs in shown]
+        most = "at most " if found.at_most else ""
+        phrases += [f"{most}{_runs(runs)} {one if len(runs) == 1 else many} ({fields})" for fields, runs in shown]
         if len(reasons) > len(shown):
             further = sum(map(len, reasons.values())) - sum(len(runs) for _, runs in shown)
             phrases.append(f"{further} further runs {many}, for {len(reasons) - len(shown)} other reasons")

@@ -60,13 +60,45 @@ class ProvisionalGraph(StepGraph):
             step = self.corpus_step(name)
             marker = checksums.read_marker(step.folder) or {"inputs": {}, "outputs": {}}
             changed = {one.path for one in differences(marker["inputs"], canonical(step.inputs))}
-            known = marker["outputs"].get("languages", {}) if changed <= set(SAME_ROWS) else {}
+            same = changed <= set(SAME_ROWS)
+            known = marker["outputs"].get("languages", {}) if same else {}
             tags = self.study.corpora[name].languages
-            self._corpora[name] = marker["outputs"] | {
+            kept = {key: value for key, value in marker["outputs"].items() if same or key != "read_as"}
+            self._corpora[name] = kept | {
                 "fingerprint": NOT_READ,
                 "languages": {tag: known.get(tag, NOT_READ) for tag in tags},
             }
             return self._corpora[name]
+
+    @property
+    def assumed(self) -> bool:
+        """Whether a corpus must be read or a mixture drawn, which may turn out to be what it was."""
+        for name in self.corpora:
+            if NOT_READ in self.corpus(name)["languages"].values():
+                return True
+        return any(self._is_redrawn(mixture) for mixture in self.study.mixtures)
+
+    def _is_redrawn(self, mixture: str) -> bool:
+        """Whether a mixture that was drawn before must be drawn again with other settings."""
+        marker = self._drawn_before(mixture)
+        return marker is not None and any(marker["inputs"][key] != now for key, now in self._settings(mixture).items())
+
+    def _settings(self, mixture: str) -> dict[str, Any]:
+        inputs = canonical(self.mixture_step(mixture).inputs)
+        return {key: inputs[key] for key in ("mixture", "data_seed")}
+
+    def _drawn_before(self, mixture: str) -> dict[str, Any] | None:
+        try:
+            return checksums.read_marker(self.store.mixture_folder(mixture))
+        except StoreError:
+            return None
+
+    def _first_drawing(self, mixture: str) -> dict[str, Any]:
+        marker = self._drawn_before(mixture)
+        if marker is None or self._is_redrawn(mixture):
+            return super()._first_drawing(mixture)
+        drawn: dict[str, Any] = marker["outputs"].get("drawn_as", {})
+        return drawn
 
     def _look(self, step: Step, state: RunState, *, thorough: bool = False) -> StepState:
         found = super()._look(step, state, thorough=thorough)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,16 @@ class BaseModel:
     template: str | None
     """Argument of `chat.load_tokenizer`: None, "plain", or the path of a Jinja file."""
     num_parameters: int
+    first_revision: str | None = None
+    """Revision with which the study first named the same files, as its runs record it: writing down the commit that is
+    used anyway changes no run."""
 
     def record(self) -> dict[str, Any]:
         """Return the model's entry in `lock.json`, from which a hub model is identified at the next start, and a folder
         that no longer exists."""
         source: dict[str, Any] = {"path": self.path}
+        if self.first_revision != (None if self.commit is None else self.requested_revision):
+            source["first_asked"] = self.first_revision
         if self.commit is not None:
             source |= {"asked": self.requested_revision, "commit": self.commit}
         return source | {
@@ -85,6 +90,19 @@ class BaseModel:
                 "Restore it."
             )
         return _download(self.name, self.path, self.commit)
+
+
+def with_first_revision(model: BaseModel, locked: Iterable[Mapping[str, Any]]) -> BaseModel:
+    """Set the revision that runs record: that of the same files in `lock.json`, whatever the model is called there.
+
+    Args:
+        model: the identified model.
+        locked: the entries of all models in `lock.json`.
+    """
+    for entry in locked:
+        if (entry["content"], entry.get("tokenizer_files")) == (model.content, model.tokenizer_files):
+            return replace(model, first_revision=entry.get("first_asked", entry.get("asked")))
+    return replace(model, first_revision=model.requested_revision)
 
 
 def identify(model: Model, *, study_folder: Path, hashes: ContentHashes, locked: Mapping[str, Any] | None) -> BaseModel:

@@ -9,6 +9,7 @@ its corpora, nor an evaluation step the other languages of the evaluation, so ad
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from crosslift.errors import NotPrepared, StoreError
 from crosslift.execution.folder import earlier
-from crosslift.execution.folder.base_models import BaseModel, identify
+from crosslift.execution.folder.base_models import BaseModel, identify, with_first_revision
 from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.execution.folder.steps import EvaluationStep, RunState, RunSteps, SharedInputs, Step, StepState
 from crosslift.execution.folder.store import Store
@@ -25,6 +26,10 @@ from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
 
 _OF_CORPUS = ("revision", "licence", "fingerprint", "num_items", "languages")
+READING = frozenset(
+    {"reader", "split", "revision", "max_items", "order", "data_seed", "incomplete", "options", "checks"}
+)
+"""Settings of a corpus that matter by the rows that they give, and by nothing else."""
 _OF_EVALUATION = ("scores", "num_errors", "seconds")
 
 
@@ -38,8 +43,14 @@ class StepGraph:
         self._corpora: dict[str, dict[str, Any]] = {}
         self._trainings: dict[tuple[str, str], dict[str, Any]] = {}
         self._evaluations: dict[tuple[str, str], SharedInputs] = {}
+        self._drawings: dict[str, dict[str, Any]] = {}
         self._steps: dict[str, RunSteps] = {}
         self._archives: dict[str, Path] = {}
+
+    @property
+    def assumed(self) -> bool:
+        """Whether contents are assumed that `prepare` has yet to read or draw."""
+        return False
 
     @cached_property
     def runs(self) -> dict[str, Run]:
@@ -68,10 +79,11 @@ class StepGraph:
         """
         lock = self.store.lock_if_intact()
         locked = {} if lock is None else lock["models"]
-        found = {
-            name: identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
+        identified = (
+            identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
             for name, model in self.wanted_models().items()
-        }
+        )
+        found = {model.name: with_first_revision(model, locked.values()) for model in identified}
         if not self.store.read_only:
             self.hashes.save()
         return found
@@ -93,7 +105,8 @@ class StepGraph:
             name: the corpus.
 
         Returns:
-            revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes.
+            revision, licence, fingerprint, num_items, languages {tag -> hash of its rows}, notes; read_as: the settings
+            of the first reading that gave the same rows, if they differ from the present ones.
 
         Raises:
             NotPrepared: the corpus is not prepared, or was prepared from other inputs.
@@ -109,10 +122,11 @@ class StepGraph:
         return self._corpora[name]
 
     def forget(self) -> None:
-        """Clear the cache after a corpus has been prepared again."""
+        """Clear the cache after a corpus or mixture has been prepared again."""
         self._corpora.clear()
         self._trainings.clear()
         self._evaluations.clear()
+        self._drawings.clear()
         self._steps.clear()
 
     def tokens_step(self, corpus: str, model: str) -> Step:
@@ -283,27 +297,63 @@ class StepGraph:
         """Return the inputs of a training, which runs that differ in their seed share."""
         identity = self.study.identity_of(run)
         identity["model"] = self._model(run)
+        identity |= self._first_drawing(mixture.name)
+        if self._first_limit is not None and not identity["training"]["truncate"]:
+            identity["training"]["max_length"] = self._first_limit
+        counted_by = None if mixture.budget is None else mixture.budget.tokenizer
+        if counted_by is not None and self.models[counted_by].tokenizer != self.models[run.model.name].tokenizer:
+            identity["tokenizer"] = self.models[counted_by].tokenizer  # paths are not part of a fingerprint
         used = dict.fromkeys(mixture.corpora, mixture.languages) | self.study.validation_of(run)
-        for name, inputs in identity["corpora"].items():
+        for name, read_now in identity["corpora"].items():
             hashes = self.corpus(name)["languages"]
+            inputs = identity["corpora"][name] = _as_first_read(read_now, self.corpus(name))
             inputs["content"] = {tag: hashes[tag] for tag in used[name] if tag in hashes}
-            if mixture.pairing != "disjoint":  # with disjoint pairing, each language owns a block of the items
+            if identity["mixture"]["pairing"] != "disjoint":  # each language of a disjoint one owns a block of items
                 del inputs["languages"]
+        for settings in identity.get("selection", {}).values():
+            shown = settings.get("shots", {}).get("corpora", {})
+            for name, settings_now in shown.items():
+                read = self.corpus(name)
+                content = {tag: read["languages"][tag] for tag in mixture.languages if tag in read["languages"]}
+                shown[name] = _without_languages(_as_first_read(settings_now, read)) | {"content": content}
         return {key: SharedInputs(part) if isinstance(part, Mapping) else part for key, part in identity.items()}
+
+    @cached_property
+    def _first_limit(self) -> int | None:
+        """The `max_length` that the recorded runs were trained with. Without `truncate`, it is a limit that no example
+        reaches, so raising it changes no run."""
+        lock = self.store.lock_if_intact()
+        for name, record in ({} if lock is None else lock["runs"]).items():
+            with contextlib.suppress(StoreError):
+                trained = self.store.run_record(name, record)["identity"].get(f"runs/{name}/train")
+                if trained is not None:
+                    training = trained["training"]
+                    return None if training["truncate"] else int(training["max_length"])
+        return None
+
+    def _first_drawing(self, mixture: str) -> dict[str, Any]:
+        """Return the settings that gave the same examples first; empty if they are the present ones."""
+        if mixture not in self._drawings:
+            drawn = self.mixture_step(mixture).state().outputs or {}
+            self._drawings[mixture] = drawn.get("drawn_as", {})
+        return self._drawings[mixture]
 
     def _evaluation_step(self, run: Run, evaluation: Evaluation, tag: str, checkpoint: dict[str, Any]) -> Step:
         shared = self._evaluations.get((evaluation.name, tag))
         if shared is None:
             identity = self.study.identity_of_evaluation(evaluation, tag)
-            del identity["languages"], identity["corpus"]["languages"]
-            identity |= {"language": tag, "content": self.corpus(evaluation.corpus_in(tag))["languages"][tag]}
+            del identity["languages"]
+            corpus = self.corpus(evaluation.corpus_in(tag))
+            identity["corpus"] = _without_languages(_as_first_read(identity["corpus"], corpus))
+            identity |= {"language": tag, "content": corpus["languages"][tag]}
             if joined := self._joined(evaluation.corpora):
                 identity["joined"] = joined
             if evaluation.shots is not None:
                 if joined := self._joined(evaluation.shots.corpora):
                     identity["shots"]["joined"] = joined
-                del identity["shots"]["corpus"]["languages"]
-                identity["shots"]["content"] = self.corpus(evaluation.shots.corpus_in(tag))["languages"][tag]
+                shown = self.corpus(evaluation.shots.corpus_in(tag))
+                identity["shots"]["corpus"] = _without_languages(_as_first_read(identity["shots"]["corpus"], shown))
+                identity["shots"]["content"] = shown["languages"][tag]
             shared = self._evaluations[evaluation.name, tag] = SharedInputs(identity)
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
         inputs = {**checkpoint, "evaluation": shared}
@@ -317,7 +367,9 @@ class StepGraph:
 
     def _model(self, run: Run) -> dict[str, Any]:
         identity: dict[str, Any] = self.study.identity_of(run)["model"]
-        return identity | self.models[run.model.name].identity()
+        model = self.models[run.model.name]
+        identity |= {"revision": model.first_revision} | model.identity()
+        return identity
 
     def _step(self, folder: Path, inputs: dict[str, Any], *, required_outputs: tuple[str, ...] = ()) -> Step:
         name = self.store.name_of(folder)
@@ -329,6 +381,18 @@ class StepGraph:
             required_outputs=required_outputs,
             archive=self._archives.get(kind) or self._archives.setdefault(kind, self.store.earlier_folder(kind)),
         )
+
+
+def _as_first_read(identity: dict[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
+    first = read.get("read_as")
+    if first is None:
+        return identity
+    found: dict[str, Any] = {key: value for key, value in identity.items() if key not in READING} | dict(first)
+    return found
+
+
+def _without_languages(identity: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if key != "languages"}
 
 
 def _read_by(evaluation: Evaluation) -> tuple[str, ...]:

@@ -13,8 +13,11 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import tokens
 from crosslift.execution.phases.joined import common_of, read_ids, takes_common
+from crosslift.mixtures.mixture import NATIVE, TRANSLATED
 from crosslift.studies.study import Study
 
+MACHINE = "mt:"
+"""How the origin of machine translations begins."""
 MAX_SHOWN = 3
 """Item ids that a message shows."""
 
@@ -101,6 +104,45 @@ def check_joined(graph: StepGraph, *, say: Callable[[str], None] = lambda _: Non
         most, number = max(len(ids[name]) for name in corpora), len(common_of(ids, corpora))
         if number < most:
             say(f"{place}: {most - number} of {most} items are not in all of {_quoted(corpora)} and are left out")
+
+
+def check_origins(graph: StepGraph, *, say: Callable[[str], None]) -> None:
+    """Compare what mixtures say of the origin of their texts with the rows of the corpora.
+
+    Rows of unknown origin contradict nothing; a line says that nothing proves what the study file says.
+
+    Args:
+        graph: the steps of the study.
+        say: called with each line.
+
+    Raises:
+        StudyError: rows of a corpus that is said to be native are machine translations.
+    """
+    asked = {
+        (corpus, said, tag)
+        for mixture in graph.study.mixtures.values()
+        for corpus, said in mixture.origins.items()
+        for tag in mixture.languages
+        if corpus in mixture.corpora
+    }
+    problems = []
+    for corpus, said in sorted({(corpus, said) for corpus, said, _ in asked}):
+        tags = sorted(tag for name, what, tag in asked if (name, what) == (corpus, said))
+        rows = read_step_table(graph.store.corpus_folder(corpus), "rows.parquet").filter(pl.col("language").is_in(tags))
+        counts = dict(rows.group_by("origin").len().sort("origin").iter_rows())
+        machine = {origin: number for origin, number in counts.items() if origin.startswith(MACHINE)}
+        shown = ", ".join(f"{origin}: {number}" for origin, number in counts.items())
+        if said == NATIVE and machine:
+            problems.append(
+                f"corpora.{corpus}: a family names it as native, and {sum(machine.values())} of its {rows.height} rows "
+                f"are machine translations ({shown}). Name another corpus."
+            )
+        elif said == NATIVE and "unknown" in counts:
+            say(f"corpora.{corpus}: {counts['unknown']} of {rows.height} rows do not say their origin; taken as native")
+        elif said == TRANSLATED and len(machine) < len(counts):
+            say(f"corpora.{corpus}: not all rows say that they are translated ({shown}); taken as translated")
+    if problems:
+        raise StudyError(problems)
 
 
 def check_lengths(graph: StepGraph, *, say: Callable[[str], None]) -> None:

@@ -6,17 +6,18 @@ depend on which steps are missing after an interruption.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from crosslift.discover import member
+from crosslift.discover import member, module_names
 from crosslift.errors import EvaluationError, StoreError
 from crosslift.evaluation.requests.kinds import Example
 from crosslift.evaluation.scoring import predict
@@ -63,6 +64,8 @@ def load_generator(
     base = str(model.folder(graph.study.folder))
     module = member("generator", name)
     divides = num_devices > 1 and getattr(module, "SEVERAL_DEVICES", False)
+    lora = graph.study.training.lora
+    ranked = lora is not None and "max_lora_rank" in getattr(module, "OPTIONS", {})
     return module.Generator(
         base if checkpoint is None else checkpoint,
         base=base,
@@ -70,8 +73,39 @@ def load_generator(
         device=device,
         template=model.template if checkpoint is None else None,
         **({"num_devices": num_devices} if divides else {}),
-        **(options or {}),
+        **({"max_lora_rank": lora.rank} if lora is not None and ranked else {}) | dict(options or {}),
     )
+
+
+def runs_per_engine(name: str, options: Mapping[str, Any] | None = None) -> int:
+    """Return how many trained runs of a base model wait for an engine of a generator before it is started.
+
+    Args:
+        name: the generator.
+        options: the site's options for this generator.
+
+    Returns:
+        1 for generators that load each model anew.
+    """
+    default = getattr(member("generator", name), "RUNS_PER_ENGINE", 1)
+    return max(1, int((options or {}).get("runs_per_engine", default))) if default > 1 else 1
+
+
+def close_engines() -> None:
+    """End the engines that generators keep open for the next run, because something else needs the memory."""
+    for name in module_names("generator").values():
+        close = getattr(sys.modules.get(name), "close", None)
+        if close is not None:
+            close()
+
+
+@contextlib.contextmanager
+def engines_between_runs() -> Iterator[None]:
+    """Context manager for several runs; ends the engines that they have left open."""
+    try:
+        yield
+    finally:
+        close_engines()
 
 
 def free_memory() -> None:

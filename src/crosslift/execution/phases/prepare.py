@@ -24,6 +24,7 @@ from crosslift.corpora.quality import summary_lines
 from crosslift.errors import LeaseHeld, MixtureError, NotPrepared, StoreError, StudyError
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.definitions.changes import changes, sentences
+from crosslift.execution.definitions.equal_content import first_drawing, first_reading
 from crosslift.execution.definitions.provisional import ProvisionalGraph
 from crosslift.execution.definitions.reconcile import reconcile, set_aside_prepared
 from crosslift.execution.definitions.records import present_definition, record_definition, record_study_file
@@ -31,7 +32,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.tables import read_step_table, write_table
 from crosslift.execution.phases import tokens
-from crosslift.execution.phases.data_checks import check_joined, check_lengths, limited_data
+from crosslift.execution.phases.data_checks import check_joined, check_lengths, check_origins, limited_data
 from crosslift.execution.phases.run_records import write_manifests, write_runs
 from crosslift.fingerprint import fingerprint_array
 from crosslift.mixtures.draw import CorpusIndex, draw
@@ -90,6 +91,7 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
     set_aside_prepared(graph)
     _corpora(graph, say, check)
     check_joined(graph, say=say)
+    check_origins(graph, say=say)
     _tokens(graph, say, check)
     _mixtures(graph, say, check)
     check_lengths(graph, say=say)
@@ -205,6 +207,9 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         checked = read_corpus(source)
         corpus = checked.corpus
         check()
+        hashes = {tag: _hash_language(corpus, tag) for tag in corpus.languages}
+        was = (before.outputs or {}).get("read_as")  # a damaged reading is restored as it was
+        first = was or first_reading(step, hashes=hashes, num_items=corpus.num_items)
         _begin(step, before, "fingerprint", corpus.fingerprint())
         write_table(step.folder / "rows.parquet", corpus.rows)
         write_table(step.folder / "findings.parquet", checked.findings)
@@ -213,8 +218,9 @@ def _corpora(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
             licence=corpus.licence,
             fingerprint=corpus.fingerprint(),
             num_items=corpus.num_items,
-            languages={tag: _hash_language(corpus, tag) for tag in corpus.languages},
+            languages=hashes,
             notes=list(corpus.notes),
+            **({} if first is None else {"read_as": first}),
         )
         graph.forget()
     if not all(_leaks_file(graph, evaluated).is_file() for evaluated in graph.evaluated_on()):
@@ -301,9 +307,12 @@ def _mixtures(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
             continue
         check()
         step, content = graph.mixture_step(mixture.name), examples_sha256(examples)
+        was = (todo[mixture.name].outputs or {}).get("drawn_as")
+        first = was or first_drawing(step, examples=content)
         _begin(step, todo[mixture.name], "examples", content)
         write_table(step.folder / "examples.parquet", examples)
-        step.finish(num_examples=examples.height, examples=content)
+        step.finish(num_examples=examples.height, examples=content, **({} if first is None else {"drawn_as": first}))
+    graph.forget()
     if problems:
         raise MixtureError("\n".join(problems))
 

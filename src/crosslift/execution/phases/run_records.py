@@ -33,7 +33,8 @@ def write_manifests(graph: StepGraph) -> None:
         graph: the steps of the study.
     """
     study = graph.study
-    records = {corpus: _record(graph, corpus) for corpus in graph.corpora}
+    by_origin = {corpus for mixture in study.mixtures.values() for corpus in mixture.origins}
+    records = {corpus: _record(graph, corpus, origins=corpus in by_origin) for corpus in graph.corpora}
     items = {name: items_of(_examples(graph, name), records) for name in study.mixtures}
     for mixture in study.mixtures.values():
         described = manifest(
@@ -61,13 +62,15 @@ def _examples(graph: StepGraph, mixture: str) -> pl.DataFrame:
     return read_step_table(graph.store.mixture_folder(mixture), "examples.parquet")
 
 
-def _record(graph: StepGraph, corpus: str) -> CorpusRecord:
+def _record(graph: StepGraph, corpus: str, *, origins: bool) -> CorpusRecord:
     prepared = graph.corpus(corpus)
+    folder = graph.store.corpus_folder(corpus)
     return CorpusRecord(
         languages=graph.study.corpora[corpus].languages,
         fingerprint=prepared["fingerprint"],
         revision=prepared["revision"],
         licence=prepared["licence"],
+        origins=read_step_table(folder, "rows.parquet")["origin"] if origins else None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from crosslift.discover import member
 from crosslift.execution.folder.checksums import CHECKPOINT
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.folder.steps import RunSteps
+from crosslift.execution.folder.steps import RunSteps, Step
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import evaluate, tokens
 from crosslift.mixtures.draw import STAGE
@@ -25,7 +25,43 @@ from crosslift.system.leases import HEARTBEAT_SECONDS
 from crosslift.training.trainer import BaseName, Progress, TokenTable, TrainingRequest
 
 
-def train(
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """The training of a run that has begun."""
+
+    step: Step
+    request: TrainingRequest
+    check: Callable[[], None]
+    started: float
+
+    def finish(self, trained: object, **facts: Any) -> None:
+        """Mark the step as finished.
+
+        Args:
+            trained: what the trainer returned.
+            **facts: further outputs of the step, in JSON types.
+        """
+        self.check()
+        found = asdict(trained) if is_dataclass(trained) and not isinstance(trained, type) else {}
+        self.step.finish(**({"seconds": round(time.monotonic() - self.started, 3)} | found | facts))
+
+
+def train(graph: StepGraph, steps: RunSteps, **settings: Any) -> None:
+    """Train a run. After an interruption, the trainer resumes from the state in the step's folder.
+
+    Args:
+        graph: the steps of the study.
+        steps: the steps of the run.
+        **settings: those of `begin_training`.
+
+    Raises:
+        TrainingError: the run cannot be trained. Other exceptions of the trainer are not caught.
+    """
+    training = begin_training(graph, steps, **settings)
+    training.finish(member("trainer", graph.study.training.trainer).train(training.request))
+
+
+def begin_training(
     graph: StepGraph,
     steps: RunSteps,
     *,
@@ -37,8 +73,8 @@ def train(
     num_devices: int = 1,
     cpu_offload: bool = False,
     compile: bool = True,
-) -> None:
-    """Train a run. After an interruption, the trainer resumes from the state in the step's folder.
+) -> Training:
+    """Prepare the folder of the training step and the trainer's request.
 
     Args:
         graph: the steps of the study.
@@ -52,30 +88,35 @@ def train(
         cpu_offload: whether a run on several GPUs keeps weights and moments in the memory of the machine.
         compile: whether GPUs may compile the layers of a model.
 
-    Raises:
-        TrainingError: the run cannot be trained. Other exceptions of the trainer are not caught.
+    Returns:
+        The training, which the trainer has to carry out.
     """
     run, step = steps.run, steps.train
     assert step is not None
     check()
     step.begin()
-    config = graph.study.training
     started = time.monotonic()
-    first: tuple[int, float] | None = None
+    first: int | None = None
+    last = spent = 0.0
     check_now_and_then = _every(HEARTBEAT_SECONDS, check)
 
     def report(progress: Progress) -> None:
-        nonlocal first
-        first = first or (progress.step, time.monotonic())  # the time excludes loading the model
+        nonlocal first, last, spent
+        now = time.monotonic()
+        if first is None:  # the time excludes loading the model
+            first = progress.step
+        else:
+            spent += (now - last) / progress.together
+        last = now
         check_now_and_then()
         reporter.update(
             phase="training",
             step=progress.step,
-            first_step=first[0],
+            first_step=first,
             num_steps=progress.num_steps,
             loss=progress.loss,
             tokens_per_second=progress.tokens_per_second,
-            train_seconds=time.monotonic() - first[1],
+            train_seconds=spent,
             curve={name: list(losses) for name, losses in progress.curve.items()},
         )
 
@@ -95,10 +136,7 @@ def train(
         cpu_offload=cpu_offload,
         compile=compile,
     )
-    trained = member("trainer", config.trainer).train(request)
-    check()
-    facts = asdict(trained) if is_dataclass(trained) and not isinstance(trained, type) else {}
-    step.finish(**({"seconds": round(time.monotonic() - started, 3)} | facts))
+    return Training(step=step, request=request, check=check, started=started)
 
 
 def training_request(
@@ -316,7 +354,9 @@ def _validation_score(
 
 
 __all__ = [
+    "Training",
     "base_name",
+    "begin_training",
     "examples_of",
     "gather_tokens",
     "train",

@@ -44,6 +44,9 @@ PARENT = "CROSSLIFT_PARENT"
 FIRST = "CROSSLIFT_FIRST"
 """Environment variable with the place in the order of the runs, 0 to 1, at which a worker begins."""
 
+WORKERS = "CROSSLIFT_WORKERS"
+"""Environment variable with the number of workers that share the runs."""
+
 RUN_STARTED = "started run"
 """Prefix of the line that a worker prints to standard output when it starts a run, followed by the run's name."""
 

@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from crosslift.discover import member
 from crosslift.execution.workers.job import Job
-from crosslift.studies.planning.devices import devices_here, needs
+from crosslift.studies.planning.devices import adapters_that_fit, devices_here, needs
 from crosslift.studies.site import DEFAULT, Resources, Site
 from crosslift.studies.study import Study
 
@@ -194,6 +195,34 @@ def _given(site: Site, model: str) -> int | None:
     own, default = site.resources.get(model, Resources()), site.resources.get(DEFAULT, Resources())
     devices = own.devices if own.devices is not None else default.devices
     return None if devices is None else max(1, round(devices))
+
+
+def adapters_at_once(study: Study, site: Site, model: str, *, num_workers: int = 1) -> tuple[int, str | None]:
+    """Return how many LoRA runs of a model a worker trains together.
+
+    Args:
+        study: the study.
+        site: the site, completed by `with_devices`.
+        model: the base model.
+        num_workers: workers that share the memory of a machine without GPUs.
+
+    Returns:
+        The number, and why it is 1 although the site allows more.
+    """
+    limit = site.adapters_at_once
+    if limit == 1:
+        return 1, None
+    trainer = member("trainer", study.training.trainer)
+    if not hasattr(trainer, "train_together"):
+        return 1, f"the trainer {study.training.trainer} trains one run at a time"
+    reason = trainer.alone(study.training)
+    if reason is None and num_devices(site, model) > 1:
+        reason = "a run is divided among several devices"
+    if reason is not None:
+        return 1, str(reason)
+    devices = site.devices or devices_here(site.device)
+    number = adapters_that_fit(study, study.models[model], devices, limit=limit, num_workers=num_workers)
+    return number, None if number > 1 else f"{devices.words} holds no second run"
 
 
 def visible_groups(gpus: Sequence[str], number: int) -> list[str]:

@@ -1,7 +1,8 @@
 """The missing steps of one run: train, generate, score.
 
 Steps whose results a run of the same definition has are copied, and predictions that exist are scored again. The worker
-that calls this holds the lease of the run, which is checked between steps.
+that calls this holds the lease of the run, which is checked between steps. A run pauses where others can be
+evaluated with it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,20 @@ from crosslift.errors import EvaluationError, TrainingError
 from crosslift.execution.definitions.reuse import copy_predictions, copy_training
 from crosslift.execution.folder.progress import ProgressWriter
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.folder.steps import RunState
-from crosslift.execution.phases.evaluate import evaluate, finished_predictions, free_memory, load_generator, rescore
+from crosslift.execution.folder.steps import EvaluationStep, RunState
+from crosslift.execution.phases.evaluate import (
+    close_engines,
+    evaluate,
+    finished_predictions,
+    free_memory,
+    load_generator,
+    rescore,
+    runs_per_engine,
+)
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import asked_to_end, end_if_asked
-from crosslift.execution.workers.tracking import Tracking
-from crosslift.studies.run import Run
+from crosslift.execution.workers.tracking import Tracking, facts_of
+from crosslift.studies.study import Study
 from crosslift.system.environment import environment
 from crosslift.system.leases import Lease
 
@@ -31,6 +40,39 @@ MAX_WORKER_DEATHS = 2
 """Number of worker deaths in one session after which a run fails instead of being retried."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause:
+    """A place in a run that the runs of a group reach together."""
+
+    place: tuple[int, int] = (-1, -1)
+    """Number of the evaluation in the study and of its language; (-1, -1): before an engine is needed."""
+    generator: Any = None
+    """The loaded generator, which can be asked for several runs at once."""
+
+
+_BEGIN = Pause(place=(-2, -2))
+
+
+@dataclass(kw_only=True)
+class TakenRun:
+    """A run under this worker's lease."""
+
+    name: str
+    lease: Lease
+    steps: Iterator[Pause]
+    """Executes the run; pauses where it may be evaluated together with others."""
+    pause: Pause = field(default=_BEGIN)
+    """Where it is."""
+    is_over: bool = False
+    has_failed: bool = False
+    waits: bool = False
+    """Whether it was released before its evaluations, to be evaluated with others."""
+    is_lost: bool = False
+    """Whether another worker has taken it over."""
+    trained: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of its progress, if this worker has trained it together with others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +94,26 @@ class RunExecution:
     progress_seconds: float
     """Time between two lines of progress in the folder of the run."""
 
-    def execute(self, name: str, lease: Lease) -> None:
+    def group_size(self, evaluations: Iterable[EvaluationStep]) -> int:
+        """Return how many runs are evaluated together with the engine that evaluations need; 1: they need none."""
+        used = {one.evaluation.generator for one in evaluations}
+        return max((runs_per_engine(name, self.generators.get(name)) for name in used), default=1)
+
+    def execute(self, taken: TakenRun, *, together: bool) -> Iterator[Pause]:
         """Execute the missing steps of a run: train, generate, score.
+
+        Args:
+            taken: the run.
+            together: whether it is evaluated with other runs; else it may have to wait for them after its training.
+
+        Yields:
+            Pauses at which the other runs are advanced to the same place.
 
         Raises:
             TrainingError: the run cannot be trained, or too many workers died on it.
             EvaluationError: samples could not be generated or scored.
         """
+        name, lease = taken.name, taken.lease
         if lease.deaths >= MAX_WORKER_DEATHS:
             raise TrainingError(
                 f"{lease.deaths} workers died on this run without a message, probably killed for memory. Lower "
@@ -66,6 +121,11 @@ class RunExecution:
             )
         graph, store, run = self.graph, self.graph.store, self.graph.runs[name]
         state = graph.state(run)
+        checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
+        trains = checkpoint is not None and _needs_training(state, checkpoint)
+        taken.waits = not together and self.group_size(state.missing) > 1
+        if taken.waits and not trains:
+            return
         log.info("started: %s", name)
         reporter = ProgressWriter(
             store.run_folder(name),
@@ -74,14 +134,15 @@ class RunExecution:
             listener=self.tracking.progress,
             interval_seconds=self.progress_seconds,
         )
-        self.tracking.start(graph.study.name, name, _facts(run), store.trackers_folder)
-        reporter.update(phase="loading")
-        checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
-        if checkpoint is not None and _needs_training(state, checkpoint):
+        if not together:
+            self.tracking.start(graph.study.name, name, facts_of(run), store.trackers_folder)
+        reporter.update(phase="loading", **taken.trained)
+        if trains:
             equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
             if equal_run is not None:
                 log.info("copied the training of the equal run %s", equal_run)
             else:
+                close_engines()
                 train(
                     graph,
                     state.steps,
@@ -96,7 +157,10 @@ class RunExecution:
                 )
             self.graph.write_provenance(state.steps, environment())
             free_memory()
-        faults = self._evaluate(state, checkpoint, lease, reporter)
+        if taken.waits:
+            log.info("trained: %s", name)
+            return
+        faults = yield from self._evaluate(state, checkpoint, lease, reporter, together=together)
         free_memory()
         self.graph.write_provenance(state.steps, environment())
         reporter.update(phase="done")
@@ -108,7 +172,9 @@ class RunExecution:
             shutil.rmtree(removed)
         log.info("done: %s", name)
 
-    def _evaluate(self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter) -> list[str]:
+    def _evaluate(
+        self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter, *, together: bool
+    ) -> Generator[Pause, None, list[str]]:
         """Execute the missing evaluation steps. Returns a phrase for each step with sample errors."""
         graph, run = self.graph, state.steps.run
         model = graph.models[run.model.name]
@@ -116,7 +182,9 @@ class RunExecution:
         started = time.monotonic()
         answers: Any = None
         loaded = ""
-        for number, one in enumerate(state.missing):
+        # Those that need an engine come last, so that all runs of a group use the same one.
+        missing = sorted(state.missing, key=lambda one: self.group_size([one]) > 1)
+        for number, one in enumerate(missing):
             end_if_asked()
             lease.check()
             name = f"{one.evaluation.name}.{one.language}"
@@ -132,6 +200,10 @@ class RunExecution:
                 if loaded != one.evaluation.generator:
                     loaded, answers = one.evaluation.generator, None
                     free_memory()
+                    if self.group_size([one]) == 1:
+                        close_engines()
+                    elif together:
+                        yield Pause()
                     options = self.generators.get(loaded)
                     answers = load_generator(
                         loaded,
@@ -142,13 +214,25 @@ class RunExecution:
                         options=options,
                         num_devices=self.num_devices.get(run.model.name, 1),
                     )
+                if together and getattr(answers, "is_batched", False):
+                    yield Pause(place=_place_in_study(graph.study, one), generator=answers)
                 num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
             if num_errors:
                 faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
             done = state.num_evaluated + number + 1
             reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - started)
-            self.tracking.scores(one)
+            if not together:
+                self.tracking.scores(one)
+        if together:  # trackers show one run at a time
+            self.tracking.start(graph.study.name, run.name, facts_of(run), graph.store.trackers_folder)
+            for one in missing:
+                self.tracking.scores(one)
         return faults
+
+
+def _place_in_study(study: Study, one: EvaluationStep) -> tuple[int, int]:
+    """Return the number of an evaluation and that of the language."""
+    return list(study.evaluations).index(one.evaluation.name), one.evaluation.languages.index(one.language)
 
 
 def _needs_training(state: RunState, checkpoint: Path) -> bool:
@@ -160,12 +244,3 @@ def _needs_training(state: RunState, checkpoint: Path) -> bool:
         return False
     assert state.steps.train is not None
     return not (checkpoint.is_dir() and state.steps.train.state(thorough=True).intact)
-
-
-def _facts(run: Run) -> dict[str, str | int]:
-    """What trackers show beside the name of a run."""
-    return {
-        "model": run.model.name,
-        "mixture": "base" if run.mixture is None else run.mixture.name,
-        "seed": run.seed,
-    }

@@ -24,6 +24,7 @@ from crosslift.execution.folder.progress import Progress
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.extras import missing
+from crosslift.studies.run import Run
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,15 @@ class TrackedRun:
     """Model, mixture and seed."""
     folder: Path
     """Folder for the tracker's files: trackers/<tracker>/ in the folder of the study."""
+
+
+def facts_of(run: Run) -> dict[str, str | int]:
+    """What trackers show beside the name of a run."""
+    return {
+        "model": run.model.name,
+        "mixture": "base" if run.mixture is None else run.mixture.name,
+        "seed": run.seed,
+    }
 
 
 class Tracker(Protocol):

@@ -4,6 +4,10 @@ One worker executes many runs, because importing the training libraries takes se
 would otherwise spend 200 times. Workers do not communicate: a run belongs to the worker that holds its lease, and the
 state of the work is read from the folder, so several workers divide a study among themselves.
 
+Generators with an engine that takes long to start (see `evaluation.generator`) evaluate several runs at a time: a run
+that is trained is released and waits until enough runs of its base model are trained, or none is left to train. The
+worker then leases them together and evaluates them step by step, each evaluation in all of them before the next one.
+
 An error in a run is written to the run's folder and stops neither this worker nor the others. A worker that dies
 without a message leaves an unreleased lease; the worker that takes it over counts the deaths, so that a run that
 exhausts the memory is not retried forever.
@@ -16,7 +20,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,9 +39,12 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.inspection.finished import definition_key
 from crosslift.execution.inspection.status import note_finished
-from crosslift.execution.workers.job import RUN_STARTED, end_if_asked, graceful_termination
+from crosslift.execution.phases.evaluate import engines_between_runs
+from crosslift.execution.workers.job import RUN_STARTED, asked_to_end, end_if_asked, graceful_termination
 from crosslift.execution.workers.recorded import FinishedElsewhere, RecordedDefinition
-from crosslift.execution.workers.run_execution import RunExecution
+from crosslift.execution.workers.run_execution import RunExecution, TakenRun
+from crosslift.execution.workers.together.claims import Claims
+from crosslift.execution.workers.together.training import Together
 from crosslift.execution.workers.tracking import Trackers, Tracking
 from crosslift.extras import optional
 from crosslift.studies.study import Study
@@ -59,6 +66,8 @@ def work(
     generators: Mapping[str, Mapping[str, Any]] | None = None,
     num_devices: Mapping[str, int] | None = None,
     cpu_offload: bool = False,
+    adapters_at_once: Mapping[str, int] | None = None,
+    num_workers: int = 1,
     compile: bool = True,
     session: str = "",
     trackers: Trackers | None = None,
@@ -79,6 +88,8 @@ def work(
         generators: the site's options per generator.
         num_devices: base model -> devices that its runs share; 1 where it is missing.
         cpu_offload: whether such runs keep weights and moments in the memory of the machine.
+        adapters_at_once: base model -> LoRA runs that are trained together at most; 1 where it is missing.
+        num_workers: workers that share the runs, so that none takes so many that others have nothing to do.
         compile: whether GPUs may compile the layers of a model.
         session: session that launched the worker; deaths are counted per session.
         trackers: the site's trackers with their options.
@@ -128,19 +139,25 @@ def work(
     )
     # Runs that equal an earlier run come last: that run is then finished, and its files can be copied.
     last = _follow_an_equal_run(worker)
+    together = worker.together(adapters_at_once or {}, num_workers, trackers or {}, last)
     begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
-    with graceful_termination(grace_seconds):
+    with graceful_termination(grace_seconds), engines_between_runs():
         while waiting:
             leased = []
             for name in waiting:
                 end_if_asked()
                 try:
                     if worker.is_left(name):
-                        good &= worker.take(name)
+                        good &= together.train(name, waiting)
+                        good &= worker.take(name, together.trained.pop(name, None))
                 except LeaseHeld:
                     leased.append(name)  # retried at the end: its owner may have died
+                for group in worker.groups():
+                    good &= worker.take_together(group, leased)
+            for group in worker.groups(all_that_wait=True):
+                good &= worker.take_together(group, leased)
             if leased == waiting:
                 folders = [graph.store.run_folder(name) for name in leased]
                 if not (patient and wait_for_silent_owners(folders, check=end_if_asked)):
@@ -167,6 +184,8 @@ class _Worker:
     """Whether to skip a run while an equal run is leased; False if a user named the runs."""
     finished: FinishedElsewhere | None
     """What other workers have finished; None unless this worker is among many."""
+    waiting: dict[str, list[str]] = field(default_factory=dict)
+    """Base model -> trained runs that wait for an engine."""
 
     @property
     def graph(self) -> StepGraph:
@@ -185,8 +204,122 @@ class _Worker:
         state = self.graph.state(run)
         return not state.done or state.kept_aside
 
-    def take(self, name: str) -> bool:
+    def together(
+        self, limits: Mapping[str, int], num_workers: int, trackers: Trackers, followers: Collection[str]
+    ) -> Together:
+        """Return what trains several LoRA runs at once for this worker."""
+        claims = Claims(
+            graph=self.graph,
+            limits=limits,
+            num_workers=num_workers,
+            session=self.session,
+            followers=set(followers),
+            equal_runs=self.execution.equal_runs,
+            is_left=self.is_left,
+            check_definition=self.definition.check,
+        )
+        return Together(
+            graph=self.graph,
+            claims=claims,
+            trackers=trackers,
+            settings={
+                "device": self.execution.device,
+                "generators": self.execution.generators,
+                "ending": asked_to_end,
+                "compile": self.execution.compile,
+            },
+            progress_seconds=self.execution.progress_seconds,
+            record=self._record,
+            log_to=_log_to,
+            say=self.say,
+        )
+
+    def take(self, name: str, trained: Mapping[str, Any] | None = None) -> bool:
         """Execute the missing steps of a run. Returns False if the run failed.
+
+        Args:
+            name: the run.
+            trained: fields of its progress, if this worker has trained it together with others.
+
+        Raises:
+            LeaseHeld: another process holds the lease of the run or of an equal run.
+        """
+        with self._leased(name, together=False) as run:
+            if run is None:
+                return True
+            run.trained = trained or {}
+            while not run.is_over:
+                self._advance(run)
+            if run.waits:
+                self.waiting.setdefault(self.graph.runs[name].model.name, []).append(name)
+            return not run.has_failed
+
+    def groups(self, *, all_that_wait: bool = False) -> Iterator[list[str]]:
+        """Yield groups of trained runs of one base model that are to be evaluated now.
+
+        Args:
+            all_that_wait: whether no further run will be trained before; else only full groups are returned.
+        """
+        for names in self.waiting.values():
+            while names:
+                size = self.execution.group_size(self.graph.steps(self.graph.runs[names[0]]).evaluations)
+                if len(names) < size and not all_that_wait:
+                    break
+                group = names[:size]
+                del names[:size]
+                yield group
+
+    def take_together(self, names: Sequence[str], leased: list[str]) -> bool:
+        """Evaluate trained runs of one base model. Returns False if one of them failed.
+
+        Args:
+            names: the runs.
+            leased: runs that another process holds are added to it.
+        """
+        good = True
+        later: list[str] = []
+        with contextlib.ExitStack() as stack:
+            runs: list[TakenRun] = []
+            for name in names:
+                # What an equal run has generated is copied, so it comes first.
+                if any(one.name in self.execution.equal_runs.get(name, ()) for one in runs):
+                    later.append(name)
+                    continue
+                try:
+                    run = stack.enter_context(self._leased(name, together=True))
+                except LeaseHeld:
+                    leased.append(name)
+                    continue
+                if run is not None:
+                    runs.append(run)
+            if len(runs) > 1 and any(run.lease.deaths for run in runs):
+                # A worker died on one of them. Each is evaluated alone, so that only that one is given up.
+                later = [run.name for run in runs] + later
+                runs = []
+            while runs:
+                place = min(run.pause.place for run in runs)
+                here = [run for run in runs if run.pause.place == place]
+                generators = [run.pause.generator for run in here if run.pause.generator is not None]
+                if generators:
+                    generators[0].ask_with(generators[1:])
+                for run in here:
+                    self._advance(run)
+                    good &= not run.has_failed
+                runs = [run for run in runs if not run.is_over]
+        for name in later:
+            good &= self.take_together([name], leased)
+        return good
+
+    @contextlib.contextmanager
+    def _leased(self, name: str, *, together: bool) -> Iterator[TakenRun | None]:
+        """Context manager that holds the lease of a run.
+
+        Args:
+            name: the run.
+            together: whether it is evaluated with other runs, or else trained first.
+
+        Yields:
+            The run; None if nothing is to be done.
 
         Raises:
             LeaseHeld: another process holds the lease of the run or of an equal run.
@@ -203,54 +336,70 @@ class _Worker:
             reconcile_run(self.graph, self.graph.runs[name])
             # Read after the lease was acquired: another process may have finished the run before.
             if store.error(name) is not None:
-                return True
-            if not self.graph.state(self.graph.runs[name]).done:
+                yield None
+            elif self.graph.state(self.graph.runs[name]).done:
+                finished = True
+                yield None
+            else:
                 self.say(f"{RUN_STARTED} {name}")
-                with _log_to(store.run_folder(name) / "log.txt"):
-                    finished = self._try(name, lease)
-                return finished
-            finished = True
+                run = TakenRun(name=name, lease=lease, steps=iter(()))
+                run.steps = self.execution.execute(run, together=together)
+                yield run
+                finished = run.is_over and not (run.has_failed or run.waits or run.is_lost)
         finally:
             if finished:
                 with contextlib.suppress(CrossliftError, OSError):  # the note only saves time
                     note_finished(self.graph, self.graph.runs[name], self.definition.recorded, key=self.key)
             lease.release(finished=finished)
-        return True
 
-    def _try(self, name: str, lease: Lease) -> bool:
-        """Execute the run and write any error to its folder.
+    def _advance(self, run: TakenRun) -> None:
+        """Execute a run up to its next pause or its end, and write any error to its folder. It has not failed if
+        another worker took it over; then nothing is written.
+
+        Raises:
+            StoreError: the file system cannot be written, which would affect all runs.
+        """
+        store, name = self.graph.store, run.name
+        run.is_over = True
+        with _log_to(store.run_folder(name) / "log.txt"):
+            try:
+                with optional():
+                    pause = next(run.steps, None)
+                if pause is not None:
+                    run.pause, run.is_over = pause, False
+            except Exception as error:
+                run.has_failed = not self._record(name, run.lease, error)
+                run.is_lost = not run.has_failed
+            finally:
+                if run.is_over:
+                    self.execution.tracking.finish()
+
+    def _record(self, name: str, lease: Lease, error: Exception) -> bool:
+        """Write the error of a run to its folder.
 
         Returns:
-            False if the run failed. True if it succeeded, or if another worker took it over; then nothing is written.
+            False; True if another worker took the run over, and nothing was written.
 
         Raises:
             StoreError: the file system cannot be written, which would affect all runs.
         """
         store = self.graph.store
-        try:
-            with optional():
-                self.execution.execute(name, lease)
-        except Exception as error:
-            if (gone := missing_root_error(store.run_folder(name))) is not None:
-                raise gone from error
-            if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
-                log.warning("%s was taken over by another worker: %s", name, error)
-                return True
-            self.definition.check([name])  # the study was prepared anew: files were moved on purpose
-            known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
-            if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
-                raise known from error  # no other run could be written either
-            if known is not None:
-                log.error("%s", known)
-                store.write_error(name, error=type(known).__name__, message=str(known))
-                return False
-            log.exception("unexpected error")
-            message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
-            store.write_error(name, error=type(error).__name__, message=message)
-        else:
+        if (gone := missing_root_error(store.run_folder(name))) is not None:
+            raise gone from error
+        if _is_lost(lease):  # another worker continues the run; the lost lease caused the error
+            log.warning("%s was taken over by another worker: %s", name, error)
             return True
-        finally:
-            self.execution.tracking.finish()
+        self.definition.check([name])  # the study was prepared anew: files were moved on purpose
+        known = error if isinstance(error, CrossliftError) else as_store_error(error, _description(name, error))
+        if isinstance(known, StoreError) and known.errno in OF_THE_FILE_SYSTEM:
+            raise known from error  # no other run could be written either
+        if known is not None:
+            log.error("%s", known)
+            store.write_error(name, error=type(known).__name__, message=str(known))
+            return False
+        log.error("unexpected error", exc_info=error)
+        message = f"{error} (the traceback is in {store.name_of(store.run_folder(name))}/log.txt)"
+        store.write_error(name, error=type(error).__name__, message=message)
         return False
 
 

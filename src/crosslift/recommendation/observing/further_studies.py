@@ -8,27 +8,23 @@ recommendation for the first study, and its mixtures still inform it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crosslift.recommendation.question import Unit
 from crosslift.transfer.model.observations import Amounts, Observations
-
-if TYPE_CHECKING:
-    from crosslift.execution.folder.store import Store
-    from crosslift.studies.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class FurtherStudy:
-    """A study that is learnt from, but for which nothing is recommended."""
+    """A study, or imported results, that are learnt from, but for which nothing is recommended."""
 
     label: str
     """Unique among the studies."""
-    study: Study
-    store: Store
+    read: Callable[[str, str, Unit], Observations]
+    """(evaluation, metric, unit of amounts) -> its observations."""
 
 
 def pooled_observations(first: Observations, others: Sequence[tuple[str, Observations]]) -> Observations:

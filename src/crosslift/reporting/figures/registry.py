@@ -11,6 +11,7 @@ from collections.abc import Callable
 from crosslift.reporting.data import ReportData
 from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.by_amount import relative_by_dose, score_by_dose, score_by_num_languages
+from crosslift.reporting.figures.designs import score_by_number_and_amount, score_by_origin
 from crosslift.reporting.figures.exploration import exploration
 from crosslift.reporting.figures.forest import forest
 from crosslift.reporting.figures.training import training_curves
@@ -28,3 +29,5 @@ FIGURES: tuple[Callable[[ReportData], Figure], ...] = (
     exploration,
 )
 """All figures of a study."""
+DESIGN_FIGURES: tuple[Callable[[ReportData], Figure], ...] = (score_by_number_and_amount, score_by_origin)
+"""Figures of studies with a certain family; they are not missed in others."""

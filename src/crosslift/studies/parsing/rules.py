@@ -357,7 +357,9 @@ def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems:
             problems.add(here, f"'{name}' is compared with itself. Remove it.")
         elif (
             control is not None
-            and not _tasks(tables, control) & _tasks(tables, treatment)
+            and (ours := _tasks(tables, control))
+            and (theirs := _tasks(tables, treatment))
+            and not ours & theirs
             and not _asks_every_run(tables)
         ):
             problems.add(here, f"'{name}' and '{control.name}' have no task in common. Compare mixtures of one task.")

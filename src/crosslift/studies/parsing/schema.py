@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[list[Text], Field(min_length=1)]
@@ -210,6 +210,44 @@ class ReplayTable(StagedTable):
     )
 
 
+class FactorialTable(Family):
+    """Every number of languages with every amount per language, one mixture each."""
+
+    kind: Literal["factorial"]
+    nested: Annotated[list[Text], Field(min_length=2)] = Field(
+        description="one list; each mixture uses its first n languages"
+    )
+    sizes: Annotated[list[Positive], Field(min_length=1)] | None = Field(
+        None, description="numbers of languages; default: 1, 2, 3 ... all"
+    )
+    amounts: Annotated[list[Positive], Field(min_length=1)] = Field(description="amounts of each language, in the unit")
+    unit: Literal["items", "tokens", "bytes"] = Field("items", description="unit of the amounts")
+    tokenizer: Text | None = Field(None, description='model whose tokenizer counts tokens; for unit = "tokens"')
+
+    def budget_of(self, amount: int) -> BudgetTable:
+        """Return the budget of the mixtures with this amount per language."""
+        return BudgetTable(amount=amount, unit=self.unit, per="language", tokenizer=self.tokenizer, if_fewer="error")
+
+
+class OriginTable(Family):
+    """A fixed amount of native and translated data of the same languages, one mixture per share of native data."""
+
+    kind: Literal["origin"]
+    native: Text = Field(description="name of the corpus whose texts were written in their language")
+    translated: Text = Field(description="name of the corpus whose texts were translated")
+    corpora: Annotated[list[Text], Field(max_length=0)] = Field([], description="not given: native and translated")
+    languages: Tags
+    native_shares: Annotated[list[Share], Field(min_length=1)] = Field(
+        [0.0, 0.5, 1.0], description="share of native data, one mixture each"
+    )
+    budget: BudgetTable
+
+    @model_validator(mode="after")
+    def _both(self) -> OriginTable:
+        self.corpora, self.setting = [self.native, self.translated], "multi"
+        return self
+
+
 FamilyTable = Annotated[
     CoverageTable
     | DoseTable
@@ -220,7 +258,9 @@ FamilyTable = Annotated[
     | UpsamplingTable
     | SimplexTable
     | CurriculumTable
-    | ReplayTable,
+    | ReplayTable
+    | FactorialTable
+    | OriginTable,
     Field(discriminator="kind"),
 ]
 

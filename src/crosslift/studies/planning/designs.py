@@ -16,7 +16,7 @@ def compositions(study: Study) -> dict[str, str]:
 
 def notes(study: Study) -> tuple[str, ...]:
     """Return a sentence per family that is a design, and per property of staged mixtures that readers must know."""
-    return (*_simplex(study), *_staged(study))
+    return (*_simplex(study), *_staged(study), *_factorial(study), *_origin(study))
 
 
 def _simplex(study: Study) -> Iterator[str]:
@@ -36,6 +36,36 @@ def _simplex(study: Study) -> Iterator[str]:
                 "model. Another num_mixtures, number or order of languages, or seed chooses others, and their numbers "
                 "in names change. Mixtures that remain keep their results under whatever name."
             )
+
+
+def _factorial(study: Study) -> Iterator[str]:
+    families: dict[str, list[Mixture]] = {}
+    for mixture in study.mixtures.values():
+        if "num_languages" in mixture.factors:
+            families.setdefault(mixture.family, []).append(mixture)
+    for name, members in families.items():
+        totals: dict[int, list[str]] = {}
+        for one in members:
+            total = sum(one.amounts().values())
+            totals.setdefault(total, []).append(one.name)
+        equal = [f"{' = '.join(names)} ({total:,} {members[0].unit})" for total, names in totals.items() if names[1:]]
+        yield (
+            f"families.{name}: {len(members)} mixtures, every number of languages with every amount per language. "
+            + (
+                f"Equal totals, for the number of languages alone: {'; '.join(equal)}."
+                if equal
+                else "No two have equal totals, so the number of languages cannot be told from the volume; add amounts "
+                "such that some have, as 100 and 200 with 1 and 2 languages."
+            )
+        )
+
+
+def _origin(study: Study) -> Iterator[str]:
+    for name in dict.fromkeys(one.family for one in study.mixtures.values() if one.origins):
+        yield (
+            f"families.{name}: native and translated data differ in their content as well, unless both corpora hold "
+            "the same items; and a translated test set may favour translated data."
+        )
 
 
 def _staged(study: Study) -> Iterator[str]:

@@ -185,6 +185,31 @@ def _changes(config: SFTConfig, devices: Devices, on: Any, number: int | None) -
     return found
 
 
+def adapters_that_fit(study: Study, model: Model, devices: Devices, *, limit: int, num_workers: int = 1) -> int:
+    """Return how many LoRA runs of a model can be trained together on one device.
+
+    Args:
+        study: the study.
+        model: the base model.
+        devices: the devices of a machine.
+        limit: the largest number; it is returned if the model's memory is unknown.
+        num_workers: workers that share the memory of a machine without GPUs.
+
+    Returns:
+        The number, at least 1.
+    """
+    architecture = architecture_of(study, model)
+    if architecture is None:
+        return limit
+    sharing = num_workers if devices.type == "cpu" else 1
+    for number in range(limit, 1, -1):
+        if devices.fits(
+            estimate(architecture, study.training, device=devices.type, together=number), num_devices=sharing
+        ):
+            return number
+    return 1
+
+
 def architecture_of(study: Study, model: Model) -> Architecture | None:
     """Read the numbers of a model from this disk; nothing is downloaded.
 

@@ -7,8 +7,9 @@ candidates, with covariance K, and a run measures the scores of its mixture with
                 Bayesian form of D-optimality, for the design with the largest information has the smallest determinant
                 of the posterior covariance (K. Chaloner and I. Verdinelli 1995, Bayesian experimental design: a review,
                 Statistical Science 10)
-    v_optimal   the mean posterior variance over all candidates, which is what the error of predictions consists of (D.
-                A. Cohn 1996, Neural network exploration using optimal experiment design, Neural Networks 9)
+    v_optimal   the mean posterior variance of what is to be predicted, all candidates unless stated otherwise, which is
+                what the error of predictions consists of (D. A. Cohn 1996, Neural network exploration using optimal
+                experiment design, Neural Networks 9)
 
 Both depend on where the runs are and not on what they measure. The information is submodular, so that greedy choice
 reaches at least 63 % of the largest (A. Krause, A. Singh and C. Guestrin 2008, Near-optimal sensor placements in
@@ -23,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -44,6 +44,9 @@ class Candidates:
     """Prior covariance, shape (candidates * languages, candidates * languages), languages as the fastest index."""
     noise: np.ndarray
     """Covariance of the noise of one run between its languages, shape (languages, languages)."""
+    towards: np.ndarray | None = None
+    """Prior covariance of the cells of the candidates with the cells that are to be predicted, shape (candidates *
+    languages, cells); None: the candidates themselves are. Only "v_optimal" depends on it."""
 
     @property
     def num_languages(self) -> int:
@@ -54,11 +57,6 @@ class Candidates:
     def num(self) -> int:
         """Number of candidates."""
         return len(self.covariance) // self.num_languages
-
-    @cached_property
-    def square(self) -> np.ndarray:
-        """The covariance multiplied by itself."""
-        return np.asarray(self.covariance @ self.covariance)
 
     def rows(self, chosen: Sequence[int]) -> np.ndarray:
         """Positions of the cells of some candidates, shape (chosen * languages,)."""
@@ -152,22 +150,18 @@ def _gains(candidates: Candidates, taken: Sequence[int], criterion: Criterion) -
     """
     num, noise = candidates.num_languages, candidates.noise
     own = candidates.blocks(candidates.covariance)
-    squares = candidates.blocks(candidates.square) if criterion == "v_optimal" else own
+    towards = candidates.covariance if candidates.towards is None else candidates.towards
     if taken:
         rows = candidates.rows(taken)
         lower = linalg.cholesky(candidates.measured(taken), lower=True)
-        across = candidates.covariance[rows]
-        half = linalg.solve_triangular(lower, across, lower=True)
+        half = linalg.solve_triangular(lower, candidates.covariance[rows], lower=True)
         parts = half.reshape(len(rows), candidates.num, num)
         own = own - np.einsum("ria,rib->iab", parts, parts)
-        if criterion == "v_optimal":  # of (K - A)^2 with A = half' half
-            projected = linalg.solve_triangular(lower, candidates.square[rows], lower=True)
-            mixed = np.einsum("ria,rib->iab", parts, projected.reshape(parts.shape))
-            inner = (half @ half.T) @ half
-            last = np.einsum("ria,rib->iab", parts, inner.reshape(parts.shape))
-            squares = squares - mixed - mixed.transpose(0, 2, 1) + last
+        if criterion == "v_optimal":
+            towards = towards - half.T @ linalg.solve_triangular(lower, towards[rows], lower=True)
     if criterion == "v_optimal":
-        gains = np.einsum("iab,iba->i", squares, np.linalg.inv(own + noise))
+        cells = towards.reshape(candidates.num, num, -1)
+        gains = np.einsum("iab,iba->i", cells @ cells.transpose(0, 2, 1), np.linalg.inv(own + noise))
     else:
         gains = 0.5 * (np.linalg.slogdet(own + noise)[1] - np.linalg.slogdet(noise)[1])
     gains[list(taken)] = -np.inf

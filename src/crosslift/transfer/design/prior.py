@@ -1,9 +1,9 @@
 """Prior of the transfer model for runs that do not exist yet, as the input of optimal designs.
 
-The variances are a copy of the prior variances of the transfer model (`gaussian_process.PRIOR_LOG_VARIANCES`) and not a
-reference to them: a design is part of a study, so that a later improvement of the model must not change the design of a
-study that is under way. For the same reason `exchangeable_candidates`, which expands families of a study file, knows
-nothing about languages but whether two are the same, while `candidates` uses their similarity as the model does.
+`candidates`, for a pilot that is written to a study file once, is the prior of the transfer model as it is.
+`exchangeable_candidates` expands families whenever a study file is read, so that a later improvement of the model must
+not change the design of a study that is under way: its variances are a copy of earlier ones of the model, and it knows
+nothing about languages but whether two are the same.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from crosslift.transfer.design.optimal import Candidates
 from crosslift.transfer.model.features import FEATURES
+from crosslift.transfer.model.gaussian_process import PRIOR_LOG_VARIANCES, PRIOR_SCALE
 from crosslift.transfer.model.kernels import (
     CENTRE_VARIANCE,
     COMPONENTS,
@@ -29,7 +30,7 @@ from crosslift.transfer.model.observations import AMOUNT_UNIT, Amounts, Observat
 LOG_VARIANCES = np.array(
     [-3.4, -3.5, -3.6, -3.8, -2.0, -2.0, 1.1, -3.4, -3.7, -2.0, -2.4, -3.9, -1.7, -6.6, -3.1, -5.9, -4.6]
 )
-"""Log variances of the kernels in the order of COMPONENTS."""
+"""Log variances of the kernels of `exchangeable_candidates` and of the noise, in the order of COMPONENTS."""
 SCALE = 0.4
 """Standard deviation of latent scores over cells."""
 NUM_ITEMS = 100
@@ -91,7 +92,7 @@ def candidates(
         amount_unit=amount_unit,
     )
     rows = observed_inputs(cells, FEATURES, observed_features(cells, FEATURES).mean(axis=0))
-    variances = latent_variances(LOG_VARIANCES, SCALE)[:-NUM_OF_RUNS]
+    variances = latent_variances(PRIOR_LOG_VARIANCES, PRIOR_SCALE)[:-NUM_OF_RUNS]
     return Candidates(
         covariance=weighted_sum(variances, kernel_matrices(rows, rows, of_runs=False)),
         noise=noise_of_runs(len(tags), num_items=num_items),

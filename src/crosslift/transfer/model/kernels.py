@@ -38,6 +38,8 @@ NUM_OF_RUNS = 2
 
 CENTRE_VARIANCE = 0.25
 """Variance of the common level of all cells around the mean of the observed ones."""
+LENGTH_SCALE = 2.0
+"""Distance of log amounts at which the correlation of what the features do not explain has fallen to 1 / e."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,10 +182,11 @@ def weighted_sum(variances: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarr
 
 
 def _near(one: KernelInputs, other: KernelInputs) -> np.ndarray:
-    """exp(-d) with the Euclidean distance d of the log amounts of two mixtures, shape (mixtures, mixtures).
+    """exp(-d / LENGTH_SCALE) with the Euclidean distance d of the log amounts of two mixtures, shape (mixtures,
+    mixtures).
 
-    It is the rough member of the Matern family: what the features of a mixture do not explain is shared with mixtures
-    of almost the same amounts and with no others.
+    It is the rough member of the Matern family: what the features of a mixture do not explain changes from one mixture
+    to the next, and is shared mostly with mixtures of similar amounts.
     """
     tags = sorted({tag for amounts in (*one.contents, *other.contents) for tag in amounts})
     rows, columns = (
@@ -196,7 +199,7 @@ def _near(one: KernelInputs, other: KernelInputs) -> np.ndarray:
         for contents in (one.contents, other.contents)
     )
     squares = ((rows[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2)
-    return np.asarray(np.exp(-np.sqrt(squares)))
+    return np.asarray(np.exp(-np.sqrt(squares) / LENGTH_SCALE))
 
 
 def _sizes(observed: Observations, models: np.ndarray) -> np.ndarray:

@@ -55,8 +55,10 @@ class TransferModel:
     levels are not confounded."""
     log_variances: np.ndarray
     """Log variances of the kernels in the order of COMPONENTS, relative to `scale`, shape (kernels,)."""
+    coefficients: np.ndarray
+    """Prior means of the coefficients of the features, in latent values per unit of a feature, shape (features,)."""
     responses: np.ndarray
-    """Working responses of the observed cells minus `centre`, shape (n,)."""
+    """Working responses of the observed cells minus their prior means, shape (n,)."""
     response_variances: np.ndarray
     """Variances of the working responses, from the items alone, shape (n,)."""
     log_likelihood: float
@@ -92,7 +94,7 @@ class TransferModel:
         across = self._between(new, self._rows)
         half = linalg.solve_triangular(self._lower, across.T, lower=True)
         variance = weighted_sum(self._variances[:-NUM_OF_RUNS], kernel_diagonals(new)) - (half**2).sum(axis=0)
-        mean = self.centre + across @ self._weights
+        mean = self._prior_means(new) + across @ self._weights
         return self.expected_scores(mean, np.maximum(variance, 0.0)).reshape(len(mixtures), len(languages))
 
     def predict_interval(
@@ -112,7 +114,7 @@ class TransferModel:
         new = self._new(mixtures, model, languages)
         across = self._between(new, self._rows)
         half = linalg.solve_triangular(self._lower, across.T, lower=True)
-        return Latent(self.centre + across @ self._weights, self._between(new, new) - half.T @ half)
+        return Latent(self._prior_means(new) + across @ self._weights, self._between(new, new) - half.T @ half)
 
     def predict_median(self, mixtures: Sequence[Amounts], model: str, languages: Sequence[str]) -> np.ndarray:
         """Posterior medians of the scores, without their covariance.
@@ -121,7 +123,7 @@ class TransferModel:
             Shape (mixtures, languages), in the unit of the scores.
         """
         new = self._new(mixtures, model, languages)
-        latent = self.centre + self._between(new, self._rows) @ self._weights
+        latent = self._prior_means(new) + self._between(new, self._rows) @ self._weights
         return self._scores(to_share(latent)).reshape(len(mixtures), len(languages))
 
     def draw(
@@ -159,7 +161,7 @@ class TransferModel:
             block = np.linalg.inv(inverse[np.ix_(rows, rows)])
             mean[rows] = self.responses[rows] - block @ self._weights[rows]
             variance[rows] = np.diag(block) - self.response_variances[rows]
-        return self.centre + mean, np.maximum(variance, 0.0)
+        return self._prior_means(self._rows) + mean, np.maximum(variance, 0.0)
 
     def difference_by_term(
         self, mixture: Amounts, other: Amounts, model: str, languages: Sequence[str]
@@ -179,6 +181,7 @@ class TransferModel:
         for place, name in enumerate(self.features):
             alone, known = (replace(one, features=one.features[:, [place]]) for one in (new, rows))
             part = self._part(alone, known, "response") / len(self.features)
+            part = part + alone.features[:, 0] * self.coefficients[place]
             found[name] = part[:num] - part[num:]
         part = self._part(new, rows, "mixture", "cell")
         found[UNEXPLAINED] = part[:num] - part[num:]
@@ -205,6 +208,10 @@ class TransferModel:
         slope = self._range * float(expected_slope(np.array(self.centre), np.array(0.0)))
         deviations = np.sqrt(self._variances)
         return {name: slope * float(value) for name, value in zip(COMPONENTS, deviations, strict=True)}
+
+    def _prior_means(self, inputs: KernelInputs) -> np.ndarray:
+        """Prior means of latent values: the mean of the observed ones, and the expected response to the features."""
+        return np.asarray(self.centre + inputs.features @ self.coefficients)
 
     def _part(self, new: KernelInputs, rows: KernelInputs, *kernels: str) -> np.ndarray:
         """The part of the latent posterior means of new cells that comes from the kernels with these names."""

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from crosslift.errors import TrainingError
-from crosslift.training.trainer import METRICS, Progress, TrainingRequest
+from crosslift.training.trainer import METRICS, Ended, Progress, SFTConfig, TrainingRequest
 
 
 def train(request: TrainingRequest) -> None:
@@ -37,6 +38,24 @@ def train(request: TrainingRequest) -> None:
     checkpoint.mkdir(exist_ok=True)
     (checkpoint / "seen.txt").write_text(f"{len(request.examples)} {request.examples.ids.sum()} {request.seed}")
     pl.DataFrame(schema=METRICS).write_parquet(request.folder / "metrics.parquet")
+
+
+def alone(config: SFTConfig) -> str | None:
+    return "the fake was told so" if config.schedule == "constant" else None
+
+
+def train_together(requests: Sequence[TrainingRequest], ended: Ended) -> str | None:
+    """One after another; refuses if a run is to be trained alone."""
+    faults = requests[0].folder.parents[2] / "faults.json"
+    if faults.exists() and "alone" in json.loads(faults.read_text()).values():
+        return "the fake was told so"
+    for index, request in enumerate(requests):
+        try:
+            result = train(request)
+        except Exception as error:
+            result = error
+        ended(index, result)
+    return None
 
 
 def _train_for(seconds: float, request: TrainingRequest) -> None:

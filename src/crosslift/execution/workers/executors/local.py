@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from crosslift.execution.workers.job import Job, graceful_termination
+from crosslift.execution.workers.job import WORKERS, Job, graceful_termination
 from crosslift.execution.workers.pool import POLL_SECONDS, Pool, available_cores, visible_gpus
 from crosslift.execution.workers.resources import num_devices, visible_groups
 from crosslift.studies.site import Site
@@ -76,7 +76,8 @@ def _launch(job: Job, gpus: list[str], number: int, tick: Callable[[], None]) ->
     cores = available_cores()
     num_workers = min(job.num_runs, default_workers(job.site, number))
     threads = job.site.threads_per_worker or (max(1, cores // (num_workers * number)) if gpus else 1)
-    pool = Pool(job, threads=threads, gpus=groups)
+    environment = {**job.environment, WORKERS: str(num_workers)}
+    pool = Pool(replace(job, environment=environment), threads=threads, gpus=groups)
     with graceful_termination():
         try:
             for place in range(num_workers):

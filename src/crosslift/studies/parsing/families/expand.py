@@ -11,6 +11,8 @@
     simplex         <family>-1, <family>-2 ...                shares, see the factor "shares"
     curriculum      <family>-forward, -reverse, -shuffled     order of the stages
     replay          <family>-0, <family>-20 ...               percentage of replayed data
+    factorial       <family>-1x100, <family>-2x100 ...        number of languages x amount per language
+    origin          <family>-0, <family>-50 ...               percentage of native data, the rest is translated
 
 With several corpora, the setting "single" creates one mixture per corpus and includes the corpus in the name
 (`coverage-math-train-en`); "multi" combines all corpora in each mixture, with equal shares.
@@ -22,7 +24,7 @@ from collections.abc import Iterator
 from functools import singledispatch
 from typing import Any, NamedTuple
 
-from crosslift.mixtures.mixture import Budget, Component, Mixture, largest_remainder
+from crosslift.mixtures.mixture import NATIVE, TRANSLATED, Budget, Component, Mixture, largest_remainder
 from crosslift.mixtures.shares import limited_amounts, temperature_shares
 from crosslift.mixtures.staged import stage_amounts, stages_of, total_counts, with_replay
 from crosslift.studies.parsing.schema import (
@@ -31,9 +33,11 @@ from crosslift.studies.parsing.schema import (
     CurriculumTable,
     DonorsTable,
     DoseTable,
+    FactorialTable,
     Family,
     LeaveOneOutTable,
     MonolingualTable,
+    OriginTable,
     ReplayTable,
     SimplexTable,
     TemperatureTable,
@@ -55,6 +59,10 @@ class Member(NamedTuple):
     in_stages: bool = True
     """False: the stages are shuffled together."""
     max_uses: int | None = None
+    budget: BudgetTable | None = None
+    """None: that of the family."""
+    native: float | None = None
+    """Share of native data."""
 
 
 def expand(name: str, family: Family) -> tuple[Mixture, ...]:
@@ -78,11 +86,12 @@ def expand(name: str, family: Family) -> tuple[Mixture, ...]:
         Mixture(
             name=f"{stem}-{member.suffix}",
             pairing=family.pairing,
-            budget=None if table is None else budget(table),
+            budget=None if (own := member.budget or table) is None else budget(own),
             order=family.order,
             family=name,
             dose=member.dose,
             factors=member.factors,
+            origins={family.native: NATIVE, family.translated: TRANSLATED} if isinstance(family, OriginTable) else {},
             **_content(member, family, corpora),
         )
         for stem, corpora in groups
@@ -109,6 +118,16 @@ def _content(member: Member, family: Family, corpora: list[str]) -> dict[str, An
                 for corpus, amounts in zip(corpora, found, strict=True)
             ),
             "repeat": True,
+        }
+    if isinstance(family, OriginTable) and member.native is not None:
+        by_origin = ((family.native, member.native), (family.translated, 1 - member.native))
+        return {
+            "components": tuple(
+                Component(corpus=corpus, shares={tag: share * part for tag, share in (member.shares or {}).items()})
+                for corpus, part in by_origin
+                if part
+            ),
+            "repeat": family.repeat,
         }
     parts_of_corpora = (part for corpus in corpora for part in _components(corpus, member, family, len(corpora)))
     return {"components": tuple(parts_of_corpora), "repeat": family.repeat}
@@ -220,6 +239,23 @@ def _simplex(family: SimplexTable) -> Iterator[Member]:
         shares = {tag: weight / total for tag, weight in zip(family.languages, weights, strict=True) if weight}
         shown = ", ".join(f"{tag} {100 * share:.3g} %" for tag, share in shares.items())
         yield Member(str(number), {"shares": shown, "design": family.design}, shares)
+
+
+@_members.register
+def _factorial(family: FactorialTable) -> Iterator[Member]:
+    for size in family.sizes or range(1, len(family.nested) + 1):
+        for amount in family.amounts:
+            factors = {"num_languages": str(size), "amount": str(amount)}
+            shares = dict.fromkeys(family.nested[:size], 1.0)
+            yield Member(f"{size}x{amount}", factors, shares, budget=family.budget_of(amount))
+
+
+@_members.register
+def _origin(family: OriginTable) -> Iterator[Member]:
+    for share in family.native_shares:
+        percent = round(100 * share, 6)
+        shares = _equal(family.languages, family.budget)
+        yield Member(_number(percent), {"native": f"{percent:g} %"}, shares, native=share)
 
 
 def _number(value: float) -> str:

@@ -205,12 +205,31 @@ def _coverage(place: str, table: schema.CoverageTable, tables: Tables, problems:
                 problems.add(f"{place}.sizes", f"{size} exceeds the {len(table.nested)} languages of nested. Lower it.")
 
 
+def _factorial(place: str, table: schema.FactorialTable, tables: Tables, problems: Problems) -> None:
+    no_duplicate_mixtures(f"{place}.sizes", table.sizes or [], problems)
+    no_duplicate_mixtures(f"{place}.amounts", table.amounts, problems)
+    for size in table.sizes or []:
+        if size > len(table.nested):
+            problems.add(f"{place}.sizes", f"{size} exceeds the {len(table.nested)} languages of nested. Lower it.")
+    check_budget(place, table.budget_of(table.amounts[0]), tables, problems)
+
+
+def _origin(place: str, table: schema.OriginTable, tables: Tables, problems: Problems) -> None:
+    no_duplicate_mixtures(f"{place}.native_shares", table.native_shares, problems)
+    native, translated = tables.corpora.get(table.native), tables.corpora.get(table.translated)
+    if native is not None and translated is not None and native.task != translated.task:
+        problems.add(
+            f"{place}.translated",
+            f"'{table.translated}' has task {translated.task} but '{table.native}' has {native.task}. Change it.",
+        )
+
+
 def _tags_of(table: schema.Family) -> Sequence[tuple[str, Sequence[str] | str | Mapping[str, Any]]]:
     """Return every list of languages in a family, with its key."""
     found: list[tuple[str, Sequence[str] | str | Mapping[str, Any]]] = []
     for key in ("pivot", "donors", "languages", "nested", "sizes", "items", "stages"):
         value = getattr(table, key, None)
-        if key == "sizes" and isinstance(table, schema.CoverageTable):  # numbers of languages
+        if key == "sizes" and isinstance(table, (schema.CoverageTable, schema.FactorialTable)):  # numbers of languages
             continue
         if isinstance(value, list) and value and not isinstance(value[0], str):
             found += [(f"{key}[{i}]", part) for i, part in enumerate(value)]
@@ -241,4 +260,6 @@ _CHECKS: dict[type[schema.Family], Callable[[str, Any, Tables, Problems], None]]
     schema.SimplexTable: _simplex,
     schema.CurriculumTable: _staged,
     schema.ReplayTable: _staged,
+    schema.FactorialTable: _factorial,
+    schema.OriginTable: _origin,
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from crosslift.training.trainer import Trained, TrainingRequest
+from crosslift.training.trainer import Ended, SFTConfig, Trained, TrainingRequest
 
 SEVERAL_DEVICES = True
 
-__all__ = ["SEVERAL_DEVICES", "merge_adapter", "train"]
+__all__ = ["SEVERAL_DEVICES", "alone", "merge_adapter", "train", "train_together"]
 
 
 def train(request: TrainingRequest) -> Trained:
@@ -25,6 +26,28 @@ def train(request: TrainingRequest) -> Trained:
     from crosslift.training.trainers.native.loop import train as train_in_loop
 
     return train_within_memory(request, lambda limit: train_in_loop(request, micro_batch_tokens=limit))
+
+
+def alone(config: SFTConfig) -> str | None:
+    """Why runs with these settings are trained one by one; None if runs of one base model can be trained together.
+
+    Args:
+        config: the settings of training.
+    """
+    if config.method != "lora":
+        return "full fine-tuning changes the base model, which the runs would share"
+    if config.lora is not None and config.lora.dropout > 0:
+        return "each run draws the masks of its dropout from a stream of its own, and a pass has one stream"
+    if not config.packing:
+        return "the tokens of all runs are packed into one row, and packing is false"
+    return None
+
+
+def train_together(requests: Sequence[TrainingRequest], ended: Ended) -> str | None:
+    """Train LoRA runs of one base model as `crosslift.training.trainers.native.together.group` describes."""
+    from crosslift.training.trainers.native.together.group import train_together as train_group
+
+    return train_group(requests, ended)
 
 
 def merge_adapter(base: Path, adapter: Path, folder: Path) -> None:

@@ -73,7 +73,11 @@ SYNC_EVERY = 16
 
 
 class Run:
-    """A run on one device. `sharded.run.ShardedRun` replaces what differs on several."""
+    """A run on one device.
+
+    `sharded.run.ShardedRun` replaces what differs on several, and `together.joint.Member` what differs where several
+    runs are trained together.
+    """
 
     def __init__(
         self, request: TrainingRequest, device: torch.device, precision: str, *, micro_batch_tokens: int | None = None
@@ -93,6 +97,11 @@ class Run:
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
         self.num_tokens = 0
         self.seconds = 0.0
+        self.step = 0
+        self.together = self.most_together = 1
+        """Runs that are trained together, now and at most; see `together`."""
+        self._row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
+        self._pending: list[tuple[int, np.ndarray, list[Part]]] = []
 
         # Load the tokenizer before the model, so that a missing template is reported before training, not after it.
         self.tokenizer = read_tokenizer(request)
@@ -103,8 +112,9 @@ class Run:
         self.optimizer = _optimizer(self.weights, self.config)
         self.state, self.best = self._storage()
         self.gpu = self._gpu_path() if path.is_for(device) else None
+        self._sync_every = 1 if device.type == "cpu" and self.gpu is None else SYNC_EVERY
 
-    def _gpu_path(self) -> path.GPUPath:
+    def _gpu_path(self) -> path.GPUPath | None:
         conditions = path.Conditions(
             device=self.device,
             precision=self.precision,
@@ -131,54 +141,81 @@ class Run:
 
     def train(self) -> Trained:
         """Train from the last saved state to the end."""
-        step, started = self._resume(), time.monotonic()
-        resumed_at, seconds_before = step or None, self.seconds
-        row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
-        pending: list[tuple[int, np.ndarray, list[Part]]] = []
-        sync_every = 1 if self.device.type == "cpu" and self.gpu is None else SYNC_EVERY
-        tokens_at_start = self.num_tokens
-        with contextlib.closing(self._batches(step)) as batches:
+        self.start()
+        with contextlib.closing(self._batches(self.step)) as batches:
             for batch in batches:
-                rate = learning_rate(batch.step, self.num_steps, self.config)
-                pending.append((batch.step, batch.rows, self._step(batch, rate)))
-                step = batch.step + 1
-                ending, saving = self._ending_and_saving()
-                at_row = step % row_every == 0 or step in self.validation_steps or step == self.num_steps
-                columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
-                if at_row or saving or len(pending) >= sync_every:
-                    newest = [] if at_row or saving or sync_every == 1 else [pending.pop()]  # the GPU keeps working
-                    loss = self._read(pending)
-                    pending += newest
-                    now = time.monotonic() - started
-                    self.seconds = seconds_before + now
-                    speed = (self.num_tokens - tokens_at_start) / now
-                    if at_row:
-                        self.meter.close_window(**columns)
-                    self.request.report(
-                        Progress(
-                            step=step,
-                            num_steps=self.num_steps,
-                            loss=loss,
-                            tokens_per_second=speed,
-                            curve=self.meter.curve,
-                        )
-                    )
-                if step in self.validation_steps:
-                    self._validate(columns)
-                if saving:
-                    self._save(step)
-                if ending and step < self.num_steps:
-                    raise SystemExit(128 + signal.SIGTERM)  # the state is saved
+                self.complete_step(batch.rows, self._step(batch, self.rate))
+        return self.finish()
+
+    def start(self) -> None:
+        """Restore the last saved state, if there is one."""
+        self.step = self._resume()
+        self._resumed_at = self.step or None
+        self._started, self._seconds_before = self._now(), self.seconds
+        self._tokens_at_start = self.num_tokens
+
+    def complete_step(self, rows: np.ndarray, losses: list[Part]) -> None:
+        """Record, report, validate and save where it is due, after the weights were updated.
+
+        Args:
+            rows: indices of the step's examples.
+            losses: token losses of their micro-batches.
+
+        Raises:
+            TrainingError: training diverged.
+            SystemExit: the process was told to end, and the state is saved.
+        """
+        rate = self.rate
+        self._pending.append((self.step, rows, losses))
+        self.step += 1
+        step = self.step
+        ending, saving = self._ending_and_saving()
+        at_row = step % self._row_every == 0 or step in self.validation_steps or step == self.num_steps
+        columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
+        if at_row or saving or len(self._pending) >= self._sync_every:
+            newest = [] if at_row or saving or self._sync_every == 1 else [self._pending.pop()]  # the GPU keeps working
+            loss = self._read(self._pending)
+            self._pending += newest
+            now = self._now() - self._started
+            self.seconds = self._seconds_before + now
+            speed = (self.num_tokens - self._tokens_at_start) / now
+            if at_row:
+                self.meter.close_window(**columns)
+            self.request.report(
+                Progress(
+                    step=step,
+                    num_steps=self.num_steps,
+                    loss=loss,
+                    tokens_per_second=speed,
+                    curve=self.meter.curve,
+                    together=self.together,
+                )
+            )
+        if step in self.validation_steps:
+            self._validate(columns)
+        if saving:
+            self._save(step)
+        if ending and step < self.num_steps:
+            raise SystemExit(128 + signal.SIGTERM)  # the state is saved
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the present step."""
+        return learning_rate(self.step, self.num_steps, self.config)
+
+    def finish(self) -> Trained:
+        """Write the selected checkpoint and the metrics, and remove the state."""
         self._finish()
         return Trained(
             num_steps=self.num_steps,
             selected_step=self.best.step or self.num_steps,
             num_tokens=self.num_tokens,
-            seconds=seconds_before + time.monotonic() - started,
+            seconds=self._seconds_before + self._now() - self._started,
             precision=self.precision,
             device=str(self.device),
-            resumed_at=resumed_at,
+            resumed_at=self._resumed_at,
             micro_batch_tokens=self.reduced_to,
+            trained_together=self.most_together,
             kernels=self.gpu.kernels if self.gpu is not None else {},
         )
 
@@ -203,6 +240,10 @@ class Run:
 
     def _passes(self, rows: np.ndarray) -> Sequence[tuple[MicroBatch, bool]]:
         return [(self._micro_batch(part), True) for part in self._parts(rows, self.examples)]
+
+    def _now(self) -> float:
+        """The time in seconds that the run has taken, from an arbitrary beginning."""
+        return time.monotonic()
 
     def _save(self, step: int) -> None:
         self.state.save(step, self._content())
@@ -267,14 +308,7 @@ class Run:
         if self.gpu is not None:
             return self.gpu.losses(one)
         assert isinstance(one, MicroBatch)
-        ids, positions, predicting_positions, targets = (
-            to_tensor(array, self.device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
-        )
-        packing = self.config.packing
-        packed = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], self.device)} if packing else {}
-        self.head.positions = predicting_positions
-        logits = self.model(input_ids=ids, position_ids=positions, use_cache=False, **packed).logits
-        losses = token_losses(logits, targets)[: len(one.cells)]
+        losses = losses_of(self.model, self.head, one, self.device, packed=self.config.packing)
         return losses.sum(), losses
 
     def _read(self, pending: list[tuple[int, np.ndarray, list[Part]]]) -> float:
@@ -321,7 +355,9 @@ class Run:
             "best": self.best.state(),
             "num_tokens": self.num_tokens,
             "seconds": self.seconds,
-        } | ({} if self.reduced_to is None else {"micro_batch_tokens": self.reduced_to})
+            **({} if self.reduced_to is None else {"micro_batch_tokens": self.reduced_to}),
+            **({} if self.most_together == 1 else {"trained_together": self.most_together}),
+        }
 
     def _resume(self) -> int:
         """Restore the last saved state, if there is one; returns the number of completed steps."""
@@ -335,6 +371,7 @@ class Run:
         self.num_tokens, self.seconds = content["num_tokens"], content["seconds"]
         if (reduced := content.get("micro_batch_tokens")) is not None:  # before the interruption
             self.reduced_to = min(reduced, self.micro_batch_tokens)
+        self.most_together = max(content.get("trained_together", 1), self.most_together)
         return step
 
     def _write(self, folder: Path) -> None:
@@ -355,6 +392,28 @@ class Run:
     def _write_metrics(self) -> None:
         with atomic_write(self.request.folder / "metrics.parquet") as temporary:
             self.meter.frame().write_parquet(temporary)
+
+
+def losses_of(model: Any, head: LogitSelector, one: MicroBatch, device: torch.device, *, packed: bool) -> Tensor:
+    """Loss of each token of a micro-batch under the loss mask.
+
+    Args:
+        model: the model.
+        head: the selector of its head.
+        one: the micro-batch.
+        device: where it is computed.
+        packed: whether the micro-batch is packed.
+
+    Returns:
+        Losses in nats, (K,).
+    """
+    ids, positions, predicting_positions, targets = (
+        to_tensor(array, device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
+    )
+    boundaries = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], device)} if packed else {}
+    head.positions = predicting_positions
+    logits = model(input_ids=ids, position_ids=positions, use_cache=False, **boundaries).logits
+    return token_losses(logits, targets)[: len(one.cells)]
 
 
 def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.optim.Optimizer:

@@ -27,6 +27,15 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
     Raises:
         TrainingError: the model cannot be loaded, or its architecture does not support packing or LoRA.
     """
+    return for_training(load_base(request, device), request)
+
+
+def load_base(request: TrainingRequest, device: torch.device) -> Any:
+    """Load the base model of `load_model`, without adapters.
+
+    Raises:
+        TrainingError: the model cannot be loaded.
+    """
     from transformers import AutoModelForCausalLM
     from transformers.utils.logging import disable_progress_bar
 
@@ -41,8 +50,7 @@ def load_model(request: TrainingRequest, device: torch.device) -> Any:
             trust_remote_code=False,
             use_safetensors=True,
         )
-    model.to(device)
-    return for_training(model, request)
+    return model.to(device)
 
 
 def for_training(model: Any, request: TrainingRequest) -> Any:

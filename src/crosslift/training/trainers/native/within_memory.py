@@ -10,23 +10,26 @@ import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from crosslift.errors import ModelError, TrainingError
 from crosslift.training.memory import Workload, estimate, read_architecture
-from crosslift.training.trainer import Trained, TrainingRequest
+from crosslift.training.trainer import TrainingRequest
 from crosslift.untrusted.model_files import read_settings
 
 log = logging.getLogger(__name__)
 
 
-def train_within_memory(request: TrainingRequest, attempt: Callable[[int | None], Trained]) -> Trained:
+Result = TypeVar("Result")
+
+
+def train_within_memory(request: TrainingRequest, attempt: Callable[[int | None], Result]) -> Result:
     """Train, with micro-batches halved as often as memory runs out.
 
     Args:
-        request: the request of the run.
+        request: the request of the run; of several runs, the one with the longest example.
         attempt: trains from the last saved state with this bound of tokens per micro-batch; None: the configured one.
 
     Returns:

@@ -117,12 +117,14 @@ class _Run:
         now = time.monotonic() - self.started
         self.seconds = self.seconds_before + now
         speed = (self.num_tokens - self.tokens_before) / now
-        self.request.report(Progress(step=step, num_steps=self.num_steps, loss=loss, tokens_per_second=speed))
         rate = learning_rate(step - 1, self.num_steps, self.config)
         columns = {"step": step, "epoch": step / self.order.steps_per_epoch, "learning_rate": rate}
         row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
         if step % row_every == 0 or step in self.validation_steps or step == self.num_steps:
             self.meter.close_window(**columns)
+        self.request.report(
+            Progress(step=step, num_steps=self.num_steps, loss=loss, tokens_per_second=speed, curve=self.meter.curve)
+        )
         if step in self.validation_steps:
             self._validate(columns)
 
