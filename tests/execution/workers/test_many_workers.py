@@ -74,7 +74,9 @@ def test_a_patient_worker_does_not_wait_for_a_machine_that_lives(tmp_path, monke
 def test_a_worker_of_many_begins_elsewhere_and_skips_what_others_have_finished(study, graph_of, monkeypatch):
     begun = []
     take = worker_module._Worker.take
-    monkeypatch.setattr(worker_module._Worker, "take", lambda self, name: begun.append(name) or take(self, name))
+    monkeypatch.setattr(
+        worker_module._Worker, "take", lambda self, name, *rest: begun.append(name) or take(self, name, *rest)
+    )
     assert work(load(study), first=0.5)
     assert begun[0] == "tiny.en.s1"
     assert sorted(begun) == sorted(graph_of(study).runs)

@@ -126,7 +126,7 @@ def test_a_worker_that_lost_its_lease_writes_no_error_into_the_run_of_the_new_ow
 
 def test_two_workers_do_every_run_once(study, graph_of, monkeypatch):
     monkeypatch.setattr(
-        "crosslift.execution.workers.worker._log_to", lambda path: __import__("contextlib").nullcontext()
+        "crosslift.execution.workers.taking.log_to", lambda path: __import__("contextlib").nullcontext()
     )
     monkeypatch.setattr(
         "crosslift.execution.workers.worker.graceful_termination", lambda *_: __import__("contextlib").nullcontext()
