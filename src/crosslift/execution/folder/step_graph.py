@@ -298,7 +298,8 @@ class StepGraph:
         identity = self.study.identity_of(run)
         identity["model"] = self._model(run)
         identity |= self._first_drawing(mixture.name)
-        if self._first_limit is not None and not identity["training"]["truncate"]:
+        limit = identity["training"]["max_length"]
+        if self._first_limit is not None and self._first_limit < limit and not identity["training"]["truncate"]:
             identity["training"]["max_length"] = self._first_limit
         counted_by = None if mixture.budget is None else mixture.budget.tokenizer
         if counted_by is not None and self.models[counted_by].tokenizer != self.models[run.model.name].tokenizer:
@@ -332,7 +333,10 @@ class StepGraph:
         return None
 
     def _first_drawing(self, mixture: str) -> dict[str, Any]:
-        """Return the settings that gave the same examples first; empty if they are the present ones."""
+        """Return the settings that gave the same examples first; empty if they are the present ones, or if the mixture
+        is none of the study's, as the one of a final model."""
+        if mixture not in self.study.mixtures:
+            return {}
         if mixture not in self._drawings:
             drawn = self.mixture_step(mixture).state().outputs or {}
             self._drawings[mixture] = drawn.get("drawn_as", {})
