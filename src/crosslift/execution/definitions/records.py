@@ -22,6 +22,7 @@ from crosslift.errors import StoreError, StudyError, UnknownName
 from crosslift.execution.definitions.changes import differences, phrase
 from crosslift.execution.folder import earlier
 from crosslift.execution.folder.checksums import MARKER, read_sealed, write_sealed
+from crosslift.execution.folder.layout import DEFINITIONS
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
 from crosslift.execution.folder.tables import read_table, write_table
@@ -32,7 +33,6 @@ from crosslift.system.files import read_bytes, remove, write_text
 if TYPE_CHECKING:
     import polars as pl
 
-FOLDER = "definitions"
 STUDY_FILE = "study.toml"
 
 
@@ -50,7 +50,7 @@ class Definition:
 def definitions(store: Store) -> list[Definition]:
     """Return all intact definitions of a study, in the order in which they were first prepared."""
     found = []
-    for folder in (store.folder / FOLDER).glob("*/"):
+    for folder in store.definitions_folder.glob("*/"):
         if folder.name.isdecimal():
             try:
                 lock = read_sealed(folder / "lock.json")
@@ -134,7 +134,7 @@ def record_definition(graph: StepGraph, *, superseded: Definition | None) -> Non
         remove(superseded.folder / "report")
     if number is None:
         number = 1 + max((one.number for one in known), default=0)
-    folder = store.folder / FOLDER / str(number)
+    folder = store.definitions_folder / str(number)
     write_sealed(folder / "steps.json", _steps(graph), durable=False)
     write_table(folder / "runs.parquet", store.runs())
     record_study_file(graph, folder)
@@ -171,7 +171,7 @@ class DefinitionStore(Store):
 
     def __init__(self, folder: Path, number: int) -> None:
         super().__init__(folder)
-        self.definition_folder = folder / FOLDER / str(number)
+        self.definition_folder = folder / DEFINITIONS / str(number)
         if not (self.definition_folder / "lock.json").is_file():
             known = ", ".join(str(one.number) for one in definitions(Store(folder))) or "none"
             raise UnknownName(

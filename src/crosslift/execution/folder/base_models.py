@@ -93,11 +93,12 @@ class BaseModel:
 
 
 def with_first_revision(model: BaseModel, locked: Iterable[Mapping[str, Any]]) -> BaseModel:
-    """Set the revision that runs record: that of the same files in `lock.json`, whatever the model is called there.
+    """Set the revision that runs record: that of the same files where the study has had them, whatever the model is
+    called there.
 
     Args:
         model: the identified model.
-        locked: the entries of all models in `lock.json`.
+        locked: the entries of models in `lock.json`, the first of which counts.
     """
     for entry in locked:
         if (entry["content"], entry.get("tokenizer_files")) == (model.content, model.tokenizer_files):

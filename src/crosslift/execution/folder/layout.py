@@ -29,6 +29,9 @@ from pathlib import Path
 
 from crosslift.execution.folder import earlier
 
+DEFINITIONS = "definitions"
+"""Folder of all definitions that had results."""
+
 
 class Layout:
     """The folders and files of one study.
@@ -84,6 +87,11 @@ class Layout:
     def earlier_folder(self, kind: str) -> Path:
         """Return the folder of the results of earlier definitions of one kind, see `earlier.KINDS`."""
         return self.folder / earlier.FOLDER / kind
+
+    @property
+    def definitions_folder(self) -> Path:
+        """Return the folder of all definitions that had results."""
+        return self.folder / DEFINITIONS
 
     def is_earlier(self, folder: Path) -> bool:
         """Return whether a step's folder is among the results of earlier definitions."""

@@ -83,10 +83,17 @@ class StepGraph:
             identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
             for name, model in self.wanted_models().items()
         )
-        found = {model.name: with_first_revision(model, locked.values()) for model in identified}
+        found = {model.name: with_first_revision(model, self._locked_models(locked)) for model in identified}
         if not self.store.read_only:
             self.hashes.save()
         return found
+
+    def _locked_models(self, locked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the entries of models in the present lock.json, then in those of all definitions: a model that the
+        study had before another one is the same as then."""
+        yield from locked.values()
+        for lock in self.store.earlier_locks():
+            yield from lock.get("models", {}).values()
 
     # ------------------------------------------------------------------------------------------------ prepared steps
 

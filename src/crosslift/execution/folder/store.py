@@ -7,6 +7,7 @@ recorded in `Store.damage` for the commands to report, and run again by `crossli
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -236,6 +237,14 @@ class Store(Layout):
             return self.lock()
         except StoreError:
             return None
+
+    def earlier_locks(self) -> Iterator[dict[str, Any]]:
+        """Yield the intact lock.json of each definition, in the order in which they were first prepared."""
+        numbers = [int(one.name) for one in self.definitions_folder.glob("*/") if one.name.isdecimal()]
+        for number in sorted(numbers):
+            with contextlib.suppress(StoreError):
+                if (lock := read_sealed(self.definitions_folder / f"{number}/lock.json")) is not None:
+                    yield lock
 
     def step_folders(self, run: str) -> list[Path]:
         """Return the existing folders of a run's steps, of any definition."""
