@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from endpoints import FAULTS, serving
+from stand_in import StandIn
 
 from crosslift.errors import EndpointError
 from crosslift.remote import endpoint
@@ -50,6 +53,23 @@ def test_a_wrong_key_stops_everything_and_stands_in_no_message(monkeypatch: pyte
         assert not server.asked
         monkeypatch.setenv("TOY_KEY", "secret-right")
         assert len(asked(place, 3)) == 3
+
+
+def test_replies_that_are_under_way_when_a_key_expires_are_not_lost():
+    def slow(text: str) -> str:
+        time.sleep(0.05)
+        return text
+
+    found: dict[int, Reply | FailedRequest] = {}
+    questions = [
+        CompletionRequest(messages=[{"role": "user", "content": f"text {n}"}], max_tokens=5) for n in range(50)
+    ]
+    with serving(slow, server=StandIn) as server:
+        server.dies_after = 20
+        with pytest.raises(EndpointError, match="credit"):
+            send_requests(Endpoint(base_url=server.base_url, model="m"), questions, found.__setitem__)
+        assert {f"text {place}" for place in found} == set(server.asked) and len(found) < 50
+    assert all(isinstance(reply, Reply) for reply in found.values())
 
 
 def test_plain_prompts_go_to_completions():

@@ -128,7 +128,8 @@ def send_requests(
         check: called before each attempt of a request; an exception in it stops all requests.
 
     Raises:
-        EndpointError: the endpoint rejects the requests (key, model, format), or `openai` is not installed.
+        EndpointError: the endpoint rejects the requests (key, model, format), or `openai` is not installed. Replies to
+            requests that were sent before are passed on first.
     """
     asyncio.run(_send_all(endpoint, list(requests), on_outcome, check))
 
@@ -138,14 +139,27 @@ async def _send_all(
 ) -> None:
     client = _client(endpoint)
     waiting = iter(enumerate(requests))
+    rejections: list[EndpointError] = []
 
     async def work() -> None:
         for place, request in waiting:
-            on_outcome(place, await _send_with_retries(client, endpoint, request, check, seed=place))
+            if rejections:
+                return
+            try:
+                outcome = await _send_with_retries(
+                    client, endpoint, request, check, seed=place, retries=lambda: not rejections
+                )
+            except EndpointError as error:  # replies to requests that were sent before are paid, so they are waited for
+                rejections.append(error)
+                return
+            if not (rejections and isinstance(outcome, FailedRequest)):
+                on_outcome(place, outcome)
 
     workers = [asyncio.create_task(work()) for _ in range(max(1, endpoint.concurrency))]
     try:
         await asyncio.gather(*workers)
+        if rejections:
+            raise rejections[0]
     finally:
         for worker in workers:
             worker.cancel()
@@ -168,7 +182,13 @@ def _client(endpoint: Endpoint) -> Any:
 
 
 async def _send_with_retries(
-    client: Any, endpoint: Endpoint, request: CompletionRequest, check: Callable[[], None], *, seed: int
+    client: Any,
+    endpoint: Endpoint,
+    request: CompletionRequest,
+    check: Callable[[], None],
+    *,
+    seed: int,
+    retries: Callable[[], bool],
 ) -> Reply | FailedRequest:
     import openai
 
@@ -187,6 +207,8 @@ async def _send_with_retries(
             reason, wait = f"HTTP {error.status_code}", _retry_after(error)
         except (openai.APIConnectionError, openai.APIResponseValidationError, ValueError) as error:
             reason = type(error).__name__  # time-outs, broken connections, malformed JSON
+        if not retries():
+            break
         if attempt + 1 < endpoint.max_attempts:
             doubled = min(INITIAL_BACKOFF_SECONDS * 2**attempt, MAX_BACKOFF_SECONDS)
             pause = max(wait, doubled * (0.5 + pauses.random() / 2))
