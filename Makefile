@@ -5,7 +5,7 @@
 #   make slow    install, run the slow tests: each takes more than seven seconds of a core
 #   make pages   install, execute the code blocks of all pages
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
-#   make rehearsals  the slower ones of these, with the rehearsals of both presets as published (some minutes)
+#   make rehearsals  the slower ones of these, both presets as published, and what repeats other tests at length (some minutes)
 #   make harness install lm-evaluation-harness too, run the tests that need it, compare with it
 #   make vllm    install vLLM for CPUs into .venv-vllm (3.5 GB), run the tests on the real engine, compare one engine with many
 #   make gpu     install, run the tests that need an NVIDIA GPU and the benchmark of training on it (eight minutes)
@@ -38,7 +38,7 @@ test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not pages and not engines and not vllm"
 
 slow: $(VENV)/.test
-	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not pages and not engines and not vllm"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not long and not pages and not engines and not vllm"
 
 pages: $(VENV)/.test
 	$(BIN)/pytest -n 2 -m pages
@@ -47,7 +47,7 @@ engines: $(VENV)/.engines
 	$(BIN)/pytest -m "engines and not slow" -rs
 
 rehearsals: $(VENV)/.engines
-	$(BIN)/pytest -m "engines and slow" -rs
+	$(BIN)/pytest -m "engines and slow or long" -rs
 
 gpu: $(VENV)/.test
 	PYTHON=$(BIN)/python sh benchmarks/gpu.sh

@@ -87,6 +87,7 @@ def test_no_value_of_an_option_ends_in_a_traceback(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["recommend", "explore", "pilot"])
 @settings(quietly, max_examples=150, derandomize=False)
 @given(data=st.data())

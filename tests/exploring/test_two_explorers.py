@@ -15,6 +15,7 @@ from crosslift.exploring.journal import read_entries
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_explorations_at_once_train_every_run_once_and_leave_one_journal(study: Path, tmp_path: Path):
     log = tmp_path / "trained.txt"
     paths = os.pathsep.join([str(FAKES), os.environ.get("PYTHONPATH", "")])

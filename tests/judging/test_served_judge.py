@@ -39,6 +39,7 @@ def write_study(folder: Path) -> StepGraph:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_served_judge_rates_the_answers_of_a_run(tmp_path: Path):
     for package in ("openai", "fastapi", "uvicorn"):
         pytest.importorskip(package)

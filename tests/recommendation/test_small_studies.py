@@ -148,6 +148,7 @@ def test_any_options_give_a_proposal_within_the_limits_or_a_message(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @settings(quietly, max_examples=200, derandomize=False)
 @asked_of
 def test_any_options_at_length(

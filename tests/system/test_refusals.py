@@ -135,7 +135,7 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("limit", [0, 3_000])
+@pytest.mark.parametrize("limit", [0, pytest.param(3_000, marks=pytest.mark.long)])
 def test_a_study_whose_files_may_not_grow_ends_in_words_and_then_in_the_same_bytes(tmp_path, limit):
     from fake_study import install_fakes, write_fake_study
 

@@ -15,7 +15,8 @@ from crosslift.studies.parsing.load import load
 
 EDITS = {edit.name: edit for edit in edits_of("tiny")}
 ALWAYS = ("learning_rate", "mixture", "max_items", "incomplete items", "an evaluation", "name of a model", "repeat")
-"""Edits of the default tests; the others are slow tests."""
+"""Edits of the default tests; the others are executed one after another by a slow test, and one by one at length."""
+AT_LENGTH = (pytest.mark.slow, pytest.mark.long)
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def of_runs(names: list[str]) -> set[str]:
 
 @pytest.mark.parametrize(
     "edit",
-    [pytest.param(edit, marks=() if edit.name in ALWAYS else pytest.mark.slow) for edit in EDITS.values()],
+    [pytest.param(edit, marks=() if edit.name in ALWAYS else AT_LENGTH) for edit in EDITS.values()],
     ids=lambda edit: edit.name,
 )
 def test_an_edit_computes_what_is_new_and_going_back_computes_nothing(edit: Edit, study, computed):
