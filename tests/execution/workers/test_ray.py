@@ -99,7 +99,7 @@ def test_a_wrong_site_is_told_before_anything_is_queued(on_ray, cluster, monkeyp
     with pytest.raises(Exception, match=r'the largest have 2 CPU, 0 GPU\. Set device = "cpu"'):
         detach(on_ray)
     (on_ray / "site.toml").write_text(site)
-    monkeypatch.setattr(executor, "_sees", lambda file: False)
+    monkeypatch.setattr("crosslift.execution.workers.executors.ray.cluster._sees", lambda file: False)
     with pytest.raises(Exception, match=r"is not seen by 2 of 2 nodes .* disk that all nodes share"):
         detach(on_ray)
     assert not (on_ray / "queue.json").exists()
