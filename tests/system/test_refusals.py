@@ -69,6 +69,18 @@ def test_a_table_that_finds_no_room_is_told_and_leaves_nothing(tmp_path, library
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_writer_that_does_not_say_why_is_asked_again(tmp_path):
+    for target, words in (("/dev/full", "The disk is full"), (tmp_path / "other", "The disk reported an I/O error")):
+        with (
+            pytest.raises(StoreError, match=words),
+            atomic_write(tmp_path / "table.parquet") as temporary,
+        ):
+            temporary.symlink_to(target)
+            raise pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
+    assert not list(tmp_path.glob("*.parquet*")) and not list(tmp_path.glob(".*"))
+
+
 def test_a_journal_without_room_keeps_what_it_has_and_goes_on_later(tmp_path, monkeypatch):
     with Journal(tmp_path / "journal.jsonl") as journal:
         journal.add("a", text="1")

@@ -163,6 +163,7 @@ async def _send_all(
     finally:
         for worker in workers:
             worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)  # else their errors are logged as tracebacks at the end
         await client.close()
 
 

@@ -50,7 +50,8 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
             _sync(temporary)
         temporary.replace(path)
     except Exception as error:
-        found = as_store_error(error, f"{path} cannot be written")
+        cause = _cause_of_lost_number(temporary) if _LOST_NUMBER in str(error) else error
+        found = as_store_error(cause, f"{path} cannot be written")
         if found is None and isinstance(error, FileNotFoundError):
             found = missing_root_error(path)
         if found is None:
@@ -59,6 +60,22 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # the cause of a failed write may also prevent the removal
             temporary.unlink(missing_ok=True)
+
+
+_LOST_NUMBER = "thrift: transport error"
+"""Said by the writer of Parquet's metadata, which does not keep the number of the operating system's error."""
+
+
+def _cause_of_lost_number(file: Path) -> OSError:
+    """Find out why a file that is to be replaced could not be written, by writing to it."""
+    try:
+        with file.open("ab", buffering=0) as opened:
+            written = 0
+            while written < 1 << 20:
+                written += opened.write(bytes(1 << 16)) or 0
+    except OSError as error:
+        return error
+    return OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 _roots: set[Path] = set()
