@@ -30,9 +30,7 @@ In the site file:
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -46,7 +44,7 @@ from crosslift.remote.endpoint import OPTIONS, Endpoint
 from crosslift.studies.parsing.load import source_of
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import CorpusTable, Positive, Table, Text
-from crosslift.studies.parsing.toml_file import read_toml
+from crosslift.studies.parsing.toml_file import read_recipe, read_toml, shipped_recipes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +135,7 @@ class ServiceTable(Table):
 
 def recipe_names() -> tuple[str, ...]:
     """Names of the recipes in the package."""
-    folder = resources.files("crosslift.completion") / "recipes"
-    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
+    return shipped_recipes("crosslift.completion")
 
 
 def load_recipe(path: Path, *, data: Path | None = None) -> CompletionRecipe:
@@ -151,13 +148,8 @@ def load_recipe(path: Path, *, data: Path | None = None) -> CompletionRecipe:
     Raises:
         StudyError: the recipe is invalid; the error lists all problems.
     """
-    if str(path) in recipe_names() and not path.exists():
-        raw = tomllib.loads((resources.files("crosslift.completion") / "recipes" / f"{path}.toml").read_text("utf-8"))
-    else:
-        raw = read_toml(path, remedy=f"Correct the path, or name a shipped recipe: {', '.join(recipe_names())}.")
+    raw = read_recipe(path, package="crosslift.completion", data=data)
     problems = Problems(path.name)
-    if data is not None and isinstance(raw.get("source"), dict):
-        raw["source"]["path"] = str(data.resolve())
     table: RecipeTable | None = problems.read(RecipeTable, raw, "", TypeAdapter(RecipeTable))
     if table is not None:
         _check(problems, table)

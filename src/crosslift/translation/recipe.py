@@ -27,9 +27,7 @@ In the site file:
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,7 +39,7 @@ from crosslift.errors import StudyError
 from crosslift.studies.parsing.load import source_of
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema import CorpusTable, Positive, Table, Tags, Text
-from crosslift.studies.parsing.toml_file import read_toml
+from crosslift.studies.parsing.toml_file import read_recipe, read_toml, shipped_recipes
 
 PROMPT = (
     "Translate into {language}. Keep marks such as <1> where they belong and numbers in digits. Answer with the "
@@ -119,8 +117,7 @@ class ServiceTable(Table):
 
 def recipe_names() -> tuple[str, ...]:
     """Names of the recipes in the package."""
-    folder = resources.files("crosslift.translation") / "recipes"
-    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
+    return shipped_recipes("crosslift.translation")
 
 
 def load_recipe(path: Path, *, data: Path | None = None) -> Recipe:
@@ -133,13 +130,8 @@ def load_recipe(path: Path, *, data: Path | None = None) -> Recipe:
     Raises:
         StudyError: the recipe is invalid; the error lists all problems.
     """
-    if str(path) in recipe_names() and not path.exists():
-        raw = tomllib.loads((resources.files("crosslift.translation") / "recipes" / f"{path}.toml").read_text("utf-8"))
-    else:
-        raw = read_toml(path, remedy=f"Correct the path, or name a shipped recipe: {', '.join(recipe_names())}.")
+    raw = read_recipe(path, package="crosslift.translation", data=data)
     problems = Problems(path.name)
-    if data is not None and isinstance(raw.get("source"), dict):
-        raw["source"]["path"] = str(data.resolve())
     table = problems.read(RecipeTable, raw, "", TypeAdapter(RecipeTable))
     if table is not None:
         problems.languages("translation.languages", table.translation.languages)

@@ -13,7 +13,7 @@ from typing import Any
 
 from crosslift.errors import StoreError
 from crosslift.execution.folder import checksums
-from crosslift.execution.folder.step_graph import READING
+from crosslift.execution.folder.earlier import READING
 from crosslift.execution.folder.steps import Step
 from crosslift.fingerprint import canonical
 

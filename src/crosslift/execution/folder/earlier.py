@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,10 @@ from crosslift.system.refusals import refused
 
 FOLDER = "earlier"
 KINDS = ("corpora", "tokens", "mixtures", "train", "eval")
+READING = frozenset(
+    {"reader", "split", "revision", "max_items", "order", "data_seed", "incomplete", "options", "checks"}
+)
+"""Settings of a corpus that matter by the rows that they give, and by nothing else."""
 
 Renamed = Callable[[Path], dict[str, Any]]
 """Rewrites the names in the tables of a folder and returns the changed outputs of its marker."""
@@ -141,3 +145,14 @@ def _link(source: Path, target: Path) -> None:
                 os.link(Path(place) / name, here / name)
             except OSError:
                 shutil.copy2(Path(place) / name, here / name)
+
+
+def as_first_read(identity: dict[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a corpus with those in `READING` that gave the same rows first.
+
+    Args:
+        identity: the present settings.
+        read: outputs of the corpus's marker.
+    """
+    first = read.get("read_as")
+    return identity if first is None else {key: identity[key] for key in identity if key not in READING} | dict(first)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,6 @@ from crosslift.studies.run import Model, Run
 from crosslift.studies.study import Evaluation, Study
 
 _OF_CORPUS = ("revision", "licence", "fingerprint", "num_items", "languages")
-READING = frozenset(
-    {"reader", "split", "revision", "max_items", "order", "data_seed", "incomplete", "options", "checks"}
-)
-"""Settings of a corpus that matter by the rows that they give, and by nothing else."""
 _OF_EVALUATION = ("scores", "num_errors", "seconds")
 
 
@@ -77,23 +74,18 @@ class StepGraph:
         Raises:
             StudyError: a model cannot be found.
         """
-        lock = self.store.lock_if_intact()
-        locked = {} if lock is None else lock["models"]
+        locked = (self.store.lock_if_intact() or {"models": {}})["models"]
         identified = (
             identify(model, study_folder=self.study.folder, hashes=self.hashes, locked=locked.get(name))
             for name, model in self.wanted_models().items()
         )
-        found = {model.name: with_first_revision(model, self._locked_models(locked)) for model in identified}
+        found = {
+            one.name: with_first_revision(one, chain(locked.values(), self.store.earlier_models()))
+            for one in identified
+        }
         if not self.store.read_only:
             self.hashes.save()
         return found
-
-    def _locked_models(self, locked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Yield the entries of models in the present lock.json, then in those of all definitions: a model that the
-        study had before another one is the same as then."""
-        yield from locked.values()
-        for lock in self.store.earlier_locks():
-            yield from lock.get("models", {}).values()
 
     # ------------------------------------------------------------------------------------------------ prepared steps
 
@@ -314,7 +306,7 @@ class StepGraph:
         used = dict.fromkeys(mixture.corpora, mixture.languages) | self.study.validation_of(run)
         for name, read_now in identity["corpora"].items():
             hashes = self.corpus(name)["languages"]
-            inputs = identity["corpora"][name] = _as_first_read(read_now, self.corpus(name))
+            inputs = identity["corpora"][name] = earlier.as_first_read(read_now, self.corpus(name))
             inputs["content"] = {tag: hashes[tag] for tag in used[name] if tag in hashes}
             if identity["mixture"]["pairing"] != "disjoint":  # each language of a disjoint one owns a block of items
                 del inputs["languages"]
@@ -323,7 +315,7 @@ class StepGraph:
             for name, settings_now in shown.items():
                 read = self.corpus(name)
                 content = {tag: read["languages"][tag] for tag in mixture.languages if tag in read["languages"]}
-                shown[name] = _without_languages(_as_first_read(settings_now, read)) | {"content": content}
+                shown[name] = _without_languages(earlier.as_first_read(settings_now, read)) | {"content": content}
         return {key: SharedInputs(part) if isinstance(part, Mapping) else part for key, part in identity.items()}
 
     @cached_property
@@ -355,7 +347,7 @@ class StepGraph:
             identity = self.study.identity_of_evaluation(evaluation, tag)
             del identity["languages"]
             corpus = self.corpus(evaluation.corpus_in(tag))
-            identity["corpus"] = _without_languages(_as_first_read(identity["corpus"], corpus))
+            identity["corpus"] = _without_languages(earlier.as_first_read(identity["corpus"], corpus))
             identity |= {"language": tag, "content": corpus["languages"][tag]}
             if joined := self._joined(evaluation.corpora):
                 identity["joined"] = joined
@@ -363,7 +355,9 @@ class StepGraph:
                 if joined := self._joined(evaluation.shots.corpora):
                     identity["shots"]["joined"] = joined
                 shown = self.corpus(evaluation.shots.corpus_in(tag))
-                identity["shots"]["corpus"] = _without_languages(_as_first_read(identity["shots"]["corpus"], shown))
+                identity["shots"]["corpus"] = _without_languages(
+                    earlier.as_first_read(identity["shots"]["corpus"], shown)
+                )
                 identity["shots"]["content"] = shown["languages"][tag]
             shared = self._evaluations[evaluation.name, tag] = SharedInputs(identity)
         folder = self.store.evaluation_folder(run.name, evaluation.name, tag)
@@ -392,14 +386,6 @@ class StepGraph:
             required_outputs=required_outputs,
             archive=self._archives.get(kind) or self._archives.setdefault(kind, self.store.earlier_folder(kind)),
         )
-
-
-def _as_first_read(identity: dict[str, Any], read: Mapping[str, Any]) -> dict[str, Any]:
-    first = read.get("read_as")
-    if first is None:
-        return identity
-    found: dict[str, Any] = {key: value for key, value in identity.items() if key not in READING} | dict(first)
-    return found
 
 
 def _without_languages(identity: dict[str, Any]) -> dict[str, Any]:

@@ -238,13 +238,14 @@ class Store(Layout):
         except StoreError:
             return None
 
-    def earlier_locks(self) -> Iterator[dict[str, Any]]:
-        """Yield the intact lock.json of each definition, in the order in which they were first prepared."""
+    def earlier_models(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the entries of models in the lock.json of all definitions, oldest first: a model that the study had
+        before another one is the same as then."""
         numbers = [int(one.name) for one in self.definitions_folder.glob("*/") if one.name.isdecimal()]
         for number in sorted(numbers):
             with contextlib.suppress(StoreError):
-                if (lock := read_sealed(self.definitions_folder / f"{number}/lock.json")) is not None:
-                    yield lock
+                lock = read_sealed(self.definitions_folder / f"{number}/lock.json")
+                yield from ({} if lock is None else lock).get("models", {}).values()
 
     def step_folders(self, run: str) -> list[Path]:
         """Return the existing folders of a run's steps, of any definition."""

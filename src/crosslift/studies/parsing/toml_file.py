@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import tomllib
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,36 @@ MAX_DEPTH = 50
 MAX_KEY = 500
 MAX_TEXT = 100_000
 _NUMBER_TOO_LARGE = "a whole number that does not fit into 64 bits"
+
+
+def shipped_recipes(package: str) -> tuple[str, ...]:
+    """Return the names of the recipes in the folder `recipes` of a package."""
+    folder = resources.files(package) / "recipes"
+    return tuple(sorted(file.name.removesuffix(".toml") for file in folder.iterdir()))
+
+
+def read_recipe(path: Path, *, package: str, data: Path | None) -> dict[str, Any]:
+    """Read the TOML of a recipe.
+
+    Args:
+        path: a file, or the name of a recipe in the package.
+        package: package with the folder `recipes`.
+        data: replaces the path of the source; relative to the working directory.
+
+    Returns:
+        The parsed tables.
+
+    Raises:
+        StudyError: see `read_toml`.
+    """
+    shipped = shipped_recipes(package)
+    if str(path) in shipped and not path.exists():
+        raw = tomllib.loads((resources.files(package) / "recipes" / f"{path}.toml").read_text("utf-8"))
+    else:
+        raw = read_toml(path, remedy=f"Correct the path, or name a shipped recipe: {', '.join(shipped)}.")
+    if data is not None and isinstance(raw.get("source"), dict):
+        raw["source"]["path"] = str(data.resolve())
+    return raw
 
 
 def read_toml(file: Path, *, remedy: str) -> dict[str, Any]:
