@@ -24,13 +24,14 @@ import argparse
 import sys
 import time
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from predictions.data import ROOT, DataSet, imported_sets, reference_sets, splits, world
-from predictions.models import EDGES, PREDICTORS, latent_of
+from predictions.models import EDGES, PREDICTORS, latent_of, transfer_model
 from predictions.recommended import left_out, recommended
 from scipy.special import ndtr
 
@@ -54,9 +55,13 @@ def predicted(data: DataSet, *, names: Collection[str] = tuple(PREDICTORS), most
             if name not in names or (split.kind == OBSERVED and name != "transfer model"):
                 continue
             started = time.process_time()
+            if name == "transfer model":
+                predict = partial(transfer_model, prior=data.prior)
             bins, expected = predict(known, wanted, split.left_out)
+            labels = wanted.mixtures if split.left_out == "mixture" else wanted.languages
             columns: dict[str, Any] = {
                 "data": data.name, "kind": split.kind, "split": number, "model": name,
+                "cell": np.arange(len(wanted.values)), "left_out": labels,
                 **scored(bins, wanted.shares, stream(0, "pit", data.name, number)),
                 "error": expected - wanted.values, "value": wanted.values, "num_items": data.num_items,
                 "seconds": (time.process_time() - started) / len(wanted.values),

@@ -63,7 +63,7 @@ MIN_LOG_VARIANCE = -16.0
 MAX_LOG_VARIANCE = 4.0
 """Upper bound of a log variance."""
 PRIOR_LOG_VARIANCES = np.array(
-    [-3.4, -3.4, -3.6, -3.5, -2.0, -2.0, 0.1, -3.4, -4.0, -2.0, -1.8, -3.6, -1.2, -6.4, -3.1, -5.9, -4.6]
+    [-4.3, -1.7, -2.2, -4.1, -2.0, -2.0, 0.2, -2.1, -1.8, -2.0, -4.2, -3.6, -3.4, -3.0, -3.7, -5.9, -4.6]
 )
 """Prior means of the log variances of COMPONENTS, the kernels of runs for latent values and all others for
 standardised latent values: means over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2
@@ -72,11 +72,11 @@ for size and fertility; for runs the deviations between training seeds of `refer
 PRIOR_PRECISION = np.array([0.2] * (len(COMPONENTS) - NUM_OF_RUNS) + [1.0] * NUM_OF_RUNS)
 """Prior precisions of the log variances; a standard deviation is within about a factor of three of its prior mean, that
 of a run within a factor of two, because without replicates the data do not tell it from that of a mixture."""
-PRIOR_TAIL = 2.0
+PRIOR_TAIL = 1.0
 """Distance below the prior mean of a log variance from which its prior density falls exponentially and no longer as a
 normal one: an effect that is seven times as small as usual in variance, or absent, is not unusual, as the imported
 grids show, whose mixtures hardly differ."""
-PRIOR_COEFFICIENTS = {"own": 0.7}
+PRIOR_COEFFICIENTS = {"own": 0.4, "own presence": 0.5}
 """Prior means of the response to a unit of a feature, relative to the standard deviation of latent values; 0 for all
 others. The response to the language's own amount was nowhere below 0: 1.4 on average over the three tasks of
 `references/post-trainers-guide`, 0.2 over 28 published and imported tasks (tools/typical_variances.py). The prior mean
