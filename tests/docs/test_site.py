@@ -9,7 +9,7 @@ import pytest
 from places import REPOSITORY
 
 from crosslift import discover
-from crosslift.studies.parsing.schema import TABLES
+from crosslift.studies.parsing.schema.study_file import TABLES
 from crosslift.studies.site import SiteTable
 
 sys.path.insert(0, str(REPOSITORY / "tools"))

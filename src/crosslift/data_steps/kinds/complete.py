@@ -28,7 +28,7 @@ from crosslift.errors import CrossliftError, StudyError
 from crosslift.remote.endpoint import Endpoint
 from crosslift.remote.journal import Journal
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Positive, Table, Text
+from crosslift.studies.parsing.schema.values import Positive, Table, Text
 
 SERVICE = "completion"
 BYTES_PER_TOKEN = 3.5

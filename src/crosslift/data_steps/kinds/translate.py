@@ -28,7 +28,7 @@ from crosslift.discover import member
 from crosslift.errors import CrossliftError, StudyError
 from crosslift.remote.endpoint import Endpoint
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Positive, Text
+from crosslift.studies.parsing.schema.values import Positive, Text
 from crosslift.translation.estimate import estimate_of_size, measure
 from crosslift.translation.output import manifest_of, write
 from crosslift.translation.recipe import Recipe, Service, load_recipe, load_service, recipe_names

@@ -13,12 +13,15 @@ from crosslift.errors import EvaluationError, visible
 from crosslift.evaluation.task import MissingWords
 from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.evaluation_rules import check_evaluation
 from crosslift.studies.parsing.families.rules import no_duplicate_mixtures
 from crosslift.studies.parsing.limits import check_limits
 from crosslift.studies.parsing.mixture_rules import check_mixtures
 from crosslift.studies.parsing.problems import Problems, some
+from crosslift.studies.parsing.schema.data import CorpusTable, ModelTable
+from crosslift.studies.parsing.schema.evaluations import corpora_of
+from crosslift.studies.parsing.schema.grid import ArmTable, ContrastTable, GridTable
+from crosslift.studies.parsing.schema.training import TrainingTable
 from crosslift.studies.parsing.tables import Tables, treatments
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
@@ -106,7 +109,7 @@ def _unique(kind: str, names: Iterable[str], problems: Problems) -> None:
             )
 
 
-def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problems) -> None:
+def _model(place: str, table: ModelTable, folder: Path, problems: Problems) -> None:
     if table.path.startswith("pocket:"):
         from crosslift.pocket import checkpoints
 
@@ -143,7 +146,7 @@ def _there(folder: Path, written: str) -> Path | None:
         return None
 
 
-def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Problems) -> None:
+def _corpus(place: str, table: CorpusTable, folder: Path, problems: Problems) -> None:
     known = problems.languages(f"{place}.languages", table.languages)
     if _member(f"{place}.task", "task", table.task, problems):
         _prompt(f"{place}.prompt", table, table.languages if known else (), problems)
@@ -153,7 +156,7 @@ def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Probl
         return
     reader = member("reader", table.reader)
     options = getattr(reader, "OPTIONS", {})
-    problems.options(place, table.model_extra or {}, options, schema.CorpusTable.model_fields)
+    problems.options(place, table.model_extra or {}, options, CorpusTable.model_fields)
     needs_path = getattr(reader, "NEEDS_PATH", None)
     if table.path is None:
         if needs_path:
@@ -177,7 +180,7 @@ def _remedy(folder: Path) -> str:
     return correct
 
 
-def _prompt(place: str, table: schema.CorpusTable, languages: Iterable[str], problems: Problems) -> None:
+def _prompt(place: str, table: CorpusTable, languages: Iterable[str], problems: Problems) -> None:
     """Record a prompt form that the task lacks, or that has no words in a language without a file."""
     task = member("task", table.task)
     prompt = table.prompt or task.PROMPTS[0]
@@ -195,7 +198,7 @@ def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
     return problems.reference(place, kind, name, members(kind))
 
 
-def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
+def _grid(table: GridTable, tables: Tables, problems: Problems) -> None:
     _block("grid", table, tables, problems)
     if not tables.mixtures and not tables.families and not table.base:
         problems.add(
@@ -204,7 +207,7 @@ def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
     _check_evaluated(tables, problems)
 
 
-def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables, problems: Problems) -> None:
+def _block(place: str, table: GridTable | ArmTable, tables: Tables, problems: Problems) -> None:
     for i, name in enumerate(table.models or []):
         problems.reference(f"{place}.models[{i}]", "model", name, tables.models)
     hidden = _hidden(tables)
@@ -227,7 +230,7 @@ def _check_evaluated(tables: Tables, problems: Problems) -> None:
         tables.corpora.get(name)
         for table in tables.evaluations.values()
         if table is not None
-        for name in schema.corpora_of(table)
+        for name in corpora_of(table)
     ]
     evaluated = {corpus.task for corpus in tables_of if corpus is not None}
     if None in tables_of or None in tables.evaluations.values():
@@ -244,7 +247,7 @@ def _check_evaluated(tables: Tables, problems: Problems) -> None:
 def _asks_every_run(tables: Tables) -> bool:
     """Return whether an evaluation is asked of runs that were not trained on its task."""
     for table in tables.evaluations.values():
-        corpus = None if table is None else tables.corpora.get(schema.corpora_of(table)[0])
+        corpus = None if table is None else tables.corpora.get(corpora_of(table)[0])
         if table is None or corpus is None or corpus.task not in members("task"):
             continue
         if table.runs == "all" or (table.runs is None and hasattr(member("task", corpus.task), "score_row")):
@@ -264,7 +267,7 @@ def _of_blocks(tables: Tables) -> list[Mixture]:
     return [mixture for name in tables.named_mixtures() for mixture in tables.members(name)]
 
 
-def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -> None:
+def _training(table: TrainingTable, tables: Tables, problems: Problems) -> None:
     _member("training.trainer", "trainer", table.trainer, problems)
     for first, second in (("epochs", "steps"), ("batch_examples", "batch_tokens")):
         if (getattr(table, first) is None) == (getattr(table, second) is None):
@@ -295,7 +298,7 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
         )
 
 
-def _without_validation(table: schema.TrainingTable, problems: Problems) -> None:
+def _without_validation(table: TrainingTable, problems: Problems) -> None:
     """Record keys that have no meaning without validation data."""
     if table.select_by != "last":
         problems.add(
@@ -314,7 +317,7 @@ def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:
     return any(tag in corpus.languages for tag in mixture.languages)
 
 
-def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems: Problems) -> None:
+def _contrast(place: str, table: ContrastTable, tables: Tables, problems: Problems) -> None:
     mixtures = {mixture.name: mixture for group in tables.expanded.values() for mixture in group}
     named = tables.named_mixtures()
     grid = {*named, *(mixture.name for mixture in _of_blocks(tables))}
