@@ -11,10 +11,10 @@ import pytest
 
 from crosslift.corpora.corpus import CorpusError
 from crosslift.errors import StudyError
+from crosslift.execution.phases.examples import examples_of, validation_of
 from crosslift.execution.phases.joined import taken
 from crosslift.execution.phases.preflight import preflight
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.phases.train import examples_of, validation_of
 from crosslift.execution.workers.worker import work
 
 

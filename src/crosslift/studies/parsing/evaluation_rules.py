@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from crosslift.discover import member, members
 from crosslift.scores import RATING, scale
+from crosslift.studies.evaluation import by_judge
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.schema.data import CorpusTable
 from crosslift.studies.parsing.schema.evaluations import EvaluationTable, ShotsTable, corpora_of
 from crosslift.studies.parsing.tables import Tables
-from crosslift.studies.study import by_judge
 
 
 def check_evaluation(place: str, table: EvaluationTable, tables: Tables, problems: Problems) -> None:

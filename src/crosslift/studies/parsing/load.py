@@ -15,6 +15,7 @@ from crosslift.discover import member
 from crosslift.errors import StudyError
 from crosslift.evaluation.task import asked_of_every_run
 from crosslift.evaluation.task import task as find_task
+from crosslift.studies.evaluation import Evaluation, Judging, Shots
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.rules import check
 from crosslift.studies.parsing.schema.data import CorpusTable
@@ -25,7 +26,7 @@ from crosslift.studies.parsing.schema.training import LoRATable
 from crosslift.studies.parsing.tables import Tables, read, short_name, treatments
 from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.run import Model
-from crosslift.studies.study import Block, Contrast, Evaluation, Judging, Shots, Study, Validation
+from crosslift.studies.study import Block, Contrast, Study, Validation
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 
 FILE = "study.toml"
