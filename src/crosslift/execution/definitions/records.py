@@ -142,8 +142,10 @@ def record_definition(graph: StepGraph, *, superseded: Definition | None) -> Non
 
 
 def record_study_file(graph: StepGraph, folder: Path) -> None:
-    """Copy study.toml into the folder of the present definition, if it was edited without changing a run, and remove what
-    processes that were killed while they recorded the definition left there."""
+    """Copy study.toml into the folder of the present definition, if it was edited without changing a run.
+
+    What processes left there that were killed while they recorded the definition is removed.
+    """
     remove_leftovers(folder)
     text = read_bytes(graph.study.folder / STUDY_FILE)
     if text is not None and text != read_bytes(folder / STUDY_FILE):
