@@ -25,6 +25,7 @@ def read(reader: str, task: str, languages: str, path: str, split: str = "test",
     corpus: ParallelCorpus = member("reader", reader).read(source)
     return corpus
 
+
 OF_GSM8K = pytest.mark.xdist_group("gsm8k")  # it is read and checked once
 
 
