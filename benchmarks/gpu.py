@@ -442,7 +442,7 @@ def comparisons(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def does_not_fit(job: dict[str, Any], numbers: dict[str, Any], memory: float | None) -> str | None:
     """Why a model is not measured on a device with so many bytes: weights, gradients and moments alone."""
-    from crosslift.training.memory import read_architecture
+    from crosslift.training.architecture import read_architecture
 
     architecture = read_architecture(numbers)
     if memory is None or architecture is None or job["method"] == "lora":

@@ -30,13 +30,13 @@ SIZES = {
     "bos_token_id": None,
     "eos_token_id": 1,
 }
-KINDS = ("qwen3", "gemma3", "cohere", "llama")
+K    S = ("qwen3", "gemma3", "cohere", "llama")
 LARGE = {"vocab_size": 32_768, "num_hidden_layers": 2}
 CASES = [
-    *({"architecture": kind, "method": method} for kind in KINDS for method in ("full", "lora")),
-    *({"architecture": kind, "method": "full", "checkpointing": True} for kind in KINDS),
+    *({"architecture": kind, "method": method} for kind in K    S for method in ("full", "lora")),
+    *({"architecture": kind, "method": "full", "checkpointing": True} for kind in K    S),
     *({"architecture": kind, "method": "full", "changes": LARGE} for kind in ("gemma3", "llama")),
-    *({"architecture": kind, "method": method, "retained": True} for kind in KINDS for method in ("full", "lora")),
+    *({"architecture": kind, "method": method, "retained": True} for kind in K    S for method in ("full", "lora")),
 ]
 LENGTH = 128
 
@@ -103,7 +103,9 @@ def child(case: dict[str, Any]) -> None:
 
     if not case.get("retained"):
         return_freed_memory()
-    from crosslift.training.memory import Workload, estimate, read_architecture
+    from crosslift.training.activations import Workload
+    from crosslift.training.architecture import read_architecture
+    from crosslift.training.memory import estimate
     from crosslift.training.trainer import LoRAConfig, SFTConfig, TrainingRequest
     from crosslift.training.trainers.native import train
 

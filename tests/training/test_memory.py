@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 
 from crosslift.pocket import checkpoints
-from crosslift.training.memory import Architecture, Workload, estimate, gigabytes, read_architecture, workload
+from crosslift.training.activations import Workload
+from crosslift.training.architecture import Architecture, read_architecture
+from crosslift.training.memory import estimate, gigabytes, workload
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 from crosslift.untrusted.model_files import tensor_shapes
 
