@@ -29,6 +29,7 @@ from crosslift.training.trainers.native import attention
 from crosslift.training.trainers.native.gpu import linear_loss, path, varlen
 from crosslift.training.trainers.native.loop import Run
 from crosslift.training.trainers.native.model import for_training
+from crosslift.training.trainers.native.together import joint
 
 CPU = torch.device("cpu")
 
@@ -52,6 +53,35 @@ def counted_peak(folder: Path, settings: dict[str, Any], config: SFTConfig, *, l
         with Bytes() as counted:
             counted.see(run.model.parameters(), run.model.buffers(), list(run.optimizer.state.values()))
             run._step(run._batch(1), 1e-3)
+    return counted.peak
+
+
+def counted_peak_together(
+    folder: Path, settings: dict[str, Any], config: SFTConfig, *, lengths: np.ndarray, number: int
+) -> int:
+    """Count the peak of a step of several LoRA runs that are trained together, as `counted_peak` does for one."""
+    write(folder, settings)
+    made: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def of_run(view: Any, request: TrainingRequest) -> Any:
+        return without_memory(view, request, made)
+
+    with as_on_a_gpu(), patch.object(joint, "for_training", of_run):
+        requests = [request_of(folder / f"run-{i}", config, lengths, base=folder) for i in range(number)]
+        base = base_without_memory(requests[0])
+        members = {i: joint.Member(one, base, CPU, "bfloat16") for i, one in enumerate(requests)}
+        together = joint.Joint(base, members, CPU)
+        counted = Bytes()
+        for step in range(2):
+            with counted if step else contextlib.nullcontext():
+                for member in members.values() if step else ():
+                    counted.see(member.model.parameters(), member.model.buffers(), list(member.optimizer.state.values()))
+                    member.step = 1
+                rows, passes = together.next_step()
+                together.accumulate(passes)
+                for member in members.values():
+                    member._update(1e-3)
+        together.close()
     return counted.peak
 
 
@@ -89,10 +119,10 @@ def write(folder: Path, settings: dict[str, Any]) -> None:
     tokenizer().save_pretrained(folder)
 
 
-def request_of(folder: Path, config: SFTConfig, lengths: np.ndarray, **settings: Any) -> TrainingRequest:
+def request_of(folder: Path, config: SFTConfig, lengths: np.ndarray, *, base: Path | None = None) -> TrainingRequest:
     """A request whose examples have these lengths."""
     zeros = np.zeros(len(lengths), np.int16)
-    (folder / "run").mkdir(exist_ok=True)
+    (folder / "run").mkdir(exist_ok=True, parents=True)
     examples = TokenTable(
         ids=np.full(int(lengths.sum()), 7, np.int32),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
@@ -104,19 +134,29 @@ def request_of(folder: Path, config: SFTConfig, lengths: np.ndarray, **settings:
         task=zeros,
     )
     return TrainingRequest(
-        model=str(folder), revision=None, config=config, examples=examples, validation=None, seed=0,
-        folder=folder / "run", compile=False, **settings,
+        model=str(base or folder), revision=None, config=config, examples=examples, validation=None, seed=0,
+        folder=folder / "run", compile=False,
     )  # fmt: skip
 
 
-def without_memory(request: TrainingRequest) -> Any:
-    """The model in training, in the types in which a GPU holds it."""
+def base_without_memory(request: TrainingRequest) -> Any:
+    """The base model on torch's meta device, in the type in which a GPU holds it."""
     config = AutoConfig.from_pretrained(request.model)
     frozen = request.config.method == "lora"
     with unset_fake_temporarily(), torch.device("meta"):
-        base = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16 if frozen else torch.float32)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16 if frozen else torch.float32)
+
+
+def without_memory(base: Any, request: TrainingRequest, made: dict[int, tuple[torch.Tensor, torch.Tensor]]) -> Any:
+    """A model in training, whose tensors have no memory.
+
+    Args:
+        base: the base model on the meta device.
+        request: the request of the run.
+        made: id of a tensor of the base model -> the tensor, and that in its place, shared by all runs; completed.
+    """
+    with unset_fake_temporarily(), torch.device("meta"):
         model = for_training(base, request)
-    made: dict[int, torch.Tensor] = {}
     for module in model.modules():
         for tensors in (module._parameters, module._buffers):
             for name, tensor in tensors.items():
@@ -125,8 +165,9 @@ def without_memory(request: TrainingRequest) -> Any:
                 if id(tensor) not in made:
                     empty = torch.empty(tensor.shape, dtype=tensor.dtype)
                     is_weight = isinstance(tensor, torch.nn.Parameter)
-                    made[id(tensor)] = torch.nn.Parameter(empty, tensor.requires_grad) if is_weight else empty
-                tensors[name] = made[id(tensor)]
+                    mine = torch.nn.Parameter(empty, tensor.requires_grad) if is_weight else empty
+                    made[id(tensor)] = tensor, mine
+                tensors[name] = made[id(tensor)][1]
     return model
 
 
@@ -134,7 +175,7 @@ class Counted(Run):
     """A run on the path of a GPU."""
 
     def _load(self) -> Any:
-        return without_memory(self.request)
+        return without_memory(base_without_memory(self.request), self.request, {})
 
 
 @contextlib.contextmanager

@@ -121,7 +121,7 @@ class Run:
             packing=self.config.packing,
             num_steps=self.num_steps,
             num_devices=self.request.num_devices,
-            uncompiled=None if self.request.compile else path.NOT_ALLOWED,
+            may_compile=self.request.compile,
         )
         return path.GPUPath(
             self.model, self.head, conditions, sample=self._micro_batch(np.arange(min(2, len(self.examples))))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +19,6 @@ from crosslift.training.trainers.native.gpu.linear_loss import LossHead
 from crosslift.training.trainers.native.gpu.transfers import HostBatch, Prepared, host_batch, prepared_ahead
 from crosslift.training.trainers.native.hardware import deterministic
 from crosslift.training.trainers.native.loss import LogitSelector, token_losses
-
-NOT_ALLOWED = "compile = false in site.toml"
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +37,10 @@ class Conditions:
     packing: bool
     num_steps: int
     num_devices: int = 1
+    may_compile: bool = True
+    """Whether the site allows compiled layers."""
     uncompiled: str | None = None
-    """Why the layers must not be compiled; None if they may."""
+    """Another reason why layers must not be compiled."""
 
 
 class GPUPath:
@@ -87,6 +88,11 @@ class GPUPath:
     def host(self, one: MicroBatch) -> HostBatch:
         """The tensors of a micro-batch, ready to be copied to the device."""
         return host_batch(one, packed=self._conditions.packing, pin=self._pins)
+
+    def on_host(self, array: np.ndarray) -> Tensor:
+        """A tensor with the content of an array, ready to be copied to the device."""
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.pin_memory() if self._pins else tensor
 
     def prepared(self, prepare: Callable[[int], Prepared], first: int, end: int) -> Generator[Prepared]:
         """Prepare steps ahead; see `transfers.prepared_ahead`."""
@@ -153,6 +159,8 @@ class GPUPath:
 
     def _compiled(self, sample: MicroBatch) -> CompiledBlocks | str:
         conditions = self._conditions
+        if not conditions.may_compile:
+            return "compile = false in site.toml"
         if conditions.uncompiled is not None:
             return conditions.uncompiled
         base = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
