@@ -75,10 +75,10 @@ def counted_peak_together(
         for step in range(2):
             with counted if step else contextlib.nullcontext():
                 for member in members.values() if step else ():
-                    counted.see(member.model.parameters(), member.model.buffers(), list(member.optimizer.state.values()))
+                    moments = list(member.optimizer.state.values())
+                    counted.see(member.model.parameters(), member.model.buffers(), moments)
                     member.step = 1
-                rows, passes = together.next_step()
-                together.accumulate(passes)
+                together.accumulate(together.next_step()[1])
                 for member in members.values():
                     member._update(1e-3)
         together.close()

@@ -69,7 +69,7 @@ def test_checkpointing_and_smaller_micro_batches_need_less():
     checkpointed = estimate(LARGE, replace(CONFIG, gradient_checkpointing=True))
     assert checkpointed.activations < plain.activations / 4
     smaller = estimate(LARGE, replace(CONFIG, micro_batch_tokens=2048))
-    assert smaller.activations < plain.activations / 7
+    assert smaller.activations < plain.activations / 5  # rounded weights are held for any number of tokens
 
 
 def test_the_loss_in_chunks_holds_one_chunk_unless_the_model_changes_its_logits():

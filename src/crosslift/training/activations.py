@@ -19,7 +19,7 @@ Device = Literal["cpu", "cuda"]
 SAVED_SCORES = 1 << 24
 """`MAX_SAVED_SCORES` of the native trainer's attention on a CPU: above it, attention is recomputed."""
 CHUNK_BYTES, ROW_MULTIPLE = 1 << 29, 64
-"""Those of the native trainer's `gpu.linear_loss`: log-probabilities of one chunk, and rows of which it has multiples."""
+"""Those of the native trainer's `gpu.linear_loss`: log-probabilities of a chunk, and a factor of its rows."""
 
 
 @dataclass(frozen=True, kw_only=True)

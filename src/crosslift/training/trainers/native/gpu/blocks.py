@@ -28,7 +28,9 @@ class CompiledBlocks:
     def __init__(self, model: Any) -> None:
         kinds = set(getattr(model, "_no_split_modules", None) or ())
         # A layer that is divided among devices is of a subclass with another name.
-        self._layers = [one for one in model.modules() if kinds.intersection(kind.__name__ for kind in type(one).__mro__)]
+        self._layers = [
+            one for one in model.modules() if kinds.intersection(kind.__name__ for kind in type(one).__mro__)
+        ]
         self._graphs_before = _counted()
 
     def __len__(self) -> int:
@@ -58,7 +60,9 @@ def _counted() -> tuple[int, int]:
     return counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
 
 
-def compile_blocks(model: Any, try_out: Callable[[], None], *, num_steps: int, num_devices: int = 1) -> CompiledBlocks | str:
+def compile_blocks(
+    model: Any, try_out: Callable[[], None], *, num_steps: int, num_devices: int = 1
+) -> CompiledBlocks | str:
     """Compile the decoder layers of a model, and try them out.
 
     Args:

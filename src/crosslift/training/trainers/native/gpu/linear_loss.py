@@ -81,9 +81,7 @@ class LinearLosses(torch.autograd.Function):
         return *found, None, None, None, None, None, None
 
 
-def _chunk(
-    states: Tensor, weight: Tensor, targets: Tensor, wants_gradient: bool
-) -> tuple[Tensor, Tensor | None]:
+def _chunk(states: Tensor, weight: Tensor, targets: Tensor, wants_gradient: bool) -> tuple[Tensor, Tensor | None]:
     """Losses of a chunk, (R,), and the gradient of their sum by its logits, float32, (R, vocabulary)."""
     logs = torch.log_softmax(states @ weight.T, dim=-1, dtype=torch.float32)
     losses = -logs.gather(1, targets[:, None])[:, 0]
