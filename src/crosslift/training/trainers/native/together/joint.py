@@ -14,12 +14,13 @@ from torch import Tensor
 
 from crosslift.training.packing import MicroBatch
 from crosslift.training.trainer import Trained, TrainingRequest
-from crosslift.training.trainers.native.batches import Part
 from crosslift.training.trainers.native.gpu import path
 from crosslift.training.trainers.native.gpu.transfers import HostCopy
-from crosslift.training.trainers.native.loop import Run, losses_of
+from crosslift.training.trainers.native.loop import Run
 from crosslift.training.trainers.native.loss import LogitSelector
 from crosslift.training.trainers.native.model import for_training
+from crosslift.training.trainers.native.optimization.batches import Part
+from crosslift.training.trainers.native.optimization.steps import losses_of
 from crosslift.training.trainers.native.together.grouped import Adapter, GroupedLinear, Slices, has_grouped_kernel
 from crosslift.training.trainers.native.together.passes import JointPass, Step, divide, lay_out
 
