@@ -19,9 +19,9 @@ RUNTIME_BYTES = {"cpu": 480 * 2**20, "cuda": 1280 * 2**20}
 """Bytes of a process before a model is loaded: Python with its libraries on a CPU (resident memory), the context and
 the workspaces of the matrix library on a GPU."""
 
-RETAINED = {"full": 1.7, "lora": 2.5}
+RETAINED = {"full": 1.7, "lora": 2.5, "together": 1.7}
 """Factor of activations and logits on a CPU whose freed memory stays with the process (`retain_freed_memory`): tensors
-are allocated between others of different sizes. Measured with glibc 2.36 by benchmarks/memory.py."""
+are allocated between others of different sizes, fewer where adapters of several runs are computed in place. Measured with glibc 2.36 by benchmarks/memory.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ def estimate(
         accumulates=load.accumulates,
     )
     if retains and device == "cpu" and not sharded:
-        factor = RETAINED[config.method]
+        factor = RETAINED["together" if together > 1 else config.method]
         memory = replace(memory, activations=int(factor * memory.activations), logits=int(factor * memory.logits))
     if cpu_offload and device == "cuda":
         memory = replace(memory, weights=0, gradients=0, optimizer=0, loading=0)
