@@ -1,9 +1,9 @@
 """Memory of a training run on each of its devices, from the numbers of a model's configuration.
 
 The estimate adds up what the native trainer holds: weights, gradients, the moments of AdamW, activations saved for the
-backward pass, logits under the loss mask, and with several devices the layers that are gathered to be computed. It
-needs no model and no torch, so a plan can give it before anything is downloaded. `benchmarks/memory.py` compares it
-with measured peaks.
+backward pass, what head and loss take (see `activations`), and with several devices the layers that are gathered to be
+computed. It needs no model and no torch, so a plan can give it before anything is downloaded. `benchmarks/memory.py`
+compares it with measured peaks, and for a GPU with the bytes of tensors.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ RUNTIME_BYTES = {"cpu": 480 * 2**20, "cuda": 1280 * 2**20}
 """Bytes of a process before a model is loaded: Python with its libraries on a CPU (resident memory), the context and
 the workspaces of the matrix library on a GPU."""
 
-RETAINED = {"full": 1.7, "lora": 2.5, "together": 1.7}
+RETAINED = {"full": 1.7, "lora": 2.5, "together": 1.9}
 """Factor of activations and logits on a CPU whose freed memory stays with the process (`retain_freed_memory`): tensors
-are allocated between others of different sizes, fewer where adapters of several runs are computed in place. Measured with glibc 2.36 by benchmarks/memory.py."""
+are allocated between others of different sizes, fewer where adapters of several runs are computed in place. Measured
+with glibc 2.36 by benchmarks/memory.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,7 @@ class Memory:
     activations: int
     """Saved for the backward pass."""
     logits: int
+    """What head and loss take at their peak."""
     gathered: int
     """Layers gathered from the other devices, and their gradients before they are distributed; 0 on one device."""
     loading: int
