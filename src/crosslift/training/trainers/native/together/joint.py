@@ -86,8 +86,8 @@ class Member(Run):
 
 
 def _conditions(run: Run, **changes: Any) -> path.Conditions:
-    given = {"device": run.device, "precision": run.precision, "packing": True, "num_steps": run.num_steps}
-    return path.Conditions(**given | changes)
+    of_run = path.Conditions(device=run.device, precision=run.precision, packing=True, num_steps=run.num_steps)
+    return replace(of_run, **changes)
 
 
 def view_of(model: Any) -> Any:
