@@ -89,7 +89,8 @@ def held_for_backward(model: Architecture, config: SFTConfig, load: Workload, he
     computed = _transient(model, load, held) + (layer if config.gradient_checkpointing else 0)
     if held.device == "cpu":
         return saved + last * (not config.gradient_checkpointing) + computed
-    return saved + last + max(0, computed - held_for_loss(model, load, held))
+    of_loss = held_for_loss(model, load, held)
+    return max(saved + last + max(0, computed - of_loss), _held_at_end(model, load, held) - of_loss)
 
 
 def held_for_loss(model: Architecture, load: Workload, held: Held) -> int:
@@ -160,6 +161,19 @@ def _norm_bytes(model: Architecture, held: Held) -> int:
     """
     inputs = FLOAT * (2 if model.model_type.startswith("cohere") else 1)
     return inputs + (FLOAT if held.is_trained else 0)
+
+
+def _held_at_end(model: Architecture, load: Workload, held: Held) -> int:
+    """On a GPU, at the end of the backward pass: gradients of a tied embedding, beside those of earlier passes.
+
+    That of the head waits for that of the embedding, and their sum is a third.
+    """
+    if not (model.tied and held.is_trained):
+        return 0
+    gradient = held.weight_bytes * model.vocabulary * model.hidden
+    if held.sharded:  # one of them counts as gathered
+        return 2 * gradient
+    return 3 * gradient if load.accumulates else 2 * gradient + held.weight_bytes * model.parameters
 
 
 def _ends(model: Architecture, load: Workload, held: Held) -> int:
