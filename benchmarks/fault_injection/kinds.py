@@ -317,7 +317,8 @@ def _num_inodes(disk: Path) -> int:
 
 
 def damaged(bench: Bench, name: str, number: int) -> dict[str, Any]:
-    """Files of a finished study damaged by `tests/support/damage.py`, where it is: damage(folder, chance)."""
+    """Files of a finished study damaged by `tests/support/damage.py`, where it is: damage(folder, chance). `verify` finds
+    what a disk changed without changing the time of the file; the last start restores it."""
     try:
         from damage import damage
     except ImportError:
@@ -327,5 +328,11 @@ def damaged(bench: Bench, name: str, number: int) -> dict[str, Any]:
     start.wait(ENDING_SECONDS + 10 * bench.seconds[name])
     damage(case.folder, case.chance)
     case.faults["damaged"] += 1
-    time.sleep(0)
+    verify = case.starts.start(["verify", str(case.folder)], fault={"fakes": case.command.fakes})
+    code = verify.wait(ENDING_SECONDS + 10 * bench.seconds[name])
+    _must_have_ended(case, verify)
+    _told(case, verify, code)
+    if code == 0 and commands.results(case.folder) != bench.references[name]:
+        case.wrong += 1
+        case.notes.append("verify names no damage")
     return case.finish()
