@@ -23,9 +23,17 @@ the workspaces of the matrix library on a GPU."""
 SAVED_SCORES = 1 << 24
 """`MAX_SAVED_SCORES` of the native trainer's attention on a CPU: above it, attention is recomputed."""
 FLOAT = 4
-"""Bytes of float32, the type of weights, gradients and moments."""
+"""Bytes of float32, the type of weights, gradients and moments unless the study sets another."""
 ROUNDED = 2
 """Bytes of bfloat16."""
+MOMENT_BLOCKS = range(16, 257)
+"""Elements of a block of 8-bit moments; every block has a scale in float32."""
+MIN_QUANTISED = 4096
+"""Elements of the smallest matrix whose moments are quantised (T. Dettmers et al. 2022, arXiv 2110.02861)."""
+UPDATED_AT_ONCE = 1 << 21
+"""Elements of a matrix that the optimizer updates at once if weights or moments are not float32."""
+OF_UPDATE = 64
+"""Bytes for each of them: float32 copies, and indices of eight bytes while codes are found."""
 
 RETAINED = {"full": 1.7, "lora": 2.5}
 """Factor of activations and logits on a CPU whose freed memory stays with the process (`retain_freed_memory`): tensors
@@ -156,6 +164,18 @@ def read_architecture(config: Mapping[str, Any]) -> Architecture | None:
     )
 
 
+def moment_block(shape: tuple[int, ...]) -> int | None:
+    """Elements of a block of 8-bit moments of a weight; None if its moments are not quantised.
+
+    A block divides a row, so that blocks are the same on any number of devices, which divide a matrix by rows.
+
+    Args:
+        shape: shape of the whole weight.
+    """
+    block = math.gcd(math.prod(shape[1:]), MOMENT_BLOCKS[-1])
+    return block if len(shape) > 1 and math.prod(shape) >= MIN_QUANTISED and block in MOMENT_BLOCKS else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workload:
     """What passes through the model at once."""
@@ -186,12 +206,15 @@ class Memory:
     """Peak while the model is loaded, without `runtime`."""
     runtime: int
     accumulates: bool = True
+    updating: int = 0
+    """What the update of the weights takes at once, when there are no activations."""
 
     @property
     def total(self) -> int:
         """Peak of the run."""
         passing = self.activations + self.logits
-        held = self.gradients + passing if self.accumulates else max(self.gradients, passing)
+        updating = self.gradients + self.updating
+        held = max(updating, self.gradients + passing if self.accumulates else passing)
         training = self.weights + self.optimizer + held + self.gathered
         return self.runtime + max(self.loading, training)
 
@@ -267,18 +290,20 @@ def estimate(
     trained = together * architecture.adapter_parameters(rank, targets) if lora else architecture.parameters
     frozen = architecture.parameters if lora else 0
     frozen_bytes = architecture.stored_bytes if device == "cuda" else FLOAT
-    weights = FLOAT * trained + frozen_bytes * frozen
+    size = ROUNDED if config.weight_precision == "bfloat16" else FLOAT
+    weights = size * trained + frozen_bytes * frozen
     sharded = num_devices > 1
     memory = Memory(
         weights=weights // num_devices,
-        gradients=FLOAT * trained // num_devices,
-        optimizer=2 * FLOAT * trained // num_devices,
+        gradients=size * trained // num_devices,
+        optimizer=_moments(architecture, config, trained, rank=rank if lora else None) // num_devices,
         activations=_activations(architecture, config, load, device, fused=not sharded, rank=rank if lora else 0),
         logits=_logits(architecture, load, device),
-        gathered=_gathered(architecture, device, lora=lora) if sharded else 0,
+        gathered=_gathered(architecture, device, lora=lora, size=size) if sharded else 0,
         loading=_loading(architecture, weights, device, num_devices),
         runtime=RUNTIME_BYTES[device],
         accumulates=load.accumulates,
+        updating=OF_UPDATE * min(UPDATED_AT_ONCE, trained) if config.saves_memory else 0,
     )
     if retains and device == "cpu" and not sharded:
         factor = RETAINED[config.method]
@@ -286,6 +311,16 @@ def estimate(
     if cpu_offload and device == "cuda":
         memory = replace(memory, weights=0, gradients=0, optimizer=0, loading=0)
     return memory
+
+
+def _moments(model: Architecture, config: SFTConfig, trained: int, *, rank: int | None) -> int:
+    """The two moments of AdamW. Rows of matrices are taken to be as long as the hidden state, or as the rank of an
+    adapter, whose first matrices have longer rows."""
+    if config.optimizer_state != "8-bit":
+        return 2 * FLOAT * trained
+    columns = model.hidden if rank is None else rank
+    block = moment_block((MIN_QUANTISED, columns))
+    return 2 * FLOAT * trained if block is None else 2 * trained + 2 * FLOAT * trained // block
 
 
 def gigabytes(size: float) -> str:
@@ -338,11 +373,13 @@ def _logits(model: Architecture, load: Workload, device: Device) -> int:
     return load.loss_tokens * model.vocabulary * (size + FLOAT)
 
 
-def _gathered(model: Architecture, device: Device, *, lora: bool) -> int:
-    """The layer that is computed and the next, and embedding and head, which stay gathered; with their gradients."""
-    size = FLOAT if device == "cpu" else ROUNDED
-    of_layers = 2 * size * model.layer_parameters
-    of_embeddings = (model.stored_bytes if lora and device == "cuda" else FLOAT) * model.embedding_parameters
+def _gathered(model: Architecture, device: Device, *, lora: bool, size: int) -> int:
+    """The layer that is computed and the next, and embedding and head, which stay gathered; with their gradients.
+
+    `size` is that of a trained weight in bytes.
+    """
+    of_layers = 2 * (size if device == "cpu" else ROUNDED) * model.layer_parameters
+    of_embeddings = (model.stored_bytes if lora and device == "cuda" else size) * model.embedding_parameters
     if lora:
         return of_layers + of_embeddings
     return of_layers + FLOAT * model.layer_parameters + 2 * of_embeddings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -140,7 +139,7 @@ def held_fixed(data: ReportData) -> pl.DataFrame:
     """Every factor of the study: whether it is fixed or varies between runs, and its values."""
     study = data.study
     trained = [mixture for mixture in study.mixtures.values() if mixture.name in data.mixtures]
-    training = {key: value for key, value in asdict(study.training).items() if value is not None}
+    training = {key: value for key, value in study.training.recorded().items() if value is not None}
     volume = mixtures(data).filter(pl.col("model") == pl.col("model").first()).group_by("mixture", maintain_order=True)
     totals = volume.agg(pl.col("num_examples").sum(), pl.col("num_tokens").sum())
     factors: list[tuple[str, list[Any]]] = [

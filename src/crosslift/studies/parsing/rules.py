@@ -20,6 +20,7 @@ from crosslift.studies.parsing.limits import check_limits
 from crosslift.studies.parsing.mixture_rules import check_mixtures
 from crosslift.studies.parsing.problems import Problems, some
 from crosslift.studies.parsing.tables import Tables, treatments
+from crosslift.training.requests import precision_problems
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -271,6 +272,8 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
             problems.add("training", f"needs {first} or {second}, and not both. Remove one or add one.")
     if table.lora is not None and table.method != "lora":
         problems.add("training.lora", 'has no effect with method = "full". Remove it, or set method = "lora".')
+    for key, sentence in precision_problems(table):
+        problems.add(f"training.{key}", sentence)
     if table.validate_every is not None and table.validate_every_steps is not None:
         problems.add("training.validate_every_steps", "is given beside validate_every. Remove one of them.")
     validation = table.validation

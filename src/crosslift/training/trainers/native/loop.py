@@ -33,7 +33,7 @@ from crosslift.training.order import BatchSampler, micro_batches
 from crosslift.training.packing import MicroBatch, build_micro_batch, num_loss_tokens
 from crosslift.training.requests import truncate_examples, validate_request
 from crosslift.training.schedule import NUM_LOG_ROWS, learning_rate, validation_steps
-from crosslift.training.trainer import Progress, SFTConfig, TokenTable, Trained, TrainingRequest, num_steps
+from crosslift.training.trainer import Progress, TokenTable, Trained, TrainingRequest, num_steps
 from crosslift.training.trainers.native.attention import SequenceBoundaries
 from crosslift.training.trainers.native.batches import HostPart, Part, StepBatch, on_host, to_tensor
 from crosslift.training.trainers.native.best import BestWeights, score_of_candidate, selection_value
@@ -42,6 +42,7 @@ from crosslift.training.trainers.native.gpu.transfers import HostBatch, HostCopy
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
 from crosslift.training.trainers.native.loss import LogitSelector, token_losses
 from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
+from crosslift.training.trainers.native.optimizer.adamw import build_optimizer, update
 from crosslift.training.trainers.native.passes import fuse_modules
 from crosslift.training.trainers.native.state import State
 
@@ -60,7 +61,7 @@ def train(request: TrainingRequest, *, micro_batch_tokens: int | None = None) ->
     """
     request = validate_request(request)
     device = choose_device(request.device)
-    precision = choose_precision(request.config.precision, device)
+    precision = choose_precision(request.config.precision, device, weights=request.config.weight_precision)
     request.folder.mkdir(parents=True, exist_ok=True)
     with numerics(device, precision):
         run = Run(request, device, precision, micro_batch_tokens=micro_batch_tokens)
@@ -109,7 +110,7 @@ class Run:
         self.model = self._load()
         self.head = LogitSelector(self.model)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = _optimizer(self.weights, self.config)
+        self.optimizer = build_optimizer(self.model, self.config, seed=request.seed)
         self.state, self.best = self._storage()
         self.gpu = self._gpu_path() if path.is_for(device) else None
         self._sync_every = 1 if device.type == "cpu" and self.gpu is None else SYNC_EVERY
@@ -288,13 +289,7 @@ class Run:
         return build_micro_batch(self.examples, part, packed=self.config.packing, loss_on_prompt=on_all)
 
     def _update(self, rate: float) -> None:
-        config = self.config
-        if config.max_grad_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self.weights, config.max_grad_norm, foreach=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        update(self.optimizer, self.weights, rate=rate, max_grad_norm=self.config.max_grad_norm)
 
     def _seed_dropout(self, step: int) -> None:
         seed = seed_of(self.request.seed, "step", step)
@@ -414,12 +409,3 @@ def losses_of(model: Any, head: LogitSelector, one: MicroBatch, device: torch.de
     head.positions = predicting_positions
     logits = model(input_ids=ids, position_ids=positions, use_cache=False, **boundaries).logits
     return token_losses(logits, targets)[: len(one.cells)]
-
-
-def _optimizer(weights: list[torch.nn.Parameter], config: SFTConfig) -> torch.optim.Optimizer:
-    """AdamW with weight decay on matrices, without it on biases and norm weights."""
-    groups = [
-        {"params": [weight for weight in weights if weight.ndim >= 2], "weight_decay": config.weight_decay},
-        {"params": [weight for weight in weights if weight.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)

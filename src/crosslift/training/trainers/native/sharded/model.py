@@ -27,7 +27,7 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 
 from crosslift.errors import TrainingError
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.model import for_training, saved_settings
+from crosslift.training.trainers.native.model import for_training, saved_settings, trained_dtype
 from crosslift.untrusted.model_files import reading
 
 MAX_FILE_BYTES = 2 * 10**9
@@ -64,7 +64,7 @@ def load_sharded(request: TrainingRequest, mesh: DeviceMesh, device: torch.devic
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         with init_empty_weights(include_buffers=False):
             model = AutoModelForCausalLM.from_config(
-                config, dtype=config.dtype if frozen else torch.float32, trust_remote_code=False
+                config, dtype=config.dtype if frozen else trained_dtype(request.config), trust_remote_code=False
             )
         model.tie_weights()
         if (folder / "generation_config.json").is_file():
