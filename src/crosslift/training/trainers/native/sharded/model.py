@@ -160,15 +160,18 @@ def _shard(model: Any, mesh: DeviceMesh, *, precision: str, offload: bool) -> No
     kinds = set(_layer_kinds(model))
     policy = OffloadPolicy() if not offload else CPUOffloadPolicy()
     rounded = precision == "bfloat16" and mesh.device_type == "cuda"
+    # Gradients of bfloat16 weights are summed over the devices in float32, and rounded once.
+    summed = torch.float32 if any(one.dtype == torch.bfloat16 for one in model.parameters()) else None
     of_layers = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if rounded else None,
-        reduce_dtype=torch.float32 if rounded else None,
+        reduce_dtype=torch.float32 if rounded else summed,
         cast_forward_inputs=False,
     )
+    of_rest = MixedPrecisionPolicy(reduce_dtype=summed, cast_forward_inputs=False)
     for module in list(model.modules()):
         if type(module).__name__ in kinds:
             fully_shard(module, mesh=mesh, mp_policy=of_layers, offload_policy=policy)
-    fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False), offload_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=of_rest, offload_policy=policy)
     for module in model.modules():
         if hasattr(module, "set_gradient_divide_factor"):
             # Gradients are summed: the loss is divided by the tokens of the step on all devices.
