@@ -38,6 +38,11 @@ CASES = [
     *({"architecture": kind, "method": "full", "changes": LARGE} for kind in ("gemma3", "llama")),
     *({"architecture": kind, "method": method, "retained": True} for kind in KINDS for method in ("full", "lora")),
 ]
+CASES += [{"architecture": kind, "method": "full", "low": low} for kind in KINDS[:2] for low in ("moments", "both")]
+SETTINGS = {
+    "moments": {"optimizer_state": "8-bit"},
+    "both": {"optimizer_state": "8-bit", "weight_precision": "bfloat16", "precision": "auto"},
+}
 LENGTH = 128
 
 
@@ -112,14 +117,17 @@ def child(case: dict[str, Any]) -> None:
             [sys.executable, __file__, "--build", place, json.dumps(case)], check=True, capture_output=True, text=True
         )
         number = TOKENS // LENGTH
+        settings: dict[str, Any] = {"precision": "float32"} | SETTINGS.get(case.get("low", ""), {})
+        if "low" in case:
+            import torchao  # noqa: F401
         config = SFTConfig(
             steps=2,
             learning_rate=1e-4,
             batch_examples=2 * number,
             micro_batch_tokens=TOKENS,
             max_length=LENGTH,
-            precision="float32",
             validate_every=0.0,
+            **settings,
             method=case["method"],
             lora=LoRAConfig() if case["method"] == "lora" else None,
             gradient_checkpointing=case.get("checkpointing", False),
@@ -162,6 +170,7 @@ def main() -> None:
     arguments.add_argument("--build", nargs=2, metavar=("FOLDER", "CASE"), help=argparse.SUPPRESS)
     arguments.add_argument("--case", help=argparse.SUPPRESS)
     arguments.add_argument("--only", help="only cases of this architecture")
+    arguments.add_argument("--low", action="store_true", help="only cases with 8-bit moments or bfloat16 weights")
     given = arguments.parse_args()
     if given.build:
         case = json.loads(given.build[1])
@@ -177,13 +186,14 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for case in CASES:
-        if given.only and case["architecture"] != given.only:
+        if given.only and case["architecture"] != given.only or given.low and "low" not in case:
             continue
         command = [sys.executable, __file__, "--case", json.dumps(case)]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         found = json.loads(done.stdout.splitlines()[-1])
         beyond = (found["estimate"] - found["runtime"]) / (found["peak"] - found["before"]) - 1
         label = case["architecture"] + (", large vocabulary" if case.get("changes") else "")
+        label += {"moments": ", 8-bit moments", "both": ", 8-bit moments, bfloat16 weights"}.get(case.get("low", ""), "")
         print(
             f"| {label} | {case['method']} | {'yes' if case.get('checkpointing') else 'no'} "
             f"| {'yes' if case.get('retained') else 'no'} "

@@ -298,7 +298,7 @@ def estimate(
         gradients=size * trained // num_devices,
         optimizer=_moments(architecture, config, trained, rank=rank if lora else None) // num_devices,
         activations=_activations(architecture, config, load, device, fused=not sharded, rank=rank if lora else 0),
-        logits=_logits(architecture, load, device),
+        logits=_logits(architecture, load, device, rounded=size == ROUNDED),
         gathered=_gathered(architecture, device, lora=lora, size=size) if sharded else 0,
         loading=_loading(architecture, weights, device, num_devices),
         runtime=RUNTIME_BYTES[device],
@@ -333,8 +333,11 @@ def _activations(
     model: Architecture, config: SFTConfig, load: Workload, device: Device, *, fused: bool, rank: int
 ) -> int:
     """Tensors saved for the backward pass, by what autograd keeps of each operation of a decoder layer."""
-    layer = _layer_bytes(model, load, device, fused=fused, rank=rank)
-    boundary = FLOAT * load.tokens * model.hidden
+    if device == "cpu" and config.weight_precision == "bfloat16":
+        layer = _layer_of_rounded_weights(model, load)
+    else:
+        layer = _layer_bytes(model, load, device, fused=fused, rank=rank)
+    boundary = (ROUNDED if config.weight_precision == "bfloat16" else FLOAT) * load.tokens * model.hidden
     if config.gradient_checkpointing:
         return model.layers * boundary + layer + _transient(model, load, device)
     return model.layers * layer + boundary + _transient(model, load, device)
@@ -361,15 +364,26 @@ def _layer_bytes(model: Architecture, load: Workload, device: Device, *, fused: 
     return load.tokens * (norms + inputs + attention + gated + ROUNDED * rank * len(model.matrices))
 
 
+def _layer_of_rounded_weights(model: Architecture, load: Workload) -> int:
+    """As `_layer_bytes`, on a CPU with weights in bfloat16: norms and attention are computed in float32."""
+    hidden, query, key, wide = model.hidden, model.query_size, model.key_size, model.intermediate
+    of_norms = model.norms * hidden + (query + key if model.norms_of_heads else 0)
+    floats = 2 * of_norms + 2 * query + 2 * key
+    rounded = of_norms + 2 * hidden + query + 4 * wide
+    scores = load.tokens * load.mean_length * model.heads
+    saved = FLOAT * scores if scores <= SAVED_SCORES else 0
+    return load.tokens * (FLOAT * floats + ROUNDED * rounded) + saved
+
+
 def _transient(model: Architecture, load: Workload, device: Device) -> int:
     """Gradients of activations that are alive at once in the backward pass of a layer."""
     size = FLOAT if device == "cpu" else ROUNDED
     return load.tokens * (2 * size * model.intermediate + 2 * FLOAT * model.hidden)
 
 
-def _logits(model: Architecture, load: Workload, device: Device) -> int:
+def _logits(model: Architecture, load: Workload, device: Device, *, rounded: bool) -> int:
     """Logits with their log-probabilities, which are float32."""
-    size = (FLOAT if device == "cpu" else ROUNDED) * (2 if model.soft_cap else 1)
+    size = (FLOAT if device == "cpu" and not rounded else ROUNDED) * (2 if model.soft_cap else 1)
     return load.loss_tokens * model.vocabulary * (size + FLOAT)
 
 

@@ -116,6 +116,13 @@ class SFTConfig:
         """Whether weights or moments take less memory than in float32."""
         return self.weight_precision != "float32" or self.optimizer_state != "float32"
 
+    @property
+    def reductions(self) -> str:
+        """Which of these take less, in words for tables; empty if none."""
+        weights = f"weights {self.weight_precision}" if self.weight_precision != "float32" else ""
+        moments = f"moments {self.optimizer_state}" if self.optimizer_state != "float32" else ""
+        return ", ".join(filter(None, (weights, moments)))
+
     def recorded(self) -> dict[str, Any]:
         """The fields as fingerprints and reports contain them: those that earlier versions did not have only if they
         are set, so that finished runs stay what they are."""

@@ -189,7 +189,7 @@ def _steps(data: ReportData) -> list[Any]:
 
 def cost(data: ReportData) -> pl.DataFrame:
     """Seconds and tokens of every run, from its provenance; null for unfinished runs."""
-    rows = []
+    rows, reductions = [], data.study.training.reductions
     for run in data.runs["run"]:
         record = data.provenance.get(run, {})
         train, evaluate = record.get("train") or {}, record.get("evaluate") or {}
@@ -202,7 +202,7 @@ def cost(data: ReportData) -> pl.DataFrame:
                 "train_tokens": tokens,
                 "tokens_per_second": tokens / seconds if tokens and seconds else None,
                 "evaluate_seconds": evaluate.get("seconds"),
-                "precision": train.get("precision"),
+                "precision": ", ".join(filter(None, (train.get("precision"), reductions))) if train else None,
                 "device": environment.get("accelerator") or environment.get("processor"),
             }
         )
