@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -70,6 +71,19 @@ def test_definitions_are_listed_with_what_differs(edited):
     assert "training.learning_rate: 0.001 -> 0.002" in told
     assert "present" in told
     assert told.count("15/15") == 2
+
+
+@pytest.mark.parametrize("recorded", [True, False], ids=["after the record was complete", "before"])
+def test_what_a_process_left_that_was_killed_while_it_recorded_a_definition_is_removed(study, recorded):
+    folder = study / "definitions" / "1"
+    left = folder / ".lock.json.0123456789ab-1-1.01234567.tmp"  # of another machine, an hour ago
+    left.touch()
+    os.utime(left, (0, 0))
+    if not recorded:
+        (folder / "lock.json").unlink()
+    assert crosslift("run", study).code == 0
+    assert numbers(study) == [1]
+    assert not left.exists()
 
 
 def test_an_unknown_definition_is_named(edited):

@@ -87,6 +87,18 @@ def test_workers_that_are_interrupted_while_they_start_are_no_bug(study, graph_o
         run(graph, num_workers=1)
 
 
+def test_a_worker_of_an_earlier_start_does_not_write_into_the_log_of_its_successor(tmp_path, monkeypatch):
+    job = Job(folder=tmp_path, site=Site(), site_file=None, num_runs=1, session="s", logs=tmp_path)
+    monkeypatch.setattr(Job, "command", lambda self: [sys.executable, "-c", "import sys; print('hello'); sys.exit(1)"])
+    with (tmp_path / "worker-0.txt").open("a") as earlier:
+        workers = pool.Pool(job, threads=1, gpus=[])
+        workers.start(0)
+        workers.workers[0].wait()
+        print("Traceback (most recent call last):", file=earlier, flush=True)
+        assert not workers.alive()  # the run failed: no bug of the worker
+    assert (tmp_path / "worker-0.txt").read_text() == "hello\n"
+
+
 def test_a_worker_has_the_threads_and_the_gpu_that_it_is_given(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
     assert pool.visible_gpus() == ["2", "5"]

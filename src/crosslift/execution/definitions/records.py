@@ -28,7 +28,7 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.folder.tables import read_table, write_table
 from crosslift.fingerprint import fingerprint
 from crosslift.studies.parsing.toml_file import read_toml
-from crosslift.system.files import read_bytes, remove, write_text
+from crosslift.system.files import read_bytes, remove, remove_leftovers, write_text
 
 if TYPE_CHECKING:
     import polars as pl
@@ -142,7 +142,11 @@ def record_definition(graph: StepGraph, *, superseded: Definition | None) -> Non
 
 
 def record_study_file(graph: StepGraph, folder: Path) -> None:
-    """Copy study.toml into the folder of the present definition, if it was edited without changing a run."""
+    """Copy study.toml into the folder of the present definition, if it was edited without changing a run.
+
+    What processes left there that were killed while they recorded the definition is removed.
+    """
+    remove_leftovers(folder)
     text = read_bytes(graph.study.folder / STUDY_FILE)
     if text is not None and text != read_bytes(folder / STUDY_FILE):
         write_text(folder / STUDY_FILE, text.decode("utf-8"), durable=False)

@@ -71,6 +71,7 @@ class Pool:
         log = self._log(place)
         self.started[place] = time.monotonic()
         make_folder(log.parent)
+        log.unlink(missing_ok=True)  # a worker of a start that was killed may still write to the file
         with log.open("wb") as file:
             self.workers[place] = subprocess.Popen(  # noqa: S603 - our own command line
                 self.job.command(), env=self._environment(place), stdin=subprocess.DEVNULL, stdout=file, stderr=file
