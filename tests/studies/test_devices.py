@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def test_full_training_of_8b_is_told_not_to_fit_on_one_device(full):
     assert "on one H100 of 80 GB it does not fit: 8 devices per run" in found["qwen3-8b"]
     assert 'method = "lora" on 1 device' in found["qwen3-8b"]
     assert "micro_batch_tokens" in found["qwen3-8b"]
+
+
+def test_what_lower_precision_saves_is_among_the_changes(full):
+    study = full["english-is-not-all-you-need"]
+    both = 'weight_precision = "bfloat16" and optimizer_state = "8-bit"'
+    assert f"{both} (86 GB less in all) on 2 devices" in sentences(study, H100)["qwen3-8b"]
+    lower = replace(study, training=replace(study.training, weight_precision="bfloat16", optimizer_state="8-bit"))
+    assert "2 devices per run, 59 GB on each" in sentences(lower, H100)["qwen3-8b"]
+    assert "weight_precision" not in sentences(lower, H100)["qwen3-8b"]
+    elsewhere = replace(study, training=replace(study.training, trainer="trl"))
+    assert "weight_precision" not in sentences(elsewhere, H100)["qwen3-8b"]
 
 
 def test_35b_needs_more_than_a_machine_unless_something_changes(full):

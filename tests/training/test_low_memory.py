@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from tiny_models import table, write_model
 
 from crosslift.errors import MissingPackage, TrainingError
+from crosslift.fingerprint import fingerprint
 from crosslift.training.memory import moment_block
 from crosslift.training.trainer import LoRAConfig, SFTConfig, TrainingRequest
 from crosslift.training.trainers import native, trl
@@ -253,7 +254,16 @@ def test_stopped_on_three_devices_and_continued_on_two_a_run_is_that_of_one(base
     assert losses(tmp_path / "several").to_list() == pytest.approx(losses(tmp_path / "one").to_list(), rel=3e-3)
 
 
-# --------------------------------------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------------------- what is recorded, what is refused
+
+
+def test_defaults_are_not_recorded_and_settings_are():
+    fields = set(SFTConfig.__dataclass_fields__)
+    assert set(CONFIG.recorded()) == fields - {"weight_precision", "optimizer_state"}
+    fingerprints = {fingerprint(replace(CONFIG, **settings).recorded()) for settings in ({}, *SETTINGS.values())}
+    assert len(fingerprints) == 4
+    assert CONFIG.reductions == ""
+    assert replace(CONFIG, **SETTINGS["both"]).reductions == "weights bfloat16, moments 8-bit"
 
 
 def test_a_missing_package_is_named_by_check_and_before_training(base, tmp_path, monkeypatch):
