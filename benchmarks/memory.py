@@ -186,14 +186,16 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for case in CASES:
-        if given.only and case["architecture"] != given.only or given.low and "low" not in case:
+        if (given.only and case["architecture"] != given.only) or (given.low and "low" not in case):
             continue
         command = [sys.executable, __file__, "--case", json.dumps(case)]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         found = json.loads(done.stdout.splitlines()[-1])
         beyond = (found["estimate"] - found["runtime"]) / (found["peak"] - found["before"]) - 1
         label = case["architecture"] + (", large vocabulary" if case.get("changes") else "")
-        label += {"moments": ", 8-bit moments", "both": ", 8-bit moments, bfloat16 weights"}.get(case.get("low", ""), "")
+        label += {"moments": ", 8-bit moments", "both": ", 8-bit moments, bfloat16 weights"}.get(
+            case.get("low", ""), ""
+        )
         print(
             f"| {label} | {case['method']} | {'yes' if case.get('checkpointing') else 'no'} "
             f"| {'yes' if case.get('retained') else 'no'} "

@@ -105,14 +105,18 @@ def test_noise_follows_from_seed_step_and_place():
 @pytest.mark.parametrize(("first", "number"), [(0, 10), (0, 4), (3, 5), (9, 1), (0, 0), (4, 3)])
 def test_rows_are_updated_once_whatever_part_of_them_a_device_holds(first, number, monkeypatch):
     monkeypatch.setattr(low_memory, "UPDATED_AT_ONCE", 24)
-    whole = {row: (chunk.number, place) for chunk in low_memory._chunks((10, 8), 0, 10)
-             for row, place in zip(range(chunk.here.start, chunk.here.stop), range(chunk.inside.start, 9), strict=False)}  # fmt: skip
-    found = {}
-    for chunk in low_memory._chunks((10, 8), first, number):
-        assert chunk.shape == (3 if chunk.number < 3 else 1, 8)
-        for row, place in zip(range(first + chunk.here.start, first + chunk.here.stop), range(chunk.inside.start, 9), strict=False):  # fmt: skip
-            found[row] = (chunk.number, place)
-    assert found == {row: whole[row] for row in range(first, first + number)}
+
+    def places(first, number):
+        """Row of the weight -> chunk, and row of the chunk."""
+        found = {}
+        for chunk in low_memory._chunks((10, 8), first, number):
+            assert chunk.shape == (3 if chunk.number < 3 else 1, 8)
+            for here in range(chunk.here.start, chunk.here.stop):
+                found[first + here] = (chunk.number, chunk.inside.start + here - chunk.here.start)
+            assert chunk.inside.stop - chunk.inside.start == chunk.here.stop - chunk.here.start
+        return found
+
+    assert places(first, number) == {row: (row // 3, row % 3) for row in range(first, first + number)}
 
 
 # -------------------------------------------------------------------------------------------------------------- update
@@ -166,7 +170,9 @@ def test_small_updates_of_bfloat16_weights_are_kept_in_expectation_where_roundin
         update(optimizer, [model.matrix], rate=1e-5, max_grad_norm=0.0)
     assert torch.equal(torch.tensor(1.0).bfloat16() - 1e-5, torch.tensor(1.0).bfloat16())  # to nearest: nothing moves
     moved = 1.0 - model.matrix.detach().float()
-    deviation = math.sqrt(20 * 1e-5 * 2**-8 / moved.numel())  # of the mean of roundings that move by 2**-8 or not at all
+    deviation = math.sqrt(
+        20 * 1e-5 * 2**-8 / moved.numel()
+    )  # of the mean of roundings that move by 2**-8 or not at all
     assert moved.mean().item() == pytest.approx(20 * 1e-5, abs=4 * deviation)
     assert 0 < (moved != 0).float().mean() < 0.2
 

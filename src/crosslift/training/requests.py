@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -52,9 +52,17 @@ def validate_request(request: TrainingRequest) -> TrainingRequest:
 class Precisions(Protocol):
     """Settings of a training that concern its precision, of a study file or a request."""
 
-    method: Any
-    precision: Any
-    weight_precision: Any
+    @property
+    def method(self) -> str:
+        """Full or LoRA."""
+
+    @property
+    def precision(self) -> str:
+        """Of matrix products."""
+
+    @property
+    def weight_precision(self) -> str:
+        """Of trained weights."""
 
 
 def precision_problems(settings: Precisions) -> list[tuple[str, str]]:

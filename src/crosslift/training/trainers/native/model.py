@@ -22,7 +22,7 @@ from crosslift.untrusted.model_files import reading
 def load_model(request: TrainingRequest, device: torch.device) -> Any:
     """Load the base model, with LoRA adapters if the request has them.
 
-    Weights have the precision of `trained_dtype`; frozen weights under LoRA on a GPU keep that in which they are stored.
+    Weights have the type of `trained_dtype`; frozen weights under LoRA on a GPU keep that in which they are stored.
 
     Raises:
         TrainingError: the model cannot be loaded, or its architecture does not support packing or LoRA.

@@ -72,8 +72,8 @@ def kinds_of_moments(optimizer: torch.optim.Optimizer, weight: Tensor) -> tuple[
         optimizer: result of `build_optimizer`.
         weight: a trained parameter.
     """
-    own = isinstance(optimizer, LowMemoryAdamW)
-    return tuple(NAMES[key] for key in (optimizer.kinds_of_moments(weight) if own else MOMENTS))
+    keys = optimizer.kinds_of_moments(weight) if isinstance(optimizer, LowMemoryAdamW) else MOMENTS
+    return tuple(NAMES[key] for key in keys)
 
 
 def empty_moments(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """AdamW with moments in 8 bits, or with weights in bfloat16 that are rounded stochastically, or with both.
 
-The update and the 8-bit code are torchao's (`single_param_adam`, `create_dynamic_map`): block-wise dynamic quantisation,
-T. Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization", arXiv 2110.02861. As there, matrices of fewer than
-4,096 elements and vectors keep float32 moments. Four things differ from torchao's class `AdamW8bit`:
+The update and the 8-bit code are torchao's (`single_param_adam`, `create_dynamic_map`): dynamic quantisation by block, T.
+Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization", arXiv 2110.02861. As there, vectors and
+matrices of fewer than 4,096 elements keep float32 moments. Four things differ from torchao's class `AdamW8bit`:
 
 - A block lies within a row. torchao cuts blocks out of the part of a matrix that a device holds, so that moments would
   depend on the number of devices, and a state could not be read by another number of them.
@@ -121,7 +121,8 @@ class LowMemoryAdamW(torch.optim.Optimizer):
             squares = norm.square()
             dist.all_reduce(squares, group=sharded.device_mesh.get_group())
             norm = squares.sqrt()
-        return (self._max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
+        factor: Tensor = (self._max_grad_norm / (norm + 1e-6)).clamp(max=1.0)
+        return factor
 
     def _update(self, weight: Tensor, state: dict[str, Any], factor: Tensor | None, group: dict[str, Any]) -> None:
         (values, first), (gradient, _) = _part_here(weight.detach()), _part_here(weight.grad)
@@ -149,16 +150,15 @@ class LowMemoryAdamW(torch.optim.Optimizer):
             for name, moment in zip(MOMENTS, moments, strict=True):
                 self._write(rows, name, moment)
             if target is not part:
-                noise = self._noise.chunk(
-                    self._names[weight], state["step"], chunk.number, chunk.shape, target.device
-                )
+                noise = self._noise.chunk(self._names[weight], state["step"], chunk.number, chunk.shape, target.device)
                 part.copy_(round_stochastically(target, noise[chunk.inside]))
 
     def _read(self, rows: Mapping[str, Tensor], name: str) -> Tensor:
         """A moment of some rows in float32: itself, or the values that its codes stand for."""
         if (scale := rows.get(name + SCALE)) is None:
             return rows[name]
-        return self._torchao.decode(rows[name], self._torchao.values(name, scale.device), scale.flatten())
+        found: Tensor = self._torchao.decode(rows[name], self._torchao.values(name, scale.device), scale.flatten())
+        return found
 
     def _write(self, rows: Mapping[str, Tensor], name: str, moment: Tensor) -> None:
         """Keep a moment of some rows that was updated."""
