@@ -1,7 +1,7 @@
 """AdamW with moments in 8 bits, or with weights in bfloat16 that are rounded stochastically, or with both.
 
-The update and the 8-bit code are torchao's (`single_param_adam`, `create_dynamic_map`): dynamic quantisation by block, T.
-Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization", arXiv 2110.02861. As there, vectors and
+The update and the 8-bit code are torchao's (`single_param_adam`, `create_dynamic_map`): dynamic quantisation by block,
+T. Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization", arXiv 2110.02861. As there, vectors and
 matrices of fewer than 4,096 elements keep float32 moments. Four things differ from torchao's class `AdamW8bit`:
 
 - A block lies within a row. torchao cuts blocks out of the part of a matrix that a device holds, so that moments would
@@ -16,7 +16,6 @@ Gradients are clipped within the update, in float32: multiplied before, bfloat16
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -243,18 +242,9 @@ class _TorchAO:
     """What is used of torchao: the update, the code's values, and blocks with their scales."""
 
     def __init__(self) -> None:
-        """Import it, without its remarks on kernels that are not used here."""
-        loggers = [logging.getLogger(name) for name in ("torchao", "torch.utils._pytree")]
-        before = [one.level for one in loggers]
-        try:
-            for one in loggers:
-                one.setLevel(logging.ERROR)
-            with optional():
-                from torchao.optim import quant_utils
-                from torchao.optim.adam import single_param_adam
-        finally:
-            for one, level in zip(loggers, before, strict=True):
-                one.setLevel(level)
+        with optional():
+            from torchao.optim import quant_utils
+            from torchao.optim.adam import single_param_adam
         self.update: Any = single_param_adam
         self.decode: Any = quant_utils.dequant_with_qmap
         self.scale: Any = quant_utils.scale_tensor
