@@ -202,7 +202,7 @@ def cost(data: ReportData) -> pl.DataFrame:
                 "train_tokens": tokens,
                 "tokens_per_second": tokens / seconds if tokens and seconds else None,
                 "evaluate_seconds": evaluate.get("seconds"),
-                "precision": ", ".join(filter(None, (train.get("precision"), reductions))) if train else None,
+                "precision": ", ".join(filter(None, (train["precision"], reductions))) if train.get("precision") else None,
                 "device": environment.get("accelerator") or environment.get("processor"),
             }
         )
