@@ -63,15 +63,15 @@ def run(name: str, rate: float, seed: int, given: argparse.Namespace, data: tupl
 
     from crosslift.pocket import checkpoints
     from crosslift.training.trainer import SFTConfig, TrainingRequest
-    from crosslift.training.trainers.native import loop, train
-    from crosslift.training.trainers.native.optimizer import adamw
-    from crosslift.training.trainers.native.optimizer.rounding import RoundingNoise
+    from crosslift.training.trainers.native import train
+    from crosslift.training.trainers.native.optimization import optimizer as of_run
+    from crosslift.training.trainers.native.optimization.rounding import RoundingNoise
 
     held: list[float] = []
 
     def update(optimizer: Any, weights: list[Any], **settings: Any) -> None:
         bytes_before = sum(one.nbytes + one.grad.nbytes for one in weights)
-        adamw.update(optimizer, weights, **settings)
+        plain(optimizer, weights, **settings)
         if not held:
             state = [one for weight in weights for one in optimizer.state[weight].values() if torch.is_tensor(one)]
             held.append((bytes_before + sum(one.nbytes for one in state)) / sum(one.numel() for one in weights))
@@ -79,13 +79,13 @@ def run(name: str, rate: float, seed: int, given: argparse.Namespace, data: tupl
     def half(self: Any, name: str, step: int, number: int, shape: Any, device: Any) -> Any:
         return torch.full(shape, 1 << 15, dtype=torch.int32, device=device)
 
-    drawn = RoundingNoise.chunk
+    drawn, plain = RoundingNoise.chunk, of_run.update
     config = SFTConfig(
         steps=given.steps, learning_rate=rate, batch_examples=32, max_length=256, warmup_share=0.1, **SETTINGS[name]
     )
     with (
         tempfile.TemporaryDirectory() as folder,
-        patch.object(loop, "update", update),
+        patch.object(of_run, "update", update),
         patch.object(RoundingNoise, "chunk", half if "nearest" in name else drawn),
     ):
         request = TrainingRequest(

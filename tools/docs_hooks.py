@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import reference_pages
 
 PYTHON = "Python"
-"""Entry of the navigation that is filled with a page per package."""
+"""Empty entry of the navigation that is filled with a page per package."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -23,7 +23,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     def fill(entries: list[Any]) -> None:
         for entry in entries:
             for title, below in entry.items() if isinstance(entry, dict) else ():
-                if title == PYTHON:
+                if title == PYTHON and not below:
                     entry[title] = reference_pages.python_nav()
                 elif isinstance(below, list):
                     fill(below)

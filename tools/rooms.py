@@ -2,7 +2,8 @@
 
     python tools/rooms.py [SOURCE]            SOURCE: a folder that holds crosslift/, default src
 
-Prints a line per package (modules, lines, longest module, imports from other packages) and the totals.
+Prints a line per package (modules, lines, longest module, imports from other packages), a line per room of the first
+level (modules, and the most modules in one of its packages), and the totals.
 """
 
 from __future__ import annotations
@@ -33,13 +34,21 @@ def main() -> None:
         note = "  more than 12" if count > MAX_MODULES else ""
         total = sum(lines[name] for name in inside)
         print(f"{package:48} {count:7} {total:6} {longest:7} {crossing[package]:19}{note}")
+    print(f"\n{'room':48} {'modules':>7} {'most in one package':>19}")
+    of_room: dict[str, Counter[str]] = {}
+    for name, file in modules.items():
+        is_module = name.count(".") < 2 and file.name != "__init__.py"
+        room = "modules of the first level" if is_module or name == "crosslift" else room_of(name)
+        of_room.setdefault(room, Counter())[package_of(name, file)] += 1
+    for room, inside in sorted(of_room.items()):
+        print(f"{room:48} {inside.total():7} {max(inside.values()):19}")
     rooms = {room_of(name) for name in modules}
     between_rooms = [
         room_of(target) != room_of(name) for name, file in modules.items() for target in imported(file, modules)
     ]
     longest = max(lines, key=lambda name: lines[name])
     print(
-        f"{len(modules)} modules in {len(packages)} packages; most in one package: {max(packages.values())}; "
+        f"\n{len(modules)} modules in {len(packages)} packages; most in one package: {max(packages.values())}; "
         f"longest module: {longest} ({lines[longest]} lines); imports between packages: {crossing.total()}, "
         f"between the {len(rooms)} rooms of the first level: {sum(between_rooms)}"
     )

@@ -30,7 +30,7 @@ SCORES = pl.Schema(
         "sample_id": pl.String,  # <item_id>.<language>
         "item_id": pl.String,  # equal in all languages; intervals are clustered by it unless `cluster` is coarser
         "cluster": pl.String,  # dialogue, document ...; equal to item_id where items are independent
-        "metric": pl.String,  # the primary metric of an evaluation: see `studies.study.primary_metric`
+        "metric": pl.String,  # the primary metric of an evaluation: see `studies.evaluation.primary_metric`
         "value": pl.Float64,  # within the metric's `scale`; null if and only if status is "error"
         "status": pl.String,
     }

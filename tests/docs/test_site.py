@@ -9,7 +9,7 @@ import pytest
 from places import REPOSITORY
 
 from crosslift import discover
-from crosslift.studies.parsing.schema import TABLES
+from crosslift.studies.parsing.schema.study_file import TABLES
 from crosslift.studies.site import SiteTable
 
 sys.path.insert(0, str(REPOSITORY / "tools"))
@@ -68,3 +68,15 @@ def test_every_module_of_the_index_has_its_place(pages: dict[str, str]):
         for line in text.split("\n") if path.startswith("reference/python/") else ():
             if line.startswith("::: "):
                 assert f"[`{line[4:]}`]" in index
+
+
+def test_the_generated_pages_replace_no_page_that_is_written(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    import docs_hooks
+    from mkdocs.config.defaults import MkDocsConfig
+
+    monkeypatch.setattr(reference_pages, "python_nav", lambda: ["generated.md"])
+    config = MkDocsConfig()
+    config.nav = [{"Guides": [{"Python": "python.md"}]}, {"Reference": [{"Python": []}]}]
+    docs_hooks.on_config(config)
+    assert config.nav == [{"Guides": [{"Python": "python.md"}]}, {"Reference": [{"Python": ["generated.md"]}]}]

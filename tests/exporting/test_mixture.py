@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from crosslift.cli import app
 from crosslift.discover import members
 from crosslift.errors import StoreError, UnknownName
+from crosslift.execution.phases.examples import examples_of
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.phases.train import examples_of
 from crosslift.exporting.mixture import COLUMNS, export_mixture
 from crosslift.exporting.yaml_text import yaml_text
 

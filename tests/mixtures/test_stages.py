@@ -16,7 +16,7 @@ from crosslift.mixtures.draw import STAGE, CorpusIndex, draw
 from crosslift.mixtures.manifest import CorpusRecord, manifest
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing.families.expand import expand
-from crosslift.studies.parsing.schema import FamilyTable
+from crosslift.studies.parsing.schema.families import FamilyTable
 
 TAGS = ("en", "sw", "de")
 RECORD = CorpusRecord(languages=TAGS, fingerprint="0", revision="", licence="")

@@ -14,7 +14,7 @@ from crosslift.fingerprint import fingerprint
 from crosslift.mixtures.mixture import Budget, Component, Mixture
 from crosslift.studies.parsing.families.expand import expand
 from crosslift.studies.parsing.load import json_schema, load
-from crosslift.studies.parsing.schema import FamilyTable
+from crosslift.studies.parsing.schema.families import FamilyTable
 from crosslift.studies.planning.plan import plan
 from crosslift.studies.study import Study
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from crosslift.mixtures.mixture import Mixture
 from crosslift.studies.parsing.families.expand import expand
-from crosslift.studies.parsing.schema import FamilyTable
+from crosslift.studies.parsing.schema.families import FamilyTable
 
 CORE = ["en", "es", "ja", "bn", "sw"]
 

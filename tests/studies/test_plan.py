@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
+from tiny_study import dose_families
 
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.load import load
@@ -199,24 +200,7 @@ def test_an_arm_that_is_on_adds_its_runs_once_and_makes_no_other_stale(study_fol
     assert "waits" in [contrast.name for contrast in after.contrasts]
 
 
-DOSES = """
-[families.latin]
-kind = "dose"
-corpora = ["train"]
-fixed = { en = 4 }
-languages = ["es"]
-doses = [0, 2]
-pairing = "shared"
-
-[families.other]
-kind = "dose"
-corpora = ["train"]
-fixed = { en = 4 }
-languages = ["sw"]
-doses = [0, 2]
-pairing = "shared"
-
-[training]"""
+DOSES = dose_families(fixed=4, dose=2) + "[training]"
 
 
 def test_runs_that_are_the_same_training_are_known_before_anything_is_prepared(study_folder: Path) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from crosslift.fingerprint import fingerprint
-from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.load import json_schema, load
+from crosslift.studies.parsing.schema.study_file import StudyFile
+from crosslift.studies.parsing.schema.training import LoRATable, TrainingTable
 from crosslift.studies.presets import preset_names, preset_text, scales_of
 from crosslift.studies.study import Study
 from crosslift.training.trainer import LoRAConfig, SFTConfig
@@ -163,8 +164,8 @@ def test_the_content_of_a_template_counts_and_not_its_name(study_folder: Path) -
 
 def test_the_table_of_training_has_the_fields_and_defaults_of_the_trainer() -> None:
     for table, config, extra in (
-        (schema.TrainingTable, SFTConfig, {"validation"}),
-        (schema.LoRATable, LoRAConfig, set()),
+        (TrainingTable, SFTConfig, {"validation"}),
+        (LoRATable, LoRAConfig, set()),
     ):
         fields = {field.name: field for field in dataclasses.fields(config)}
         assert set(table.model_fields) - extra == set(fields)
@@ -186,7 +187,7 @@ def test_lora_has_defaults(study_folder: Path) -> None:
 def test_the_schema_for_editors_knows_every_table() -> None:
     found = json_schema()
     json.dumps(found)
-    assert set(schema.StudyFile.model_fields) == set(found["properties"])
+    assert set(StudyFile.model_fields) == set(found["properties"])
     assert found["additionalProperties"] is False
 
 

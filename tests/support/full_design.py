@@ -11,10 +11,11 @@ import polars as pl
 from crosslift.languages.language import language
 from crosslift.reporting.data import SAMPLES, ReportData
 from crosslift.scores import RATING, RUNS, SCORES, metric_range
+from crosslift.studies.evaluation import primary_metric, primary_metrics
 from crosslift.studies.parsing.load import load
 from crosslift.studies.presets import preset_text
 from crosslift.studies.run import Run
-from crosslift.studies.study import Study, primary_metric, primary_metrics
+from crosslift.studies.study import Study
 from crosslift.training.trainer import METRICS
 from crosslift.transfer.estimates.estimate import estimate
 

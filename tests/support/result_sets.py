@@ -12,7 +12,8 @@ import polars as pl
 from crosslift.comparing.result_set import ResultSet
 from crosslift.discover import member
 from crosslift.scores import RUNS, SCORES
-from crosslift.studies.study import Contrast, Evaluation
+from crosslift.studies.evaluation import Evaluation
+from crosslift.studies.study import Contrast
 
 
 @dataclass

@@ -11,8 +11,9 @@ from crosslift.languages.language import language
 from crosslift.mixtures.mixture import Budget, Component, Mixture
 from crosslift.reporting.data import SAMPLES, ReportData
 from crosslift.scores import RUNS, SCORES
+from crosslift.studies.evaluation import Evaluation
 from crosslift.studies.run import Model
-from crosslift.studies.study import Block, Contrast, Evaluation, Study
+from crosslift.studies.study import Block, Contrast, Study
 from crosslift.training.trainer import METRICS, SFTConfig
 from crosslift.transfer.estimates.estimate import estimate
 

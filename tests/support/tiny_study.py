@@ -67,6 +67,23 @@ CHATML = (
 )
 
 
+def dose_families(*, fixed: int, dose: int) -> str:
+    """Two families of doses that meet at dose 0, to be put before [training]."""
+    return "".join(
+        f"""
+[families.{name}]
+kind = "dose"
+corpora = ["train"]
+fixed = {{ en = {fixed} }}
+languages = ["{language}"]
+doses = [0, {dose}]
+pairing = "shared"
+
+"""
+        for name, language in (("latin", "es"), ("other", "sw"))
+    )
+
+
 def write_study(folder: Path, *, seeds: tuple[int, ...] = (0,), text: str = STUDY, num_items: int = NUM_ITEMS) -> Path:
     """study.toml, two corpora and a model in a folder."""
     folder.mkdir(parents=True, exist_ok=True)

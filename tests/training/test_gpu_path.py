@@ -25,6 +25,7 @@ from crosslift.training.trainers.native.gpu.transfers import HostCopy, prepared_
 from crosslift.training.trainers.native.hardware import numerics
 from crosslift.training.trainers.native.loop import Run, train
 from crosslift.training.trainers.native.model import for_training
+from crosslift.training.trainers.native.optimization import optimizer
 
 needs_torchao = pytest.mark.skipif(
     importlib.util.find_spec("torchao") is None, reason="torchao is not installed (extra low-memory)"
@@ -184,11 +185,11 @@ def test_a_step_runs_on_a_device_that_cannot_be_read(tmp_path, architecture, mon
             with device:
                 return for_training(kind(config), self.request)
 
-    def optimizer(weights, config):
+    def plain_adamw(weights, config):
         return torch.optim.AdamW(weights)  # the fused one wants a real device, as does clipping by foreach
 
     clip = torch.nn.utils.clip_grad_norm_
-    monkeypatch.setattr(loop, "_optimizer", optimizer)
+    monkeypatch.setattr(optimizer, "create_optimizer", plain_adamw)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda weights, limit, foreach: clip(weights, limit))
     monkeypatch.setattr(linear_loss, "why_not", lambda head, device, dtype: None)
     run = Unreadable(request_(tmp_path / "run", base), device, "bfloat16")

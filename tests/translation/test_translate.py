@@ -14,11 +14,12 @@ import pytest
 from endpoints import FaultyServer, serving
 from typer.testing import CliRunner
 
+from crosslift.api.tools import translate
 from crosslift.cli import app
 from crosslift.corpora.corpus import Source
 from crosslift.corpora.readers.general import pocket
 from crosslift.discover import member
-from crosslift.errors import EndpointError, StudyError
+from crosslift.errors import EndpointError, StoreError, StudyError
 from crosslift.evaluation.calls import parse_calls
 from crosslift.remote import endpoint
 from crosslift.translation import translate as work
@@ -257,3 +258,17 @@ def test_two_starts_at_once_take_turns_and_pay_once(tmp_path: Path, references):
         assert [start.wait() for start in starts] == [0, 0]
         assert set(server.asked.values()) == {1}
     assert not list((tmp_path / "out").glob("lease.*"))
+
+
+def test_a_folder_that_is_moved_away_before_the_work_begins_is_not_made_anew(tmp_path: Path):
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "recipe.toml").write_text(RECIPE)
+    (place / "site.toml").write_text('[translation]\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "toy"\n')
+
+    def move(line: str) -> None:
+        place.rename(tmp_path / "away")
+
+    with pytest.raises(StoreError, match="has been moved, removed or unmounted"):
+        translate(place / "recipe.toml", place / "out", site=place / "site.toml", progress=move)
+    assert not place.exists()

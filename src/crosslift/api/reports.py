@@ -118,7 +118,7 @@ def outcomes(graph: StepGraph) -> Iterator[str]:
     from crosslift.execution.folder.tables import read_table
     from crosslift.reporting.unscored import failure_hints
     from crosslift.scores import RANGES, STATUSES
-    from crosslift.studies.study import primary_metric
+    from crosslift.studies.evaluation import primary_metric
 
     scores = read_table(graph.store.scores_file)
     hints = {hint.evaluation: hint for hint in failure_hints(graph.store, scores)}

@@ -205,6 +205,7 @@ def translate(
     """
     from crosslift.corpora.ingest import read_checked
     from crosslift.discover import member
+    from crosslift.system.files import expect_folder
     from crosslift.system.leases import waiting_lease
     from crosslift.translation import translate as work
     from crosslift.translation.estimate import estimate
@@ -212,6 +213,7 @@ def translate(
     from crosslift.translation.recipe import load_recipe, load_service
 
     place, target = Path(site), Path(folder)
+    expect_folder(target)
     loaded = load_recipe(Path(recipe), data=None if data is None else Path(data))
     service = load_service(place)
     corpus = read_checked(loaded.source).corpus

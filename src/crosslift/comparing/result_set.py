@@ -13,7 +13,8 @@ import polars as pl
 from crosslift.errors import StoreError
 from crosslift.execution.definitions.records import study_settings
 from crosslift.execution.folder.tables import read_step_table
-from crosslift.studies.study import Study, primary_metric, primary_metrics
+from crosslift.studies.evaluation import primary_metric, primary_metrics
+from crosslift.studies.study import Study
 
 if TYPE_CHECKING:
     from crosslift.execution.folder.store import Store

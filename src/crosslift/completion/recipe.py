@@ -43,7 +43,8 @@ from crosslift.errors import StudyError
 from crosslift.remote.endpoint import OPTIONS, Endpoint
 from crosslift.studies.parsing.load import source_of
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import CorpusTable, Positive, Table, Text
+from crosslift.studies.parsing.schema.data import CorpusTable
+from crosslift.studies.parsing.schema.values import Positive, Table, Text
 from crosslift.studies.parsing.toml_file import read_recipe, read_toml, shipped_recipes
 
 

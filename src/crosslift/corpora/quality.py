@@ -46,13 +46,25 @@ def run_checks(corpus: ParallelCorpus, policies: Mapping[str, Policy] | None = N
     policies = policies or {}
     wanted = [name for name in members("check") if policies.get(name, "report") != "off"]
     findings = find(corpus, wanted)
-    stopped = findings.filter(pl.col("check").is_in([name for name in wanted if policies.get(name) == "stop"]))
-    if not stopped.is_empty():
-        raise CorpusError(
-            f"corpora.{corpus.name}: {_shown(stopped)} Correct the data, or change the policy of its check."
-        )
+    enforce_stop(corpus.name, findings, policies)
     dropped = findings.filter(pl.col("check").is_in([name for name in wanted if policies.get(name) == "drop"]))
     return Checked(corpus=_without(corpus, dropped), findings=findings)
+
+
+def enforce_stop(corpus: str, findings: pl.DataFrame, policies: Mapping[str, Policy]) -> None:
+    """Apply the policy "stop" to findings.
+
+    Args:
+        corpus: Name of the corpus.
+        findings: Findings of its checks.
+        policies: Check -> policy.
+
+    Raises:
+        CorpusError: A check with the policy "stop" found something.
+    """
+    stopped = findings.filter(pl.col("check").is_in([name for name, policy in policies.items() if policy == "stop"]))
+    if not stopped.is_empty():
+        raise CorpusError(f"corpora.{corpus}: {_shown(stopped)} Correct the data, or change the policy of its check.")
 
 
 def find(corpus: ParallelCorpus, checks: Iterable[str]) -> pl.DataFrame:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Positive, Table, Text
+from crosslift.studies.parsing.schema.values import Positive, Table, Text
 
 WORK = Path("data") / "steps"
 """Below the study's folder: what steps keep beside their outputs, such as the journal of paid replies."""

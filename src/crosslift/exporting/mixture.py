@@ -18,7 +18,7 @@ from crosslift.errors import StoreError, UnknownName, did_you_mean
 from crosslift.evaluation.task import task as find_task
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.tables import read_step_table
-from crosslift.execution.phases import train
+from crosslift.execution.phases.examples import training_rows, validation_rows
 from crosslift.exporting.model import export_model
 from crosslift.exporting.new_folder import new_folder
 from crosslift.exporting.settings import DATA, TrainingSettings, settings_of
@@ -70,8 +70,8 @@ def export_mixture(
     graph.store.lock()
     if not graph.mixture_step(name).done():
         raise StoreError(f"mixtures/{name} is not prepared from the present study file. Run: crosslift prepare")
-    examples = messages_of(graph, train.training_rows(graph, run))
-    validation = train.validation_rows(graph, run)
+    examples = messages_of(graph, training_rows(graph, run))
+    validation = validation_rows(graph, run)
     held_out = None if validation is None else messages_of(graph, validation)
     with new_folder(folder) as partial:
         (partial / DATA).mkdir()

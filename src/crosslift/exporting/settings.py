@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.phases.train import examples_of
+from crosslift.execution.phases.examples import examples_of
 from crosslift.studies.run import Run
 from crosslift.training.schedule import validation_steps
 from crosslift.training.trainer import SFTConfig, num_steps, steps_per_epoch

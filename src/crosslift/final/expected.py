@@ -10,7 +10,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.recommendation.advice import Advice
 from crosslift.recommendation.objective import cell_of
 from crosslift.scores import metric_range
-from crosslift.studies.study import primary_metrics
+from crosslift.studies.evaluation import primary_metrics
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.panel import scores_of
 

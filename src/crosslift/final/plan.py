@@ -14,10 +14,11 @@ from crosslift.execution.folder.steps import fingerprint_of_inputs
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import tokens
 from crosslift.execution.phases.prepare import mixture_index
+from crosslift.execution.phases.run_records import corpus_record
 from crosslift.final.choice import Choice
 from crosslift.final.size import sized_mixture
 from crosslift.mixtures.draw import draw
-from crosslift.mixtures.manifest import CorpusRecord, manifest
+from crosslift.mixtures.manifest import manifest
 from crosslift.studies.planning.volume import gpu_hours, training_flops
 from crosslift.studies.run import Run
 from crosslift.training.trainer import num_steps
@@ -112,7 +113,7 @@ def make_plan(
     described = manifest(
         replace(mixture, name=choice.mixture.name),
         examples,
-        corpora={name: _record(graph, name) for name in mixture.corpora},
+        corpora={name: corpus_record(graph, name, origins=name in mixture.origins) for name in mixture.corpora},
         tokens={model.name: lengths},
         others={},
         data_seed=study.data_seed,
@@ -156,16 +157,6 @@ def make_plan(
         merge=merge or local,
         merge_reason="The adapter will be merged: its base model is a local folder." if local and not merge else "",
         notes=tuple(notes),
-    )
-
-
-def _record(graph: StepGraph, corpus: str) -> CorpusRecord:
-    prepared = graph.corpus(corpus)
-    return CorpusRecord(
-        languages=graph.study.corpora[corpus].languages,
-        fingerprint=prepared["fingerprint"],
-        revision=prepared["revision"],
-        licence=prepared["licence"],
     )
 
 

@@ -18,7 +18,8 @@ from crosslift.errors import StoreError
 from crosslift.execution.folder.checksums import CHECKPOINT, STARTED, read_marker
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step
-from crosslift.execution.phases.train import gather_tokens, training_request
+from crosslift.execution.phases.examples import gather_tokens
+from crosslift.execution.phases.train import training_request
 from crosslift.final.folder import FinalModel, manifest_of, place, put_back, read_final, write_final
 from crosslift.final.plan import FinalPlan, duration
 from crosslift.system.files import read_json, remove

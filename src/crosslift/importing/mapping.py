@@ -42,7 +42,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from crosslift.discover import member, members
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Real, Table, Text
+from crosslift.studies.parsing.schema.values import Real, Table, Text
 from crosslift.studies.parsing.toml_file import read_toml
 
 RUN_COLUMNS: Mapping[str, str] = MappingProxyType(

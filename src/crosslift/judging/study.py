@@ -20,7 +20,8 @@ from crosslift.judging.forms import rating_prompt
 from crosslift.judging.judge import Judge
 from crosslift.remote.journal import Journal
 from crosslift.scores import RATING, SCORES
-from crosslift.studies.study import Judging, Study
+from crosslift.studies.evaluation import Judging
+from crosslift.studies.study import Study
 from crosslift.system.files import read_json, remove_leftovers, write_json
 from crosslift.system.leases import waiting_lease
 

@@ -20,7 +20,8 @@ from crosslift.exploring.journal import Entry, read_entries
 from crosslift.languages.language import Language, language
 from crosslift.reporting.unscored import FailureHint, failure_hints
 from crosslift.scores import MODEL_FAILURES, metric_range
-from crosslift.studies.study import Study, primary_metrics
+from crosslift.studies.evaluation import primary_metrics
+from crosslift.studies.study import Study
 from crosslift.transfer.estimates.estimate import estimate
 from crosslift.transfer.estimates.language_groups import ENGLISH
 from crosslift.transfer.estimates.panel import scores_of

@@ -44,7 +44,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from crosslift.discover import member, members
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Positive, Real, Table, Text
+from crosslift.studies.parsing.schema.values import Positive, Real, Table, Text
 from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.planning.devices import Devices
 from crosslift.studies.planning.rehearsal import Rehearsal

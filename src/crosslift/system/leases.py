@@ -26,6 +26,7 @@ from crosslift.errors import LeaseHeld
 from crosslift.system.files import make_folder, missing_root_error, remove_leftovers, temporary_of, write_json
 from crosslift.system.processes import is_running, machine_id, process_start_ticks
 from crosslift.system.refusals import as_store_error
+from crosslift.system.threads import BackgroundThread
 
 HEARTBEAT_SECONDS = 5.0
 
@@ -74,7 +75,7 @@ class Lease:
         self._number = -1
         self._owner: LeaseOwner | None = None
         self._stop = threading.Event()
-        self._heart: threading.Thread | None = None
+        self._heart: BackgroundThread | None = None
 
     def acquire(self) -> None:
         """Acquire the lease and remove the temporary files of killed processes from the folder.
@@ -82,6 +83,7 @@ class Lease:
         Raises:
             LeaseHeld: another process holds it.
             StoreError: the folder cannot be written.
+            RuntimeError: the system starts no further thread.
         """
         try:
             self._acquire()
@@ -119,8 +121,13 @@ class Lease:
                 _path(self.folder, lower).unlink(missing_ok=True)
         remove_leftovers(self.folder)
         self._stop.clear()
-        self._heart = threading.Thread(target=self._beat, name="lease", daemon=True)
-        self._heart.start()
+        heart = BackgroundThread(self._beat)
+        try:
+            heart.start()
+        except RuntimeError:  # too little memory for a thread
+            self.release()
+            raise
+        self._heart = heart
 
     def check(self) -> None:
         """Verify that this process still holds the lease.
@@ -144,6 +151,7 @@ class Lease:
         self._stop.set()
         if self._heart is not None:
             self._heart.join()
+            self._heart = None
         if self._owner is None or _highest(self.folder)[0] != self._number:
             return
         if finished:

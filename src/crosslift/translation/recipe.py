@@ -38,7 +38,8 @@ from crosslift.discover import members
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.load import source_of
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import CorpusTable, Positive, Table, Tags, Text
+from crosslift.studies.parsing.schema.data import CorpusTable
+from crosslift.studies.parsing.schema.values import Positive, Table, Tags, Text
 from crosslift.studies.parsing.toml_file import read_recipe, read_toml, shipped_recipes
 
 PROMPT = (

@@ -14,7 +14,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import EvaluationStep
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.scores import MODEL_FAILURES, PREDICTION_TABLES, SCORES
-from crosslift.studies.study import primary_metric
+from crosslift.studies.evaluation import primary_metric
 
 if TYPE_CHECKING:
     import polars as pl

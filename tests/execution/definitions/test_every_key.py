@@ -17,7 +17,8 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases import prepare as phase
 from crosslift.execution.phases.prepare import prepare
 from crosslift.scores import SCORES
-from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.schema import study_file
+from crosslift.studies.parsing.schema.values import Table
 
 LARGE = ("families", "choices")
 """Studies of many runs or corpora, whose edits are slow tests."""
@@ -26,7 +27,10 @@ ALL = [edit for study in STUDIES for edit in edits_of(study)]
 
 def keys_of_the_schema() -> set[str]:
     """Every field, by the model that declares it."""
-    models = [one for one in vars(schema).values() if isinstance(one, type) and issubclass(one, schema.Table)]
+    found, models = [Table], []
+    while found:
+        found += (model := found.pop()).__subclasses__()
+        models += [model] if model.__module__.startswith(study_file.__package__ or "") else []
     return {f"{model.__name__}.{key}" for model in models for key in model.__annotations__ if key in model.model_fields}
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from fake_study import open_graph
+from tiny_study import dose_families
 
 from crosslift.execution.definitions.reuse import equal_runs
 from crosslift.execution.phases.prepare import prepare
@@ -13,24 +14,7 @@ from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
 from crosslift.system.leases import Lease
 
-DOSES = """
-[families.latin]
-kind = "dose"
-corpora = ["train"]
-fixed = { en = 16 }
-languages = ["es"]
-doses = [0, 8]
-pairing = "shared"
-
-[families.other]
-kind = "dose"
-corpora = ["train"]
-fixed = { en = 16 }
-languages = ["sw"]
-doses = [0, 8]
-pairing = "shared"
-
-[training]"""
+DOSES = dose_families(fixed=16, dose=8) + "[training]"
 
 
 @pytest.fixture

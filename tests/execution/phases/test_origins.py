@@ -10,6 +10,8 @@ from fake_study import open_graph
 
 from crosslift.errors import StudyError
 from crosslift.execution.phases.prepare import prepare
+from crosslift.final.choice import named
+from crosslift.final.plan import make_plan
 
 FAMILY = """
 [corpora.own]
@@ -72,3 +74,15 @@ def test_what_rows_do_not_prove_is_said(by_origin):
     prepare(open_graph(by_origin), say=said.append)
     assert "corpora.own: 80 of 80 rows do not say their origin; taken as native" in said
     assert "corpora.mt: not all rows say that they are translated (unknown: 80); taken as translated" in said
+
+
+def test_the_plan_of_a_final_model_counts_the_origins_of_its_rows(by_origin):
+    prepare(open_graph(by_origin), say=lambda line: None)
+    graph = open_graph(by_origin)
+    plan = make_plan(graph, named(graph, "origin-25"), num_items=8)
+    counts = {corpus: found["counts"] for corpus, found in plan.manifest["origins"].items()}
+    assert counts == {
+        "own": {"es": {"human": 1}, "sw": {"human": 1}},
+        "mt": {"es": {"mt:nllb": 3}, "sw": {"mt:nllb": 3}},
+    }
+    assert "origins" not in make_plan(graph, named(graph, "en"), num_items=8).manifest

@@ -9,11 +9,12 @@ import shutil
 import polars as pl
 import pytest
 
+from crosslift.corpora.corpus import CorpusError
 from crosslift.errors import StudyError
+from crosslift.execution.phases.examples import examples_of, validation_of
 from crosslift.execution.phases.joined import taken
 from crosslift.execution.phases.preflight import preflight
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.phases.train import examples_of, validation_of
 from crosslift.execution.workers.worker import work
 
 
@@ -84,6 +85,19 @@ def test_examples_are_those_of_the_mixture_in_its_order(study, graph_of):
     texts = rows[examples["row"].to_list()]["messages"].list.last().struct.field("content").to_list()
     assert [len(text.encode()) for text in texts] == table.completion_bytes.tolist()
     assert int(table.offsets[-1]) == len(table.ids)
+
+
+def test_a_check_that_is_set_to_stop_stops_a_study_that_was_read_before(study, graph_of):
+    rows = (study / "train.jsonl").read_text()
+    (study / "train.jsonl").write_text(rows.replace('"answer": "0"', '"answer": "1"', 1))
+    prepare(graph_of(study), say=quiet)
+    change(study, 'path = "train.jsonl"\n', 'path = "train.jsonl"\nchecks = { answers = "stop" }\n')
+    for seeds in ("[0, 1]", "[0]"):  # nothing else is edited, and something that reads no corpus again
+        change(study, re.search(r"seeds = .*", (study / "study.toml").read_text())[0], f"seeds = {seeds}")
+        with pytest.raises(CorpusError, match=r"corpora\.train: answers: 'i0' in .* or change the policy of its check"):
+            prepare(graph_of(study), say=quiet)
+    change(study, 'checks = { answers = "stop" }\n', "")
+    prepare(graph_of(study), say=quiet)
 
 
 def test_examples_of_several_corpora_keep_the_mixtures_order(study, graph_of):

@@ -8,8 +8,9 @@ import numpy as np
 from tiny_study import STUDY, write_study
 
 from crosslift.api.opening import open_graph
+from crosslift.execution.phases.examples import examples_of, stage_sizes, training_rows
 from crosslift.execution.phases.prepare import prepare
-from crosslift.execution.phases.train import examples_of, stage_sizes, training_request, training_rows
+from crosslift.execution.phases.train import training_request
 from crosslift.system.files import read_json
 from crosslift.training.order import BatchSampler
 from crosslift.training.trainer import BaseName

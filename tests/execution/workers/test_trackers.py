@@ -5,21 +5,27 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import shutil
 import struct
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+from fake_study import open_graph
 
 from crosslift import discover
 from crosslift.errors import StudyError
 from crosslift.execution.folder.progress import Progress
 from crosslift.execution.folder.step_graph import StepGraph
+from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers import tracking
 from crosslift.execution.workers.tracking import Tracking, unavailable
+from crosslift.execution.workers.worker import work
 from crosslift.extras import EXTRA_OF
+from crosslift.studies.parsing.load import load
 from crosslift.studies.site import load_site
 
 CURVE = {"step": [2, 4], "all": [2.0, 1.5], "en": [2.5, 1.25], "sw": [None, 3.0]}
@@ -27,11 +33,11 @@ FACTS = {"model": "tiny", "mixture": "en", "seed": 0}
 
 
 def track(tracking: Tracking, folder, *, run: str = "tiny.en.s0") -> None:
-    tracking.start("study", run, FACTS, folder)
-    tracking.progress(Progress(phase="training", step=2, curve={name: column[:1] for name, column in CURVE.items()}))
-    tracking.progress(Progress(phase="training", step=3, curve={name: column[:1] for name, column in CURVE.items()}))
-    tracking.progress(Progress(phase="training", step=4, curve=CURVE, tokens_per_second=100.0))
-    tracking.finish()
+    begun = tracking.begin("study", run, FACTS, folder)
+    begun.progress(Progress(phase="training", step=2, curve={name: column[:1] for name, column in CURVE.items()}))
+    begun.progress(Progress(phase="training", step=3, curve={name: column[:1] for name, column in CURVE.items()}))
+    begun.progress(Progress(phase="training", step=4, curve=CURVE, tokens_per_second=100.0))
+    tracking.end(run)
 
 
 class Remembering:
@@ -56,6 +62,25 @@ class Remembering:
         self.told.append((what, *about))
         if what == self.fails:
             raise OSError("the disk is full")
+
+
+class Listing(Remembering):
+    """The same, with the run of each call."""
+
+    def start(self, run):
+        self.told.append(("start", run.run))
+        return RunOfListing(self, run.run)
+
+
+class RunOfListing:
+    def __init__(self, tracker, run):
+        self.tracker, self.run = tracker, run
+
+    def log(self, values, *, step):
+        self.tracker.told.append(("log", self.run, *values))
+
+    def finish(self):
+        self.tracker.told.append(("finish", self.run))
 
 
 @pytest.fixture
@@ -90,6 +115,27 @@ def test_a_tracker_that_fails_is_switched_off_and_named_once_and_the_others_go_o
     assert said == ["the tracker 'bad' is switched off, the runs go on: OSError('the disk is full')"]
     assert [call[0] for call in good.told] == ["start", "log", "log", "finish"] * 2
     assert [call[0] for call in bad.told].count("start") == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"generators": {"fake_engine": {"runs_per_engine": 3}}}, {"adapters_at_once": {"tiny": 4}}]
+)
+def test_a_run_is_begun_once_when_it_is_trained_or_evaluated_with_others(fake, prepared, tmp_path, options):
+    tracker = Listing()
+    fake(one=tracker)
+    study = Path(shutil.copytree(prepared, tmp_path / "study"))
+    if "generators" in options:
+        file = study / "study.toml"
+        file.write_text(file.read_text().replace('generator = "fake"', 'generator = "fake_engine"'))
+        prepare(open_graph(study), say=lambda line: None)
+    assert work(load(study), trackers={"one": {}}, **options)
+    runs = list(open_graph(study).runs)
+    for what in ("start", "finish"):
+        assert sorted(run for said, run, *_ in tracker.told if said == what) == sorted(runs)
+    for run in runs:
+        calls = [call for call in tracker.told if call[1] == run]
+        assert calls[0][0] == "start" and calls[-1][0] == "finish"
+        assert sum("/accuracy" in name for _, _, *names in calls for name in names) == 3
 
 
 def test_a_missing_package_is_said_before_the_runs_begin(fake):
@@ -172,8 +218,9 @@ def test_trackio_reads_back_the_losses_from_the_folder_of_the_study(tmp_path):
     code = (
         "import sys; from pathlib import Path; from crosslift.execution.workers.tracking import Tracking;"
         "from crosslift.execution.folder.progress import Progress;"
-        "tracking = Tracking({'trackio': {}}); tracking.start('study', 'tiny.en.s0', {'seed': 0}, Path(sys.argv[1]));"
-        "tracking.progress(Progress(curve={'step': [2, 4], 'en': [2.5, 1.25]})); tracking.finish();"
+        "tracking = Tracking({'trackio': {}});"
+        "begun = tracking.begin('study', 'tiny.en.s0', {'seed': 0}, Path(sys.argv[1]));"
+        "begun.progress(Progress(curve={'step': [2, 4], 'en': [2.5, 1.25]})); tracking.close();"
         "from trackio.sqlite_storage import SQLiteStorage;"
         "print('read', [(row['step'], row['loss/en']) for row in SQLiteStorage.get_logs('study', 'tiny.en.s0')])"
     )

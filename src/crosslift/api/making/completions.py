@@ -61,9 +61,11 @@ def complete(
     from crosslift.completion.prompts import queues_of, read_prompts
     from crosslift.completion.recipe import load_recipe, load_service
     from crosslift.remote.journal import Journal
+    from crosslift.system.files import expect_folder
     from crosslift.system.leases import waiting_lease
 
     target = Path(folder)
+    expect_folder(target)
     loaded = load_recipe(Path(recipe), data=None if data is None else Path(data))
     service = load_service(Path(site))
     prompts = read_prompts(loaded)

@@ -111,8 +111,10 @@ def make_data(
     from crosslift.data_steps.load import FILE, has_steps
     from crosslift.data_steps.run import make_steps
     from crosslift.errors import StudyError
+    from crosslift.system.files import expect_folder
 
     place = Path(folder)
+    expect_folder(place)
     if not has_steps(place):
         raise StudyError(
             [f"{place} has no {FILE}: its data are not made. Presets of scale full have one (docs/presets.md)."]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
@@ -23,12 +22,12 @@ from crosslift.completion.complete import Completions
 from crosslift.completion.corpus import JOURNAL, counts, write_corpus
 from crosslift.completion.prompts import queues_of, read_prompts
 from crosslift.completion.recipe import CompletionRecipe, CompletionService, load_recipe, load_service, recipe_names
+from crosslift.data_steps.recipes import Recipes, site_file
 from crosslift.data_steps.step import Expected, Made, Making, Outlook, Size, Step, StepTable
 from crosslift.errors import CrossliftError, StudyError
 from crosslift.remote.endpoint import Endpoint
 from crosslift.remote.journal import Journal
-from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Positive, Table, Text
+from crosslift.studies.parsing.schema.values import Positive, Table, Text
 
 SERVICE = "completion"
 BYTES_PER_TOKEN = 3.5
@@ -49,18 +48,15 @@ class CompleteTable(StepTable):
 TABLE = CompleteTable
 
 
-def check(step: Step, problems: Problems) -> None:
-    """Add the problems of the recipe."""
-    try:
-        _recipe(step, None)
-    except StudyError as error:
-        problems.add(f"steps.{step.name}.recipe", str(error))
+def _limited(recipe: CompletionRecipe, step: Step, max_items: int | None) -> CompletionRecipe:
+    if max_items is None:
+        return recipe
+    held = min(recipe.num_validation, max(1, max_items // 4))
+    return replace(recipe, num_items=min(recipe.num_items, max_items - held), num_validation=held)
 
 
-def inputs(step: Step) -> tuple[Path, ...]:
-    """The prompts, if they are on this machine."""
-    path = _recipe(step, None).source.path
-    return () if path is None or not path.exists() else (path,)
+RECIPES = Recipes(names=recipe_names, load=load_recipe, limited=_limited)
+check, inputs, identity = RECIPES.check, RECIPES.inputs, RECIPES.identity
 
 
 def outputs(step: Step) -> tuple[Path, ...]:
@@ -69,15 +65,9 @@ def outputs(step: Step) -> tuple[Path, ...]:
     return folder / "train", folder / "validation"
 
 
-def identity(step: Step, data_seed: int) -> Any:
-    """The recipe, and where the prompts are, as written."""
-    recipe = _recipe(step, None)
-    return [replace(recipe, source=replace(recipe.source, path=None)), step.table.path]
-
-
 def expect(step: Step, outlook: Outlook) -> Expected:
     """Estimate requests, tokens and the highest price; from the declared size while the prompts are not here."""
-    recipe = _recipe(step, outlook.max_items)
+    recipe = RECIPES.of(step, outlook.max_items)
     service, unknown = _service(outlook.site)
     tags = recipe.source.languages
     train, validation = outputs(step)
@@ -126,8 +116,8 @@ def make(step: Step, making: Making) -> Made:
         CorpusError: the prompts cannot be read, or there are too few.
         EndpointError: the endpoint rejects the requests, or does not reply to some.
     """
-    recipe, target = _recipe(step, making.max_items), step.path(step.table.output)
-    service = load_service(_site(making.site))
+    recipe, target = RECIPES.of(step, making.max_items), step.path(step.table.output)
+    service = load_service(site_file(making.site, service=SERVICE, names="model"))
     prompts = read_prompts(recipe)
     with Journal(target / JOURNAL) as journal:
         work = Completions(recipe, service, queues_of(recipe, prompts), journal.entries, add=journal.add)
@@ -163,29 +153,9 @@ def _declared(step: Step, recipe: CompletionRecipe, found: Expected) -> Expected
     )
 
 
-def _site(site: Path | None) -> Path:
-    if site is None:
-        raise StudyError(
-            ["there is no site.toml, which names the model: [completion] base_url, model. Write it, or name one."]
-        )
-    return site
-
-
 def _service(site: Path | None) -> tuple[CompletionService, str]:
     """Return the model of the site, and why its price is not known."""
     try:
-        return load_service(_site(site)), ""
+        return load_service(site_file(site, service=SERVICE, names="model")), ""
     except StudyError as error:
         return CompletionService(endpoint=Endpoint(base_url="", model=""), prices=None), str(error)
-
-
-def _recipe(step: Step, max_items: int | None) -> CompletionRecipe:
-    is_shipped = step.table.recipe in recipe_names()
-    recipe = load_recipe(
-        Path(step.table.recipe) if is_shipped else step.path(step.table.recipe),
-        data=None if step.table.path is None else step.path(step.table.path),
-    )
-    if max_items is None:
-        return recipe
-    held = min(recipe.num_validation, max(1, max_items // 4))
-    return replace(recipe, num_items=min(recipe.num_items, max_items - held), num_validation=held)

@@ -26,7 +26,7 @@ from crosslift.data_steps.step import Expected, Made, Making, Outlook, Step, Ste
 from crosslift.discover import member
 from crosslift.errors import StudyError
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Positive, Tags, Text
+from crosslift.studies.parsing.schema.values import Positive, Tags, Text
 from crosslift.system.files import write_text
 
 MAX_SHARE = 0.25

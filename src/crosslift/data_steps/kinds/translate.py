@@ -16,19 +16,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from crosslift.corpora.corpus import ParallelCorpus
 from crosslift.corpora.ingest import read_checked
 from crosslift.data_steps.journal import num_replies
+from crosslift.data_steps.recipes import Recipes, site_file
 from crosslift.data_steps.step import Expected, Made, Making, Outlook, Size, SizeTable, Step, StepTable
 from crosslift.discover import member
 from crosslift.errors import CrossliftError, StudyError
 from crosslift.remote.endpoint import Endpoint
-from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Positive, Text
+from crosslift.studies.parsing.schema.values import Positive, Text
 from crosslift.translation.estimate import estimate_of_size, measure
 from crosslift.translation.output import manifest_of, write
 from crosslift.translation.recipe import Recipe, Service, load_recipe, load_service, recipe_names
@@ -49,18 +48,13 @@ class TranslateTable(StepTable):
 TABLE = TranslateTable
 
 
-def check(step: Step, problems: Problems) -> None:
-    """Add the problems of the recipe."""
-    try:
-        _recipe(step, None)
-    except StudyError as error:
-        problems.add(f"steps.{step.name}.recipe", str(error))
+def _limited(recipe: Recipe, step: Step, max_items: int | None) -> Recipe:
+    limits = [limit for limit in (recipe.source.max_items, step.table.max_items, max_items) if limit is not None]
+    return replace(recipe, source=replace(recipe.source, name=step.name, max_items=min(limits, default=None)))
 
 
-def inputs(step: Step) -> tuple[Path, ...]:
-    """The source, if it is on this machine."""
-    path = _recipe(step, None).source.path
-    return () if path is None or not path.exists() else (path,)
+RECIPES = Recipes(names=recipe_names, load=load_recipe, limited=_limited)
+check, inputs, identity = RECIPES.check, RECIPES.inputs, RECIPES.identity
 
 
 def outputs(step: Step) -> tuple[Path, ...]:
@@ -68,15 +62,9 @@ def outputs(step: Step) -> tuple[Path, ...]:
     return (step.path(step.table.output),)
 
 
-def identity(step: Step, data_seed: int) -> Any:
-    """The recipe, and where the source is, as written."""
-    recipe = _recipe(step, None)
-    return [replace(recipe, source=replace(recipe.source, path=None)), step.table.path]
-
-
 def expect(step: Step, outlook: Outlook) -> Expected:
     """Estimate texts, tokens and price; from the declared size while the source may not be read."""
-    recipe = _recipe(step, outlook.max_items)
+    recipe = RECIPES.of(step, outlook.max_items)
     languages = ", ".join(recipe.languages)
     service, concurrency, unknown = _service(outlook.site)
     try:
@@ -115,8 +103,8 @@ def make(step: Step, making: Making) -> Made:
         CorpusError: the source cannot be read.
         EndpointError: the endpoint rejects the requests.
     """
-    recipe = _recipe(step, making.max_items)
-    site = _site(making.site)
+    recipe = RECIPES.of(step, making.max_items)
+    site = site_file(making.site, service=SERVICE, names="translator")
     service = load_service(site)
     translator = member("translator", service.translator).Translator(service.options, place=f"{site.name}, translation")
     corpus = _source(recipe)
@@ -141,37 +129,14 @@ def make(step: Step, making: Making) -> Made:
     )
 
 
-def _site(site: Path | None) -> Path:
-    if site is None:
-        raise StudyError(
-            ["there is no site.toml, which names the translator: [translation] base_url, model. Write it, or name one."]
-        )
-    return site
-
-
 def _service(site: Path | None) -> tuple[Service, int, str]:
     """Return the translator's settings, requests at once, and why the price is not known."""
     try:
-        service = load_service(_site(site))
+        service = load_service(site_file(site, service=SERVICE, names="translator"))
     except StudyError as error:
         return Service(translator="endpoint", prices=None), Endpoint.concurrency, str(error)
     at_once = int(service.options.get("concurrency", Endpoint.concurrency))
     return service, at_once if service.translator == "endpoint" else 1, ""
-
-
-def _recipe_file(step: Step) -> Path | None:
-    """Return the file of the recipe; None for a shipped one."""
-    return None if step.table.recipe in recipe_names() else step.path(step.table.recipe)
-
-
-def _recipe(step: Step, max_items: int | None) -> Recipe:
-    file = _recipe_file(step)
-    recipe = load_recipe(
-        Path(step.table.recipe) if file is None else file,
-        data=None if step.table.path is None else step.path(step.table.path),
-    )
-    limits = [limit for limit in (recipe.source.max_items, step.table.max_items, max_items) if limit is not None]
-    return replace(recipe, source=replace(recipe.source, name=step.name, max_items=min(limits, default=None)))
 
 
 def _source(recipe: Recipe) -> ParallelCorpus:

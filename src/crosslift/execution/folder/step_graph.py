@@ -23,8 +23,9 @@ from crosslift.execution.folder.content_hashes import ContentHashes
 from crosslift.execution.folder.steps import EvaluationStep, RunState, RunSteps, SharedInputs, Step, StepState
 from crosslift.execution.folder.store import Store
 from crosslift.mixtures.mixture import Mixture
+from crosslift.studies.evaluation import Evaluation
 from crosslift.studies.run import Model, Run
-from crosslift.studies.study import Evaluation, Study
+from crosslift.studies.study import Study
 
 _OF_CORPUS = ("revision", "licence", "fingerprint", "num_items", "languages")
 _OF_EVALUATION = ("scores", "num_errors", "seconds")

@@ -21,8 +21,8 @@ from crosslift.execution.folder import checksums, earlier
 from crosslift.execution.folder.checksums import JUDGED, MARKER, STARTED, Damage
 from crosslift.execution.folder.tables import rename_scores
 from crosslift.fingerprint import canonical, canonical_text, fingerprint, fingerprint_of_texts
+from crosslift.studies.evaluation import Evaluation
 from crosslift.studies.run import Run
-from crosslift.studies.study import Evaluation
 from crosslift.system.files import read_json, remove, remove_leftovers, sync_folder, write_json
 
 

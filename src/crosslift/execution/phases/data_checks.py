@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import cast
 
 import numpy as np
 import polars as pl
 
+from crosslift.corpora.findings import Policy
+from crosslift.corpora.quality import enforce_stop
 from crosslift.data_steps.state import limited_steps
 from crosslift.errors import StudyError
 from crosslift.execution.folder.step_graph import StepGraph
@@ -104,6 +107,21 @@ def check_joined(graph: StepGraph, *, say: Callable[[str], None] = lambda _: Non
         most, number = max(len(ids[name]) for name in corpora), len(common_of(ids, corpora))
         if number < most:
             say(f"{place}: {most - number} of {most} items are not in all of {_quoted(corpora)} and are left out")
+
+
+def check_policies(graph: StepGraph) -> None:
+    """Apply policies that are stricter than when the corpora were read, to the findings of then.
+
+    Args:
+        graph: the steps of the study, with prepared corpora.
+
+    Raises:
+        CorpusError: a check whose policy is now "stop" had found something.
+    """
+    for name in graph.corpora:
+        policies = cast(Mapping[str, Policy], graph.study.corpora[name].checks)
+        if "stop" in policies.values():
+            enforce_stop(name, graph.store.findings(name), policies)
 
 
 def check_origins(graph: StepGraph, *, say: Callable[[str], None]) -> None:

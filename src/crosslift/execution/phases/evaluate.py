@@ -31,7 +31,7 @@ from crosslift.execution.folder.tables import read_step_table, read_table, write
 from crosslift.execution.phases.joined import taken
 from crosslift.fingerprint import fingerprint_file
 from crosslift.scores import PREDICTION_TABLES
-from crosslift.studies.study import Evaluation, by_judge
+from crosslift.studies.evaluation import Evaluation, by_judge
 from crosslift.system.files import remove
 
 log = logging.getLogger(__name__)

@@ -32,7 +32,13 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import Step, StepState
 from crosslift.execution.folder.tables import read_step_table, write_table
 from crosslift.execution.phases import tokens
-from crosslift.execution.phases.data_checks import check_joined, check_lengths, check_origins, limited_data
+from crosslift.execution.phases.data_checks import (
+    check_joined,
+    check_lengths,
+    check_origins,
+    check_policies,
+    limited_data,
+)
 from crosslift.execution.phases.run_records import write_manifests, write_runs
 from crosslift.fingerprint import fingerprint_array
 from crosslift.mixtures.draw import CorpusIndex, draw
@@ -55,9 +61,10 @@ def prepare(graph: StepGraph, *, say: Say) -> None:
 
     Raises:
         CorpusError, MixtureError, TemplateError, StudyError: the study or its data are invalid; examples that are
-            longer than `max_length` are among the errors.
+            longer than `max_length`, and findings of a check with the policy "stop", are among the errors.
     """
     if is_prepared(graph):
+        check_policies(graph)
         _record(graph)
         return
     while True:
@@ -90,6 +97,7 @@ def _prepare(graph: StepGraph, say: Say, check: Callable[[], None]) -> None:
         raise StudyError(limited)
     set_aside_prepared(graph)
     _corpora(graph, say, check)
+    check_policies(graph)
     check_joined(graph, say=say)
     check_origins(graph, say=say)
     _tokens(graph, say, check)

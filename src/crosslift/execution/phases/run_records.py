@@ -34,7 +34,7 @@ def write_manifests(graph: StepGraph) -> None:
     """
     study = graph.study
     by_origin = {corpus for mixture in study.mixtures.values() for corpus in mixture.origins}
-    records = {corpus: _record(graph, corpus, origins=corpus in by_origin) for corpus in graph.corpora}
+    records = {corpus: corpus_record(graph, corpus, origins=corpus in by_origin) for corpus in graph.corpora}
     items = {name: items_of(_examples(graph, name), records) for name in study.mixtures}
     for mixture in study.mixtures.values():
         described = manifest(
@@ -62,7 +62,14 @@ def _examples(graph: StepGraph, mixture: str) -> pl.DataFrame:
     return read_step_table(graph.store.mixture_folder(mixture), "examples.parquet")
 
 
-def _record(graph: StepGraph, corpus: str, *, origins: bool) -> CorpusRecord:
+def corpus_record(graph: StepGraph, corpus: str, *, origins: bool) -> CorpusRecord:
+    """Describe a prepared corpus for manifests.
+
+    Args:
+        graph: the steps of the study.
+        corpus: name of the corpus.
+        origins: whether a mixture varies the origin of its texts.
+    """
     prepared = graph.corpus(corpus)
     folder = graph.store.corpus_folder(corpus)
     return CorpusRecord(

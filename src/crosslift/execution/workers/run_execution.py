@@ -31,7 +31,7 @@ from crosslift.execution.phases.evaluate import (
 )
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import asked_to_end, end_if_asked
-from crosslift.execution.workers.tracking import Tracking, facts_of
+from crosslift.execution.workers.tracking import RunTracking, Tracking, facts_of
 from crosslift.studies.study import Study
 from crosslift.system.environment import environment
 from crosslift.system.leases import Lease
@@ -127,15 +127,14 @@ class RunExecution:
         if taken.waits and not trains:
             return
         log.info("started: %s", name)
+        tracking = self.tracking.begin(graph.study.name, name, facts_of(run), store.trackers_folder)
         reporter = ProgressWriter(
             store.run_folder(name),
             num_evaluations=len(state.steps.evaluations),
             evaluations=state.num_evaluated,
-            listener=self.tracking.progress,
+            listener=tracking.progress,
             interval_seconds=self.progress_seconds,
         )
-        if not together:
-            self.tracking.start(graph.study.name, name, facts_of(run), store.trackers_folder)
         reporter.update(phase="loading", **taken.trained)
         if trains:
             equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
@@ -160,7 +159,7 @@ class RunExecution:
         if taken.waits:
             log.info("trained: %s", name)
             return
-        faults = yield from self._evaluate(state, checkpoint, lease, reporter, together=together)
+        faults = yield from self._evaluate(state, checkpoint, lease, reporter, tracking, together=together)
         free_memory()
         self.graph.write_provenance(state.steps, environment())
         reporter.update(phase="done")
@@ -173,7 +172,14 @@ class RunExecution:
         log.info("done: %s", name)
 
     def _evaluate(
-        self, state: RunState, checkpoint: Path | None, lease: Lease, reporter: ProgressWriter, *, together: bool
+        self,
+        state: RunState,
+        checkpoint: Path | None,
+        lease: Lease,
+        reporter: ProgressWriter,
+        tracking: RunTracking,
+        *,
+        together: bool,
     ) -> Generator[Pause, None, list[str]]:
         """Execute the missing evaluation steps. Returns a phrase for each step with sample errors."""
         graph, run = self.graph, state.steps.run
@@ -221,12 +227,7 @@ class RunExecution:
                 faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
             done = state.num_evaluated + number + 1
             reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - started)
-            if not together:
-                self.tracking.scores(one)
-        if together:  # trackers show one run at a time
-            self.tracking.start(graph.study.name, run.name, facts_of(run), graph.store.trackers_folder)
-            for one in missing:
-                self.tracking.scores(one)
+            tracking.scores(one)
         return faults
 
 

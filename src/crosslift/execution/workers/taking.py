@@ -112,8 +112,8 @@ class Taking:
                 run.has_failed = not self.record(name, run.lease, error)
                 run.is_lost = not run.has_failed
             finally:
-                if run.is_over:
-                    self.execution.tracking.finish()
+                if run.is_over and not (run.waits and not run.has_failed):  # else it goes on with others
+                    self.execution.tracking.end(name)
 
     def record(self, name: str, lease: Lease, error: Exception) -> bool:
         """Write the error of a run to its folder.

@@ -12,11 +12,13 @@ reports is passed on, and an error of a tracker never fails a run: it is logged 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
+
+import polars as pl
 
 from crosslift.discover import member
 from crosslift.errors import CrossliftError
@@ -64,10 +66,10 @@ class Tracker(Protocol):
 
 
 class Tracking:
-    """Passes on what a worker reports, run after run.
+    """The trackers of a worker, and the runs that they show.
 
-    Names of the numbers: "loss/all" and "loss/<language>" (nats per completion token), "speed" (tokens per second),
-    and "<evaluation>/<language>/<metric>" (mean, 0 to 1).
+    A run may be trained and evaluated at different times, and several runs at a time. It is begun once, and ended when
+    the worker has finished it.
 
     Args:
         trackers: tracker -> options.
@@ -75,28 +77,66 @@ class Tracking:
 
     def __init__(self, trackers: Trackers) -> None:
         self._chosen = dict(trackers)
-        self._begun: dict[str, Tracker] = {}
-        self._num_rows = 0
-        self._step = 0
+        self._runs: dict[str, RunTracking] = {}
 
-    def start(self, study: str, run: str, facts: Mapping[str, str | int], folder: Path) -> None:
-        """Begin a run with every tracker that has not failed before.
+    def begin(self, study: str, run: str, facts: Mapping[str, str | int], folder: Path) -> RunTracking:
+        """Begin a run with every tracker that has not failed before, or go on with one that has not ended.
 
         Args:
             study: name of the study.
             run: name of the run.
             facts: model, mixture and seed.
             folder: parent of the trackers' folders.
+
+        Returns:
+            The run.
         """
-        self.finish()
-        self._num_rows = self._step = 0
-        for name, options in list(self._chosen.items()):
-            about = TrackedRun(study=study, run=run, facts=facts, folder=folder / name)
-            try:
-                about.folder.mkdir(parents=True, exist_ok=True)
-                self._begun[name] = member("tracker", name).start(about, **options)
-            except Exception as error:
-                self._drop(name, error)
+        if run not in self._runs:
+            self._runs[run] = begun = RunTracking(self._switch_off)
+            for name, options in list(self._chosen.items()):
+                about = TrackedRun(study=study, run=run, facts=facts, folder=folder / name)
+                try:
+                    about.folder.mkdir(parents=True, exist_ok=True)
+                    begun.trackers[name] = member("tracker", name).start(about, **options)
+                except Exception as error:
+                    self._switch_off(name, error)
+        return self._runs[run]
+
+    def end(self, run: str) -> None:
+        """End a run; does nothing if it was not begun."""
+        if run in self._runs:
+            self._runs.pop(run).finish()
+
+    def close(self) -> None:
+        """End all runs."""
+        for run in list(self._runs):
+            self.end(run)
+
+    def _switch_off(self, name: str, error: Exception) -> None:
+        """Say once that a tracker failed, and go on without it."""
+        if self._chosen.pop(name, None) is None:
+            return
+        for run in self._runs.values():
+            run.trackers.pop(name, None)
+        known = missing(error) if isinstance(error, ImportError) else None
+        log.warning("the tracker '%s' is switched off, the runs go on: %s", name, known or f"{error!r}")
+
+
+class RunTracking:
+    """Passes on what a worker reports of a run.
+
+    Names of the numbers: "loss/all" and "loss/<language>" (nats per completion token), "speed" (tokens per second),
+    and "<evaluation>/<language>/<metric>" (mean, 0 to 1).
+
+    Args:
+        switch_off: called with the name of a tracker that failed, and its error.
+    """
+
+    def __init__(self, switch_off: Callable[[str, Exception], None]) -> None:
+        self.trackers: dict[str, Tracker] = {}
+        self._switch_off = switch_off
+        self._num_rows = 0
+        self._step = 0
 
     def progress(self, now: Progress) -> None:
         """Record the losses that were added since the last call."""
@@ -116,39 +156,31 @@ class Tracking:
 
     def scores(self, one: EvaluationStep) -> None:
         """Record the means of a finished evaluation."""
-        if not self._begun:
+        if not self.trackers:
             return
         try:
             table = read_step_table(one.step.folder, "scores.parquet")
-            means = table.drop_nulls("value").group_by("metric", maintain_order=True).mean()
+            means = table.drop_nulls("value").group_by("metric", maintain_order=True).agg(pl.col("value").mean())
         except CrossliftError as error:
             log.warning("the scores of %s are not tracked: %s", one.step.name, error)
             return
-        rows = means.select("metric", "value").iter_rows()
-        self._log({f"{one.evaluation.name}/{one.language}/{metric}": float(value) for metric, value in rows})
+        self._log({f"{one.evaluation.name}/{one.language}/{metric}": value for metric, value in means.iter_rows()})
 
     def finish(self) -> None:
         """End the run."""
-        for name, tracker in list(self._begun.items()):
-            try:
-                tracker.finish()
-            except Exception as error:
-                self._drop(name, error)
-        self._begun.clear()
+        self._each(lambda tracker: tracker.finish())
+        self.trackers.clear()
 
     def _log(self, values: Mapping[str, float]) -> None:
-        for name, tracker in list(self._begun.items()):
-            try:
-                tracker.log(values, step=self._step)
-            except Exception as error:
-                self._drop(name, error)
+        self._each(lambda tracker: tracker.log(values, step=self._step))
 
-    def _drop(self, name: str, error: Exception) -> None:
-        """Say once that a tracker failed, and go on without it."""
-        self._chosen.pop(name, None)
-        self._begun.pop(name, None)
-        known = missing(error) if isinstance(error, ImportError) else None
-        log.warning("the tracker '%s' is switched off, the runs go on: %s", name, known or f"{error!r}")
+    def _each(self, call: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self.trackers.items()):
+            try:
+                call(tracker)
+            except Exception as error:
+                self.trackers.pop(name, None)
+                self._switch_off(name, error)
 
 
 def unavailable(trackers: Trackers) -> list[str]:

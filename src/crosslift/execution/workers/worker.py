@@ -127,11 +127,11 @@ def work(
     last = _follow_an_equal_run(worker)
     if first is None and not names:
         chosen = _largest_model_first(graph, chosen)
-    together = worker.together(adapters_at_once or {}, num_workers, trackers or {}, last)
+    together = worker.together(adapters_at_once or {}, num_workers, last)
     begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
-    with graceful_termination(grace_seconds), engines_between_runs():
+    with graceful_termination(grace_seconds), engines_between_runs(), contextlib.closing(execution.tracking):
         while waiting:
             leased = []
             for name in waiting:
@@ -199,9 +199,7 @@ class _Worker:
         state = self.graph.state(run)
         return not state.done or state.kept_aside
 
-    def together(
-        self, limits: Mapping[str, int], num_workers: int, trackers: Trackers, followers: Collection[str]
-    ) -> Together:
+    def together(self, limits: Mapping[str, int], num_workers: int, followers: Collection[str]) -> Together:
         """Return what trains several LoRA runs at once for this worker."""
         claims = Claims(
             graph=self.graph,
@@ -216,7 +214,7 @@ class _Worker:
         return Together(
             graph=self.graph,
             claims=claims,
-            trackers=trackers,
+            tracking=self.execution.tracking,
             settings={
                 "device": self.execution.device,
                 "generators": self.execution.generators,

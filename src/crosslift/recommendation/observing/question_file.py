@@ -25,7 +25,7 @@ from pydantic import Field, TypeAdapter
 from crosslift.errors import StudyError
 from crosslift.recommendation.question import ALL, Cost, option_problems
 from crosslift.studies.parsing.problems import Problems
-from crosslift.studies.parsing.schema import Real, Share, Table, Text
+from crosslift.studies.parsing.schema.values import Real, Share, Table, Text
 from crosslift.studies.parsing.toml_file import read_toml
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from crosslift.errors import TransferError, did_you_mean
 from crosslift.recommendation.limits import tokens_per_item
 from crosslift.recommendation.question import Unit
 from crosslift.scores import metric_range
-from crosslift.studies.study import primary_metric
+from crosslift.studies.evaluation import primary_metric
 from crosslift.transfer.model.measurement import effective_items
 from crosslift.transfer.model.observations import AMOUNT_UNIT, Observations, log_sizes, observations_of
 

@@ -122,8 +122,7 @@ def _curves(one: Analysis, name: str) -> Figure:
         name=name,
         title="Scores against examples per language",
         caption="One line per mixture; lines of one panel have the same configuration at dose 0. Bands: 95 % interval "
-        "of "
-        "the start of the plateau, for curves with a claim about it.",
+        "of the start of the plateau, for curves with a claim about it.",
         chart=chart,
         datasets={"rows": rows},
     )
@@ -190,8 +189,7 @@ def _languages(one: Analysis, name: str) -> Figure:
         name=name,
         title="Differences between languages",
         caption="Items answered correctly only in the row's language minus items answered correctly only in the "
-        "column's. "
-        "Languages are ordered by similarity in genealogy, syntax and script.",
+        "column's. Languages are ordered by similarity in genealogy, syntax and script.",
         chart=chart,
         datasets={"rows": rows},
     )

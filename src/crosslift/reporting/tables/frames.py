@@ -193,7 +193,7 @@ def cost(data: ReportData) -> pl.DataFrame:
     for run in data.runs["run"]:
         record = data.provenance.get(run, {})
         train, evaluate = record.get("train") or {}, record.get("evaluate") or {}
-        seconds, tokens = train.get("seconds"), train.get("num_tokens")
+        seconds, tokens, precision = train.get("seconds"), train.get("num_tokens"), train.get("precision")
         environment = record.get("environment") or {}
         rows.append(
             {
@@ -202,7 +202,7 @@ def cost(data: ReportData) -> pl.DataFrame:
                 "train_tokens": tokens,
                 "tokens_per_second": tokens / seconds if tokens and seconds else None,
                 "evaluate_seconds": evaluate.get("seconds"),
-                "precision": ", ".join(filter(None, (train["precision"], reductions))) if train.get("precision") else None,
+                "precision": f"{precision}, {reductions}" if precision and reductions else precision,
                 "device": environment.get("accelerator") or environment.get("processor"),
             }
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from crosslift.discover import member, members
 from crosslift.scores import RATING, scale
-from crosslift.studies.parsing import schema
+from crosslift.studies.evaluation import by_judge
 from crosslift.studies.parsing.problems import Problems
+from crosslift.studies.parsing.schema.data import CorpusTable
+from crosslift.studies.parsing.schema.evaluations import EvaluationTable, ShotsTable, corpora_of
 from crosslift.studies.parsing.tables import Tables
-from crosslift.studies.study import by_judge
 
 
-def check_evaluation(place: str, table: schema.EvaluationTable, tables: Tables, problems: Problems) -> None:
+def check_evaluation(place: str, table: EvaluationTable, tables: Tables, problems: Problems) -> None:
     """Record every problem of an evaluation.
 
     Args:
@@ -23,7 +24,7 @@ def check_evaluation(place: str, table: schema.EvaluationTable, tables: Tables, 
     found = _corpora(f"{place}.corpus", table, tables, problems)
     if found is None:
         return
-    owner = " and ".join(f"corpus '{name}'" for name in schema.corpora_of(table))
+    owner = " and ".join(f"corpus '{name}'" for name in corpora_of(table))
     among = [tag for corpus in found for tag in corpus.languages]
     if table.languages is not None:
         problems.languages(f"{place}.languages", table.languages, among=among, owner=owner)
@@ -33,7 +34,7 @@ def check_evaluation(place: str, table: schema.EvaluationTable, tables: Tables, 
         _shots(f"{place}.shots", table, found[0].task, tables, problems)
 
 
-def _asked(place: str, table: schema.EvaluationTable, corpus: schema.CorpusTable, problems: Problems) -> None:
+def _asked(place: str, table: EvaluationTable, corpus: CorpusTable, problems: Problems) -> None:
     """Check the keys whose meaning depends on the task."""
     task = member("task", corpus.task)
     by_likelihood, judged = hasattr(task, "score_row"), table.metric is not None and by_judge(table.metric)
@@ -59,10 +60,10 @@ def _asked(place: str, table: schema.EvaluationTable, corpus: schema.CorpusTable
 
 
 def _corpora(
-    place: str, table: schema.EvaluationTable | schema.ShotsTable, tables: Tables, problems: Problems
-) -> list[schema.CorpusTable] | None:
+    place: str, table: EvaluationTable | ShotsTable, tables: Tables, problems: Problems
+) -> list[CorpusTable] | None:
     """Return the corpora of an evaluation or of its examples; None if one of them is unknown or invalid."""
-    names = schema.corpora_of(table)
+    names = corpora_of(table)
     known = [problems.reference(place, "corpus", name, tables.corpora) for name in names]
     if not all(known):
         return None
@@ -81,20 +82,20 @@ def _corpora(
     return found
 
 
-def _shots(place: str, table: schema.EvaluationTable, task: str, tables: Tables, problems: Problems) -> None:
+def _shots(place: str, table: EvaluationTable, task: str, tables: Tables, problems: Problems) -> None:
     shots = table.shots
     assert shots is not None
     found = _corpora(f"{place}.corpus", shots, tables, problems)
     if found is None:
         return
-    names = schema.corpora_of(shots)
+    names = corpora_of(shots)
     shown = " and ".join(f"'{name}'" for name in names)
     if found[0].task != task:
         problems.add(
             f"{place}.corpus",
             f"{shown} has task {found[0].task} but the evaluation has {task}. Name another corpus.",
         )
-    if set(names) & set(schema.corpora_of(table)):
+    if set(names) & set(corpora_of(table)):
         problems.add(f"{place}.corpus", "is the evaluated corpus itself. Name a corpus of another split.")
     for name, corpus in zip(names, found, strict=True):
         if corpus.max_items is not None and shots.number > corpus.max_items:
@@ -102,7 +103,7 @@ def _shots(place: str, table: schema.EvaluationTable, task: str, tables: Tables,
                 f"{place}.number", f"is {shots.number} but max_items of '{name}' is {corpus.max_items}. Lower it."
             )
     asked = table.languages or [
-        tag for name in schema.corpora_of(table) if (one := tables.corpora[name]) is not None for tag in one.languages
+        tag for name in corpora_of(table) if (one := tables.corpora[name]) is not None for tag in one.languages
     ]
     lacking = [tag for tag in asked if all(tag not in corpus.languages for corpus in found)]
     if lacking:

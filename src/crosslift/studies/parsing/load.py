@@ -15,13 +15,18 @@ from crosslift.discover import member
 from crosslift.errors import StudyError
 from crosslift.evaluation.task import asked_of_every_run
 from crosslift.evaluation.task import task as find_task
-from crosslift.studies.parsing import schema
+from crosslift.studies.evaluation import Evaluation, Judging, Shots
 from crosslift.studies.parsing.problems import Problems
 from crosslift.studies.parsing.rules import check
+from crosslift.studies.parsing.schema.data import CorpusTable
+from crosslift.studies.parsing.schema.evaluations import EvaluationTable, ShotsTable, corpora_of
+from crosslift.studies.parsing.schema.grid import ContrastTable, GridTable
+from crosslift.studies.parsing.schema.study_file import StudyFile
+from crosslift.studies.parsing.schema.training import LoRATable
 from crosslift.studies.parsing.tables import Tables, read, short_name, treatments
 from crosslift.studies.parsing.toml_file import read_toml
 from crosslift.studies.run import Model
-from crosslift.studies.study import Block, Contrast, Evaluation, Judging, Shots, Study, Validation
+from crosslift.studies.study import Block, Contrast, Study, Validation
 from crosslift.training.trainer import LoRAConfig, SFTConfig
 
 FILE = "study.toml"
@@ -65,7 +70,7 @@ def _empty(folder: Path) -> Path:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the study file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema.StudyFile.model_json_schema()}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **StudyFile.model_json_schema()}
 
 
 def _study(tables: Tables) -> Study:
@@ -95,7 +100,7 @@ def _study(tables: Tables) -> Study:
     validation = values.pop("validation")
     lora = values.pop("lora")
     if training.method == "lora":
-        lora = lora or schema.LoRATable()
+        lora = lora or LoRATable()
         targets = lora.target_modules
         lora = LoRAConfig(
             rank=lora.rank,
@@ -123,7 +128,7 @@ def _study(tables: Tables) -> Study:
     )
 
 
-def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
+def _blocks(tables: Tables, grid: GridTable) -> tuple[Block, ...]:
     """Return the grid and the arms in the order of the study file."""
 
     def members(names: list[str]) -> tuple[str, ...]:
@@ -152,7 +157,7 @@ def _blocks(tables: Tables, grid: schema.GridTable) -> tuple[Block, ...]:
     return (first, *arms)
 
 
-def source_of(name: str, table: schema.CorpusTable, folder: Path, *, data_seed: int = 0) -> Source:
+def source_of(name: str, table: CorpusTable, folder: Path, *, data_seed: int = 0) -> Source:
     """Convert a corpus table to the `Source` that its reader receives.
 
     Args:
@@ -178,8 +183,8 @@ def source_of(name: str, table: schema.CorpusTable, folder: Path, *, data_seed: 
     )
 
 
-def _evaluation(name: str, table: schema.EvaluationTable, corpora: dict[str, Source]) -> Evaluation:
-    names = schema.corpora_of(table)
+def _evaluation(name: str, table: EvaluationTable, corpora: dict[str, Source]) -> Evaluation:
+    names = corpora_of(table)
     source = corpora[names[0]]
     module = find_task(source.task)
     every_run = asked_of_every_run(module) if table.runs is None else table.runs == "all"
@@ -204,8 +209,8 @@ def _evaluation(name: str, table: schema.EvaluationTable, corpora: dict[str, Sou
     )
 
 
-def _shots(table: schema.ShotsTable, corpora: dict[str, Source]) -> Shots:
-    names = schema.corpora_of(table)
+def _shots(table: ShotsTable, corpora: dict[str, Source]) -> Shots:
+    names = corpora_of(table)
     return Shots(corpus=names[0], number=table.number, corpus_of=_corpus_of(names, corpora))
 
 
@@ -214,7 +219,7 @@ def _corpus_of(names: list[str], corpora: dict[str, Source]) -> dict[str, str]:
     return {tag: name for name in names for tag in corpora[name].languages} if len(names) > 1 else {}
 
 
-def _contrast(table: schema.ContrastTable, tables: Tables) -> Contrast:
+def _contrast(table: ContrastTable, tables: Tables) -> Contrast:
     return Contrast(
         name=table.name, control=table.control, treatments=treatments(table, tables.expanded), primary=table.primary
     )

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.families.rules import SHARES_TOLERANCE, check_budget, check_family, trained_on
 from crosslift.studies.parsing.problems import Problems
+from crosslift.studies.parsing.schema.mixtures import BudgetTable, MixtureTable
 from crosslift.studies.parsing.tables import Tables
 
 
@@ -22,7 +22,7 @@ def check_mixtures(tables: Tables, problems: Problems) -> None:
             _enough(f"families.{name}", tables.expanded.get(name, ()), tables, problems)
 
 
-def _mixture(place: str, table: schema.MixtureTable, tables: Tables, problems: Problems) -> bool:
+def _mixture(place: str, table: MixtureTable, tables: Tables, problems: Problems) -> bool:
     before = len(problems)
     for i, part in enumerate(table.components):
         here = f"{place}.components[{i}]"
@@ -50,7 +50,7 @@ def _mixture(place: str, table: schema.MixtureTable, tables: Tables, problems: P
     return len(problems) == before
 
 
-def _sums(place: str, shares: Sequence[Mapping[str, float]], budget: schema.BudgetTable, problems: Problems) -> None:
+def _sums(place: str, shares: Sequence[Mapping[str, float]], budget: BudgetTable, problems: Problems) -> None:
     advice = (
         "Change one of them."
         if budget.per == "total"
@@ -64,7 +64,7 @@ def _sums(place: str, shares: Sequence[Mapping[str, float]], budget: schema.Budg
             problems.add(place, f"shares{of} sum to {total:.6g} and must sum to 1. {advice}")
 
 
-def _counts(place: str, table: schema.MixtureTable, problems: Problems) -> None:
+def _counts(place: str, table: MixtureTable, problems: Problems) -> None:
     total = sum(sum((part.counts or {}).values()) for part in table.components)
     if total == 0:
         problems.add(place, "all counts are 0, so the mixture has no training examples. Increase one.")

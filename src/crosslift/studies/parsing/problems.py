@@ -244,7 +244,7 @@ def _tables(annotation: Any) -> list[type[BaseModel]]:
 
 def _family_kinds() -> list[str]:
     """Return the kinds of families."""
-    from crosslift.studies.parsing.schema import FamilyTable
+    from crosslift.studies.parsing.schema.families import FamilyTable
 
     return [_kind_of(table) for table in _tables(get_args(FamilyTable)[0])]
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 from crosslift.discover import member, members
-from crosslift.errors import EvaluationError, visible
-from crosslift.evaluation.task import MissingWords
-from crosslift.languages.language import language
+from crosslift.errors import visible
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.parsing import schema
+from crosslift.studies.parsing.data_rules import check_corpus, check_model, known_member
 from crosslift.studies.parsing.evaluation_rules import check_evaluation
 from crosslift.studies.parsing.families.rules import no_duplicate_mixtures
 from crosslift.studies.parsing.limits import check_limits
 from crosslift.studies.parsing.mixture_rules import check_mixtures
 from crosslift.studies.parsing.problems import Problems, some
+from crosslift.studies.parsing.schema.evaluations import corpora_of
+from crosslift.studies.parsing.schema.grid import ArmTable, ContrastTable, GridTable
+from crosslift.studies.parsing.schema.training import TrainingTable
 from crosslift.studies.parsing.tables import Tables, treatments
 from crosslift.training.requests import precision_problems
 
@@ -40,10 +39,10 @@ def check(tables: Tables, problems: Problems) -> None:
     check_limits(tables, problems)
     for name, model in tables.models.items():
         if model is not None:
-            _model(f"models.{name}", model, tables.folder, problems)
+            check_model(f"models.{name}", model, tables.folder, problems)
     for name, corpus in tables.corpora.items():
         if corpus is not None:
-            _corpus(f"corpora.{name}", corpus, tables.folder, problems)
+            check_corpus(f"corpora.{name}", corpus, tables.folder, problems)
     check_mixtures(tables, problems)
     for name, evaluation in tables.evaluations.items():
         if evaluation is not None:
@@ -107,96 +106,7 @@ def _unique(kind: str, names: Iterable[str], problems: Problems) -> None:
             )
 
 
-def _model(place: str, table: schema.ModelTable, folder: Path, problems: Problems) -> None:
-    if table.path.startswith("pocket:"):
-        from crosslift.pocket import checkpoints
-
-        problems.reference(f"{place}.path", "pocket model", table.path.removeprefix("pocket:"), checkpoints.names())
-    else:
-        local = _there(folder, table.path)
-        if local is not None:
-            if not (local / "config.json").is_file():
-                problems.add(
-                    f"{place}.path", f"{table.path} has no config.json and is not a model folder. Correct the path."
-                )
-        elif table.path.startswith((".", "/", "~")):
-            problems.add_absent(
-                f"{place}.path",
-                f"the folder {table.path} does not exist. Correct the path (it is relative to the study file).",
-            )
-        elif table.path.count("/") != 1:
-            problems.add(
-                f"{place}.path",
-                f"'{table.path}' is neither a folder nor a hub name of the form owner/name. Correct it; the path of a "
-                f"pocket model is pocket:{table.path.split('/')[0]}.",
-            )
-    template = table.template if table.template != "plain" else None
-    if template is not None and not (_there(folder, template) or folder).is_file():
-        problems.add(f"{place}.template", f'there is no file {template}. Correct the path, or use "plain".')
-
-
-def _there(folder: Path, written: str) -> Path | None:
-    """Resolve a path of the study file. Return None if it does not exist, is too long or has an unknown ~user."""
-    try:
-        path = folder / Path(written).expanduser()
-        return path if path.exists() else None
-    except (OSError, ValueError, RuntimeError):
-        return None
-
-
-def _corpus(place: str, table: schema.CorpusTable, folder: Path, problems: Problems) -> None:
-    known = problems.languages(f"{place}.languages", table.languages)
-    if _member(f"{place}.task", "task", table.task, problems):
-        _prompt(f"{place}.prompt", table, table.languages if known else (), problems)
-    for name in table.checks:
-        _member(f"{place}.checks", "check", name, problems)
-    if not _member(f"{place}.reader", "reader", table.reader, problems):
-        return
-    reader = member("reader", table.reader)
-    options = getattr(reader, "OPTIONS", {})
-    problems.options(place, table.model_extra or {}, options, schema.CorpusTable.model_fields)
-    needs_path = getattr(reader, "NEEDS_PATH", None)
-    if table.path is None:
-        if needs_path:
-            problems.add(place, f"'path' is missing: reader '{table.reader}' reads a file. Add it.")
-        return
-    if needs_path is False:
-        problems.add(f"{place}.path", f"reader '{table.reader}' generates its items and takes no path. Remove it.")
-        return
-    path = _there(folder, table.path)
-    if path is None:
-        problems.add_absent(f"{place}.path", f"{table.path} does not exist. {_remedy(folder)}")
-    elif not os.access(path, os.R_OK):
-        problems.add(f"{place}.path", f"{table.path} cannot be read. Give yourself read permission.")
-
-
-def _remedy(folder: Path) -> str:
-    """Return what to do about data that do not exist."""
-    correct = "Correct the path (it is relative to the study file)."
-    if (folder / "data.toml").is_file():
-        return f"{correct[:-1]}, or make the data of data.toml: crosslift data {folder}"
-    return correct
-
-
-def _prompt(place: str, table: schema.CorpusTable, languages: Iterable[str], problems: Problems) -> None:
-    """Record a prompt form that the task lacks, or that has no words in a language without a file."""
-    task = member("task", table.task)
-    prompt = table.prompt or task.PROMPTS[0]
-    if problems.reference(place, f"prompt of task '{table.task}' called", prompt, task.PROMPTS):
-        for tag in languages:
-            try:
-                task.present([{"role": "user", "content": "?"}], language(tag), prompt)
-            except MissingWords as error:
-                problems.add(place, str(error))
-            except EvaluationError:
-                return  # the task asks for more than a question; the corpus is read later
-
-
-def _member(place: str, kind: str, name: str, problems: Problems) -> bool:
-    return problems.reference(place, kind, name, members(kind))
-
-
-def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
+def _grid(table: GridTable, tables: Tables, problems: Problems) -> None:
     _block("grid", table, tables, problems)
     if not tables.mixtures and not tables.families and not table.base:
         problems.add(
@@ -205,7 +115,7 @@ def _grid(table: schema.GridTable, tables: Tables, problems: Problems) -> None:
     _check_evaluated(tables, problems)
 
 
-def _block(place: str, table: schema.GridTable | schema.ArmTable, tables: Tables, problems: Problems) -> None:
+def _block(place: str, table: GridTable | ArmTable, tables: Tables, problems: Problems) -> None:
     for i, name in enumerate(table.models or []):
         problems.reference(f"{place}.models[{i}]", "model", name, tables.models)
     hidden = _hidden(tables)
@@ -228,7 +138,7 @@ def _check_evaluated(tables: Tables, problems: Problems) -> None:
         tables.corpora.get(name)
         for table in tables.evaluations.values()
         if table is not None
-        for name in schema.corpora_of(table)
+        for name in corpora_of(table)
     ]
     evaluated = {corpus.task for corpus in tables_of if corpus is not None}
     if None in tables_of or None in tables.evaluations.values():
@@ -245,7 +155,7 @@ def _check_evaluated(tables: Tables, problems: Problems) -> None:
 def _asks_every_run(tables: Tables) -> bool:
     """Return whether an evaluation is asked of runs that were not trained on its task."""
     for table in tables.evaluations.values():
-        corpus = None if table is None else tables.corpora.get(schema.corpora_of(table)[0])
+        corpus = None if table is None else tables.corpora.get(corpora_of(table)[0])
         if table is None or corpus is None or corpus.task not in members("task"):
             continue
         if table.runs == "all" or (table.runs is None and hasattr(member("task", corpus.task), "score_row")):
@@ -265,8 +175,8 @@ def _of_blocks(tables: Tables) -> list[Mixture]:
     return [mixture for name in tables.named_mixtures() for mixture in tables.members(name)]
 
 
-def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -> None:
-    _member("training.trainer", "trainer", table.trainer, problems)
+def _training(table: TrainingTable, tables: Tables, problems: Problems) -> None:
+    known_member("training.trainer", "trainer", table.trainer, problems)
     for first, second in (("epochs", "steps"), ("batch_examples", "batch_tokens")):
         if (getattr(table, first) is None) == (getattr(table, second) is None):
             problems.add("training", f"needs {first} or {second}, and not both. Remove one or add one.")
@@ -298,7 +208,7 @@ def _training(table: schema.TrainingTable, tables: Tables, problems: Problems) -
         )
 
 
-def _without_validation(table: schema.TrainingTable, problems: Problems) -> None:
+def _without_validation(table: TrainingTable, problems: Problems) -> None:
     """Record keys that have no meaning without validation data."""
     if table.select_by != "last":
         problems.add(
@@ -317,7 +227,7 @@ def _validates(tables: Tables, name: str, mixture: Mixture) -> bool:
     return any(tag in corpus.languages for tag in mixture.languages)
 
 
-def _contrast(place: str, table: schema.ContrastTable, tables: Tables, problems: Problems) -> None:
+def _contrast(place: str, table: ContrastTable, tables: Tables, problems: Problems) -> None:
     mixtures = {mixture.name: mixture for group in tables.expanded.values() for mixture in group}
     named = tables.named_mixtures()
     grid = {*named, *(mixture.name for mixture in _of_blocks(tables))}

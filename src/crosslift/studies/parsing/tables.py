@@ -16,10 +16,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from crosslift.mixtures.mixture import Component, Mixture
-from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.families.expand import budget, expand
 from crosslift.studies.parsing.problems import Problems, unknown_key
-from crosslift.studies.parsing.schema import StudyFile
+from crosslift.studies.parsing.schema.data import CorpusTable, ModelTable
+from crosslift.studies.parsing.schema.evaluations import EvaluationTable, HarnessTable
+from crosslift.studies.parsing.schema.families import Family
+from crosslift.studies.parsing.schema.grid import ArmTable, ContrastTable, GridTable
+from crosslift.studies.parsing.schema.mixtures import MixtureTable
+from crosslift.studies.parsing.schema.study_file import TABLES, HeaderTable, StudyFile
+from crosslift.studies.parsing.schema.training import TrainingTable
 
 
 @dataclass(kw_only=True)
@@ -27,16 +32,16 @@ class Tables:
     """The tables of a study file. None marks an invalid entry, which may be referenced but is not checked further."""
 
     folder: Path
-    head: schema.HeaderTable | None = None
-    models: dict[str, schema.ModelTable | None] = field(default_factory=dict)
-    corpora: dict[str, schema.CorpusTable | None] = field(default_factory=dict)
-    mixtures: dict[str, schema.MixtureTable | None] = field(default_factory=dict)
-    families: dict[str, schema.Family | None] = field(default_factory=dict)
-    evaluations: dict[str, schema.EvaluationTable | None] = field(default_factory=dict)
-    grid: schema.GridTable | None = None
-    arms: dict[str, schema.ArmTable | None] = field(default_factory=dict)
-    training: schema.TrainingTable | None = None
-    contrasts: list[schema.ContrastTable | None] = field(default_factory=list)
+    head: HeaderTable | None = None
+    models: dict[str, ModelTable | None] = field(default_factory=dict)
+    corpora: dict[str, CorpusTable | None] = field(default_factory=dict)
+    mixtures: dict[str, MixtureTable | None] = field(default_factory=dict)
+    families: dict[str, Family | None] = field(default_factory=dict)
+    evaluations: dict[str, EvaluationTable | None] = field(default_factory=dict)
+    grid: GridTable | None = None
+    arms: dict[str, ArmTable | None] = field(default_factory=dict)
+    training: TrainingTable | None = None
+    contrasts: list[ContrastTable | None] = field(default_factory=list)
     expanded: dict[str, tuple[Mixture, ...]] = field(default_factory=dict)
     """Name of a valid family or mixture -> its mixtures."""
 
@@ -93,20 +98,16 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
             table = "[training]" if key == "training" else f"[{key}.<name>]"
             problems.add("", f"there is no table {table}. Add one.")
     tables = Tables(folder=folder)
-    tables.head = _entry(
-        schema.HeaderTable, {key: raw[key] for key in schema.HeaderTable.model_fields if key in raw}, "", problems
-    )
+    tables.head = _entry(HeaderTable, {key: raw[key] for key in HeaderTable.model_fields if key in raw}, "", problems)
     _read_named_tables(tables, raw, problems)
-    tables.grid = _entry(schema.GridTable, raw.get("grid", {}), "grid", problems)
+    tables.grid = _entry(GridTable, raw.get("grid", {}), "grid", problems)
     if raw.get("training"):
-        tables.training = _entry(schema.TrainingTable, raw["training"], "training", problems)
+        tables.training = _entry(TrainingTable, raw["training"], "training", problems)
     contrasts = raw.get("contrasts", [])
     if not isinstance(contrasts, list):
         problems.add("contrasts", "must be tables of the form [[contrasts]]. Use double brackets.")
         contrasts = []
-    tables.contrasts = [
-        _entry(schema.ContrastTable, value, f"contrasts[{i}]", problems) for i, value in enumerate(contrasts)
-    ]
+    tables.contrasts = [_entry(ContrastTable, value, f"contrasts[{i}]", problems) for i, value in enumerate(contrasts)]
     for name, mixture in tables.mixtures.items():
         if mixture is not None:
             tables.expanded[name] = (_mixture(name, mixture),)
@@ -117,7 +118,7 @@ def read(raw: Mapping[str, Any], folder: Path, problems: Problems) -> Tables:
 
 
 def _read_named_tables(tables: Tables, raw: Mapping[str, Any], problems: Problems) -> None:
-    for key, kind in schema.TABLES.items():
+    for key, kind in TABLES.items():
         entries = raw.get(key, {})
         if not isinstance(entries, dict):
             problems.add(key, f"must be tables of the form [{key}.<name>]. Change it.")
@@ -135,7 +136,7 @@ def _of_harness(tables: Tables, entries: Mapping[str, Any], problems: Problems) 
         if not isinstance(value, Mapping) or "task" not in value:
             others[name] = value
             continue
-        table = _entry(schema.HarnessTable, value, f"evaluations.{name}", problems)
+        table = _entry(HarnessTable, value, f"evaluations.{name}", problems)
         if table is None:
             tables.evaluations[name] = None
             continue
@@ -147,9 +148,7 @@ def _of_harness(tables: Tables, entries: Mapping[str, Any], problems: Problems) 
     return others
 
 
-def expand_harness(
-    name: str, table: schema.HarnessTable
-) -> dict[str, tuple[schema.CorpusTable, schema.EvaluationTable]]:
+def expand_harness(name: str, table: HarnessTable) -> dict[str, tuple[CorpusTable, EvaluationTable]]:
     """Expand an evaluation to one corpus and one evaluation per task.
 
     Args:
@@ -168,7 +167,7 @@ def expand_harness(
     found = {}
     for task in dict.fromkeys(table.tasks):
         own = name if len(set(table.tasks)) == 1 else f"{name}-{short_name(task)}"
-        corpus = schema.CorpusTable.model_validate(
+        corpus = CorpusTable.model_validate(
             {
                 "reader": HARNESS,
                 "task": HARNESS,
@@ -182,7 +181,7 @@ def expand_harness(
                 **options,
             }
         )
-        evaluation = schema.EvaluationTable.model_validate(
+        evaluation = EvaluationTable.model_validate(
             {
                 "corpus": own,
                 "languages": table.languages,
@@ -206,7 +205,7 @@ def _entry(kind: Any, value: Any, place: str, problems: Problems) -> Any | None:
     return problems.read(kind, value, place, _adapter(kind))
 
 
-def _mixture(name: str, table: schema.MixtureTable) -> Mixture:
+def _mixture(name: str, table: MixtureTable) -> Mixture:
     return Mixture(
         name=name,
         components=tuple(
@@ -219,7 +218,7 @@ def _mixture(name: str, table: schema.MixtureTable) -> Mixture:
     )
 
 
-def treatments(table: schema.ContrastTable, expanded: Mapping[str, tuple[Mixture, ...]]) -> tuple[str, ...]:
+def treatments(table: ContrastTable, expanded: Mapping[str, tuple[Mixture, ...]]) -> tuple[str, ...]:
     """Return the mixtures that a contrast compares with its control.
 
     Args:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from crosslift.mixtures.mixture import Mixture
-from crosslift.studies.study import Evaluation, Study
+from crosslift.studies.evaluation import Evaluation
+from crosslift.studies.study import Study
 
 FOLDER = "rehearsal"
 TOKENS_PER_ITEM = 100

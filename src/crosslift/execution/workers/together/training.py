@@ -23,7 +23,7 @@ from crosslift.execution.phases.evaluate import close_engines, free_memory
 from crosslift.execution.phases.train import Training, begin_training
 from crosslift.execution.workers.job import RUN_STARTED
 from crosslift.execution.workers.together.claims import Claims
-from crosslift.execution.workers.tracking import Trackers, Tracking, facts_of
+from crosslift.execution.workers.tracking import Tracking, facts_of
 from crosslift.extras import optional
 from crosslift.system.environment import environment
 from crosslift.system.leases import Lease
@@ -38,7 +38,6 @@ class _Claimed:
     name: str
     lease: Lease
     reporter: ProgressWriter
-    tracking: Tracking
     training: Training | None = None
 
 
@@ -48,7 +47,7 @@ class Together:
 
     graph: StepGraph
     claims: Claims
-    trackers: Trackers
+    tracking: Tracking
     settings: Mapping[str, Any]
     """Settings of `begin_training` that all runs of the worker share."""
     progress_seconds: float
@@ -77,15 +76,14 @@ class Together:
             self.say(f"{RUN_STARTED} {name}")
             self.say(f"trained together with {name}: {', '.join(list(held)[1:])}")
             stack.enter_context(self.log_to(self._log_file(name)))
-            return self._train([self._claimed(one, lease, name, stack) for one, lease in held.items()])
+            return self._train([self._claimed(one, lease, name) for one, lease in held.items()])
 
-    def _claimed(self, name: str, lease: Lease, first: str, stack: contextlib.ExitStack) -> _Claimed:
+    def _claimed(self, name: str, lease: Lease, first: str) -> _Claimed:
         graph, run = self.graph, self.graph.runs[name]
         if name != first:
             with self.log_to(self._log_file(name)):
                 log.info("trained together with %s, whose log.txt holds what the trainer prints", first)
-        tracking = Tracking(self.trackers)
-        stack.callback(tracking.finish)
+        tracking = self.tracking.begin(graph.study.name, name, facts_of(run), graph.store.trackers_folder)
         reporter = ProgressWriter(
             graph.store.run_folder(name),
             num_evaluations=len(graph.steps(run).evaluations),
@@ -93,9 +91,8 @@ class Together:
             listener=tracking.progress,
             interval_seconds=self.progress_seconds,
         )
-        tracking.start(graph.study.name, name, facts_of(run), graph.store.trackers_folder)
         reporter.update(phase="loading")
-        return _Claimed(name=name, lease=lease, reporter=reporter, tracking=tracking)
+        return _Claimed(name=name, lease=lease, reporter=reporter)
 
     def _train(self, claimed: Sequence[_Claimed]) -> bool:
         names = [one.name for one in claimed]
@@ -115,7 +112,7 @@ class Together:
                 with self.log_to(self._log_file(one.name)):
                     if not self.record(one.name, one.lease, error):
                         failed.append(one.name)
-            one.tracking.finish()
+                self.tracking.end(one.name)
             one.lease.release()
 
         for one in claimed:

@@ -27,8 +27,7 @@ from typing import Any, NamedTuple
 from crosslift.mixtures.mixture import NATIVE, TRANSLATED, Budget, Component, Mixture, largest_remainder
 from crosslift.mixtures.shares import limited_amounts, temperature_shares
 from crosslift.mixtures.staged import stage_amounts, stages_of, total_counts, with_replay
-from crosslift.studies.parsing.schema import (
-    BudgetTable,
+from crosslift.studies.parsing.schema.families import (
     CoverageTable,
     CurriculumTable,
     DonorsTable,
@@ -43,6 +42,7 @@ from crosslift.studies.parsing.schema import (
     TemperatureTable,
     UpsamplingTable,
 )
+from crosslift.studies.parsing.schema.mixtures import BudgetTable
 from crosslift.transfer.design.simplex import MAX_OPTIMAL, simplex_weights
 
 

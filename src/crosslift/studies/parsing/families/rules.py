@@ -8,24 +8,38 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from crosslift.mixtures.staged import replay_is_possible, stage_amounts, with_replay
-from crosslift.studies.parsing import schema
 from crosslift.studies.parsing.problems import Problems
+from crosslift.studies.parsing.schema.families import (
+    CoverageTable,
+    CurriculumTable,
+    DonorsTable,
+    DoseTable,
+    FactorialTable,
+    Family,
+    OriginTable,
+    ReplayTable,
+    SimplexTable,
+    StagedTable,
+    TemperatureTable,
+    UpsamplingTable,
+)
+from crosslift.studies.parsing.schema.mixtures import BudgetTable
 from crosslift.studies.parsing.tables import Tables
 from crosslift.transfer.design.simplex import MAX_OPTIMAL
 
 SHARES_TOLERANCE = 1e-5
 _OF_A_TOTAL = (
-    schema.DonorsTable,
-    schema.TemperatureTable,
-    schema.UpsamplingTable,
-    schema.SimplexTable,
-    schema.CurriculumTable,
-    schema.ReplayTable,
+    DonorsTable,
+    TemperatureTable,
+    UpsamplingTable,
+    SimplexTable,
+    CurriculumTable,
+    ReplayTable,
 )
 """Families whose budget must be a total."""
 
 
-def check_family(place: str, table: schema.Family, tables: Tables, problems: Problems) -> bool:
+def check_family(place: str, table: Family, tables: Tables, problems: Problems) -> bool:
     """Record the problems of a family.
 
     Args:
@@ -78,7 +92,7 @@ def trained_on(place: str, corpus: str, tables: Tables, problems: Problems) -> t
     return tuple(table.languages)
 
 
-def check_budget(place: str, budget: schema.BudgetTable | None, tables: Tables, problems: Problems) -> None:
+def check_budget(place: str, budget: BudgetTable | None, tables: Tables, problems: Problems) -> None:
     """Record the problems of a budget.
 
     Args:
@@ -97,16 +111,16 @@ def check_budget(place: str, budget: schema.BudgetTable | None, tables: Tables, 
             problems.add(f"{place}.tokenizer", f'has no effect with unit = "{budget.unit}". Remove it.')
 
 
-def _donors(place: str, table: schema.DonorsTable, tables: Tables, problems: Problems) -> None:
+def _donors(place: str, table: DonorsTable, tables: Tables, problems: Problems) -> None:
     if table.pivot in table.donors:
         problems.add(f"{place}.donors", f"'{table.pivot}' is the pivot language. Remove it from the donors.")
 
 
-def _temperature(place: str, table: schema.TemperatureTable, tables: Tables, problems: Problems) -> None:
+def _temperature(place: str, table: TemperatureTable, tables: Tables, problems: Problems) -> None:
     no_duplicate_mixtures(f"{place}.temperatures", table.temperatures, problems)
 
 
-def _upsampling(place: str, table: schema.UpsamplingTable, tables: Tables, problems: Problems) -> None:
+def _upsampling(place: str, table: UpsamplingTable, tables: Tables, problems: Problems) -> None:
     no_duplicate_mixtures(f"{place}.max_uses", table.max_uses, problems)
     if table.budget.unit != "items":
         problems.add(f"{place}.budget.unit", 'must be "items": uses of items are counted. Change it.')
@@ -133,7 +147,7 @@ def _upsampling(place: str, table: schema.UpsamplingTable, tables: Tables, probl
             )
 
 
-def _simplex(place: str, table: schema.SimplexTable, tables: Tables, problems: Problems) -> None:
+def _simplex(place: str, table: SimplexTable, tables: Tables, problems: Problems) -> None:
     if table.design == "uniform":
         return
     for key, number in (("num_mixtures", table.num_mixtures), ("languages", len(table.languages))):
@@ -144,7 +158,7 @@ def _simplex(place: str, table: schema.SimplexTable, tables: Tables, problems: P
             )
 
 
-def _staged(place: str, table: schema.StagedTable, tables: Tables, problems: Problems) -> None:
+def _staged(place: str, table: StagedTable, tables: Tables, problems: Problems) -> None:
     total = math.fsum(share for stage in table.stages for share in stage.values())
     if abs(total - 1) > SHARES_TOLERANCE:
         problems.add(
@@ -153,9 +167,9 @@ def _staged(place: str, table: schema.StagedTable, tables: Tables, problems: Pro
     for i, stage in enumerate(table.stages):
         if not any(stage.values()):
             problems.add(f"{place}.stages[{i}]", "all shares are 0, so the stage is empty. Remove it or raise a share.")
-    if isinstance(table, schema.CurriculumTable):
+    if isinstance(table, CurriculumTable):
         no_duplicate_mixtures(f"{place}.orders", table.orders, problems)
-    elif isinstance(table, schema.ReplayTable):
+    elif isinstance(table, ReplayTable):
         no_duplicate_mixtures(f"{place}.replay", table.replay, problems)
         corpora = table.corpora if table.setting == "multi" else table.corpora[:1]
         amounts = stage_amounts(table.stages, corpora, table.budget.amount)
@@ -168,7 +182,7 @@ def _staged(place: str, table: schema.StagedTable, tables: Tables, problems: Pro
                 )
 
 
-def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problems) -> None:
+def _dose(place: str, table: DoseTable, tables: Tables, problems: Problems) -> None:
     for tag in table.languages:
         if tag in table.fixed:
             problems.add(f"{place}.languages", f"'{tag}' is in 'fixed' as well. Remove it from one of them.")
@@ -189,7 +203,7 @@ def _dose(place: str, table: schema.DoseTable, tables: Tables, problems: Problem
             )
 
 
-def _coverage(place: str, table: schema.CoverageTable, tables: Tables, problems: Problems) -> None:
+def _coverage(place: str, table: CoverageTable, tables: Tables, problems: Problems) -> None:
     if (table.languages is None) == (table.nested is None):
         problems.add(
             place, "needs languages (one list per mixture) or nested (one list), and not both. Remove one or add one."
@@ -205,7 +219,7 @@ def _coverage(place: str, table: schema.CoverageTable, tables: Tables, problems:
                 problems.add(f"{place}.sizes", f"{size} exceeds the {len(table.nested)} languages of nested. Lower it.")
 
 
-def _factorial(place: str, table: schema.FactorialTable, tables: Tables, problems: Problems) -> None:
+def _factorial(place: str, table: FactorialTable, tables: Tables, problems: Problems) -> None:
     no_duplicate_mixtures(f"{place}.sizes", table.sizes or [], problems)
     no_duplicate_mixtures(f"{place}.amounts", table.amounts, problems)
     for size in table.sizes or []:
@@ -214,7 +228,7 @@ def _factorial(place: str, table: schema.FactorialTable, tables: Tables, problem
     check_budget(place, table.budget_of(table.amounts[0]), tables, problems)
 
 
-def _origin(place: str, table: schema.OriginTable, tables: Tables, problems: Problems) -> None:
+def _origin(place: str, table: OriginTable, tables: Tables, problems: Problems) -> None:
     no_duplicate_mixtures(f"{place}.native_shares", table.native_shares, problems)
     native, translated = tables.corpora.get(table.native), tables.corpora.get(table.translated)
     if native is not None and translated is not None and native.task != translated.task:
@@ -224,12 +238,12 @@ def _origin(place: str, table: schema.OriginTable, tables: Tables, problems: Pro
         )
 
 
-def _tags_of(table: schema.Family) -> Sequence[tuple[str, Sequence[str] | str | Mapping[str, Any]]]:
+def _tags_of(table: Family) -> Sequence[tuple[str, Sequence[str] | str | Mapping[str, Any]]]:
     """Return every list of languages in a family, with its key."""
     found: list[tuple[str, Sequence[str] | str | Mapping[str, Any]]] = []
     for key in ("pivot", "donors", "languages", "nested", "sizes", "items", "stages"):
         value = getattr(table, key, None)
-        if key == "sizes" and isinstance(table, (schema.CoverageTable, schema.FactorialTable)):  # numbers of languages
+        if key == "sizes" and isinstance(table, (CoverageTable, FactorialTable)):  # numbers of languages
             continue
         if isinstance(value, list) and value and not isinstance(value[0], str):
             found += [(f"{key}[{i}]", part) for i, part in enumerate(value)]
@@ -251,15 +265,15 @@ def no_duplicate_mixtures(place: str, values: Sequence[Any], problems: Problems)
             problems.add(place, f"{value} is listed {count} times. Remove the duplicates.")
 
 
-_CHECKS: dict[type[schema.Family], Callable[[str, Any, Tables, Problems], None]] = {
-    schema.CoverageTable: _coverage,
-    schema.DoseTable: _dose,
-    schema.DonorsTable: _donors,
-    schema.TemperatureTable: _temperature,
-    schema.UpsamplingTable: _upsampling,
-    schema.SimplexTable: _simplex,
-    schema.CurriculumTable: _staged,
-    schema.ReplayTable: _staged,
-    schema.FactorialTable: _factorial,
-    schema.OriginTable: _origin,
+_CHECKS: dict[type[Family], Callable[[str, Any, Tables, Problems], None]] = {
+    CoverageTable: _coverage,
+    DoseTable: _dose,
+    DonorsTable: _donors,
+    TemperatureTable: _temperature,
+    UpsamplingTable: _upsampling,
+    SimplexTable: _simplex,
+    CurriculumTable: _staged,
+    ReplayTable: _staged,
+    FactorialTable: _factorial,
+    OriginTable: _origin,
 }

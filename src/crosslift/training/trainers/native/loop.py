@@ -1,14 +1,10 @@
 """The training loop of supervised fine-tuning.
 
-An optimizer step takes its batch (see `order`), divides it into micro-batches that fit into memory, accumulates their
-gradients and updates the weights. The loss of a step is the mean over all tokens under the loss mask, across
-micro-batches: a mean of the means of micro-batches would give more weight to tokens of short completions, and less to
-languages with long ones.
+`optimization.steps` computes a step; the loop records its losses, reports progress, validates, saves the state, and
+writes the selected checkpoint.
 
-A run is a function of its request. The batch of a step and all its random numbers follow from the seed and the step
-number. Nothing depends on when the process was killed and resumed; losses are therefore summed step by step in float64.
-
-On a GPU no step waits for the device: batches are prepared ahead, and losses are read some steps later (`gpu`).
+A run is a function of its request. Nothing depends on when the process was killed and resumed; losses are therefore
+summed step by step in float64. On a GPU losses are read some steps later, so that no step waits for the device.
 """
 
 from __future__ import annotations
@@ -17,32 +13,25 @@ import contextlib
 import math
 import signal
 import time
-from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from crosslift.errors import TrainingError
-from crosslift.streams import seed_of
 from crosslift.system.files import atomic_write
 from crosslift.training.meter import LossMeter, LossSums
-from crosslift.training.order import BatchSampler, micro_batches
-from crosslift.training.packing import MicroBatch, build_micro_batch, num_loss_tokens
-from crosslift.training.requests import truncate_examples, validate_request
+from crosslift.training.packing import build_micro_batch
+from crosslift.training.requests import validate_request
 from crosslift.training.schedule import NUM_LOG_ROWS, learning_rate, validation_steps
-from crosslift.training.trainer import Progress, TokenTable, Trained, TrainingRequest, num_steps
-from crosslift.training.trainers.native.attention import SequenceBoundaries
-from crosslift.training.trainers.native.batches import HostPart, Part, StepBatch, on_host, to_tensor
+from crosslift.training.trainer import Progress, TokenTable, Trained, TrainingRequest
 from crosslift.training.trainers.native.best import BestWeights, score_of_candidate, selection_value
-from crosslift.training.trainers.native.gpu import path
-from crosslift.training.trainers.native.gpu.transfers import HostBatch, HostCopy
+from crosslift.training.trainers.native.gpu.transfers import HostCopy
 from crosslift.training.trainers.native.hardware import choose_device, choose_precision, numerics
-from crosslift.training.trainers.native.loss import LogitSelector, token_losses
-from crosslift.training.trainers.native.model import load_model, read_tokenizer, stored_dtype, write_checkpoint
-from crosslift.training.trainers.native.optimizer.adamw import build_optimizer, update
+from crosslift.training.trainers.native.model import write_checkpoint
+from crosslift.training.trainers.native.optimization.batches import HostPart, Part, on_host
+from crosslift.training.trainers.native.optimization.steps import OptimizerSteps
 from crosslift.training.trainers.native.passes import fuse_modules
 from crosslift.training.trainers.native.state import State
 
@@ -73,7 +62,7 @@ SYNC_EVERY = 16
 """Steps after which losses are read from a GPU."""
 
 
-class Run:
+class Run(OptimizerSteps):
     """A run on one device.
 
     `sharded.run.ShardedRun` replaces what differs on several, and `together.joint.Member` what differs where several
@@ -83,62 +72,21 @@ class Run:
     def __init__(
         self, request: TrainingRequest, device: torch.device, precision: str, *, micro_batch_tokens: int | None = None
     ) -> None:
-        self.request = request
-        self.reduced_to = micro_batch_tokens
-        self.config = request.config
-        self.device = device
-        self.precision = precision
-        self.examples = truncate_examples(request.examples, request.config)
-        self.validation = None if request.validation is None else truncate_examples(request.validation, request.config)
-        self.num_steps = num_steps(len(self.examples), self.config, num_tokens=int(self.examples.offsets[-1]))
-        self.order = BatchSampler(
-            self.examples.lengths, self.config, seed=request.seed, shuffle=request.shuffle, stages=request.stages
-        )
+        super().__init__(request, device, precision, micro_batch_tokens=micro_batch_tokens)
         self.validation_steps = validation_steps(self.config, self.num_steps, self.order.steps_per_epoch)
         self.meter = LossMeter(self.examples, num_steps=self.num_steps)
-        self.num_tokens = 0
         self.seconds = 0.0
         self.step = 0
         self.together = self.most_together = 1
         """Runs that are trained together, now and at most; see `together`."""
-        self._row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
-        self._pending: list[tuple[int, np.ndarray, list[Part]]] = []
-
-        # Load the tokenizer before the model, so that a missing template is reported before training, not after it.
-        self.tokenizer = read_tokenizer(request)
-        self.dtype = stored_dtype(request)
-        self.model = self._load()
-        self.head = LogitSelector(self.model)
-        self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = build_optimizer(self.model, self.config, seed=request.seed)
         self.state, self.best = self._storage()
-        self.gpu = self._gpu_path() if path.is_for(device) else None
+        self._row_every = math.ceil(self.num_steps / NUM_LOG_ROWS)
         self._sync_every = 1 if device.type == "cpu" and self.gpu is None else SYNC_EVERY
-
-    def _gpu_path(self) -> path.GPUPath | None:
-        conditions = path.Conditions(
-            device=self.device,
-            precision=self.precision,
-            packing=self.config.packing,
-            num_steps=self.num_steps,
-            num_devices=self.request.num_devices,
-            may_compile=self.request.compile,
-        )
-        return path.GPUPath(
-            self.model, self.head, conditions, sample=self._micro_batch(np.arange(min(2, len(self.examples))))
-        )
-
-    def _load(self) -> Any:
-        return load_model(self.request, self.device)
+        self._pending: list[tuple[int, np.ndarray, list[Part]]] = []
 
     def _storage(self) -> tuple[Any, Any]:
         """The state of an interrupted run and the weights of the best step."""
         return State(self.request, self.model, self.optimizer), BestWeights(self.request.folder, self.model)
-
-    @property
-    def micro_batch_tokens(self) -> int:
-        """Upper bound of tokens in one forward pass."""
-        return self.reduced_to or self.config.micro_batch_tokens
 
     def train(self) -> Trained:
         """Train from the last saved state to the end."""
@@ -220,28 +168,6 @@ class Run:
             kernels=self.gpu.kernels if self.gpu is not None else {},
         )
 
-    def _batches(self, first: int) -> Generator[StepBatch]:
-        """The batches from this step on."""
-        if self.gpu is not None:
-            return self.gpu.prepared(self._batch, first, self.num_steps)
-        return (self._batch(step) for step in range(first, self.num_steps))
-
-    def _batch(self, step: int) -> StepBatch:
-        """The batch of a step. On a GPU a thread calls this."""
-        rows = self.order.batch(step)
-        passes = self._passes(rows)
-        pinned = None if self.gpu is None else [(self.gpu.host(one), counts) for one, counts in passes]
-        return StepBatch(
-            step=step,
-            rows=rows,
-            passes=passes if pinned is None else pinned,
-            num_losses=num_loss_tokens(self.examples, rows, loss_on_prompt=self.config.loss_on == "all"),
-            num_tokens=int(self.examples.lengths[rows].sum()),
-        )
-
-    def _passes(self, rows: np.ndarray) -> Sequence[tuple[MicroBatch, bool]]:
-        return [(self._micro_batch(part), True) for part in self._parts(rows, self.examples)]
-
     def _now(self) -> float:
         """The time in seconds that the run has taken, from an arbitrary beginning."""
         return time.monotonic()
@@ -253,58 +179,6 @@ class Run:
         """Whether the process was told to end, and whether the state is to be saved now."""
         ending = self.request.ending()
         return ending, ending or self.state.is_due()
-
-    def _step(self, batch: StepBatch, rate: float) -> list[Part]:
-        """Run one optimizer step; returns the token losses in nats and the cells of each micro-batch."""
-        self._seed_dropout(batch.step)
-        losses = self._accumulate(batch)
-        self._update(rate)
-        return losses
-
-    def _accumulate(self, batch: StepBatch) -> list[Part]:
-        """Accumulate the gradients of a step's micro-batches."""
-        losses = []
-        for one, counts in batch.passes:
-            total, each = self._losses(one)
-            if counts:
-                self._backward(total / batch.num_losses)
-                losses.append((HostCopy(each.detach()), one.cells))
-            else:
-                self._backward(total * 0.0)
-        self.num_tokens += batch.num_tokens
-        return losses
-
-    def _backward(self, loss: Tensor) -> None:
-        if self.gpu is not None:
-            self.gpu.backward(loss)
-        else:
-            loss.backward()  # type: ignore[no-untyped-call]
-
-    def _parts(self, rows: np.ndarray, table: TokenTable) -> Iterator[np.ndarray]:
-        padded = not self.config.packing
-        return micro_batches(rows, table.lengths, max_tokens=self.micro_batch_tokens, padded=padded)
-
-    def _micro_batch(self, part: np.ndarray) -> MicroBatch:
-        on_all = self.config.loss_on == "all"
-        return build_micro_batch(self.examples, part, packed=self.config.packing, loss_on_prompt=on_all)
-
-    def _update(self, rate: float) -> None:
-        update(self.optimizer, self.weights, rate=rate, max_grad_norm=self.config.max_grad_norm)
-
-    def _seed_dropout(self, step: int) -> None:
-        seed = seed_of(self.request.seed, "step", step)
-        # Not torch.manual_seed: without a GPU it queues a deferred CUDA call in every step.
-        torch.default_generator.manual_seed(seed)
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-
-    def _losses(self, one: MicroBatch | HostBatch) -> tuple[Tensor, Tensor]:
-        """Sum of the losses, with a gradient; and the loss of each token under the loss mask, in nats, (K,)."""
-        if self.gpu is not None:
-            return self.gpu.losses(one)
-        assert isinstance(one, MicroBatch)
-        losses = losses_of(self.model, self.head, one, self.device, packed=self.config.packing)
-        return losses.sum(), losses
 
     def _read(self, pending: list[tuple[int, np.ndarray, list[Part]]]) -> float:
         """Read the losses of the pending steps from the device into the meter; returns the last step's mean loss."""
@@ -387,25 +261,3 @@ class Run:
     def _write_metrics(self) -> None:
         with atomic_write(self.request.folder / "metrics.parquet") as temporary:
             self.meter.frame().write_parquet(temporary)
-
-
-def losses_of(model: Any, head: LogitSelector, one: MicroBatch, device: torch.device, *, packed: bool) -> Tensor:
-    """Loss of each token of a micro-batch under the loss mask.
-
-    Args:
-        model: the model.
-        head: the selector of its head.
-        one: the micro-batch.
-        device: where it is computed.
-        packed: whether the micro-batch is packed.
-
-    Returns:
-        Losses in nats, (K,).
-    """
-    ids, positions, predicting_positions, targets = (
-        to_tensor(array, device) for array in (one.ids, one.positions, one.predicting_positions, one.targets)
-    )
-    boundaries = {"boundaries": SequenceBoundaries(one.lengths, ids.shape[1], device)} if packed else {}
-    head.positions = predicting_positions
-    logits = model(input_ids=ids, position_ids=positions, use_cache=False, **boundaries).logits
-    return token_losses(logits, targets)[: len(one.cells)]

@@ -24,7 +24,7 @@ from torch import Tensor
 from crosslift.fingerprint import fingerprint, fingerprint_array
 from crosslift.system.files import atomic_write, remove
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.optimizer.adamw import kinds_of_moments, moments, set_moments
+from crosslift.training.trainers.native.optimization.optimizer import kinds_of_moments, moments, set_moments
 
 NAME = "state.safetensors"
 SHARDED, SHARDED_BEST = "state.sharded", "best.sharded"

@@ -21,10 +21,10 @@ from crosslift.training.meter import LossSums
 from crosslift.training.order import shares
 from crosslift.training.packing import MicroBatch, build_micro_batch
 from crosslift.training.trainer import TokenTable, TrainingRequest
-from crosslift.training.trainers.native.batches import HostPart
 from crosslift.training.trainers.native.best import score_of_candidate
 from crosslift.training.trainers.native.loop import Run
 from crosslift.training.trainers.native.model import replaced_folder, write_adapter
+from crosslift.training.trainers.native.optimization.batches import HostPart
 from crosslift.training.trainers.native.sharded.model import Sharded, load_sharded, whole_tensors, write_full_weights
 from crosslift.training.trainers.native.sharded.state import ShardedBest, ShardedState, from_first
 

@@ -25,7 +25,7 @@ from crosslift.errors import TrainingError
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.system.files import atomic_write
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.optimizer.adamw import (
+from crosslift.training.trainers.native.optimization.optimizer import (
     empty_moments,
     kinds_of_moments,
     moments,

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from crosslift.training.packing import LENGTH_MULTIPLE, MicroBatch, join_micro_batches
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.batches import Part, to_tensor
 from crosslift.training.trainers.native.gpu.transfers import HostCopy
-from crosslift.training.trainers.native.loop import Run, losses_of
+from crosslift.training.trainers.native.loop import Run
 from crosslift.training.trainers.native.loss import LogitSelector
 from crosslift.training.trainers.native.model import for_training
+from crosslift.training.trainers.native.optimization.batches import Part, to_tensor
+from crosslift.training.trainers.native.optimization.steps import losses_of
 from crosslift.training.trainers.native.together.grouped import Adapter, GroupedLinear, Slices
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}

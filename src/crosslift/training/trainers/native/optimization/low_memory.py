@@ -29,7 +29,7 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 
 from crosslift.extras import optional
 from crosslift.training.memory import UPDATED_AT_ONCE, moment_block
-from crosslift.training.trainers.native.optimizer.rounding import RoundingNoise, round_stochastically
+from crosslift.training.trainers.native.optimization.rounding import RoundingNoise, round_stochastically
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 SCALE = "_scale"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from crosslift.training.trainer import SFTConfig
-from crosslift.training.trainers.native.optimizer.low_memory import MOMENTS, LowMemoryAdamW
+from crosslift.training.trainers.native.optimization.low_memory import MOMENTS, LowMemoryAdamW
 
 NAMES = {
     "exp_avg": "mean",
