@@ -190,7 +190,7 @@ def draw_mixture(
         MissingPackage: transformers is not installed (extra `train`), for budgets in tokens.
     """
     from crosslift.errors import MixtureError
-    from crosslift.execution.phases.prepare import corpus_index
+    from crosslift.execution.phases.prepared_data import corpus_index
     from crosslift.mixtures.draw import draw
 
     known = {corpus.name: corpus for corpus in corpora}

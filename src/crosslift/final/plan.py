@@ -13,7 +13,7 @@ from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.steps import fingerprint_of_inputs
 from crosslift.execution.folder.tables import read_step_table
 from crosslift.execution.phases import tokens
-from crosslift.execution.phases.prepare import mixture_index
+from crosslift.execution.phases.prepared_data import mixture_index
 from crosslift.execution.phases.run_records import corpus_record
 from crosslift.final.choice import Choice
 from crosslift.final.size import sized_mixture

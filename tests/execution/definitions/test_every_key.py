@@ -14,7 +14,7 @@ from study_edits import STUDIES, Edit, add_files, apply, edits_of, not_edited, s
 from crosslift.corpora.corpus import ROWS, ParallelCorpus, Source
 from crosslift.corpora.quality import run_checks
 from crosslift.execution.folder.step_graph import StepGraph
-from crosslift.execution.phases import prepare as phase
+from crosslift.execution.phases import prepared_data as phase
 from crosslift.execution.phases.prepare import prepare
 from crosslift.scores import SCORES
 from crosslift.studies.parsing.schema import study_file

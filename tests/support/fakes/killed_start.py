@@ -15,6 +15,7 @@ from pathlib import Path
 from generators.fake import Tokenizer
 
 import crosslift.execution.phases.prepare
+import crosslift.execution.phases.prepared_data
 from crosslift.execution.folder.result_tables import rebuild_result_tables
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.folder.store import Store
@@ -37,7 +38,7 @@ def main(folder: Path, num_files: int, when: str) -> None:
         return found
 
     Path.replace = replace_or_die
-    crosslift.execution.phases.prepare.load_tokenizer = lambda *_, **__: Tokenizer()
+    crosslift.execution.phases.prepared_data.load_tokenizer = lambda *_, **__: Tokenizer()
     graph = StepGraph(load(folder), Store(folder))
     crosslift.execution.phases.prepare.prepare(graph, say=lambda line: None)
     assert work(graph.study)

@@ -27,7 +27,7 @@ from crosslift.execution.folder.base_models import count_parameters, local_folde
 from crosslift.execution.folder.step_graph import StepGraph
 from crosslift.execution.phases import tokens
 from crosslift.execution.phases.data_checks import limited_data, unmatched_items
-from crosslift.execution.phases.prepare import corpus_index
+from crosslift.execution.phases.prepared_data import corpus_index
 from crosslift.mixtures.draw import draw
 from crosslift.mixtures.mixture import Mixture
 
