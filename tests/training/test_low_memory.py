@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from crosslift.training.trainers.native.optimizer import low_memory
+from crosslift.training.trainers.native.optimization import low_memory
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_models import table, write_model
