@@ -185,11 +185,11 @@ def test_a_step_runs_on_a_device_that_cannot_be_read(tmp_path, architecture, mon
             with device:
                 return for_training(kind(config), self.request)
 
-    def plain_adamw(weights, config):
-        return torch.optim.AdamW(weights)  # the fused one wants a real device, as does clipping by foreach
+    def plain_adamw(model, config, *, seed):
+        return torch.optim.AdamW(model.parameters())  # the fused one wants a real device, as does clipping by foreach
 
     clip = torch.nn.utils.clip_grad_norm_
-    monkeypatch.setattr(optimizer, "create_optimizer", plain_adamw)
+    monkeypatch.setattr(optimizer, "build_optimizer", plain_adamw)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda weights, limit, foreach: clip(weights, limit))
     monkeypatch.setattr(linear_loss, "why_not", lambda head, device, dtype: None)
     run = Unreadable(request_(tmp_path / "run", base), device, "bfloat16")
