@@ -10,7 +10,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from crosslift.training.trainers.native.optimization import low_memory
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_models import table, write_model
@@ -21,6 +20,7 @@ from crosslift.training.memory import moment_block
 from crosslift.training.trainer import LoRAConfig, SFTConfig, TrainingRequest
 from crosslift.training.trainers import native, trl
 from crosslift.training.trainers.native import train
+from crosslift.training.trainers.native.optimization import low_memory
 from crosslift.training.trainers.native.optimization.optimizer import build_optimizer, update
 from crosslift.training.trainers.native.optimization.rounding import RoundingNoise, round_stochastically
 from crosslift.training.trainers.native.state import NAME
