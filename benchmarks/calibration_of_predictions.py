@@ -13,7 +13,10 @@ The forest needs scikit-learn, which crosslift does not depend on: pip install s
 Every model gives each cell a distribution over bins of half a point. Coverage is the share of cells whose probability
 integral transform (randomised within the bin, as scores are discrete) is between .025 and .975; its deviation from a
 uniform distribution is the largest distance of the two distribution functions (Kolmogorov); the log score is the mean
-log probability of the bin that was measured (higher is better). For the transfer model the table also says how many
+log probability of the bin that was measured (higher is better). The standard error of a coverage is clustered by what
+was left out (mixture or language; simulated world), because cells of one group err together. In bold are the highest
+log score of a row and every other that is not significantly lower: the 95 % interval of the paired difference,
+clustered the same way, contains 0. For the transfer model the table also says how many
 observed cells are expected within two standard errors of what was measured, and, of simulated worlds, how often the
 truth is in the 95 % interval and the stated probability of being within two points of the best beside its frequency.
 """
@@ -23,15 +26,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 from predictions.data import ROOT, DataSet, imported_sets, reference_sets, splits, world
-from predictions.models import EDGES, PREDICTORS, latent_of
+from predictions.models import EDGES, PREDICTORS, latent_of, transfer_model
 from predictions.recommended import left_out, recommended
+from scipy import stats
 from scipy.special import ndtr
 
 from crosslift.streams import stream
@@ -50,13 +55,17 @@ def predicted(data: DataSet, *, names: Collection[str] = tuple(PREDICTORS), most
     parts = []
     for number, split in enumerate(splits(data, most=most)):
         known, wanted = observed.take(split.learn), observed.take(split.predict)
+        labels = wanted.mixtures if split.left_out == "mixture" else wanted.languages
         for name, predict in PREDICTORS.items():
             if name not in names or (split.kind == OBSERVED and name != "transfer model"):
                 continue
             started = time.process_time()
+            if name == "transfer model":
+                predict = partial(transfer_model, prior=data.prior)
             bins, expected = predict(known, wanted, split.left_out)
             columns: dict[str, Any] = {
                 "data": data.name, "kind": split.kind, "split": number, "model": name,
+                "cell": np.arange(len(wanted.values)), "left_out": labels,
                 **scored(bins, wanted.shares, stream(0, "pit", data.name, number)),
                 "error": expected - wanted.values, "value": wanted.values, "num_items": data.num_items,
                 "seconds": (time.process_time() - started) / len(wanted.values),
@@ -116,13 +125,32 @@ def _latent(shares: np.ndarray) -> np.ndarray:
 def table(rows: pl.DataFrame) -> list[str]:
     """Lines of a Markdown table: coverage in percent, log score and error in points of every model."""
     rows = rows.with_columns(group=pl.col("data").str.replace(r"^world .*", "simulated worlds"))
+    rows = rows.with_columns(cluster=pl.when(group="simulated worlds").then("data").otherwise("left_out"))
     scores = rows.filter(pl.col("pit").is_not_null())
     models = [name for name in PREDICTORS if name in set(scores["model"])]
-    lines = [f"| data | predicted | cells | {' | '.join(models)} |", f"|---|---|---|{'---|' * len(models)}"]
+    lines = [
+        f"| data | predicted | cells | groups | {' | '.join(models)} |",
+        f"|---|---|---|---|{'---|' * len(models)}",
+    ]
+    means: list[dict[str, Any]] = []
     for (group, kind), part in scores.group_by("group", "kind", maintain_order=True):
-        numbers = [_numbers(part.filter(model=model)) for model in models]
-        size = part.group_by("model").len()["len"].max()
-        lines.append(f"| {group} | {kind} | {size:,} | {' | '.join(numbers)} |")
+        by_model = {name: part.filter(model=name) for name in models}
+        best = _not_worse(by_model) if part["log_score"].null_count() == 0 else set()
+        numbers = [_numbers(held, bold=name in best) for name, held in by_model.items()]
+        size = max(held.height for held in by_model.values())
+        lines.append(f"| {group} | {kind} | {size:,} | {part['cluster'].n_unique()} | {' | '.join(numbers)} |")
+        if best and kind != OBSERVED:
+            means += [
+                {"kind": kind, "model": name, "best": name in best, "log_score": float(held["log_score"].mean())}
+                for name, held in by_model.items()
+            ]
+    lines += ["", "Mean log scores over data sets; rows in which a model is best or not significantly worse:", ""]
+    for (kind,), part in pl.DataFrame(means).group_by("kind", maintain_order=True):
+        told = (
+            f"{name} {held['log_score'].mean():.2f}, {held['best'].sum()} of {held.height}"
+            for name, held in ((name, part.filter(model=name)) for name in models)
+        )
+        lines.append(f"- {kind}: {'; '.join(told)}")
     lines += ["", "Distance of the transfer model's probability integral transform from a uniform distribution:", ""]
     for (kind,), part in scores.filter(model=models[0]).group_by("kind", maintain_order=True):
         pit = np.sort(part["pit"].to_numpy())
@@ -143,17 +171,48 @@ def table(rows: pl.DataFrame) -> list[str]:
     return lines
 
 
+def _not_worse(by_model: Mapping[str, pl.DataFrame]) -> set[str]:
+    """The model with the highest mean log score, and those whose paired difference from it may be 0."""
+    order = ["data", "split", "cell"]
+    held = {name: one.sort(order) for name, one in by_model.items() if one.height}
+    best = max(held, key=lambda name: float(held[name]["log_score"].mean()))
+    found = {best}
+    for name, one in held.items():
+        difference = (held[best]["log_score"] - one["log_score"]).to_numpy()
+        groups = one["cluster"].to_numpy()
+        limit = stats.t.ppf(0.975, max(len(np.unique(groups)) - 1, 1))
+        if difference.mean() <= limit * clustered_error(difference, groups):
+            found.add(name)
+    return found
+
+
+def clustered_error(values: np.ndarray, groups: np.ndarray) -> float:
+    """Standard error of a mean whose values are dependent within groups.
+
+    Args:
+        values: shape (n,).
+        groups: label of each value, shape (n,).
+    """
+    _, places = np.unique(groups, return_inverse=True)
+    sums = np.bincount(places, values - values.mean())
+    num = len(sums)
+    return float(np.sqrt((sums**2).sum() * num / max(num - 1, 1)) / len(values))
+
+
 def _coverage(part: pl.DataFrame) -> float:
     return 100 * float(part["pit"].is_between(0.025, 0.975).mean() or 0)
 
 
-def _numbers(part: pl.DataFrame) -> str:
-    """Coverage, log score and root mean squared error of one model, as `94.3, -3.85, 6.3`."""
+def _numbers(part: pl.DataFrame, *, bold: bool) -> str:
+    """Coverage with its standard error, log score and root mean squared error, as `94.3 ± 1.2, -3.85, 6.3`."""
     if part.is_empty():
         return ""
     error = 100 * float(np.sqrt((part["error"].to_numpy() ** 2).mean()))
-    log_score = part["log_score"].mean() if "log_score" in part.columns else None
-    return f"{_coverage(part):.1f}, {'' if log_score is None else f'{log_score:.2f}, '}{error:.1f}"
+    covered = part["pit"].is_between(0.025, 0.975).cast(pl.Float64).to_numpy()
+    spread = 100 * clustered_error(covered, part["cluster"].to_numpy())
+    shown = "" if part["log_score"].null_count() else f"{part['log_score'].mean():.2f}, "
+    shown = f"**{shown[:-2]}**, " if bold else shown
+    return f"{_coverage(part):.1f} ± {spread:.1f}, {shown}{error:.1f}"
 
 
 def main() -> None:

@@ -154,7 +154,9 @@ def memory(folder: Path, method: str, devices: int) -> dict[str, Any]:
     from tiny_models import table, tokenizer
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from crosslift.training.memory import Workload, estimate, read_architecture
+    from crosslift.training.activations import Workload
+    from crosslift.training.architecture import read_architecture
+    from crosslift.training.memory import estimate
     from crosslift.training.trainer import LoRAConfig, SFTConfig, TrainingRequest
     from crosslift.training.trainers.native.sharded import launch, model
 

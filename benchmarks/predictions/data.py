@@ -23,6 +23,17 @@ IMPORTED_ITEMS = {"xcopa": 500, "xstorycloze": 1511}
 """Items of the published test sets."""
 NUM_FOLDS, NUM_QUARTERS = 10, 5
 """Groups of mixtures left out in turn; random quarters of the runs to learn from."""
+PRIOR_WITHOUT = {
+    "math": (-4.0, -1.3, -1.8, -4.0, -2.0, -2.0, 0.5, -2.3, -2.1, -2.0, -4.7, -3.5, -3.0, -3.6, -3.6, -5.9, -4.6),
+    "summarization": (
+        -4.4, -1.3, -1.8, -3.9, -2.0, -2.0, 0.0, -2.0, -1.4, -2.0, -3.8, -3.7, -4.4, -3.1, -3.6, -5.9, -4.6
+    ),
+    "instruction_following": (
+        -4.7, -4.9, -5.6, -4.6, -2.0, -2.0, 0.2, -2.2, -2.0, -2.0, -4.2, -3.5, -3.2, -2.7, -4.1, -5.9, -4.6
+    ),
+}  # fmt: skip
+"""Prior log variances of the transfer model without this task of post-trainers-guide, from which the prior comes: the
+rows "without" of tools/typical_variances.py, the same for sizes, fertility and runs."""
 WORLD_LANGUAGES = ("de", "en", "es", "ja", "sw", "te")
 WORLD_ITEMS = 100
 
@@ -42,6 +53,9 @@ class DataSet:
     of a simulated world."""
     replicates: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     """Rows of further seeds of mixtures that are among the other rows too."""
+    prior: tuple[float, ...] | None = None
+    """Prior log variances of the transfer model that were estimated without this data set; None if its usual ones
+    were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +88,7 @@ def reference_sets() -> Iterator[DataSet]:
             yield DataSet(
                 name=f"{name} {task}", observed=observations_of(cells), num_items=float(cells["num"].to_numpy().mean()),
                 replicates=np.flatnonzero(further.to_numpy()),
+                prior=PRIOR_WITHOUT[task] if name == "post-trainers-guide" else None,
             )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from scipy import interpolate, stats
 from scipy.special import ndtr, ndtri
 
 from crosslift.transfer.model.features import FEATURES
-from crosslift.transfer.model.gaussian_process import fit_transfer_model
+from crosslift.transfer.model.gaussian_process import PRIOR_LOG_VARIANCES, fit_transfer_model
 from crosslift.transfer.model.kernels import observed_features
 from crosslift.transfer.model.link import to_latent
 from crosslift.transfer.model.observations import Observations
@@ -33,8 +33,10 @@ Predictor = Callable[[Observations, Observations, str], tuple[np.ndarray, np.nda
 Only the values of the cells to predict are not used."""
 
 
-def transfer_model(known: Observations, wanted: Observations, left_out: str) -> tuple[np.ndarray, np.ndarray]:
-    fitted = fit_transfer_model(known)
+def transfer_model(
+    known: Observations, wanted: Observations, left_out: str, *, prior: Sequence[float] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    fitted = fit_transfer_model(known, prior_log_variances=PRIOR_LOG_VARIANCES if prior is None else np.array(prior))
     mean, variance = latent_of(fitted, wanted)
     expected = fitted.expected_scores(mean, variance)
     return measured_bins(mean, variance + sum(fitted.run_variances), wanted.items), expected

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 
 import places
 import pytest
@@ -81,11 +82,17 @@ def messages() -> Iterator[tuple[str, str]]:
     yield from walk(get_command(app))
 
 
+@cache
+def texts() -> list[tuple[str, str]]:
+    """All pages and messages, read once for all patterns."""
+    return [*pages(), *messages()]
+
+
 @pytest.mark.parametrize("pattern", DISCOURAGED)
 def test_docs_and_messages_use_the_terms_of_the_field(pattern: str):
     found = [
         f"{place}: ...{text[max(0, match.start() - 40) : match.end() + 30]}... (write: {DISCOURAGED[pattern]})"
-        for place, text in (*pages(), *messages())
+        for place, text in texts()
         for match in re.finditer(pattern, text)
     ]
     assert not found, "\n".join(found)

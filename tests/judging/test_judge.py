@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -35,12 +36,13 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "INITIAL_BACKOFF_SECONDS", 0.01)
 
 
-@pytest.fixture
-def graph(tmp_path: Path) -> StepGraph:
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two mixtures and the base model; m1's answers are longer, one is truncated, one empty, one Russian; all answers
     in Spanish are English."""
-    write_finished_study(tmp_path / "study", num_mixtures=2, num_seeds=1, tags=("en", "es"))
-    graph = StepGraph(load(tmp_path / "study"), Store(tmp_path / "study"))
+    study = tmp_path_factory.mktemp("answered") / "study"
+    write_finished_study(study, num_mixtures=2, num_seeds=1, tags=("en", "es"))
+    graph = StepGraph(load(study), Store(study))
     for name, state in graph.states().items():
         for one in state.steps.evaluations:
             file = one.step.folder / "predictions.parquet"
@@ -52,7 +54,13 @@ def graph(tmp_path: Path) -> StepGraph:
             table = read_table(file).with_columns(text=pl.Series(texts), finish=pl.Series(finishes))
             with one.step.rewriting("predictions.parquet"):
                 write_table(file, table)
-    return graph
+    return study
+
+
+@pytest.fixture
+def graph(answered: Path, tmp_path: Path) -> StepGraph:
+    study = Path(shutil.copytree(answered, tmp_path / "study"))
+    return StepGraph(load(study), Store(study))
 
 
 def likes_good_answers(text: str) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from finished_study import NUM_ITEMS, TAGS, write_finished_study
+from in_process import without_charts
 from typer.testing import CliRunner
 
 from crosslift.api.questions.recommending import advise_graph
@@ -80,6 +82,13 @@ def helped(run: str, tag: str, item: int) -> bool:
 
 def graph_of(folder: Path) -> StepGraph:
     return StepGraph(load(folder, data="optional"), Store(folder))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pages_without_charts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        without_charts(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

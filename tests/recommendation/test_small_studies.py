@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 from finished_study import NUM_ITEMS, write_finished_study
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from in_process import without_charts
 
 from crosslift.api.questions.recommending import advise_graph, write_advice
 from crosslift.errors import CrossliftError
@@ -72,6 +73,13 @@ STUDIES = {
     "with the base model": Small(mixtures(*PILOT[:4]), base=True),
 }
 TRAIN_ITEMS = 109
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pages_without_charts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        without_charts(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

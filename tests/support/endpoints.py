@@ -30,6 +30,7 @@ class FaultyServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # a reply is two packets, the second of which would wait for 40 ms
 
             def do_POST(self) -> None:
                 with suppress(ConnectionError):  # who gave up waiting hears nothing
@@ -118,7 +119,7 @@ def serving(
     answer: Callable[[str], str], *, server: type[FaultyServer] = FaultyServer, **settings: object
 ) -> Iterator[FaultyServer]:
     faulty = server(answer, **settings)  # type: ignore[arg-type]
-    thread = threading.Thread(target=faulty.http.serve_forever, daemon=True)
+    thread = threading.Thread(target=faulty.http.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield faulty

@@ -1,4 +1,4 @@
-"""Commands in this process, with workers in it and a page of numbers instead of charts: a run takes a second."""
+"""Commands in this process, with workers in it and pages without charts: a run takes a second."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from crosslift.execution.workers.executors import local
 from crosslift.execution.workers.job import Job
 from crosslift.execution.workers.worker import work
 from crosslift.reporting import report
+from crosslift.reporting.html.embed import RenderedFigure
+from crosslift.reporting.questions import page as answers
 from crosslift.studies.parsing.load import load
 from crosslift.studies.planning.rehearsal import rehearse
 
@@ -27,7 +29,7 @@ class Told:
 
 
 def quicker(patch: pytest.MonkeyPatch) -> None:
-    """Workers in this process, and a page instead of charts."""
+    """Workers in this process, and pages without charts."""
 
     def launch(job: Job, tick: object) -> None:
         study = load(job.folder)
@@ -37,6 +39,12 @@ def quicker(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(local, "launch", launch)
     patch.setattr(report, "publish", publish)
+    without_charts(patch)
+
+
+def without_charts(patch: pytest.MonkeyPatch) -> None:
+    """Pages of answers without charts, whose drawing takes longer than the answers; tests of the pages draw them."""
+    patch.setattr(answers, "render_figure", lambda figure: RenderedFigure(figure=figure))
 
 
 def publish(data: report.ReportData, folder: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,54 +13,50 @@ import pytest
 FILE = places.REPOSITORY / "benchmarks" / "gpu.py"
 
 
-@pytest.fixture(scope="module")
-def benchmark():
-    spec = importlib.util.spec_from_file_location("gpu_benchmark", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(FILE.parent))
+from gpu_speed import tables, task  # noqa: E402
 
 
-def test_languages_differ_in_length_as_stated(benchmark):
-    prompt, completion = benchmark.lengths(11_000)
-    english, telugu = (completion[i :: len(benchmark.FERTILITY)] for i in (0, list(benchmark.FERTILITY).index("te")))
+def test_languages_differ_in_length_as_stated():
+    prompt, completion = task.lengths(11_000)
+    english, telugu = (completion[i :: len(task.FERTILITY)] for i in (0, list(task.FERTILITY).index("te")))
     assert np.median(english) == pytest.approx(130, rel=0.05)
     assert np.median(telugu) == pytest.approx(130 * 4.5, rel=0.05)
-    assert np.array_equal(prompt, benchmark.lengths(11_000)[0])
+    assert np.array_equal(prompt, task.lengths(11_000)[0])
 
 
-def test_operations_are_six_per_weight_and_token_and_those_of_the_pairs(benchmark):
-    numbers = benchmark.settings_of("qwen3-8b", small=False)
+def test_operations_are_six_per_weight_and_token_and_those_of_the_pairs():
+    numbers = task.settings_of("qwen3-8b", small=False)
     prompt, completion = np.array([100, 50]), np.array([60, 10])
     weights = 36 * (4096 * 128 * (2 * 32 + 2 * 8) + 3 * 4096 * 12288)
     pairs = sum(length * (length + 1) / 2 for length in (160, 60))
     head, attention = 151_936 * 4096 * 70, 36 * 4 * 32 * 128 * pairs
-    full = benchmark.operations(numbers, prompt, completion, lora=False)
+    full = task.operations(numbers, prompt, completion, lora=False)
     assert full == pytest.approx(6 * (weights * 220 + head) + 3 * attention)
-    lora = benchmark.operations(numbers, prompt, completion, lora=True)
+    lora = task.operations(numbers, prompt, completion, lora=True)
     assert lora == pytest.approx(4 * (weights * 220 + head) + 3 * attention)
 
 
-def test_windows_limit_the_pairs(benchmark):
-    numbers = benchmark.settings_of("gemma3-1b", small=False)
+def test_windows_limit_the_pairs():
+    numbers = task.settings_of("gemma3-1b", small=False)
     assert numbers["sliding_window"] == 512 and numbers["num_hidden_layers"] == 26
     prompt, completion = np.array([600]), np.array([100])
     narrow = sum(min(place + 1, 512) for place in range(700))
     pairs = 4 * 700 * 701 / 2 + 22 * narrow
-    others = benchmark.operations(numbers | {"head_dim": 0}, prompt, completion, lora=False)
+    others = task.operations(numbers | {"head_dim": 0}, prompt, completion, lora=False)
     products = 6 * 26 * 1152 * 256 * (2 * 4 + 2 * 1) * 700
-    found = benchmark.operations(numbers, prompt, completion, lora=False)
+    found = task.operations(numbers, prompt, completion, lora=False)
     assert found - others - products == pytest.approx(3 * 4 * 4 * 256 * pairs, rel=1e-6)
 
 
-def test_a_model_that_cannot_fit_is_not_started(benchmark):
-    numbers = benchmark.settings_of("qwen3-8b", small=False)
-    assert "does not fit: 131 GB" in benchmark.does_not_fit({"method": "full"}, numbers, 85e9)
-    assert benchmark.does_not_fit({"method": "lora"}, numbers, 85e9) is None
-    assert benchmark.does_not_fit({"method": "full"}, numbers, 150e9) is None
+def test_a_model_that_cannot_fit_is_not_started():
+    numbers = task.settings_of("qwen3-8b", small=False)
+    assert "does not fit: 131 GB" in tables.does_not_fit({"method": "full"}, numbers, 85e9)
+    assert tables.does_not_fit({"method": "lora"}, numbers, 85e9) is None
+    assert tables.does_not_fit({"method": "full"}, numbers, 150e9) is None
 
 
-def test_the_table_says_what_failed_and_what_is_not_told(benchmark):
+def test_the_table_says_what_failed_and_what_is_not_told():
     job = {
         "model": "qwen3-0.6b", "method": "full", "variant": "crosslift", "examples": 11, "scale": 1.0,
         "max_length": 2048,
@@ -74,19 +69,19 @@ def test_the_table_says_what_failed_and_what_is_not_told(benchmark):
         "seconds_before": 9.4,
         "device": "NVIDIA H200",
     }
-    numbers = benchmark.settings_of("qwen3-0.6b", small=False)
+    numbers = task.settings_of("qwen3-0.6b", small=False)
     rows = [
-        benchmark.row_of(job, numbers, found),
-        benchmark.row_of(
+        tables.row_of(job, numbers, found),
+        tables.row_of(
             job | {"variant": "trl packed"}, numbers, found | {"seconds": 1.0, "joules": None, "device": "?"}
         ),
-        benchmark.row_of(job | {"variant": "trl padded"}, numbers, {"failed": "out of memory"}),
+        tables.row_of(job | {"variant": "trl padded"}, numbers, {"failed": "out of memory"}),
     ]
-    lines = list(benchmark.table(rows))
+    lines = list(tables.table(rows))
     assert "| crosslift | 10,000 |" in lines[2] and "| 50.0 |" in lines[2] and "%" in lines[2]
     assert "| 5,000 | not told | 3.0 GB | not told |" in lines[3]
     assert "| trl padded | out of memory |" in lines[4]
-    assert list(benchmark.comparisons(rows)) == ["qwen3-0.6b, full: crosslift is 2.00 times as fast as trl packed"]
+    assert list(tables.comparisons(rows)) == ["qwen3-0.6b, full: crosslift is 2.00 times as fast as trl packed"]
 
 
 @pytest.mark.slow

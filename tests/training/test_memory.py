@@ -9,8 +9,13 @@ from dataclasses import replace
 import pytest
 
 from crosslift.pocket import checkpoints
-from crosslift.training.memory import Architecture, Workload, estimate, gigabytes, read_architecture, workload
+from crosslift.training import activations
+from crosslift.training.activations import Workload
+from crosslift.training.architecture import Architecture, read_architecture
+from crosslift.training.memory import estimate, gigabytes, workload
 from crosslift.training.trainer import LoRAConfig, SFTConfig
+from crosslift.training.trainers.native import attention
+from crosslift.training.trainers.native.gpu import linear_loss
 from crosslift.untrusted.model_files import tensor_shapes
 
 CONFIG = SFTConfig(epochs=1, learning_rate=1e-5, batch_examples=512, max_length=2048)
@@ -76,7 +81,36 @@ def test_checkpointing_and_smaller_micro_batches_need_less():
     checkpointed = estimate(LARGE, replace(CONFIG, gradient_checkpointing=True))
     assert checkpointed.activations < plain.activations / 4
     smaller = estimate(LARGE, replace(CONFIG, micro_batch_tokens=2048))
-    assert smaller.logits * 8 == plain.logits
+    assert smaller.activations < plain.activations / 5  # rounded weights are held for any number of tokens
+
+
+def test_the_loss_in_chunks_holds_one_chunk_unless_the_model_changes_its_logits():
+    """Where the head is trained, gradients of its weights come on top."""
+    tokens = {"logits": 16_384 * 151_936}
+    lora = replace(CONFIG, method="lora", lora=LoRAConfig())
+    chunk = 6 * activations.CHUNK_BYTES / 4
+    assert chunk <= estimate(LARGE, lora).logits < chunk * 1.6 < 6 * tokens["logits"] / 10
+    scaled = replace(LARGE, scales_logits=True)
+    assert estimate(scaled, lora).logits == 6 * tokens["logits"]
+    of_head = replace(lora, lora=LoRAConfig(target_modules=("q_proj", "lm_head")))
+    assert estimate(LARGE, of_head).logits == 6 * tokens["logits"]
+    assert estimate(LARGE, CONFIG).logits > estimate(LARGE, lora).logits + 4 * 151_936 * 4096
+    assert estimate(LARGE, lora, device="cpu", retains=False).logits == 8 * tokens["logits"]
+
+
+def test_sizes_of_chunks_and_of_saved_scores_are_those_of_the_trainer():
+    assert (activations.CHUNK_BYTES, activations.ROW_MULTIPLE) == (linear_loss.CHUNK_BYTES, linear_loss.ROW_MULTIPLE)
+    assert activations.SAVED_SCORES == attention.MAX_SAVED_SCORES
+
+
+def test_runs_that_are_trained_together_share_the_base_and_the_tokens_of_a_pass():
+    lora = replace(CONFIG, method="lora", lora=LoRAConfig())
+    one, two, eight = (estimate(LARGE, lora, together=number) for number in (1, 2, 8))
+    adapter = LARGE.adapter_parameters(16)
+    assert eight.gradients == 8 * one.gradients == 8 * 4 * adapter
+    assert eight.weights - one.weights == 7 * 4 * adapter
+    assert eight.activations - two.activations == pytest.approx(6 * 2 * adapter)
+    assert two.activations < one.activations and eight.logits == one.logits
 
 
 def test_a_small_batch_limits_the_micro_batch():

@@ -80,6 +80,9 @@ def wait_until_gone(pids):
     return not processes_of(pids)
 
 
+pytestmark = pytest.mark.xdist_group("devices")  # one server of processes, which takes seconds to start
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("devices")

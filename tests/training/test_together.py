@@ -184,7 +184,7 @@ def test_out_of_memory_halves_the_passes_of_all(place, base, tmp_path, monkeypat
     losses = joint.Joint._losses
 
     def limited(self, one_pass):
-        if sum(one.num_tokens for _, one in one_pass) > 260:
+        if sum(one.num_tokens for _, one in one_pass.parts) > 260:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return losses(self, one_pass)
 

@@ -20,7 +20,10 @@ from crosslift.reporting.figure import Figure
 from crosslift.reporting.figures.variance import variance
 from crosslift.system.files import write_text
 
-pytestmark = pytest.mark.skipif(find_browser() is None, reason="there is no Chromium")
+pytestmark = [
+    pytest.mark.skipif(find_browser() is None, reason="there is no Chromium"),
+    pytest.mark.xdist_group("browser"),  # it and the report are there once
+]
 
 RUN = "tiny.en.s0"
 WIDTHS = (390, 1280, 1920)

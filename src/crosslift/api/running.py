@@ -253,7 +253,7 @@ def memory_lines(graph: StepGraph, site: Site | None = None, planned: Plan | Non
             lengths[model] = max(lengths.get(model, 0), math.ceil(run.num_tokens / run.num_examples))
     found = needs(graph.study, devices, num_devices=given_devices(graph.study, site), mean_lengths=lengths)
     lines = [need.sentence(devices) for need in found]
-    if site.adapters_at_once > 1:
+    if site.adapters_at_once != 1:
         completed, num_workers = with_devices(graph.study, site), workers_of(site)
         for need in found:
             number, reason = adapters_at_once(graph.study, completed, need.model, num_workers=num_workers)

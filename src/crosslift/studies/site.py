@@ -5,7 +5,7 @@ num_workers = 8
 threads_per_worker = 4
 device = "cuda"
 timeout_seconds = 86400       # limit per worker
-adapters_at_once = 8          # LoRA runs of a base model that a worker trains together, where memory allows
+adapters_at_once = "auto"     # LoRA runs of a base model that a worker trains together; a number, or as memory allows
 keep_checkpoints = false      # remove a run's checkpoint once all its evaluations are done
 compile = true                # false: never compile the layers of a model on a GPU
 rehearsal = { steps = 3 }     # test the whole study with a few steps per run, in rehearsal/
@@ -78,8 +78,8 @@ class Site:
     """Whether GPUs may compile the layers of a model for training."""
     timeout_seconds: float | None = None
     """Time limit of one worker in seconds; None sets no limit beyond that of the scheduler."""
-    adapters_at_once: int = 1
-    """Largest number of LoRA runs of one base model that a worker trains together."""
+    adapters_at_once: int | Literal["auto"] = 1
+    """Largest number of LoRA runs of one base model that a worker trains together; "auto": as memory allows."""
     rehearsal: Rehearsal | None = None
     """Reduce every run to a few steps, in a separate folder."""
     keep_checkpoints: bool = True
@@ -145,8 +145,10 @@ class SiteTable(Table):
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="time limit of one worker; the next start resumes its run"
     )
-    adapters_at_once: Positive = Field(
-        1, description="LoRA runs of one base model that a worker trains together, where memory allows"
+    adapters_at_once: Positive | Literal["auto"] = Field(
+        1,
+        description='LoRA runs of one base model that a worker trains together, where memory allows; "auto": up to 8 '
+        "on a GPU",
     )
     keep_checkpoints: bool = Field(True, description="false: remove a checkpoint after its evaluations")
     devices: DevicesTable | None = Field(None, description="devices of each machine; default: those of this machine")

@@ -84,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: ViewServer
     timeout = SECONDS
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a reply waits for the receipt of its headers
     server_version = "crosslift"
     sys_version = ""
 

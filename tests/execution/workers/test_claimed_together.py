@@ -20,6 +20,7 @@ from crosslift.studies.planning.devices import Devices
 from crosslift.studies.site import Resources, Site
 from crosslift.system.leases import Lease, LeaseOwner
 from crosslift.system.processes import machine_id
+from crosslift.training.trainer import LoRAConfig
 
 TRAINED = ("tiny.en.s0", "tiny.en.s1", "tiny.en-sw.s0", "tiny.en-sw.s1")
 
@@ -133,6 +134,26 @@ def test_how_many_runs_are_trained_together_follows_from_settings_and_memory(stu
     assert "full fine-tuning" in adapters_at_once(full, site, "tiny")[1]
     trl = replace(tiny, training=replace(tiny.training, trainer="trl"))
     assert adapters_at_once(trl, site, "tiny") == (1, "the trainer trl trains one run at a time")
+
+
+def test_automatically_as_many_runs_as_the_memory_of_a_gpu_holds_at_most_eight(study):
+    tiny = load(study)
+    tiny = replace(tiny, training=replace(tiny.training, method="lora", lora=LoRAConfig(rank=4096)))
+
+    def number(memory, at_once="auto", **changes):
+        site = Site(adapters_at_once=at_once, devices=Devices(kind="H100", memory=memory), **changes)
+        return adapters_at_once(tiny, site, "tiny")
+
+    assert number(80) == (8, None)
+    assert number(80, 20)[0] == 20
+    fewer, reason = number(4)
+    assert 1 < fewer < 8 and reason is None
+    assert number(4, 20) == (fewer, None)
+    assert number(4, resources={"tiny": Resources(devices=0.5)}) == (1, "H100 of 2 GB holds no second run")
+    assert number(80, device="cpu") == (1, "one run keeps a core busy")
+    unknown = replace(tiny, models={"tiny": replace(tiny.models["tiny"], path="someone/unheard-of")})
+    site = Site(adapters_at_once="auto", devices=Devices(kind="H100", memory=80))
+    assert adapters_at_once(unknown, site, "tiny") == (1, "the memory of the model is unknown")
 
 
 @pytest.fixture

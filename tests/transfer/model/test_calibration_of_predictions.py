@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 
 sys.path.append(str(places.REPOSITORY / "benchmarks"))  # after the standard library, which has a `statistics` too
 
-from calibration_of_predictions import scored
+from calibration_of_predictions import clustered_error, scored
 from predictions.data import splits, world
 from predictions.models import EDGES, PREDICTORS, latent_of
 
@@ -57,3 +57,10 @@ def test_the_score_of_a_prediction_prefers_the_truth():
     assert max(scores, key=lambda at: scores[at]) == (0.5, 0.05)
     pit = scored(bins(0.5, 0.05), measured, stream(0, "pit"))["pit"]
     assert ((pit >= 0.025) & (pit <= 0.975)).mean() == pytest.approx(0.95, abs=0.012)
+
+
+def test_the_error_of_a_coverage_counts_groups_and_not_cells():
+    values = np.random.default_rng(0).normal(size=50)
+    alone = clustered_error(values, np.arange(50))
+    assert alone == pytest.approx(values.std(ddof=1) / np.sqrt(50))
+    assert clustered_error(np.repeat(values, 8), np.repeat(np.arange(50), 8)) == pytest.approx(alone)

@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 
 from crosslift.discover import member
 from crosslift.execution.workers.job import Job
-from crosslift.studies.planning.devices import adapters_that_fit, devices_here, needs
+from crosslift.studies.planning.devices import adapters_that_fit, architecture_of, devices_here, needs
 from crosslift.studies.site import DEFAULT, Resources, Site
 from crosslift.studies.study import Study
 
 NUM_WORKERS = 8
 """Default of the site's num_workers for executors that queue work."""
+MOST_ADAPTERS = 8
+"""Most runs that `adapters_at_once = "auto"` trains together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +194,13 @@ def given_devices(study: Study, site: Site) -> dict[str, int]:
 
 
 def _given(site: Site, model: str) -> int | None:
-    own, default = site.resources.get(model, Resources()), site.resources.get(DEFAULT, Resources())
-    devices = own.devices if own.devices is not None else default.devices
+    devices = _devices_of(site, model)
     return None if devices is None else max(1, round(devices))
+
+
+def _devices_of(site: Site, model: str) -> float | None:
+    own, default = site.resources.get(model, Resources()), site.resources.get(DEFAULT, Resources())
+    return own.devices if own.devices is not None else default.devices
 
 
 def adapters_at_once(study: Study, site: Site, model: str, *, num_workers: int = 1) -> tuple[int, str | None]:
@@ -209,7 +215,7 @@ def adapters_at_once(study: Study, site: Site, model: str, *, num_workers: int =
     Returns:
         The number, and why it is 1 although the site allows more.
     """
-    limit = site.adapters_at_once
+    limit = MOST_ADAPTERS if site.adapters_at_once == "auto" else site.adapters_at_once
     if limit == 1:
         return 1, None
     trainer = member("trainer", study.training.trainer)
@@ -218,9 +224,16 @@ def adapters_at_once(study: Study, site: Site, model: str, *, num_workers: int =
     reason = trainer.alone(study.training)
     if reason is None and num_devices(site, model) > 1:
         reason = "a run is divided among several devices"
+    devices = site.devices or devices_here(site.device)
+    if reason is None and site.adapters_at_once == "auto":
+        if "cpu" in (devices.type, site.device):
+            reason = "one run keeps a core busy"
+        elif architecture_of(study, study.models[model]) is None:
+            reason = "the memory of the model is unknown"
     if reason is not None:
         return 1, str(reason)
-    devices = site.devices or devices_here(site.device)
+    if devices.type != "cpu" and (fraction := _devices_of(site, model) or 1.0) < 1:  # other workers use the rest of it
+        devices = replace(devices, memory=fraction * devices.memory)
     number = adapters_that_fit(study, study.models[model], devices, limit=limit, num_workers=num_workers)
     return number, None if number > 1 else f"{devices.words} holds no second run"
 

@@ -20,9 +20,13 @@ from crosslift.transfer.model.posterior import UNEXPLAINED
 
 TERMS = {
     "own": "own language",
+    "own presence": "first items of the own language",
     "genetic": "related languages",
+    "genetic presence": "first items of related languages",
     "syntactic": "similar grammar",
+    "syntactic presence": "first items with similar grammar",
     "script": "same script",
+    "script presence": "first items in the same script",
     "total": "total amount",
     UNEXPLAINED: "not explained by these",
 }

@@ -20,7 +20,8 @@ from crosslift.errors import ModelError
 from crosslift.studies.planning.volume import model_folder
 from crosslift.studies.run import Model
 from crosslift.studies.study import Study
-from crosslift.training.memory import Architecture, Memory, estimate, gigabytes, read_architecture, workload
+from crosslift.training.architecture import Architecture, read_architecture
+from crosslift.training.memory import Memory, estimate, gigabytes, workload
 from crosslift.training.trainer import SFTConfig
 from crosslift.untrusted.model_files import check_settings, read_settings
 

@@ -19,12 +19,14 @@ between runs allow; the kernels of mixtures say how far a mixture that was not o
 suggest.
 
 A response is linear in a few features of the mixture: the log of the language's own amount, of the amounts of other
-languages weighted by genetic, syntactic and script similarity, and of the total amount. All are 0 for the base model. A
+languages weighted by genetic, syntactic and script similarity, and of the total amount; and the presence of all of
+these but the total, which rises from 0 to 1 within the first few items (`features`). All are 0 for the base model. A
 linear response with a normal prior on its coefficients is a kernel (C. E. Rasmussen and C. K. I. Williams 2006,
 Gaussian Processes for Machine Learning, chapters 2 and 5), so that predictions have a variance, which grows with the
-distance from the observed mixtures. The prior mean of the coefficient of the language's own amount is above 0
-(PRIOR_COEFFICIENTS): before anything is measured, more of a language is expected to help it, and because the amount
-counts by its logarithm, mixtures of several languages are expected to be better on average than single languages.
+distance from the observed mixtures. The prior means of the coefficients of the language's own amount and presence are
+above 0 (PRIOR_COEFFICIENTS): before anything is measured, more of a language is expected to help it, and because the
+amount counts by its logarithm and its presence, mixtures of several languages are expected to be better on average than
+single languages.
 
 The likelihood of measured shares is binomial. It is approximated by normal working responses around the most probable
 latent values, alternately with the variances (N. E. Breslow and D. G. Clayton 1993, Approximate inference in
@@ -63,24 +65,25 @@ MIN_LOG_VARIANCE = -16.0
 MAX_LOG_VARIANCE = 4.0
 """Upper bound of a log variance."""
 PRIOR_LOG_VARIANCES = np.array(
-    [-3.4, -3.4, -3.6, -3.5, -2.0, -2.0, 0.1, -3.4, -4.0, -2.0, -1.8, -3.6, -1.2, -6.4, -3.1, -5.9, -4.6]
+    [-4.3, -1.7, -2.2, -4.1, -2.0, -2.0, 0.2, -2.1, -1.8, -2.0, -4.2, -3.6, -3.4, -3.0, -3.7, -5.9, -4.6]
 )
 """Prior means of the log variances of COMPONENTS, the kernels of runs for latent values and all others for
-standardised latent values: means over three tasks of `references/post-trainers-guide` (tools/typical_variances.py); -2
-for size and fertility; for runs the deviations between training seeds of `references/english-is-not-all-you-need`
-(`between_seed_deviations`), about 2 points for a run and 4 for one of its languages at a score of one half."""
+standardised latent values: logs of the mean variances over three tasks of `references/post-trainers-guide`
+(tools/typical_variances.py), because intervals are made of expected variances; -2 for size and fertility; for runs the
+deviations between training seeds of `references/english-is-not-all-you-need` (`between_seed_deviations`), about 2
+points for a run and 4 for one of its languages at a score of one half."""
 PRIOR_PRECISION = np.array([0.2] * (len(COMPONENTS) - NUM_OF_RUNS) + [1.0] * NUM_OF_RUNS)
 """Prior precisions of the log variances; a standard deviation is within about a factor of three of its prior mean, that
 of a run within a factor of two, because without replicates the data do not tell it from that of a mixture."""
-PRIOR_TAIL = 2.0
+PRIOR_TAIL = 1.0
 """Distance below the prior mean of a log variance from which its prior density falls exponentially and no longer as a
-normal one: an effect that is seven times as small as usual in variance, or absent, is not unusual, as the imported
+normal one: an effect that is three times as small as usual in variance, or absent, is not unusual, as the imported
 grids show, whose mixtures hardly differ."""
-PRIOR_COEFFICIENTS = {"own": 0.7}
+PRIOR_COEFFICIENTS = {"own": 0.4, "own presence": 0.5}
 """Prior means of the response to a unit of a feature, relative to the standard deviation of latent values; 0 for all
-others. The response to the language's own amount was nowhere below 0: 1.4 on average over the three tasks of
-`references/post-trainers-guide`, 0.2 over 28 published and imported tasks (tools/typical_variances.py). The prior mean
-is about half-way, and the prior variance of "response" reaches both."""
+others. They were nowhere below 0: those of the language's own amount .6 on average over the three tasks of
+`references/post-trainers-guide`, .15 over 28 published and imported tasks; of its presence 1.0 and .1
+(tools/typical_variances.py). The prior means are about half-way, and the prior variance of "response" reaches most."""
 PRIOR_SCALE = 0.4
 """Standard deviation of latent values over cells if there are no observations."""
 MIN_SCALE = 0.05

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crosslift.languages.similarity import KINDS, facts, similarity
-from crosslift.transfer.model.features import features_of
+from crosslift.transfer.model.features import features_of, presence
 from crosslift.transfer.model.observations import Amounts, Observations
 
 COMPONENTS = (
@@ -113,7 +113,7 @@ def observed_features(observed: Observations, names: Sequence[str]) -> np.ndarra
 def kernel_matrices(one: KernelInputs, other: KernelInputs, *, of_runs: bool) -> Iterator[np.ndarray]:
     """Kernel matrices with variance 1.
 
-    Half of `language` is shared by similarity. The kernels of mixtures fall with the distance of their log amounts.
+    Half of `language` is shared by similarity. The kernels of mixtures fall with the distance of their amounts.
 
     Args:
         one: n cells.
@@ -182,24 +182,23 @@ def weighted_sum(variances: np.ndarray, parts: Iterable[np.ndarray]) -> np.ndarr
 
 
 def _near(one: KernelInputs, other: KernelInputs) -> np.ndarray:
-    """exp(-d / LENGTH_SCALE) with the Euclidean distance d of the log amounts of two mixtures, shape (mixtures,
-    mixtures).
+    """exp(-d / LENGTH_SCALE) with the Euclidean distance d of the log amounts and presences of the languages of two
+    mixtures, shape (mixtures, mixtures).
 
     It is the rough member of the Matern family: what the features of a mixture do not explain changes from one mixture
     to the next, and is shared mostly with mixtures of similar amounts.
     """
     tags = sorted({tag for amounts in (*one.contents, *other.contents) for tag in amounts})
-    rows, columns = (
-        np.log1p(
-            np.array([[amounts.get(tag, 0.0) for tag in tags] for amounts in contents]).reshape(
-                len(contents), len(tags)
-            )
-            / one.amount_unit
-        )
-        for contents in (one.contents, other.contents)
-    )
+    rows, columns = (_held(inputs.contents, tags, one.amount_unit) for inputs in (one, other))
     squares = ((rows[:, None, :] - columns[None, :, :]) ** 2).sum(axis=2)
     return np.asarray(np.exp(-np.sqrt(squares) / LENGTH_SCALE))
+
+
+def _held(contents: Sequence[Amounts], tags: Sequence[str], amount_unit: float) -> np.ndarray:
+    """Log amounts and presences of the languages, shape (mixtures, 2 * languages)."""
+    relative = np.array([[amounts.get(tag, 0.0) for tag in tags] for amounts in contents]) / amount_unit
+    relative = relative.reshape(len(contents), len(tags))
+    return np.concatenate([np.log1p(relative), presence(relative)], axis=1)
 
 
 def _sizes(observed: Observations, models: np.ndarray) -> np.ndarray:

@@ -15,7 +15,9 @@ from typing import Any, TypeVar
 import torch
 
 from crosslift.errors import ModelError, TrainingError
-from crosslift.training.memory import Workload, estimate, read_architecture
+from crosslift.training.activations import Workload
+from crosslift.training.architecture import read_architecture
+from crosslift.training.memory import estimate
 from crosslift.training.trainer import TrainingRequest
 from crosslift.untrusted.model_files import read_settings
 

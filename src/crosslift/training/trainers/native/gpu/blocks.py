@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from crosslift.errors import TrainingError
+
 MIN_STEPS = 200
 """Optimizer steps below which compiling, which takes about a minute, is not attempted."""
 BACKEND = "inductor"
@@ -25,7 +27,10 @@ class CompiledBlocks:
 
     def __init__(self, model: Any) -> None:
         kinds = set(getattr(model, "_no_split_modules", None) or ())
-        self._layers = [module for module in model.modules() if type(module).__name__ in kinds]
+        # A layer that is divided among devices is of a subclass with another name.
+        self._layers = [
+            one for one in model.modules() if kinds.intersection(kind.__name__ for kind in type(one).__mro__)
+        ]
         self._graphs_before = _counted()
 
     def __len__(self) -> int:
@@ -55,16 +60,23 @@ def _counted() -> tuple[int, int]:
     return counters["stats"]["unique_graphs"], sum(counters["graph_break"].values())
 
 
-def compile_blocks(model: Any, try_out: Callable[[], None], *, num_steps: int) -> CompiledBlocks | str:
+def compile_blocks(
+    model: Any, try_out: Callable[[], None], *, num_steps: int, num_devices: int = 1
+) -> CompiledBlocks | str:
     """Compile the decoder layers of a model, and try them out.
 
     Args:
         model: the model without an adapter around it.
         try_out: runs the model forwards and backwards.
         num_steps: optimizer steps of the run.
+        num_devices: devices of the run, all of which must do this.
 
     Returns:
         The layers, or why they are not compiled.
+
+    Raises:
+        TrainingError: on one of several devices, the compiler fails. The other devices may wait in the middle of the
+            pass that failed, so the run cannot go on without it.
     """
     if num_steps < MIN_STEPS:
         return f"the run has {num_steps} steps, and compiling pays from {MIN_STEPS}"
@@ -82,6 +94,8 @@ def compile_blocks(model: Any, try_out: Callable[[], None], *, num_steps: int) -
         blocks.remove()
         torch._dynamo.reset()
         reason = f"torch.compile fails ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+        if num_devices > 1:
+            raise TrainingError(f"{reason}. Set compile = false in site.toml.") from error
         log.warning("the layers are not compiled: %s", reason)
         return reason
     return blocks

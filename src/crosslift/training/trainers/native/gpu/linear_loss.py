@@ -29,7 +29,7 @@ def chunk_rows(vocabulary: int) -> int:
 
 
 class LinearLosses(torch.autograd.Function):
-    """Sum of the first losses in nats, and the loss of each token, which has no gradient of its own."""
+    """Weighted sum of the first losses in nats, and the loss of each token, which has no gradient of its own."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd passes by position
@@ -41,35 +41,35 @@ class LinearLosses(torch.autograd.Function):
         dtype: torch.dtype,
         of_hidden: bool,
         of_weight: bool,
+        shares: Tensor | None,  # (K',)
     ) -> tuple[Tensor, Tensor]:
         states, rounded = hidden.to(dtype), weight.to(dtype)
         losses = torch.zeros(len(hidden), device=hidden.device)
         grad_hidden = torch.zeros_like(states) if of_hidden else None
         grad_weight: Tensor | None = None
         step = chunk_rows(len(weight))
-        end = round_up(num_losses, ROW_MULTIPLE)
-        for start in range(0, min(end, len(hidden)), step):
+        end = min(round_up(num_losses, ROW_MULTIPLE), len(hidden))
+        for start in range(0, end, step):
             part = slice(start, min(start + step, end))
-            logs = torch.log_softmax(states[part] @ rounded.T, dim=-1, dtype=torch.float32)
-            wanted = targets[part]
-            losses[part] = -logs.gather(1, wanted[:, None])[:, 0]
-            if not (of_hidden or of_weight):
+            losses[part], gradient = _chunk(states[part], rounded, targets[part], of_hidden or of_weight)
+            if gradient is None:
                 continue
-            gradient = logs.exp_()
-            gradient[torch.arange(len(wanted), device=wanted.device), wanted] -= 1.0
             gradient[max(0, num_losses - start) :] = 0.0  # padding
-            rest = gradient.to(dtype)
+            if shares is not None:
+                gradient *= shares[part, None]
+            gradient = gradient.to(dtype)
             if grad_hidden is not None:
-                grad_hidden[part] = rest @ rounded
+                grad_hidden[part] = gradient @ rounded
             if of_weight:
-                more = _product(rest.T, states[part])
-                grad_weight = more if grad_weight is None else grad_weight.add_(more)
+                grad_weight = _added(grad_weight, _product(gradient.T, states[part]))
+            del gradient  # the next chunk is computed in its place
         if of_weight and grad_weight is None:  # no token has a loss
             grad_weight = torch.zeros_like(weight, dtype=torch.float32)
         ctx.gradients = grad_hidden, grad_weight
         ctx.kinds = hidden.dtype, weight.dtype
         ctx.mark_non_differentiable(losses)
-        return losses[:num_losses].sum(), losses
+        counted = losses if shares is None else losses * shares
+        return counted[:num_losses].sum(), losses
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -78,7 +78,22 @@ class LinearLosses(torch.autograd.Function):
         found = [
             None if one is None else one.mul_(grads[0]).to(kind) for one, kind in zip(gradients, ctx.kinds, strict=True)
         ]
-        return *found, None, None, None, None, None
+        return *found, None, None, None, None, None, None
+
+
+def _chunk(states: Tensor, weight: Tensor, targets: Tensor, wants_gradient: bool) -> tuple[Tensor, Tensor | None]:
+    """Losses of a chunk, (R,), and the gradient of their sum by its logits, float32, (R, vocabulary)."""
+    logs = torch.log_softmax(states @ weight.T, dim=-1, dtype=torch.float32)
+    losses = -logs.gather(1, targets[:, None])[:, 0]
+    if not wants_gradient:
+        return losses, None
+    gradient = logs.exp_()
+    gradient[torch.arange(len(targets), device=targets.device), targets] -= 1.0
+    return losses, gradient
+
+
+def _added(total: Tensor | None, more: Tensor) -> Tensor:
+    return more if total is None else total.add_(more)
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
@@ -92,7 +107,13 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def linear_losses(
-    hidden: Tensor, weight: Tensor, targets: Tensor, num_losses: int, *, dtype: torch.dtype
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    num_losses: int,
+    *,
+    dtype: torch.dtype,
+    shares: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of hidden states through a head without bias.
 
@@ -102,13 +123,15 @@ def linear_losses(
         targets: token ids, int64, (K',).
         num_losses: number of the first rows that count, K.
         dtype: type of the matrix products.
+        shares: factor of each loss in the sum, float32, (K',); None: 1.
 
     Returns:
-        Sum of the first K losses in nats, with a gradient, float32; and the loss of each, without, float32, (K,).
+        Weighted sum of the first K losses in nats, with a gradient, float32; and the loss of each, without weights and
+        without a gradient, float32, (K,).
     """
     on = torch.is_grad_enabled()
     total, losses = LinearLosses.apply(  # type: ignore[no-untyped-call]
-        hidden, weight, targets, num_losses, dtype, on and hidden.requires_grad, on and weight.requires_grad
+        hidden, weight, targets, num_losses, dtype, on and hidden.requires_grad, on and weight.requires_grad, shares
     )
     return total, losses[:num_losses]
 
@@ -116,14 +139,17 @@ def linear_losses(
 class LossHead:
     """Forward function of a head that returns losses in place of logits.
 
-    Set `targets`, int64, (K',), and `num_losses` before each forward pass of the model. `total` and `losses` hold what
-    `linear_losses` returned; the model passes on what this returns as its logits, which are not used.
+    Set `targets`, int64, (K',), `num_losses` and, if the losses have weights, `shares` before each forward pass of the
+    model. `total` and `losses` hold what `linear_losses` returned. The model passes on the total as its logits: where
+    the model is divided among devices, torch gathers it again for the backward pass when the gradient of what it
+    returned arrives.
     """
 
     def __init__(self, head: torch.nn.Linear, dtype: torch.dtype) -> None:
         self._head = head
         self._dtype = dtype
         self.targets: Tensor | None = None
+        self.shares: Tensor | None = None
         self.num_losses = 0
         self.total: Tensor | None = None
         self.losses: Tensor | None = None
@@ -132,15 +158,15 @@ class LossHead:
     def __call__(self, hidden: Tensor) -> Tensor:
         assert self.targets is not None
         self.total, self.losses = linear_losses(
-            hidden, self._head.weight, self.targets, self.num_losses, dtype=self._dtype
+            hidden, self._head.weight, self.targets, self.num_losses, dtype=self._dtype, shares=self.shares
         )
-        return self.losses
+        return self.total
 
     def take(self) -> tuple[Tensor, Tensor]:
         """Return sum and losses of the last forward pass, and release them."""
         assert self.total is not None and self.losses is not None
         found = self.total, self.losses
-        self.total = self.losses = self.targets = None
+        self.total = self.losses = self.targets = self.shares = None
         return found
 
 

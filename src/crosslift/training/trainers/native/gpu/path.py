@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from crosslift.training.packing import LENGTH_MULTIPLE, MicroBatch
+from crosslift.training.packing import MicroBatch
 from crosslift.training.trainers.native.attention import SequenceBoundaries, Survey
 from crosslift.training.trainers.native.gpu import linear_loss, varlen
 from crosslift.training.trainers.native.gpu.blocks import CompiledBlocks, compile_blocks
@@ -39,6 +39,8 @@ class Conditions:
     num_devices: int = 1
     may_compile: bool = True
     """Whether the site allows compiled layers."""
+    uncompiled: str | None = None
+    """Another reason why layers must not be compiled."""
 
 
 class GPUPath:
@@ -47,17 +49,22 @@ class GPUPath:
     def __init__(self, model: Any, selector: LogitSelector, conditions: Conditions, *, sample: MicroBatch) -> None:
         """Choose the kernels, after each was tried out on the device.
 
+        Where a run is divided among devices, the processes of all of them must do this.
+
         Args:
             model: the model in training.
             selector: its hook on the head.
             conditions: what the choice depends on.
             sample: a micro-batch to try the model with. Its gradients are empty afterwards.
+
+        Raises:
+            TrainingError: on one of several devices, the layers cannot be compiled.
         """
         self._model, self._selector = model, selector
         self._conditions, self._device = conditions, conditions.device
         self._pins = conditions.device.type == "cuda"
         self._dtype = torch.bfloat16 if conditions.precision == "bfloat16" else torch.float32
-        asked, unchanged = self._survey()
+        asked, unchanged = self._survey(sample)
         self._not_varlen = self._why_not_varlen(asked)
         self._not_together = self._why_not_together(unchanged)
         self._head = None if self._not_together else LossHead(selector.head, self._dtype)
@@ -82,34 +89,42 @@ class GPUPath:
         """The tensors of a micro-batch, ready to be copied to the device."""
         return host_batch(one, packed=self._conditions.packing, pin=self._pins)
 
+    def on_host(self, array: np.ndarray) -> Tensor:
+        """A tensor with the content of an array, ready to be copied to the device."""
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.pin_memory() if self._pins else tensor
+
     def prepared(self, prepare: Callable[[int], Prepared], first: int, end: int) -> Generator[Prepared]:
         """Prepare steps ahead; see `transfers.prepared_ahead`."""
         return prepared_ahead(prepare, first, end)
 
-    def losses(self, one: MicroBatch | HostBatch) -> tuple[Tensor, Tensor]:
+    def losses(self, one: MicroBatch | HostBatch, shares: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Run the model forwards, without waiting for the device.
 
         Args:
             one: the micro-batch.
+            shares: factor of each token's loss in the sum, float32, (K',), in the memory of the machine; None: 1.
 
         Returns:
-            Sum of the losses in nats, with a gradient; and the loss of each token under the loss mask, (K,).
+            Weighted sum of the losses in nats, with a gradient; and the loss of each token under the loss mask, (K,).
         """
         batch = one if isinstance(one, HostBatch) else self.host(one)
         ids, positions, predicting, targets = (
             tensor.to(self._device, non_blocking=True)
             for tensor in (batch.ids, batch.positions, batch.predicting_positions, batch.targets)
         )
+        if shares is not None:
+            shares = shares.to(self._device, non_blocking=True)
         self._selector.positions = predicting
         num_losses = len(batch.cells)
         if self._head is not None:
-            self._head.targets, self._head.num_losses = targets, num_losses
+            self._head.targets, self._head.num_losses, self._head.shares = targets, num_losses, shares
         more = {"boundaries": self._boundaries(batch)} if self._conditions.packing else {}
         logits = self._model(input_ids=ids, position_ids=positions, use_cache=False, **more).logits
         if self._head is not None:
             return self._head.take()
         losses = token_losses(logits, targets)[:num_losses]
-        return losses.sum(), losses
+        return (losses if shares is None else losses * shares[:num_losses]).sum(), losses
 
     def backward(self, loss: Tensor) -> None:
         """Accumulate the gradients of a loss, the same ones each time if the device can."""
@@ -146,24 +161,24 @@ class GPUPath:
         conditions = self._conditions
         if not conditions.may_compile:
             return "compile = false in site.toml"
-        if conditions.num_devices > 1:
-            return "the run is divided among devices"
+        if conditions.uncompiled is not None:
+            return conditions.uncompiled
         base = self._model.get_base_model() if hasattr(self._model, "get_base_model") else self._model
-        return compile_blocks(base, lambda: self._try_out(sample), num_steps=conditions.num_steps)
+        numbers = {"num_steps": conditions.num_steps, "num_devices": conditions.num_devices}
+        return compile_blocks(base, lambda: self._try_out(sample), **numbers)
 
     @torch.no_grad()
-    def _survey(self) -> tuple[set[varlen.Asked], bool]:
+    def _survey(self, sample: MicroBatch) -> tuple[set[varlen.Asked], bool]:
         """What the layers ask of attention, and whether the model returns what its head computes, unchanged."""
         made: list[Tensor] = []
         watching = self._selector.head.register_forward_hook(lambda head, inputs, output: made.append(output))
-        places = torch.arange(LENGTH_MULTIPLE, device=self._device)[None]
-        self._selector.positions = places[0]
-        survey = Survey(np.array([2, 3]), LENGTH_MULTIPLE, self._device)
+        batch = self.host(sample)
+        ids, positions = (tensor.to(self._device) for tensor in (batch.ids, batch.positions))
+        self._selector.positions = batch.predicting_positions.to(self._device)
+        survey = Survey(sample.lengths, ids.shape[1], self._device)
         more = {"boundaries": survey} if self._conditions.packing else {}
         try:
-            logits = self._model(
-                input_ids=torch.zeros_like(places), position_ids=places, use_cache=False, **more
-            ).logits
+            logits = self._model(input_ids=ids, position_ids=positions, use_cache=False, **more).logits
         finally:
             watching.remove()
         return survey.asked, len(made) == 1 and logits is made[0]
@@ -174,8 +189,6 @@ class GPUPath:
         return varlen.why_not(asked, self._device, self._conditions.precision)
 
     def _why_not_together(self, unchanged: bool) -> str | None:
-        if self._conditions.num_devices > 1:
-            return "the run is divided among devices"
         if not unchanged:
             return "the model changes the logits of its head"
         return linear_loss.why_not(self._selector.head, self._device, self._dtype)

@@ -73,6 +73,7 @@ def _attempt(left: dict[int, TrainingRequest], end: Ended, limit: int | None) ->
         if (reason := obstacle(base, next(iter(members.values())).model)) is not None:
             return reason
         joint = Joint(base, members, device)
+        stack.callback(joint.close)
         if device.type == "cpu":
             for model in (joint.model, *(one.model for one in members.values())):
                 stack.enter_context(fuse_modules(model))
@@ -118,8 +119,8 @@ def _train(joint: Joint, end: Ended) -> None:
         members = joint.members
         if not members:
             return
-        rows = {index: member.order.batch(member.step) for index, member in members.items()}
-        losses = joint.accumulate(rows)
+        rows, passes = joint.next_step()
+        losses = joint.accumulate(passes)
         now = time.monotonic()
         told_to_end = any(member.request.ending() for member in members.values())
         for member in members.values():

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from crosslift.training.packing import LENGTH_MULTIPLE, MicroBatch, join_micro_batches
-from crosslift.training.trainer import TrainingRequest
+from crosslift.training.packing import MicroBatch
+from crosslift.training.trainer import Trained, TrainingRequest
+from crosslift.training.trainers.native.gpu import path
 from crosslift.training.trainers.native.gpu.transfers import HostCopy
 from crosslift.training.trainers.native.loop import Run
 from crosslift.training.trainers.native.loss import LogitSelector
 from crosslift.training.trainers.native.model import for_training
-from crosslift.training.trainers.native.optimization.batches import Part, to_tensor
+from crosslift.training.trainers.native.optimization.batches import Part
 from crosslift.training.trainers.native.optimization.steps import losses_of
-from crosslift.training.trainers.native.together.grouped import Adapter, GroupedLinear, Slices
+from crosslift.training.trainers.native.together.grouped import Adapter, GroupedLinear, Slices, has_grouped_kernel
+from crosslift.training.trainers.native.together.passes import JointPass, Step, divide, lay_out
 
 TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 """Difference of the losses of a probe, relative and in nats, up to which passes over all runs equal those of one."""
@@ -46,13 +49,21 @@ class Member(Run):
         """Share of the process's time in seconds."""
         self.told_to_end = False
         """Asked once per step for all runs, so that all save their states after the same step."""
+        self.shared_path: path.GPUPath | None = None
+        """On a GPU: the path of the passes over all runs."""
         super().__init__(request, device, precision, micro_batch_tokens=micro_batch_tokens)
 
     def _load(self) -> Any:
         return for_training(view_of(self._base), self.request)
 
-    def _gpu_path(self) -> None:
-        """None: passes over several runs do not use it, and validation is compared with them."""
+    def _gpu_path(self) -> path.GPUPath:
+        """The path of its validation, and of the probe; that of its training is shared."""
+        conditions = _conditions(self, uncompiled="layers are compiled for training")
+        return path.GPUPath(self.model, self.head, conditions, sample=self.sample())
+
+    def sample(self) -> MicroBatch:
+        """A small micro-batch, to try the model with."""
+        return self._micro_batch(np.arange(min(2, len(self.examples))))
 
     def _now(self) -> float:
         return self.spent
@@ -65,9 +76,18 @@ class Member(Run):
         self._update(self.rate)
         self.complete_step(rows, losses)
 
+    def finish(self) -> Trained:
+        """As `Run.finish`, with the kernels of the passes over all runs."""
+        return replace(super().finish(), kernels={} if self.shared_path is None else self.shared_path.kernels)
+
     def micro_batches(self, rows: np.ndarray) -> list[MicroBatch]:
         """The micro-batches of a step."""
         return [self._micro_batch(part) for part in self._parts(rows, self.examples)]
+
+
+def _conditions(run: Run, **changes: Any) -> path.Conditions:
+    of_run = path.Conditions(device=run.device, precision=run.precision, packing=True, num_steps=run.num_steps)
+    return replace(of_run, **changes)
 
 
 def view_of(model: Any) -> Any:
@@ -91,6 +111,30 @@ class Joint:
         self.model = for_training(view_of(base), next(iter(members.values())).request)
         self.head = LogitSelector(self.model)
         self.layers = self._group_layers()
+        self._steps: Generator[Step] | None = None
+        self.gpu: path.GPUPath | None = None
+        if path.is_for(device):
+            self.gpu = self._gpu_path()
+
+    def _gpu_path(self) -> path.GPUPath:
+        sample = lay_out([(index, one.sample()) for index, one in self.members.items()], None, list(self.members))
+        self._describe(sample)
+        first = next(iter(self.members.values()))
+        adapters = [one for layer in self.layers for one in layer.adapters.values()]
+        dtype = torch.bfloat16 if first.precision == "bfloat16" else torch.float32
+        grouped = all(has_grouped_kernel(dtype, weight) for one in adapters for weight in (one.down, one.up))
+        conditions = _conditions(
+            first,
+            num_steps=max(one.num_steps for one in self.members.values()),
+            may_compile=first.request.compile,
+            uncompiled=None if grouped else "no kernel multiplies the adapters of all runs at once",
+        )
+        assert isinstance(sample.row, MicroBatch)
+        made = path.GPUPath(self.model, self.head, conditions, sample=sample.row)
+        for member in self.members.values():
+            member.model.zero_grad(set_to_none=True)
+            member.shared_path = made
+        return made
 
     def _group_layers(self) -> list[GroupedLinear]:
         """Replace the layers that have an adapter by layers with those of all runs."""
@@ -110,45 +154,96 @@ class Joint:
             setattr(self.model.get_submodule(parent), own, layers[-1])
         return layers
 
+    @property
+    def is_grouped(self) -> bool:
+        """Whether adapters of all runs are computed by one product, and not in place, run by run."""
+        return self.device.type != "cpu" or self.gpu is not None or _ALWAYS_GROUPED
+
     def remove(self, index: int) -> None:
         """Forget a run that has ended."""
+        self.close()
         del self.members[index]
         for layer in self.layers:
             del layer.adapters[index]
 
-    def accumulate(self, rows: Mapping[int, np.ndarray]) -> dict[int, list[Part]]:
-        """Accumulate the gradients of a step of each run.
+    def close(self) -> None:
+        """End the preparation of further steps."""
+        if self._steps is not None:
+            self._steps.close()
+        self._steps = None
 
-        A pass takes at most `micro_batch_tokens`, those of all runs together. The loss of each run is divided by its
-        own tokens.
+    def next_step(self) -> Step:
+        """The next step of all runs; on a GPU it was prepared in a thread, as long as the runs are the same."""
+        members = dict(self.members)
+        first = {index: member.step for index, member in members.items()}
+
+        def prepare(number: int) -> Step:
+            rows = {index: members[index].order.batch(step + number) for index, step in first.items()}
+            return rows, self._passes(rows, members)
+
+        if self.gpu is None:
+            return prepare(0)
+        if self._steps is None:
+            until = min(member.num_steps - member.step for member in members.values())
+            self._steps = self.gpu.prepared(prepare, 0, until)
+        return next(self._steps)
+
+    def _passes(self, rows: Mapping[int, np.ndarray], members: Mapping[int, Member]) -> list[JointPass]:
+        """The passes of a step: each takes at most `micro_batch_tokens`, those of all runs together."""
+        batches = {index: members[index].micro_batches(rows[index]) for index in rows}
+        totals = {index: sum(len(one.cells) for one in parts) for index, parts in batches.items()}
+        limit = min(members[index].micro_batch_tokens for index in rows)
+        divided = divide([(index, one) for index, parts in batches.items() for one in parts], limit)
+        runs = list(members) if self.is_grouped else None
+        passes = [lay_out(parts, totals, runs) for parts in divided]
+        return passes if self.gpu is None else [self._on_host(one) for one in passes]
+
+    def _on_host(self, one: JointPass) -> JointPass:
+        """A pass whose tensors can be copied to a GPU without waiting."""
+        assert self.gpu is not None and isinstance(one.row, MicroBatch) and one.ends is not None
+        shares = np.pad(one.shares.numpy(), (0, len(one.row.targets) - len(one.shares)))
+        return replace(
+            one,
+            row=self.gpu.host(one.row),
+            shares=self.gpu.on_host(shares),
+            ends=self.gpu.on_host(one.ends.numpy()),
+        )
+
+    def accumulate(self, passes: list[JointPass]) -> dict[int, list[Part]]:
+        """Accumulate the gradients of a step of each run. The loss of each run is divided by its own tokens.
 
         Args:
-            rows: index of a run -> indices of the examples of its step.
+            passes: the passes of the step.
 
         Returns:
             Index -> token losses in nats and cells, per micro-batch.
         """
-        batches = {index: self.members[index].micro_batches(rows[index]) for index in rows}
-        totals = {index: sum(len(one.cells) for one in parts) for index, parts in batches.items()}
-        losses: dict[int, list[Part]] = {index: [] for index in rows}
-        limit = min(self.members[index].micro_batch_tokens for index in rows)
-        for one_pass in divide([(index, one) for index, parts in batches.items() for one in parts], limit):
-            found = self._losses(one_pass)
-            sizes = [len(one.cells) for _, one in one_pass]
-            shares = np.repeat(np.array([1.0 / totals[index] for index, _ in one_pass], np.float32), sizes)
-            (found * to_tensor(shares, self.device)).sum().backward()  # type: ignore[no-untyped-call]
-            for (index, one), part in zip(one_pass, torch.split(found.detach(), sizes), strict=True):
+        losses: dict[int, list[Part]] = {index: [] for index in self.members}
+        for one_pass in passes:
+            total, found = self._losses(one_pass)
+            if self.gpu is not None:
+                self.gpu.backward(total)
+            else:
+                total.backward()  # type: ignore[no-untyped-call]
+            sizes = [len(one.cells) for _, one in one_pass.parts]
+            for (index, one), part in zip(one_pass.parts, torch.split(found.detach(), sizes), strict=True):
                 losses[index].append((HostCopy(part), one.cells))
                 self.members[index].num_tokens += one.num_tokens
         return losses
 
-    def _losses(self, one_pass: list[tuple[int, MicroBatch]]) -> Tensor:
-        """Losses of the tokens of a pass under the loss mask, in nats; those of each run are consecutive."""
-        in_place = self.device.type == "cpu" and not _ALWAYS_GROUPED
-        joined, places = join_micro_batches([one for _, one in one_pass], multiple=1 if in_place else LENGTH_MULTIPLE)
-        ends = None if in_place else to_tensor(np.array([end for _, end in places], np.int32), self.device)
-        self.slices.set([index for index, _ in one_pass], places, joined.ids.shape[1], ends)
-        return losses_of(self.model, self.head, joined, self.device, packed=True)
+    def _describe(self, one_pass: JointPass) -> None:
+        """Tell the layers where the tokens of each run are."""
+        ends = None if one_pass.ends is None else one_pass.ends.to(self.device, non_blocking=True)
+        self.slices.set(one_pass.runs, one_pass.places, one_pass.num_places, ends)
+
+    def _losses(self, one_pass: JointPass) -> tuple[Tensor, Tensor]:
+        """Weighted sum of the losses of a pass; and those of its tokens under the loss mask, in nats, run by run."""
+        self._describe(one_pass)
+        if self.gpu is not None:
+            return self.gpu.losses(one_pass.row, one_pass.shares)
+        assert isinstance(one_pass.row, MicroBatch)
+        losses = losses_of(self.model, self.head, one_pass.row, self.device, packed=True)
+        return (losses * one_pass.shares.to(self.device)).sum(), losses
 
     @torch.no_grad()
     def disagreement(self) -> str | None:
@@ -166,9 +261,11 @@ class Joint:
         try:
             for up in ups:
                 up.copy_(torch.randn(up.shape, generator=generator) * 0.05)
-            batches = [(i, one._micro_batch(np.arange(min(2, len(one.examples))))) for i, one in self.members.items()]
+            batches = [(index, one.sample()) for index, one in self.members.items()]
             expected = [self.members[index]._losses(one)[1] for index, one in batches]
-            found = torch.split(self._losses(batches), [len(one.cells) for _, one in batches])
+            laid_out = lay_out(batches, None, list(self.members) if self.is_grouped else None)
+            one_pass = laid_out if self.gpu is None else self._on_host(laid_out)
+            found = torch.split(self._losses(one_pass)[1], [len(one.cells) for _, one in batches])
         finally:
             for up, before in zip(ups, kept, strict=True):
                 up.copy_(before)
@@ -196,26 +293,6 @@ def obstacle(base: Any, adapted: Any) -> str | None:
         if type(layer.base_layer) is not torch.nn.Linear or layer.lora_variant or layer.lora_bias["default"]:
             return f"the adapter of {name} is not one of an ordinary linear layer"
     return None
-
-
-def divide(batches: list[tuple[int, MicroBatch]], limit: int) -> list[list[tuple[int, MicroBatch]]]:
-    """Divide micro-batches among passes: the largest first, each to the first pass in which it has room.
-
-    Args:
-        batches: runs and their micro-batches.
-        limit: tokens of a pass; a larger micro-batch gets a pass of its own.
-
-    Returns:
-        The passes; in each, the micro-batches of a run are consecutive.
-    """
-    passes: list[tuple[int, list[tuple[int, MicroBatch]]]] = []
-    for index, one in sorted(batches, key=lambda pair: -pair[1].num_tokens):
-        place = next((i for i, (tokens, _) in enumerate(passes) if tokens + one.num_tokens <= limit), None)
-        if place is None:
-            passes.append((one.num_tokens, [(index, one)]))
-        else:
-            passes[place] = passes[place][0] + one.num_tokens, [*passes[place][1], (index, one)]
-    return [sorted(content, key=lambda pair: pair[0]) for _, content in passes]
 
 
 def _adapted(model: Any) -> dict[str, Any]:
