@@ -1,12 +1,13 @@
 """One run on 1, 2 and 4 devices (processes on CPUs, gloo): are losses and weights the same, and does memory fall?
 
-    python benchmarks/devices.py [--out devices.jsonl] [--steps 50]
+    python benchmarks/devices.py [--out devices.jsonl] [--steps 50] [--low]
 
 For each of four architectures, full and LoRA: the largest relative difference of the losses of all steps and the
 largest absolute difference of the final weights, against one device; and the same for a run whose processes are killed
 (SIGKILL) on 4 devices after a random step and which continues on 2. Then the peak of resident memory per process for a
 model whose weights take most of it. Finished cases are read from the file, so the script may be stopped and started
-again. One core per process; about 20 minutes on two cores.
+again. One core per process; about 20 minutes on two cores. `--low` compares 8-bit moments and bfloat16 weights instead,
+with one architecture.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 ARCHITECTURES = ("qwen3", "gemma3", "cohere2", "llama")
 KILLED = "4, killed, 2"
+MOMENTS, WEIGHTS = {"optimizer_state": "8-bit"}, {"weight_precision": "bfloat16", "precision": "auto"}
+LOW: dict[str, dict[str, Any]] = {
+    "full, 8-bit moments": MOMENTS,
+    "full, bfloat16 weights": WEIGHTS,
+    "full, both": MOMENTS | WEIGHTS,
+}
 LARGE = {
     "hidden_size": 512,
     "intermediate_size": 1536,
@@ -56,6 +63,7 @@ def train(folder: Path, architecture: str, method: str, devices: int, *, steps: 
     base = folder / "base"
     if not base.exists():
         write_model(base, architecture)
+    settings = {"precision": "float32", "method": "lora" if method == "lora" else "full"} | LOW.get(method, {})
 
     def report(progress: Any) -> None:
         if stop_after and progress.step >= stop_after:
@@ -72,11 +80,10 @@ def train(folder: Path, architecture: str, method: str, devices: int, *, steps: 
                 batch_examples=8,
                 micro_batch_tokens=100,
                 warmup_share=0.1,
-                precision="float32",
-                method=method,
                 lora=LoRAConfig(rank=4) if method == "lora" else None,
                 select_by="loss",
                 validate_every=2.0,
+                **settings,
             ),
             examples=table(40),
             validation=table(4, first=100),
@@ -216,6 +223,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, default=Path("devices.jsonl"))
     arguments.add_argument("--steps", type=int, default=50)
+    arguments.add_argument("--low", action="store_true", help="8-bit moments and bfloat16 weights, one architecture")
     given = arguments.parse_args()
     done = [json.loads(line) for line in given.out.read_text().splitlines()] if given.out.exists() else []
     cases: list[tuple[Any, ...]] = [
@@ -225,6 +233,8 @@ def main() -> None:
         for devices in ("2", "4", KILLED)
     ]
     cases += [(method, devices) for method in ("full", "lora") for devices in (1, 2, 4)]
+    if given.low:
+        cases = [("qwen3", method, devices) for method in LOW for devices in ("2", KILLED)]
     with tempfile.TemporaryDirectory() as place:
         for case in cases:
             keys = ("architecture", "method", "devices") if len(case) == 3 else ("method", "memory")

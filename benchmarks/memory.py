@@ -48,6 +48,12 @@ CASES = [
     *({"architecture": kind, "method": "full", "changes": LARGE} for kind in ("gemma3", "llama")),
     *({"architecture": kind, "method": method, "retained": True} for kind in KINDS for method in ("full", "lora")),
 ]
+CASES += [{"architecture": kind, "method": "full", "low": low} for kind in KINDS[:2] for low in ("moments", "both")]
+SETTINGS = {
+    "moments": {"optimizer_state": "8-bit"},
+    "both": {"optimizer_state": "8-bit", "weight_precision": "bfloat16", "precision": "auto"},
+}
+LOW_WORDS = {"": "", "moments": ", 8-bit moments", "both": ", 8-bit moments, bfloat16 weights"}
 CASES += [{"architecture": kind, "method": "lora", "retained": True, "together": 4} for kind in KINDS]
 LENGTH = 128
 COUNTED = ("Qwen/Qwen3-0.6B-Base", "google/gemma-3-1b-pt", "CohereLabs/aya-23-8B", "meta-llama/Llama-3.1-8B")
@@ -127,14 +133,17 @@ def child(case: dict[str, Any]) -> None:
             [sys.executable, __file__, "--build", place, json.dumps(case)], check=True, capture_output=True, text=True
         )
         number = TOKENS // LENGTH
+        settings: dict[str, Any] = {"precision": "float32"} | SETTINGS.get(case.get("low", ""), {})
+        if "low" in case:
+            import torchao  # noqa: F401
         config = SFTConfig(
             steps=2,
             learning_rate=1e-4,
             batch_examples=2 * number,
             micro_batch_tokens=TOKENS,
             max_length=LENGTH,
-            precision="float32",
             validate_every=0.0,
+            **settings,
             method=case["method"],
             lora=LoRAConfig() if case["method"] == "lora" else None,
             gradient_checkpointing=case.get("checkpointing", False),
@@ -264,7 +273,7 @@ def print_counted(out: Path | None) -> None:
         )
 
 
-def print_measured(only: str | None, out: Path | None) -> None:
+def print_measured(only: str | None, out: Path | None, *, low: bool) -> None:
     """Print the table of measured peaks."""
     print(
         "| model | method | checkpointing | runs together | retains freed memory | estimate, MB | measured, MB | error "
@@ -272,11 +281,12 @@ def print_measured(only: str | None, out: Path | None) -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for case in CASES:
-        if only and case["architecture"] != only:
+        if (only and case["architecture"] != only) or (low and "low" not in case):
             continue
         found = figures(case, "--case", out)
         beyond = (found["estimate"] - found["runtime"]) / (found["peak"] - found["before"]) - 1
         label = case["architecture"] + (", large vocabulary" if case.get("changes") else "")
+        label += LOW_WORDS[case.get("low", "")]
         print(
             f"| {label} | {case['method']} | {yes_or_no(case.get('checkpointing'))} | {case.get('together', 1)} "
             f"| {yes_or_no(case.get('retained'))} | {found['estimate'] / 1e6:.0f} | {found['peak'] / 1e6:.0f} "
@@ -292,6 +302,7 @@ def main() -> None:
     arguments.add_argument("--case", help=argparse.SUPPRESS)
     arguments.add_argument("--count", help=argparse.SUPPRESS)
     arguments.add_argument("--only", help="only cases of this architecture")
+    arguments.add_argument("--low", action="store_true", help="only cases with 8-bit moments or bfloat16 weights")
     arguments.add_argument("--gpu", action="store_true", help="count the tensors of a step on a GPU")
     arguments.add_argument("--out", type=Path, help="keep the figures in this file, and read those that it holds")
     given = arguments.parse_args()
@@ -305,7 +316,7 @@ def main() -> None:
     elif given.gpu:
         print_counted(given.out)
     else:
-        print_measured(given.only, given.out)
+        print_measured(given.only, given.out, low=given.low)
 
 
 if __name__ == "__main__":

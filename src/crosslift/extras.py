@@ -41,6 +41,7 @@ EXTRA_OF: Mapping[str, str] = MappingProxyType(
         "submitit": "slurm",
         "ray": "ray",
         "lm_eval": "harness",
+        "torchao": "low-memory",
     }
 )
 """Import name -> extra of pyproject.toml that installs it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_smaller_micro_batches_help_where_the_logits_of_all_tokens_are_held(full
     found = sentences(full["post-trainers-guide"], H100)
     assert "8 devices per run" in found["aya-23-7b"]
     assert "micro_batch_tokens = 8192 on 4 devices" in found["aya-23-7b"]
+
+
+def test_what_lower_precision_saves_is_among_the_changes(full):
+    study = full["english-is-not-all-you-need"]
+    both = 'weight_precision = "bfloat16" and optimizer_state = "8-bit"'
+    assert f"{both} (88 GB less in all) on 1 device" in sentences(study, H100)["qwen3-8b"]
+    lower = replace(study, training=replace(study.training, weight_precision="bfloat16", optimizer_state="8-bit"))
+    assert "needs 62 GB" in sentences(lower, H100)["qwen3-8b"]
+    assert sentences(lower, H100)["qwen3-8b"].endswith("fits H100 of 80 GB")
+    assert "weight_precision" not in sentences(lower, H100)["qwen3-8b"]
+    elsewhere = replace(study, training=replace(study.training, trainer="trl"))
+    assert "weight_precision" not in sentences(elsewhere, H100)["qwen3-8b"]
 
 
 def test_35b_needs_more_than_a_machine_unless_something_changes(full):

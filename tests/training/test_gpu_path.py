@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -26,6 +27,9 @@ from crosslift.training.trainers.native.loop import Run, train
 from crosslift.training.trainers.native.model import for_training
 from crosslift.training.trainers.native.optimization import optimizer
 
+needs_torchao = pytest.mark.skipif(
+    importlib.util.find_spec("torchao") is None, reason="torchao is not installed (extra low-memory)"
+)
 CPU = torch.device("cpu")
 CONFIG = SFTConfig(
     epochs=2, learning_rate=1e-3, batch_examples=7, micro_batch_tokens=120, select_by="loss", precision="float32"
@@ -132,16 +136,19 @@ class Operators(TorchDispatchMode):
 @pytest.mark.parametrize("settings", [
     {"method": "full"}, {"method": "lora", "lora": LoRAConfig(rank=4, dropout=0.1)},
     {"method": "full", "gradient_checkpointing": True}, {"method": "full", "max_grad_norm": 0.0, "loss_on": "all"},
-], ids=["full", "lora", "checkpointing", "all tokens"])  # fmt: skip
+    pytest.param({"weight_precision": "bfloat16", "optimizer_state": "8-bit"}, marks=needs_torchao),
+], ids=["full", "lora", "checkpointing", "all tokens", "low memory"])  # fmt: skip
 @pytest.mark.parametrize("architecture", ["qwen3", "gemma3"])
 def test_a_step_reads_nothing_from_the_device(tmp_path, architecture, settings, on_gpu_path):
     base = write_model(tmp_path / "base", architecture)
-    run = Run(request_(tmp_path / "run", base, replace(CONFIG, **settings)), CPU, "float32")
+    config = replace(CONFIG, **({"precision": "auto"} if "weight_precision" in settings else {}), **settings)
+    run = Run(request_(tmp_path / "run", base, config), CPU, "float32")
     batches = [run._batch(step) for step in range(2)]
     with Operators() as operators:
         for batch in batches:
             run._step(batch, 1e-3)
-    assert operators.counts["_fused_adamw_"] and operators.counts["index_select"]
+    assert operators.counts["bucketize" if run.config.saves_memory else "_fused_adamw_"]
+    assert operators.counts["index_select"]
     assert operators.num_reads == 0
 
 
@@ -178,11 +185,11 @@ def test_a_step_runs_on_a_device_that_cannot_be_read(tmp_path, architecture, mon
             with device:
                 return for_training(kind(config), self.request)
 
-    def plain_adamw(weights, config):
-        return torch.optim.AdamW(weights)  # the fused one wants a real device, as does clipping by foreach
+    def plain_adamw(model, config, *, seed):
+        return torch.optim.AdamW(model.parameters())  # the fused one wants a real device, as does clipping by foreach
 
     clip = torch.nn.utils.clip_grad_norm_
-    monkeypatch.setattr(optimizer, "create_optimizer", plain_adamw)
+    monkeypatch.setattr(optimizer, "build_optimizer", plain_adamw)
     monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda weights, limit, foreach: clip(weights, limit))
     monkeypatch.setattr(linear_loss, "why_not", lambda head, device, dtype: None)
     run = Unreadable(request_(tmp_path / "run", base), device, "bfloat16")

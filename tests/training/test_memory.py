@@ -55,6 +55,18 @@ def test_full_training_holds_sixteen_bytes_per_parameter_and_lora_two():
     assert 2 * 8.19e9 < lora.weights + lora.gradients + lora.optimizer < 2.2 * 8.19e9
 
 
+def test_lower_precision_takes_six_bytes_per_parameter():
+    def bytes_of(**settings):
+        found = estimate(LARGE, replace(CONFIG, **settings))
+        return (found.weights + found.gradients + found.optimizer) / 8.19e9
+
+    assert bytes_of(optimizer_state="8-bit") == pytest.approx(10.03, rel=0.01)
+    assert bytes_of(weight_precision="bfloat16") == pytest.approx(12, rel=0.01)
+    assert bytes_of(weight_precision="bfloat16", optimizer_state="8-bit") == pytest.approx(6.03, rel=0.01)
+    lora = replace(CONFIG, method="lora", lora=LoRAConfig(rank=64))
+    assert estimate(LARGE, replace(lora, optimizer_state="8-bit")).optimizer < estimate(LARGE, lora).optimizer / 3
+
+
 def test_devices_share_weights_and_moments_and_offloading_frees_them():
     one, four = estimate(LARGE, CONFIG), estimate(LARGE, CONFIG, num_devices=4)
     assert four.weights * 4 == pytest.approx(one.weights)

@@ -65,3 +65,5 @@ def log_to_terminal() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    for name in ("torchao", "torch.utils._pytree"):  # remarks on kernels that are not used, with a path of the machine
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -64,6 +64,11 @@ class TrainingSettings:
         """Whether matrix products are computed in bfloat16; "auto" means a GPU that supports it."""
         return self.config.precision != "float32"
 
+    @property
+    def optimizer(self) -> str:
+        """Name of the optimizer in transformers, which the tools use."""
+        return "adamw_torch_8bit" if self.config.optimizer_state == "8-bit" else "adamw_torch_fused"
+
     def trainer_arguments(self) -> dict[str, Any]:
         """Length, batch, schedule and optimizer, as the Trainer of transformers takes them."""
         return {
@@ -76,7 +81,7 @@ class TrainingSettings:
             "warmup_steps": self.num_warmup,
             "weight_decay": self.config.weight_decay,
             "max_grad_norm": self.config.max_grad_norm,
-            "optim": "adamw_torch_fused",
+            "optim": self.optimizer,
             "bf16": self.bf16,
         }
 
@@ -130,6 +135,15 @@ def settings_of(
         notes.append("The last checkpoint is kept; the study keeps the one with the best validation score.")
     if config.select_by == "loss":
         notes.append("The best checkpoint is chosen by the loss over all tokens; the study weights languages equally.")
+    if config.optimizer_state == "8-bit":
+        notes.append(
+            "Moments have 8 bits as in the study, in blocks of other places, and those of small matrices the type of "
+            "the weights; this needs torchao."
+        )
+    if config.weight_precision == "bfloat16":
+        notes.append(
+            "The study trains weights in bfloat16 with stochastic rounding, which no tool does; they are float32 here."
+        )
     every = sorted(validation_steps(config, steps, per_epoch)) if num_validation else []
     return TrainingSettings(
         model=model,

@@ -159,6 +159,7 @@ def _training(graph: StepGraph, plan: FinalPlan, training: Mapping[str, Any]) ->
         "checkpoint": config.select_by if config.select_by == "last" else f"best validation {config.select_by}",
         "kept step": training.get("selected_step"),
         "precision": training.get("precision"),
+        "reduced precision": config.reductions or None,
     }
     if config.lora is not None:
         targets = config.lora.target_modules

@@ -153,7 +153,7 @@ def _manifest(graph: StepGraph, plan: FinalPlan, folder: Path, training: Mapping
         },
         "mixture": plan.manifest,
         "seed": plan.run.seed,
-        "settings": canonical(graph.study.training),
+        "settings": canonical(graph.study.training.recorded()),
         "validation": {name: list(tags) for name, tags in graph.study.validation_of(plan.run).items()},
         "num_steps": plan.num_steps,
         "training": dict(training),

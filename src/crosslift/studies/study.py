@@ -169,7 +169,7 @@ class Study:
             return identity
         mixture = run.mixture
         validation = self.validation_of(run)
-        config = asdict(self.training)
+        config = self.training.recorded()
         if config["validate_every_steps"] is None:  # so that studies without it keep their fingerprints
             del config["validate_every_steps"]
         identity |= {

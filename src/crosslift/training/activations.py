@@ -65,7 +65,7 @@ class Held:
     @property
     def stream_bytes(self) -> int:
         """Bytes of a value of the residual stream."""
-        return FLOAT if self.device == "cpu" else self.weight_bytes
+        return self.weight_bytes  # on a CPU frozen weights are float32
 
 
 def loss_in_chunks(model: Architecture, held: Held) -> bool:
@@ -103,7 +103,7 @@ def held_for_loss(model: Architecture, load: Workload, held: Held) -> int:
     """
     num, weights = load.loss_tokens, model.vocabulary * model.hidden
     if held.device == "cpu":  # logits, and log-probabilities, which become the gradient
-        return num * model.vocabulary * (FLOAT * (2 if model.soft_cap else 1) + FLOAT)
+        return num * model.vocabulary * (held.weight_bytes * (2 if model.soft_cap else 1) + FLOAT)
     rounded = ROUNDED * weights if held.weight_bytes == FLOAT else 0
     if not loss_in_chunks(model, held):
         forward = num * model.vocabulary * (ROUNDED * (2 if model.soft_cap else 1) + FLOAT)
@@ -124,6 +124,8 @@ def held_for_loss(model: Architecture, load: Workload, held: Held) -> int:
 def _layer_bytes(model: Architecture, load: Workload, held: Held) -> int:
     """Tensors that autograd saves of each operation of a decoder layer."""
     hidden, query, key, wide = model.hidden, model.query_size, model.key_size, model.intermediate
+    if held.device == "cpu" and held.weight_bytes == ROUNDED:
+        return _rounded_layer_bytes(model, load)
     if held.device == "cpu":
         # Values of four bytes. A fused norm keeps its normalised input; the linear layers keep its result.
         of_norm = 1 if not held.sharded and not model.model_type.startswith("cohere") else 2
@@ -152,6 +154,17 @@ def _layer_bytes(model: Architecture, load: Workload, held: Held) -> int:
     copies = ROUNDED * sum(math.prod(shape) for shape in model.matrices.values()) if held.rounds else 0
     copies += ROUNDED * held.num_adapters * model.adapter_parameters(held.rank) // model.layers
     return load.tokens * (norms + heads + attention + gated + inputs + adapters) + copies
+
+
+def _rounded_layer_bytes(model: Architecture, load: Workload) -> int:
+    """As `_layer_bytes`, on a CPU with weights in bfloat16: norms and attention are computed in float32."""
+    hidden, query, key, wide = model.hidden, model.query_size, model.key_size, model.intermediate
+    of_norms = model.norms * hidden + (query + key if model.norms_of_heads else 0)
+    floats = 2 * of_norms + 2 * query + 2 * key
+    rounded = of_norms + 2 * hidden + query + 4 * wide
+    scores = load.tokens * load.mean_length * model.heads
+    saved = FLOAT * scores if scores <= SAVED_SCORES else 0
+    return load.tokens * (FLOAT * floats + ROUNDED * rounded) + saved
 
 
 def _norm_bytes(model: Architecture, held: Held) -> int:

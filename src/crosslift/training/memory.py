@@ -18,11 +18,31 @@ from crosslift.training.trainer import SFTConfig
 RUNTIME_BYTES = {"cpu": 480 * 2**20, "cuda": 1280 * 2**20}
 """Bytes of a process before a model is loaded: Python with its libraries on a CPU (resident memory), the context and
 the workspaces of the matrix library on a GPU."""
+MOMENT_BLOCKS = range(16, 257)
+"""Elements of a block of 8-bit moments; every block has a scale in float32."""
+MIN_QUANTISED = 4096
+"""Elements of the smallest matrix whose moments are quantised (T. Dettmers et al. 2022, arXiv 2110.02861)."""
+UPDATED_AT_ONCE = 1 << 21
+"""Elements of a matrix that the optimizer updates at once if weights or moments are not float32."""
+OF_UPDATE = 64
+"""Bytes for each of them: float32 copies, and indices of eight bytes while codes are found."""
 
 RETAINED = {"full": 1.7, "lora": 2.5, "together": 1.9}
 """Factor of activations and logits on a CPU whose freed memory stays with the process (`retain_freed_memory`): tensors
 are allocated between others of different sizes, fewer where adapters of several runs are computed in place. Measured
 with glibc 2.36 by benchmarks/memory.py."""
+
+
+def moment_block(shape: tuple[int, ...]) -> int | None:
+    """Elements of a block of 8-bit moments of a weight; None if its moments are not quantised.
+
+    A block divides a row, so that blocks are the same on any number of devices, which divide a matrix by rows.
+
+    Args:
+        shape: shape of the whole weight.
+    """
+    block = math.gcd(math.prod(shape[1:]), MOMENT_BLOCKS[-1])
+    return block if len(shape) > 1 and math.prod(shape) >= MIN_QUANTISED and block in MOMENT_BLOCKS else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +62,15 @@ class Memory:
     """Peak while the model is loaded, without `runtime`."""
     runtime: int
     accumulates: bool = True
+    updating: int = 0
+    """What the update of the weights takes at once, when there are no activations."""
 
     @property
     def total(self) -> int:
         """Peak of the run."""
         passing = self.activations + self.logits
-        held = self.gradients + passing if self.accumulates else max(self.gradients, passing)
+        updating = self.gradients + self.updating
+        held = max(updating, self.gradients + passing if self.accumulates else passing)
         training = self.weights + self.optimizer + held + self.gathered
         return self.runtime + max(self.loading, training)
 
@@ -123,11 +146,12 @@ def estimate(
     trained = together * architecture.adapter_parameters(rank, targets) if lora else architecture.parameters
     frozen = architecture.parameters if lora else 0
     frozen_bytes = architecture.stored_bytes if device == "cuda" else FLOAT
-    weights = FLOAT * trained + frozen_bytes * frozen
+    size = ROUNDED if config.weight_precision == "bfloat16" else FLOAT
+    weights = size * trained + frozen_bytes * frozen
     sharded = num_devices > 1
     held = Held(
         device=device,
-        weight_bytes=frozen_bytes if lora else FLOAT,
+        weight_bytes=frozen_bytes if lora else size,
         rank=rank if lora else 0,
         num_adapters=together,
         adapts_head=lora and "lm_head" in targets,
@@ -135,14 +159,15 @@ def estimate(
     )
     memory = Memory(
         weights=weights // num_devices,
-        gradients=FLOAT * trained // num_devices,
-        optimizer=2 * FLOAT * trained // num_devices,
+        gradients=size * trained // num_devices,
+        optimizer=_moments(architecture, config, trained, rank=rank if lora else None) // num_devices,
         activations=held_for_backward(architecture, config, load, held),
         logits=held_for_loss(architecture, load, held),
-        gathered=_gathered(architecture, device, lora=lora) if sharded else 0,
+        gathered=_gathered(architecture, device, lora=lora, size=size) if sharded else 0,
         loading=_loading(architecture, weights, device, num_devices),
         runtime=RUNTIME_BYTES[device],
         accumulates=load.accumulates,
+        updating=OF_UPDATE * min(UPDATED_AT_ONCE, trained) if config.saves_memory else 0,
     )
     if retains and device == "cpu" and not sharded:
         factor = RETAINED["together" if together > 1 else config.method]
@@ -152,17 +177,29 @@ def estimate(
     return memory
 
 
+def _moments(model: Architecture, config: SFTConfig, trained: int, *, rank: int | None) -> int:
+    """The two moments of AdamW. Rows of matrices are taken to be as long as the hidden state, or as the rank of an
+    adapter, whose first matrices have longer rows."""
+    if config.optimizer_state != "8-bit":
+        return 2 * FLOAT * trained
+    columns = model.hidden if rank is None else rank
+    block = moment_block((MIN_QUANTISED, columns))
+    return 2 * FLOAT * trained if block is None else 2 * trained + 2 * FLOAT * trained // block
+
+
 def gigabytes(size: float) -> str:
     """Format bytes as gigabytes (10^9) with two significant digits at least: 0.051 GB, 3.2 GB, 128 GB."""
     number = size / 1e9
     return f"{number:,.0f} GB" if number >= 10 else f"{number:.2g} GB"
 
 
-def _gathered(model: Architecture, device: Device, *, lora: bool) -> int:
-    """The layer that is computed and the next, and embedding and head, which stay gathered; with their gradients."""
-    size = FLOAT if device == "cpu" else ROUNDED
-    of_layers = 2 * size * model.layer_parameters
-    of_embeddings = (model.stored_bytes if lora and device == "cuda" else FLOAT) * model.embedding_parameters
+def _gathered(model: Architecture, device: Device, *, lora: bool, size: int) -> int:
+    """The layer that is computed and the next, and embedding and head, which stay gathered; with their gradients.
+
+    `size` is that of a trained weight in bytes.
+    """
+    of_layers = 2 * (size if device == "cpu" else ROUNDED) * model.layer_parameters
+    of_embeddings = (model.stored_bytes if lora and device == "cuda" else size) * model.embedding_parameters
     if lora:
         return of_layers + of_embeddings
     return of_layers + FLOAT * model.layer_parameters + 2 * of_embeddings

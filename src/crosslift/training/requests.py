@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +24,7 @@ def validate_request(request: TrainingRequest) -> TrainingRequest:
         problems.append("exactly one of epochs and steps must be given under [training].")
     if (config.batch_examples is None) == (config.batch_tokens is None):
         problems.append("exactly one of batch_examples and batch_tokens must be given under [training].")
+    problems += [f"training.{key}: {text}" for key, text in precision_problems(config)]
     if config.select_by == "loss" and request.validation is None:
         problems.append('select_by = "loss" needs validation examples. Add validation under [training].')
     if config.select_by == "score" and request.score is None:
@@ -45,6 +47,53 @@ def validate_request(request: TrainingRequest) -> TrainingRequest:
     if problems:
         raise TrainingError("\n".join(problems))
     return request
+
+
+class Precisions(Protocol):
+    """Settings of a training that concern its precision, of a study file or a request."""
+
+    @property
+    def method(self) -> str:
+        """Full or LoRA."""
+
+    @property
+    def precision(self) -> str:
+        """Of matrix products."""
+
+    @property
+    def weight_precision(self) -> str:
+        """Of trained weights."""
+
+
+def precision_problems(settings: Precisions) -> list[tuple[str, str]]:
+    """Find settings of precision that contradict each other.
+
+    Args:
+        settings: the settings of training.
+
+    Returns:
+        Key and sentence of each problem.
+    """
+    if settings.weight_precision != "bfloat16":
+        return []
+    found = []
+    if settings.method == "lora":
+        found.append(
+            (
+                "weight_precision",
+                '"bfloat16" is for method = "full". An adapter has few weights, and the frozen weights of the base '
+                "model have the precision of its files on a GPU. Remove it.",
+            )
+        )
+    if settings.precision == "float32":
+        found.append(
+            (
+                "precision",
+                '"float32" contradicts weight_precision = "bfloat16", with which matrix products are bfloat16. '
+                "Remove one of them.",
+            )
+        )
+    return found
 
 
 def truncate_examples(table: TokenTable, config: SFTConfig) -> TokenTable:

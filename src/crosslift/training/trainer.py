@@ -27,9 +27,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -92,8 +92,14 @@ class SFTConfig:
     boundaries (state space, linear attention). It never changes which examples share a step."""
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of matrix products; weights and optimizer state stay float32. "auto": bfloat16 on GPUs with native
-    bfloat16 and on CPUs with AMX, else float32. `Trained` records the choice."""
+    """Precision of matrix products. "auto": bfloat16 on GPUs with native bfloat16 and on CPUs with AMX, else float32.
+    `Trained` records the choice."""
+    weight_precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of trained weights and of their gradients. In bfloat16, updates are rounded stochastically, and matrix
+    products and activations are bfloat16 as well. For full fine-tuning only: the weights of an adapter are few."""
+    optimizer_state: Literal["float32", "8-bit"] = "float32"
+    """Precision of the moments of AdamW. "8-bit": block-wise dynamic quantisation (T. Dettmers et al. 2022, arXiv
+    2110.02861) of those of matrices with at least 4,096 elements."""
     micro_batch_tokens: int = 16384
     """Upper bound of tokens (padding included) in one forward pass; larger batches use gradient accumulation."""
     lora: LoRAConfig | None = None
@@ -104,6 +110,24 @@ class SFTConfig:
     """Epochs between validations. None: at the end, and after every epoch if a checkpoint is selected. 0: never."""
     validate_every_steps: int | None = None
     """Optimizer steps between validations, in place of `validate_every`."""
+
+    @property
+    def saves_memory(self) -> bool:
+        """Whether weights or moments take less memory than in float32."""
+        return self.weight_precision != "float32" or self.optimizer_state != "float32"
+
+    @property
+    def reductions(self) -> str:
+        """Which of these take less, in words for tables; empty if none."""
+        weights = f"weights {self.weight_precision}" if self.weight_precision != "float32" else ""
+        moments = f"moments {self.optimizer_state}" if self.optimizer_state != "float32" else ""
+        return ", ".join(filter(None, (weights, moments)))
+
+    def recorded(self) -> dict[str, Any]:
+        """The fields as fingerprints and reports contain them: those that earlier versions did not have only if they
+        are set, so that finished runs stay what they are."""
+        added = {"weight_precision": "float32", "optimizer_state": "float32"}
+        return {name: value for name, value in asdict(self).items() if name not in added or value != added[name]}
 
 
 @dataclass(frozen=True, kw_only=True)

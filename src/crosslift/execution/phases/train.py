@@ -47,6 +47,8 @@ class Training:
             **facts: further outputs of the step, in JSON types.
         """
         self.check()
+        reductions = self.request.config.reductions
+        facts |= {"reduced_precision": reductions} if reductions else {}
         found = asdict(trained) if is_dataclass(trained) and not isinstance(trained, type) else {}
         self.step.finish(**({"seconds": round(time.monotonic() - self.started, 3)} | found | facts))
 

@@ -37,7 +37,7 @@ def files(settings: TrainingSettings) -> dict[str, str]:
         "warmup_steps": settings.num_warmup,
         "weight_decay": config.weight_decay,
         "max_grad_norm": config.max_grad_norm,
-        "optimizer": "adamw_torch_fused",
+        "optimizer": settings.optimizer,
         "bf16": "auto" if settings.bf16 else False,
         "gradient_checkpointing": config.gradient_checkpointing,
         "eval_steps": settings.validate_every,
@@ -59,7 +59,7 @@ def files(settings: TrainingSettings) -> dict[str, str]:
             "load_best_model_at_end": True,
             "metric_for_best_model": "eval_loss",
         }
-    notes = [*settings.notes, *([_NOTE] if settings.bf16 else [])]
+    notes = [*settings.notes, *([_NOTE] if settings.bf16 and config.weight_precision == "float32" else [])]
     head = [f"Mixture {settings.mixture}, as crosslift trains it. In this folder: {COMMAND}", *notes]
     return {"axolotl.yaml": yaml_text(head, values)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -140,7 +139,7 @@ def held_fixed(data: ReportData) -> pl.DataFrame:
     """Every factor of the study: whether it is fixed or varies between runs, and its values."""
     study = data.study
     trained = [mixture for mixture in study.mixtures.values() if mixture.name in data.mixtures]
-    training = {key: value for key, value in asdict(study.training).items() if value is not None}
+    training = {key: value for key, value in study.training.recorded().items() if value is not None}
     volume = mixtures(data).filter(pl.col("model") == pl.col("model").first()).group_by("mixture", maintain_order=True)
     totals = volume.agg(pl.col("num_examples").sum(), pl.col("num_tokens").sum())
     factors: list[tuple[str, list[Any]]] = [
@@ -190,11 +189,11 @@ def _steps(data: ReportData) -> list[Any]:
 
 def cost(data: ReportData) -> pl.DataFrame:
     """Seconds and tokens of every run, from its provenance; null for unfinished runs."""
-    rows = []
+    rows, reductions = [], data.study.training.reductions
     for run in data.runs["run"]:
         record = data.provenance.get(run, {})
         train, evaluate = record.get("train") or {}, record.get("evaluate") or {}
-        seconds, tokens = train.get("seconds"), train.get("num_tokens")
+        seconds, tokens, precision = train.get("seconds"), train.get("num_tokens"), train.get("precision")
         environment = record.get("environment") or {}
         rows.append(
             {
@@ -203,7 +202,7 @@ def cost(data: ReportData) -> pl.DataFrame:
                 "train_tokens": tokens,
                 "tokens_per_second": tokens / seconds if tokens and seconds else None,
                 "evaluate_seconds": evaluate.get("seconds"),
-                "precision": train.get("precision"),
+                "precision": f"{precision}, {reductions}" if precision and reductions else precision,
                 "device": environment.get("accelerator") or environment.get("processor"),
             }
         )

@@ -19,6 +19,7 @@ from crosslift.studies.parsing.schema.evaluations import corpora_of
 from crosslift.studies.parsing.schema.grid import ArmTable, ContrastTable, GridTable
 from crosslift.studies.parsing.schema.training import TrainingTable
 from crosslift.studies.parsing.tables import Tables, treatments
+from crosslift.training.requests import precision_problems
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
@@ -181,6 +182,8 @@ def _training(table: TrainingTable, tables: Tables, problems: Problems) -> None:
             problems.add("training", f"needs {first} or {second}, and not both. Remove one or add one.")
     if table.lora is not None and table.method != "lora":
         problems.add("training.lora", 'has no effect with method = "full". Remove it, or set method = "lora".')
+    for key, sentence in precision_problems(table):
+        problems.add(f"training.{key}", sentence)
     if table.validate_every is not None and table.validate_every_steps is not None:
         problems.add("training.validate_every_steps", "is given beside validate_every. Remove one of them.")
     validation = table.validation

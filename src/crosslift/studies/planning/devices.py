@@ -168,22 +168,40 @@ def _changes(config: SFTConfig, devices: Devices, on: Any, number: int | None) -
     small = max(config.max_length, 1024)
     smaller = replace(config, micro_batch_tokens=min(config.micro_batch_tokens, small))
     checkpointing, adapters = "gradient_checkpointing = true", 'method = "lora"'
+    lower = _lower_precision(config)
+    as_lora = replace(config, method="lora", weight_precision="float32")
+    precisions = " and ".join(f'{key} = "{value}"' for key, value in lower.items())
     tokens = f"micro_batch_tokens = {smaller.micro_batch_tokens}"
     options = {
         checkpointing: replace(config, gradient_checkpointing=True),
         tokens: smaller,
         f"{checkpointing} with {tokens}": replace(smaller, gradient_checkpointing=True),
-        adapters: replace(config, method="lora"),
-        f"{adapters} with {checkpointing} and {tokens}": replace(smaller, method="lora", gradient_checkpointing=True),
+        precisions: replace(config, **lower),
+        f"{precisions} with {checkpointing} and {tokens}": replace(smaller, gradient_checkpointing=True, **lower),
+        adapters: as_lora,
+        f"{adapters} with {checkpointing} and {tokens}": replace(
+            as_lora, micro_batch_tokens=smaller.micro_batch_tokens, gradient_checkpointing=True
+        ),
     }
     found: list[str] = []
     for words, changed in options.items():
-        if changed == config or any(known.split(" on ")[0] in words for known in found):
+        if changed == config or any(known.split(" on ")[0].split(" (")[0] in words for known in found):
             continue
         fitting = smallest_number(devices, lambda n, changed=changed: on(changed, n))
         if fitting is not None and devices.fits(on(changed, fitting)) and (number is None or fitting < number):
-            found.append(f"{words} on {fitting} device{'s' * (fitting > 1)}")
+            saved = gigabytes(on(config, 1).total - on(changed, 1).total)
+            less = f" ({saved} less in all)" if words == precisions else ""
+            found.append(f"{words}{less} on {fitting} device{'s' * (fitting > 1)}")
     return found
+
+
+def _lower_precision(config: SFTConfig) -> dict[str, Any]:
+    """Return settings with which weights, gradients and moments take less memory, beyond those that are set."""
+    if config.trainer != "native":
+        return {}
+    rounds = config.method == "full" and config.precision != "float32" and config.weight_precision == "float32"
+    moments = {"optimizer_state": "8-bit"} if config.optimizer_state == "float32" else {}
+    return ({"weight_precision": "bfloat16"} if rounds else {}) | moments
 
 
 def adapters_that_fit(study: Study, model: Model, devices: Devices, *, limit: int, num_workers: int = 1) -> int:

@@ -41,6 +41,12 @@ class TrainingTable(Table):
     packing: bool = Field(True, description="pack examples without attention across them; false: pad")
     gradient_checkpointing: bool = False
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="precision of matrix products")
+    weight_precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of trained weights; bfloat16: with stochastic rounding, to save memory"
+    )
+    optimizer_state: Literal["float32", "8-bit"] = Field(
+        "float32", description="precision of the moments of AdamW; 8-bit to save memory"
+    )
     micro_batch_tokens: Positive = Field(16384, description="most tokens per forward pass; lower it to save memory")
     lora: LoRATable | None = Field(None, description='for method = "lora"')
     select_by: Literal["last", "loss", "score"] = Field(

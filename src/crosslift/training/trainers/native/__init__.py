@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from crosslift.errors import MissingPackage
+from crosslift.extras import require
 from crosslift.training.trainer import Ended, SFTConfig, Trained, TrainingRequest
 
 SEVERAL_DEVICES = True
 
-__all__ = ["SEVERAL_DEVICES", "alone", "merge_adapter", "train", "train_together"]
+__all__ = ["SEVERAL_DEVICES", "alone", "merge_adapter", "refused", "train", "train_together"]
 
 
 def train(request: TrainingRequest) -> Trained:
@@ -17,6 +19,8 @@ def train(request: TrainingRequest) -> Trained:
 
     When a device runs out of memory, the micro-batches are halved. torch is imported here, not by `check`.
     """
+    if request.config.saves_memory:
+        require("torchao")
     from crosslift.training.trainers.native.within_memory import train_within_memory
 
     if request.num_devices > 1:
@@ -26,6 +30,25 @@ def train(request: TrainingRequest) -> Trained:
     from crosslift.training.trainers.native.loop import train as train_in_loop
 
     return train_within_memory(request, lambda limit: train_in_loop(request, micro_batch_tokens=limit))
+
+
+def refused(config: SFTConfig) -> list[str]:
+    """List the settings that cannot be used with the packages that are installed.
+
+    Args:
+        config: the settings of training.
+
+    Returns:
+        One sentence per setting, with the remedy.
+    """
+    if not config.saves_memory:
+        return []
+    try:
+        require("torchao")
+    except MissingPackage as error:
+        key = "optimizer_state" if config.optimizer_state != "float32" else "weight_precision"
+        return [f"training.{key}: {error}"]
+    return []
 
 
 def alone(config: SFTConfig) -> str | None:

@@ -31,16 +31,22 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(wanted: str, device: torch.device) -> str:
+def choose_precision(wanted: str, device: torch.device, *, weights: str = "float32") -> str:
     """The precision of matrix products, "float32" or "bfloat16".
 
     Args:
         wanted: "auto", "float32" or "bfloat16"; "auto" takes bfloat16 where the hardware is faster in it.
         device: the device that computes.
+        weights: precision of the weights. Products of bfloat16 weights are bfloat16, on a CPU without such
+            instructions as well, where they are slow.
 
     Raises:
         TrainingError: bfloat16 is requested and the hardware does not support it.
     """
+    if weights == "bfloat16":
+        if device.type == "cpu":
+            return weights
+        wanted = weights
     if device.type == "cuda":
         able = gains = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":

@@ -50,7 +50,7 @@ def train(request: TrainingRequest, *, micro_batch_tokens: int | None = None) ->
     """
     request = validate_request(request)
     device = choose_device(request.device)
-    precision = choose_precision(request.config.precision, device)
+    precision = choose_precision(request.config.precision, device, weights=request.config.weight_precision)
     request.folder.mkdir(parents=True, exist_ok=True)
     with numerics(device, precision):
         run = Run(request, device, precision, micro_batch_tokens=micro_batch_tokens)

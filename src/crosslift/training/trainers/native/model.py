@@ -14,7 +14,7 @@ import torch
 from crosslift.chat import load_tokenizer, stop_ids
 from crosslift.errors import TrainingError
 from crosslift.streams import seed_of
-from crosslift.training.trainer import BaseName, LoRAConfig, TrainingRequest
+from crosslift.training.trainer import BaseName, LoRAConfig, SFTConfig, TrainingRequest
 from crosslift.training.trainers.native import attention
 from crosslift.untrusted.model_files import reading
 
@@ -22,7 +22,7 @@ from crosslift.untrusted.model_files import reading
 def load_model(request: TrainingRequest, device: torch.device) -> Any:
     """Load the base model, with LoRA adapters if the request has them.
 
-    Weights are float32; frozen weights under LoRA on a GPU keep the precision in which they are stored.
+    Weights have the type of `trained_dtype`; frozen weights under LoRA on a GPU keep that in which they are stored.
 
     Raises:
         TrainingError: the model cannot be loaded, or its architecture does not support packing or LoRA.
@@ -46,11 +46,16 @@ def load_base(request: TrainingRequest, device: torch.device) -> Any:
         model = AutoModelForCausalLM.from_pretrained(
             request.model,
             revision=request.revision,
-            dtype="auto" if frozen else torch.float32,
+            dtype="auto" if frozen else trained_dtype(config),
             trust_remote_code=False,
             use_safetensors=True,
         )
     return model.to(device)
+
+
+def trained_dtype(config: SFTConfig) -> torch.dtype:
+    """The dtype of weights in training."""
+    return torch.bfloat16 if config.weight_precision == "bfloat16" else torch.float32
 
 
 def for_training(model: Any, request: TrainingRequest) -> Any:

@@ -24,6 +24,7 @@ from torch import Tensor
 from crosslift.fingerprint import fingerprint, fingerprint_array
 from crosslift.system.files import atomic_write, remove
 from crosslift.training.trainer import TrainingRequest
+from crosslift.training.trainers.native.optimization.optimizer import kinds_of_moments, moments, set_moments
 
 NAME = "state.safetensors"
 SHARDED, SHARDED_BEST = "state.sharded", "best.sharded"
@@ -42,7 +43,7 @@ def request_fingerprint(request: TrainingRequest) -> str:
             # The path of a local model changes with the working directory; the caller identifies its content.
             "model": request.model if request.base_name is None else asdict(request.base_name),
             "revision": request.revision,
-            "config": request.config,
+            "config": request.config.recorded(),
             "seed": request.seed,
             "shuffle": request.shuffle,
             **({"stages": request.stages} if request.stages else {}),
@@ -84,6 +85,7 @@ class State:
         self._file = request.folder / NAME
         self._identity = request_fingerprint(request)
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self._kinds = {name: kinds_of_moments(optimizer, weight) for name, weight in self._weights.items()}
         self._optimizer = optimizer
         self._interval = SaveInterval(request.save_seconds)
 
@@ -96,10 +98,8 @@ class State:
         started = time.monotonic()
         tensors: dict[str, Tensor] = {}
         for name, weight in self._weights.items():
-            moments = self._optimizer.state[weight]
             tensors[f"weight.{name}"] = weight.detach().contiguous()
-            tensors[f"mean.{name}"] = moments["exp_avg"].contiguous()
-            tensors[f"square.{name}"] = moments["exp_avg_sq"].contiguous()
+            tensors |= {f"{kind}.{name}": one.contiguous() for kind, one in moments(self._optimizer, weight).items()}
         said = {"identity": self._identity, "step": step, "content": content}
         text = json.dumps(said | {"sha256": _sha256(tensors, said)})
         with atomic_write(self._file) as temporary:
@@ -127,11 +127,8 @@ class State:
         with torch.no_grad():
             for name, weight in self._weights.items():
                 weight.copy_(tensors[f"weight.{name}"])
-                self._optimizer.state[weight] = {
-                    "step": torch.tensor(float(state["step"]), device=weight.device),
-                    "exp_avg": tensors[f"mean.{name}"].to(weight.device),
-                    "exp_avg_sq": tensors[f"square.{name}"].to(weight.device),
-                }
+                read = {kind: tensors[f"{kind}.{name}"] for kind in self._kinds[name]}
+                set_moments(self._optimizer, weight, state["step"], read)
         return state["step"], state["content"]
 
     def _read(self) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
@@ -140,7 +137,7 @@ class State:
             state = json.loads(file.metadata()["state"])
             if state["identity"] != self._identity:
                 return None, {}
-            names = [f"{kind}.{name}" for name in self._weights for kind in ("weight", "mean", "square")]
+            names = [f"{kind}.{name}" for name in self._weights for kind in ("weight", *self._kinds[name])]
             tensors = {name: file.get_tensor(name) for name in names}
         expected = state.pop("sha256", None)
         if expected is not None and _sha256(tensors, state) != expected:  # None: of an older version

@@ -67,6 +67,10 @@ def _explanation(request: TrainingRequest, tokens: int, said: str) -> str:
     changes = []
     if not request.config.gradient_checkpointing:
         changes.append("set gradient_checkpointing = true")
+    if request.config.optimizer_state == "float32":
+        changes.append('set optimizer_state = "8-bit"')
+    if request.config.weight_precision == "float32" and request.config.method == "full":
+        changes.append('set weight_precision = "bfloat16"')
     changes.append(f"raise devices under [resources] in site.toml (now {request.num_devices})")
     if request.config.method == "full":
         changes.append('set method = "lora"')

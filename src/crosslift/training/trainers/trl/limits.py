@@ -26,6 +26,13 @@ def refused(config: SFTConfig) -> list[str]:
             'training.packing: the trainer "trl" pads the examples of a micro-batch. TRL packs them across batches, '
             "which changes the examples of a step. Set packing = false."
         )
+    for key in ("optimizer_state", "weight_precision"):
+        if (value := getattr(config, key)) != "float32":
+            found.append(
+                f'training.{key}: the trainer "trl" does not support "{value}" as the built-in trainer computes it: '
+                "optimizers of transformers divide moments into blocks otherwise, and none rounds stochastically with "
+                f'a seed. Set trainer = "native", or remove {key}.'
+            )
     targets = () if config.lora is None or config.lora.target_modules == "all-linear" else config.lora.target_modules
     if "lm_head" in targets:
         found.append(

@@ -57,7 +57,7 @@ class OptimizerSteps:
         self.model = self._load()
         self.head = LogitSelector(self.model)
         self.weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-        self.optimizer = optimizer.create_optimizer(self.weights, self.config)
+        self.optimizer = optimizer.build_optimizer(self.model, self.config, seed=request.seed)
         self.gpu = self._gpu_path() if path.is_for(device) else None
 
     def _load(self) -> Any:
@@ -153,13 +153,7 @@ class OptimizerSteps:
             loss.backward()  # type: ignore[no-untyped-call]
 
     def _update(self, rate: float) -> None:
-        config = self.config
-        if config.max_grad_norm > 0:
-            torch.nn.utils.clip_grad_norm_(self.weights, config.max_grad_norm, foreach=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        optimizer.update(self.optimizer, self.weights, rate=rate, max_grad_norm=self.config.max_grad_norm)
 
 
 def losses_of(model: Any, head: LogitSelector, one: MicroBatch, device: torch.device, *, packed: bool) -> Tensor:

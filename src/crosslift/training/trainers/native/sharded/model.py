@@ -27,7 +27,7 @@ from torch.distributed.tensor._utils import compute_local_shape_and_global_offse
 
 from crosslift.errors import TrainingError
 from crosslift.training.trainer import TrainingRequest
-from crosslift.training.trainers.native.model import for_training, saved_settings
+from crosslift.training.trainers.native.model import for_training, saved_settings, trained_dtype
 from crosslift.untrusted.model_files import reading
 
 MAX_FILE_BYTES = 2 * 10**9
@@ -64,7 +64,7 @@ def load_sharded(request: TrainingRequest, mesh: DeviceMesh, device: torch.devic
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         with init_empty_weights(include_buffers=False):
             model = AutoModelForCausalLM.from_config(
-                config, dtype=config.dtype if frozen else torch.float32, trust_remote_code=False
+                config, dtype=config.dtype if frozen else trained_dtype(request.config), trust_remote_code=False
             )
         model.tie_weights()
         if (folder / "generation_config.json").is_file():
@@ -160,15 +160,18 @@ def _shard(model: Any, mesh: DeviceMesh, *, precision: str, offload: bool) -> No
     kinds = set(_layer_kinds(model))
     policy = OffloadPolicy() if not offload else CPUOffloadPolicy()
     rounded = precision == "bfloat16" and mesh.device_type == "cuda"
+    # Gradients of bfloat16 weights are summed over the devices in float32, and rounded once.
+    summed = torch.float32 if any(one.dtype == torch.bfloat16 for one in model.parameters()) else None
     of_layers = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if rounded else None,
-        reduce_dtype=torch.float32 if rounded else None,
+        reduce_dtype=torch.float32 if rounded else summed,
         cast_forward_inputs=False,
     )
+    of_rest = MixedPrecisionPolicy(reduce_dtype=summed, cast_forward_inputs=False)
     for module in list(model.modules()):
         if type(module).__name__ in kinds:
             fully_shard(module, mesh=mesh, mp_policy=of_layers, offload_policy=policy)
-    fully_shard(model, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False), offload_policy=policy)
+    fully_shard(model, mesh=mesh, mp_policy=of_rest, offload_policy=policy)
     for module in model.modules():
         if hasattr(module, "set_gradient_divide_factor"):
             # Gradients are summed: the loss is divided by the tokens of the step on all devices.

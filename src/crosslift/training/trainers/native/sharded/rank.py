@@ -71,7 +71,7 @@ def _train(
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"])) if first.type == "cuda" else first
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    precision = choose_precision(request.config.precision, device)
+    precision = choose_precision(request.config.precision, device, weights=request.config.weight_precision)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         mesh = init_device_mesh(device.type, (dist.get_world_size(),))

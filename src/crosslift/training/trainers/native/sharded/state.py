@@ -25,6 +25,12 @@ from crosslift.errors import TrainingError
 from crosslift.fingerprint import fingerprint, fingerprint_file
 from crosslift.system.files import atomic_write
 from crosslift.training.trainer import TrainingRequest
+from crosslift.training.trainers.native.optimization.optimizer import (
+    empty_moments,
+    kinds_of_moments,
+    moments,
+    set_moments,
+)
 from crosslift.training.trainers.native.state import (
     NAME,
     SHARDED,
@@ -81,21 +87,17 @@ class ShardedState:
         tensors = self._tensors(fill=True)
         load(tensors, checkpoint_id=self._folder / said["name"])
         for name, weight in self._weights.items():
-            self._optimizer.state[weight] = {
-                "step": torch.tensor(float(said["step"]), device=weight.device),
-                "exp_avg": tensors[f"mean.{name}"],
-                "exp_avg_sq": tensors[f"square.{name}"],
-            }
+            read = {kind: tensors[f"{kind}.{name}"] for kind in kinds_of_moments(self._optimizer, weight)}
+            set_moments(self._optimizer, weight, said["step"], read)
         return said["step"], said["content"]
 
     def _tensors(self, *, fill: bool) -> dict[str, Tensor]:
         """The tensors of the state; with `fill`, new moments to read into."""
         tensors = {}
         for name, weight in self._weights.items():
-            moments = self._optimizer.state[weight] if not fill else {}
             tensors[f"weight.{name}"] = weight.detach()
-            for kind, key in (("mean", "exp_avg"), ("square", "exp_avg_sq")):
-                tensors[f"{kind}.{name}"] = torch.zeros_like(weight.detach()) if fill else moments[key]
+            held = empty_moments(self._optimizer, weight) if fill else moments(self._optimizer, weight)
+            tensors |= {f"{kind}.{name}": one for kind, one in held.items()}
         return tensors
 
     def _read(self) -> dict[str, Any] | None:
