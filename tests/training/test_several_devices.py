@@ -101,6 +101,7 @@ def equal_runs(one, other):
     return True
 
 
+@pytest.mark.slow
 def test_killed_on_three_devices_and_continued_on_two_a_run_is_that_of_one(place):
     folder = place / "several"
     with pytest.raises(Stop):

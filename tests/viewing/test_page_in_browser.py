@@ -72,6 +72,7 @@ def only_here(page, server):
     return [one for one in page.requests if not one.startswith((server.address, "data:", "about:", "blob:"))] == []
 
 
+@pytest.mark.slow
 def test_the_page_follows_a_run_until_the_report_is_the_page(graph, chromium, report_of_a_study):
     folder = graph.study.folder
     with served(folder) as server:
