@@ -36,9 +36,8 @@ demo: $(VENV)/.train
 	@test -d $(DEMO) || $(BIN)/crosslift new demo $(DEMO)
 	$(BIN)/crosslift run $(DEMO)
 
-# Three processes on two cores: many tests wait, for a signal, a lease or a child.
 test: $(VENV)/.test
-	$(BIN)/pytest -n 3 --dist loadgroup -m "not slow and not pages and not engines and not vllm"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not pages and not engines and not vllm"
 
 slow: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadgroup -m "slow and not long and not pages and not engines and not vllm"
