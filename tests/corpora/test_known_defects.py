@@ -39,6 +39,7 @@ def rows_of(findings: pl.DataFrame, check: str, reason: str = "") -> Counter[str
     return Counter(findings.filter((pl.col("check") == check) & pl.col("reason").str.contains(reason))["language"])
 
 
+@pytest.mark.slow
 @OF_GSM8K
 def test_untranslated_questions_of_gsm8k():
     """Of fr 377, es 64, de 53, zh 29, sw 11 all that exist in all languages, and more that differ from English only in
@@ -57,6 +58,7 @@ def test_untranslated_questions_of_gsm8k():
     assert found["fr"] == 478 and set(found) == {"fr", "es", "de", "zh", "sw"}
 
 
+@pytest.mark.slow
 @OF_GSM8K
 def test_solutions_of_gsm8k_that_are_english_everywhere_are_told_once_per_language():
     _, findings = gsm8k()

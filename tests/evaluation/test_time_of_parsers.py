@@ -31,6 +31,7 @@ def long_text(unit: str) -> str:
     return (unit * LENGTH)[:LENGTH]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS, ids=ascii)
 def test_each_parser_reads_a_long_text_in_about_a_second(unit: str):
     text = long_text(unit)

@@ -59,7 +59,13 @@ def test_it_stops_when_the_choice_is_as_sure_as_asked(study: Path):
     assert len(finished(study)) == 2
 
 
-@pytest.mark.parametrize("place", ["decide", "append_batch", "prepare", "write_entry", "execute"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "execute",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("decide", "append_batch", "prepare", "write_entry")),
+    ],
+)
 def test_a_call_that_was_killed_is_continued(study: Path, monkeypatch: pytest.MonkeyPatch, place: str):
     """Killed after the step, in the batch with the first new mixture."""
     step = getattr(loop, place)

@@ -67,6 +67,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_killed_three_times_a_run_ends_in_the_same_bytes(place):
     """The process is killed for real, at random moments: in a step, in a saving, in a validation."""
     context = multiprocessing.get_context("forkserver")

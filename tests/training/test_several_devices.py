@@ -138,6 +138,7 @@ def slow_worker(folder: str, pids) -> None:
     train(request(Path(folder), config=replace(CONFIG, steps=400), num_devices=2, report=report))
 
 
+@pytest.mark.slow
 def test_no_process_outlives_a_killed_worker(place):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*launch.PRELOADED, "tiny_models"])

@@ -21,6 +21,7 @@ from crosslift.reporting.figures.variance import variance
 from crosslift.system.files import write_text
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(find_browser() is None, reason="there is no Chromium"),
     pytest.mark.xdist_group("browser"),  # it and the report are there once
 ]
@@ -72,7 +73,6 @@ def only_here(page, server):
     return [one for one in page.requests if not one.startswith((server.address, "data:", "about:", "blob:"))] == []
 
 
-@pytest.mark.slow
 def test_the_page_follows_a_run_until_the_report_is_the_page(graph, chromium, report_of_a_study):
     folder = graph.study.folder
     with served(folder) as server:

@@ -32,6 +32,7 @@ def test_another_number_never_scores_though_it_begins_or_ends_like_the_gold(gold
         assert (outcome.status, outcome.values["accuracy"]) == ("scored", 0.0)
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=["Nd", "No"], exclude_characters=NUMERALS)), st.sampled_from(LANGUAGES))
 def test_text_without_a_digit_is_unparsed_and_worth_nothing(text, tongue):
     outcome = math.score(text, "5", tongue)
