@@ -2,7 +2,7 @@
 #
 #   make demo    install, run the demo study from file to report (a few minutes on two cores)
 #   make test    install, run the tests, except the slow ones and those that execute the pages of the documentation
-#   make slow    install, run the slow tests: each takes more than seven seconds of a core
+#   make slow    install, run the slow tests: they take seconds of a core, alone or with others of their kind
 #   make pages   install, execute the code blocks of all pages
 #   make engines install, run the tests on a real Slurm and a real Ray; says what it skips where they cannot be had
 #   make rehearsals  the slower ones of these, both presets as published, and what repeats other tests at length (some minutes)
