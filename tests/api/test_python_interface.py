@@ -270,7 +270,7 @@ def test_results_of_other_tools_are_imported(tmp_path):
 def test_the_command_line_has_no_second_implementation():
     """Commands call the same functions: what combines several packages is in `api`, and commands do not."""
     calls = {
-        "running.py": ("run_graph", "work_on"),
+        "running.py": ("run_graph", "workers_of"),
         "results.py": ("report_of",),
         "studies.py": ("write_preset", "check_graph", "read_corpus"),
         "recommending.py": ("advise_graph", "write_advice"),

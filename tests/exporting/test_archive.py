@@ -22,13 +22,14 @@ from crosslift.execution.inspection.verify import verify
 from crosslift.execution.workers.worker import work
 from crosslift.exporting.archive import CONTENTS, pack
 from crosslift.exporting.unpacking import study_of, unpack
+from crosslift.studies.site import Site
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     install_fakes()
     folder = write_fake_study(tmp_path_factory.mktemp("home") / "study")
-    assert work(open_graph(folder).study, [], device="cpu")
+    assert work(open_graph(folder).study, site=Site(device="cpu"))
     graph = open_graph(folder)
     rebuild_result_tables(graph, graph.states())
     return folder
@@ -73,7 +74,7 @@ def test_what_needs_a_checkpoint_trains_again(archive: Path, tmp_path: Path):
         text + '\n[evaluations.more]\ncorpus = "test"\nmax_tokens = 4\ngenerator = "fake"\n'
     )
     CliRunner().invoke(app, ["prepare", str(folder)])
-    assert work(open_graph(folder).study, [], device="cpu")
+    assert work(open_graph(folder).study, site=Site(device="cpu"))
     graph = open_graph(folder)
     assert {one.what for one in status(graph)} == {"done"}
     assert graph.store.checkpoint_folder("tiny.en.s0").is_dir()

@@ -154,9 +154,11 @@ class Study(StudyReader):
             StoreError: the study has not been prepared.
         """
         from crosslift.api.opening import open_site
-        from crosslift.api.running import work_on
+        from crosslift.api.running import workers_of
+        from crosslift.execution.workers.worker import work
 
-        return work_on(self._with_data(), open_site(self.folder, self._site_file), runs, say=progress)
+        site = open_site(self.folder, self._site_file)
+        return work(self._with_data().study, runs, site=site, num_workers=workers_of(site), say=progress)
 
     @user_errors()
     def rescore(self, *, progress: Progress = nothing) -> tuple[int, int]:

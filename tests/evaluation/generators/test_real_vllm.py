@@ -177,6 +177,7 @@ def test_a_study_of_adapters_is_evaluated_by_one_engine_with_the_answers_of_tran
     from crosslift.execution.phases.prepare import prepare
     from crosslift.execution.workers.worker import work
     from crosslift.studies.parsing.load import load
+    from crosslift.studies.site import Site
 
     text = STUDY.replace("./model", "pocket:qwen3-m").replace("learning_rate = 1e-3", "learning_rate = 1e-2")
     text = text.replace("[training]", '[training]\nmethod = "lora"').replace(
@@ -186,7 +187,7 @@ def test_a_study_of_adapters_is_evaluated_by_one_engine_with_the_answers_of_tran
 
     def answers() -> dict[str, list[str]]:
         prepare(open_graph(folder), say=lambda line: None)
-        good = work(load(folder), device="cpu", generators={"vllm": engine_models.OPTIONS})
+        good = work(load(folder), site=Site(device="cpu", generators={"vllm": engine_models.OPTIONS}))
         assert [file.read_text() for file in folder.glob("runs/*/error.json")] == []
         assert good
         graph = open_graph(folder)

@@ -26,7 +26,7 @@ TRAINED = ("tiny.en.s0", "tiny.en.s1", "tiny.en-sw.s0", "tiny.en-sw.s1")
 
 
 def do(folder, *names, at_once=4, **options):
-    return work(load(folder), names, adapters_at_once={"tiny": at_once}, **options)
+    return work(load(folder), names, site=Site(adapters_at_once=at_once), **options)
 
 
 def states(folder):

@@ -15,6 +15,7 @@ from crosslift.execution.inspection.status import status
 from crosslift.execution.phases.prepare import prepare
 from crosslift.execution.workers.worker import work
 from crosslift.studies.parsing.load import load
+from crosslift.studies.site import Site
 from crosslift.system.leases import Lease
 from crosslift.system.processes import machine_id
 
@@ -37,7 +38,7 @@ def study(with_engine: Path, tmp_path: Path) -> Path:
 
 
 def do(folder: Path, *names: str, size: int = 3, **options) -> bool:
-    return work(load(folder), names, generators={"fake_engine": {"runs_per_engine": size}}, **options)
+    return work(load(folder), names, site=Site(generators={"fake_engine": {"runs_per_engine": size}}), **options)
 
 
 def noted(folder: Path) -> list[str]:

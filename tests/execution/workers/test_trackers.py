@@ -26,7 +26,7 @@ from crosslift.execution.workers.tracking import Tracking, unavailable
 from crosslift.execution.workers.worker import work
 from crosslift.extras import EXTRA_OF
 from crosslift.studies.parsing.load import load
-from crosslift.studies.site import load_site
+from crosslift.studies.site import Site, load_site
 
 CURVE = {"step": [2, 4], "all": [2.0, 1.5], "en": [2.5, 1.25], "sw": [None, 3.0]}
 FACTS = {"model": "tiny", "mixture": "en", "seed": 0}
@@ -117,9 +117,7 @@ def test_a_tracker_that_fails_is_switched_off_and_named_once_and_the_others_go_o
     assert [call[0] for call in bad.told].count("start") == 1
 
 
-@pytest.mark.parametrize(
-    "options", [{"generators": {"fake_engine": {"runs_per_engine": 3}}}, {"adapters_at_once": {"tiny": 4}}]
-)
+@pytest.mark.parametrize("options", [{"generators": {"fake_engine": {"runs_per_engine": 3}}}, {"adapters_at_once": 4}])
 def test_a_run_is_begun_once_when_it_is_trained_or_evaluated_with_others(fake, prepared, tmp_path, options):
     tracker = Listing()
     fake(one=tracker)
@@ -128,7 +126,7 @@ def test_a_run_is_begun_once_when_it_is_trained_or_evaluated_with_others(fake, p
         file = study / "study.toml"
         file.write_text(file.read_text().replace('generator = "fake"', 'generator = "fake_engine"'))
         prepare(open_graph(study), say=lambda line: None)
-    assert work(load(study), trackers={"one": {}}, **options)
+    assert work(load(study), site=Site(trackers={"one": {}}, **options))
     runs = list(open_graph(study).runs)
     for what in ("start", "finish"):
         assert sorted(run for said, run, *_ in tracker.told if said == what) == sorted(runs)

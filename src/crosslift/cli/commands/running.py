@@ -75,8 +75,9 @@ def work(
     """Execute missing runs, one after another, until none remain. Started by executors, or manually on any machine."""
     import os
 
-    from crosslift.api.running import work_on
+    from crosslift.api.running import workers_of
     from crosslift.execution.workers.job import FIRST, GRACE, PARENT, PATIENT, SESSION, WORKERS
+    from crosslift.execution.workers.worker import work as execute
     from crosslift.system.processes import end_with_parent
 
     if PARENT in os.environ:
@@ -84,15 +85,15 @@ def work(
     log_to_terminal()
     place = open_site(folder, site)
     graph = open_study(folder, site=place)
-    good = work_on(
-        graph,
-        place,
+    good = execute(
+        graph.study,
         runs or [],
+        site=place,
         models=model or [],
         session=os.environ.get(SESSION, ""),
         grace_seconds=float(os.environ.get(GRACE, "0")),
         first=float(os.environ[FIRST]) if FIRST in os.environ else None,
-        num_workers=int(os.environ[WORKERS]) if WORKERS in os.environ else None,
+        num_workers=int(os.environ[WORKERS]) if WORKERS in os.environ else workers_of(place),
         patient=os.environ.get(PATIENT, "0" if SESSION in os.environ else "1") == "1",
         say=say,
     )

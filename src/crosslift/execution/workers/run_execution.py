@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from crosslift.execution.phases.evaluate import (
 from crosslift.execution.phases.train import train
 from crosslift.execution.workers.job import asked_to_end, end_if_asked
 from crosslift.execution.workers.tracking import RunTracking, Tracking, facts_of
+from crosslift.studies.run import Run
+from crosslift.studies.site import Site
 from crosslift.studies.study import Study
 from crosslift.system.environment import environment
 from crosslift.system.leases import Lease
@@ -80,14 +82,10 @@ class RunExecution:
     """How a worker executes its runs."""
 
     graph: StepGraph
-    device: str
-    keep_checkpoints: bool
-    generators: Mapping[str, Mapping[str, Any]]
-    """The site's options per generator."""
+    site: Site
+    """Its device, checkpoints, and options of generators."""
     num_devices: Mapping[str, int]
-    """Base model -> devices that its runs share; 1 where it is missing."""
-    cpu_offload: bool
-    compile: bool
+    """Base model -> devices that its runs share."""
     tracking: Tracking
     equal_runs: Mapping[str, tuple[str, ...]]
     """Run -> runs with the same training."""
@@ -97,7 +95,7 @@ class RunExecution:
     def group_size(self, evaluations: Iterable[EvaluationStep]) -> int:
         """Return how many runs are evaluated together with the engine that evaluations need; 1: they need none."""
         used = {one.evaluation.generator for one in evaluations}
-        return max((runs_per_engine(name, self.generators.get(name)) for name in used), default=1)
+        return max((runs_per_engine(name, self.site.generators.get(name)) for name in used), default=1)
 
     def execute(self, taken: TakenRun, *, together: bool) -> Iterator[Pause]:
         """Execute the missing steps of a run: train, generate, score.
@@ -114,11 +112,7 @@ class RunExecution:
             EvaluationError: samples could not be generated or scored.
         """
         name, lease = taken.name, taken.lease
-        if lease.deaths >= MAX_WORKER_DEATHS:
-            raise TrainingError(
-                f"{lease.deaths} workers died on this run without a message, probably killed for memory. Lower "
-                "micro_batch_tokens, or use a machine with more memory; log.txt contains the output of the workers."
-            )
+        _expect_few_deaths(lease)
         graph, store, run = self.graph, self.graph.store, self.graph.runs[name]
         state = graph.state(run)
         checkpoint = None if run.mixture is None else store.checkpoint_folder(name)
@@ -126,82 +120,26 @@ class RunExecution:
         taken.waits = not together and self.group_size(state.missing) > 1
         if taken.waits and not trains:
             return
-        log.info("started: %s", name)
-        tracking = self.tracking.begin(graph.study.name, name, facts_of(run), store.trackers_folder)
-        reporter = ProgressWriter(
-            store.run_folder(name),
-            num_evaluations=len(state.steps.evaluations),
-            evaluations=state.num_evaluated,
-            listener=tracking.progress,
-            interval_seconds=self.progress_seconds,
-        )
-        reporter.update(phase="loading", **taken.trained)
+        tracking, reporter = self._reporters(taken, state)
         if trains:
-            equal_run = copy_training(graph, state.steps, self.equal_runs.get(name, ()))
-            if equal_run is not None:
-                log.info("copied the training of the equal run %s", equal_run)
-            else:
-                close_engines()
-                train(
-                    graph,
-                    state.steps,
-                    device=self.device,
-                    generators=self.generators,
-                    reporter=reporter,
-                    check=lease.check,
-                    ending=asked_to_end,
-                    num_devices=self.num_devices.get(run.model.name, 1),
-                    cpu_offload=self.cpu_offload,
-                    compile=self.compile,
-                )
-            self.graph.write_provenance(state.steps, environment())
-            free_memory()
+            self._train(state, lease, reporter)
         if taken.waits:
             log.info("trained: %s", name)
             return
-        faults = yield from self._evaluate(state, checkpoint, lease, reporter, tracking, together=together)
-        free_memory()
-        self.graph.write_provenance(state.steps, environment())
-        reporter.update(phase="done")
-        if faults:
-            raise EvaluationError("; ".join(faults) + ". To retry them, run: crosslift run")
-        if checkpoint is not None and not self.keep_checkpoints:
-            # Renamed first: an interrupted removal must not leave a checkpoint that appears damaged.
-            removed = checkpoint.replace(checkpoint.with_name(".checkpoint.removed"))
-            shutil.rmtree(removed)
-        log.info("done: %s", name)
-
-    def _evaluate(
-        self,
-        state: RunState,
-        checkpoint: Path | None,
-        lease: Lease,
-        reporter: ProgressWriter,
-        tracking: RunTracking,
-        *,
-        together: bool,
-    ) -> Generator[Pause, None, list[str]]:
-        """Execute the missing evaluation steps. Returns a phrase for each step with sample errors."""
-        graph, run = self.graph, state.steps.run
-        model = graph.models[run.model.name]
         faults: list[str] = []
-        started = time.monotonic()
         answers: Any = None
-        loaded = ""
+        loaded, started = "", time.monotonic()
         # Those that need an engine come last, so that all runs of a group use the same one.
         missing = sorted(state.missing, key=lambda one: self.group_size([one]) > 1)
-        for number, one in enumerate(missing):
+        for number, one in enumerate(missing, start=1):
             end_if_asked()
             lease.check()
-            name = f"{one.evaluation.name}.{one.language}"
-            reporter.update(phase=f"evaluating {name}")
-            log.info("evaluating %s", name)
-            finished = finished_predictions(one)
-            seconds = (
-                finished["seconds"] if finished else copy_predictions(graph, one, self.equal_runs.get(run.name, ()))
-            )
+            label = f"{one.evaluation.name}.{one.language}"
+            reporter.update(phase=f"evaluating {label}")
+            log.info("evaluating %s", label)
+            seconds = self._seconds_of_predictions(one, name)
             if seconds is not None:
-                num_errors = rescore(run.name, one, seconds=seconds, check=lease.check)
+                num_errors = rescore(name, one, seconds=seconds, check=lease.check)
             else:
                 if loaded != one.evaluation.generator:
                     loaded, answers = one.evaluation.generator, None
@@ -210,25 +148,94 @@ class RunExecution:
                         close_engines()
                     elif together:
                         yield Pause()
-                    options = self.generators.get(loaded)
-                    answers = load_generator(
-                        loaded,
-                        checkpoint,
-                        model,
-                        graph,
-                        device=self.device,
-                        options=options,
-                        num_devices=self.num_devices.get(run.model.name, 1),
-                    )
+                    answers = self._load(loaded, run, checkpoint)
                 if together and getattr(answers, "is_batched", False):
                     yield Pause(place=_place_in_study(graph.study, one), generator=answers)
-                num_errors = evaluate(graph, run.name, one, answers, check=lease.check)
+                num_errors = evaluate(graph, name, one, answers, check=lease.check)
             if num_errors:
-                faults.append(f"{num_errors} samples of {name} could not be generated or scored (see log.txt)")
-            done = state.num_evaluated + number + 1
-            reporter.update(evaluations=done, evaluate_seconds=time.monotonic() - started)
+                faults.append(f"{num_errors} samples of {label} could not be generated or scored (see log.txt)")
+            reporter.update(evaluations=state.num_evaluated + number, evaluate_seconds=time.monotonic() - started)
             tracking.scores(one)
-        return faults
+        answers = None
+        free_memory()
+        graph.write_provenance(state.steps, environment())
+        reporter.update(phase="done")
+        if faults:
+            raise EvaluationError("; ".join(faults) + ". To retry them, run: crosslift run")
+        self._discard(checkpoint)
+        log.info("done: %s", name)
+
+    def _reporters(self, taken: TakenRun, state: RunState) -> tuple[RunTracking, ProgressWriter]:
+        """Begin to record a run: its losses and scores in the site's trackers, its progress in its folder."""
+        graph, name = self.graph, taken.name
+        log.info("started: %s", name)
+        tracking = self.tracking.begin(graph.study.name, name, facts_of(graph.runs[name]), graph.store.trackers_folder)
+        reporter = ProgressWriter(
+            graph.store.run_folder(name),
+            num_evaluations=len(state.steps.evaluations),
+            evaluations=state.num_evaluated,
+            listener=tracking.progress,
+            interval_seconds=self.progress_seconds,
+        )
+        reporter.update(phase="loading", **taken.trained)
+        return tracking, reporter
+
+    def _discard(self, checkpoint: Path | None) -> None:
+        """Remove the checkpoint of a finished run, if the site does not keep it."""
+        if checkpoint is not None and not self.site.keep_checkpoints:
+            # Renamed first: an interrupted removal must not leave a checkpoint that appears damaged.
+            shutil.rmtree(checkpoint.replace(checkpoint.with_name(".checkpoint.removed")))
+
+    def _train(self, state: RunState, lease: Lease, reporter: ProgressWriter) -> None:
+        """Train a run, or copy the training of an equal run."""
+        graph, run = self.graph, state.steps.run
+        equal_run = copy_training(graph, state.steps, self.equal_runs.get(run.name, ()))
+        if equal_run is not None:
+            log.info("copied the training of the equal run %s", equal_run)
+        else:
+            close_engines()
+            train(
+                graph,
+                state.steps,
+                device=self.site.device,
+                generators=self.site.generators,
+                reporter=reporter,
+                check=lease.check,
+                ending=asked_to_end,
+                num_devices=self.num_devices[run.model.name],
+                cpu_offload=self.site.cpu_offload,
+                compile=self.site.compile,
+            )
+        graph.write_provenance(state.steps, environment())
+        free_memory()
+
+    def _seconds_of_predictions(self, one: EvaluationStep, run: str) -> float | None:
+        """Return how long existing predictions took, or those of an equal run, which are copied; None without either."""
+        finished = finished_predictions(one)
+        if finished is None:
+            return copy_predictions(self.graph, one, self.equal_runs.get(run, ()))
+        seconds: float = finished["seconds"]
+        return seconds
+
+    def _load(self, generator: str, run: Run, checkpoint: Path | None) -> Any:
+        """Load a generator with the model of a run."""
+        return load_generator(
+            generator,
+            checkpoint,
+            self.graph.models[run.model.name],
+            self.graph,
+            device=self.site.device,
+            options=self.site.generators.get(generator),
+            num_devices=self.num_devices[run.model.name],
+        )
+
+
+def _expect_few_deaths(lease: Lease) -> None:
+    if lease.deaths >= MAX_WORKER_DEATHS:
+        raise TrainingError(
+            f"{lease.deaths} workers died on this run without a message, probably killed for memory. Lower "
+            "micro_batch_tokens, or use a machine with more memory; log.txt contains the output of the workers."
+        )
 
 
 def _place_in_study(study: Study, one: EvaluationStep) -> tuple[int, int]:

@@ -28,33 +28,30 @@ from crosslift.execution.folder.store import Store
 from crosslift.execution.phases.evaluate import engines_between_runs
 from crosslift.execution.workers.job import asked_to_end, end_if_asked, graceful_termination
 from crosslift.execution.workers.recorded import FinishedElsewhere, RecordedDefinition
+from crosslift.execution.workers.resources import adapters_at_once, num_devices, with_devices
 from crosslift.execution.workers.run_execution import RunExecution, TakenRun
 from crosslift.execution.workers.taking import Taking, log_to
 from crosslift.execution.workers.together.claims import Claims
 from crosslift.execution.workers.together.training import Together
-from crosslift.execution.workers.tracking import Trackers, Tracking
+from crosslift.execution.workers.tracking import Tracking
 from crosslift.studies.planning.volume import num_parameters
+from crosslift.studies.site import Site
 from crosslift.studies.study import Study
 from crosslift.system.leases import wait_for_silent_owners
 
 Say = Callable[[str], None]
+HERE = Site()
+"""Settings where no site is given."""
 
 
 def work(
     study: Study,
     names: Sequence[str] = (),
     *,
+    site: Site = HERE,
     models: Sequence[str] = (),
-    device: str = "auto",
-    keep_checkpoints: bool = True,
-    generators: Mapping[str, Mapping[str, Any]] | None = None,
-    num_devices: Mapping[str, int] | None = None,
-    cpu_offload: bool = False,
-    adapters_at_once: Mapping[str, int] | None = None,
     num_workers: int = 1,
-    compile: bool = True,
     session: str = "",
-    trackers: Trackers | None = None,
     grace_seconds: float = 0.0,
     patient: bool = False,
     first: float | None = None,
@@ -66,17 +63,10 @@ def work(
         study: the study.
         names: only these runs; empty for all. Runs that failed before are executed again if they are named and no
             session launched the worker.
+        site: device, devices per run, checkpoints, and options of generators and trackers; it is not asked for workers.
         models: only runs of these base models; empty for all.
-        device: as in the site file.
-        keep_checkpoints: whether to keep checkpoints after the run is finished.
-        generators: the site's options per generator.
-        num_devices: base model -> devices that its runs share; 1 where it is missing.
-        cpu_offload: whether such runs keep weights and moments in the memory of the machine.
-        adapters_at_once: base model -> LoRA runs that are trained together at most; 1 where it is missing.
         num_workers: workers that share the runs, so that none takes so many that others have nothing to do.
-        compile: whether GPUs may compile the layers of a model.
         session: session that launched the worker; deaths are counted per session.
-        trackers: the site's trackers with their options.
         grace_seconds: time between SIGTERM and the end of this process, in which the state of the run is saved.
         patient: wait for the leases of workers that have gone silent, and take their runs over.
         first: given if this worker is among many on a shared disk: the place in the order of the runs, 0 to 1, at which
@@ -101,15 +91,12 @@ def work(
     named_by_hand = bool(names) and not session
     if named_by_hand:
         graph.store.clear_errors(names)
+    site = with_devices(study, site)
     execution = RunExecution(
         graph=graph,
-        device=device,
-        keep_checkpoints=keep_checkpoints,
-        generators=generators or {},
-        num_devices=num_devices or {},
-        cpu_offload=cpu_offload,
-        compile=compile,
-        tracking=Tracking(trackers or {}),
+        site=site,
+        num_devices={name: num_devices(site, name) for name in study.models},
+        tracking=Tracking(site.trackers),
         equal_runs=equal_runs(graph),
         progress_seconds=INTERVAL_SECONDS if first is None else INTERVAL_OF_MANY_SECONDS,
     )
@@ -127,7 +114,7 @@ def work(
     last = _follow_an_equal_run(worker)
     if first is None and not names:
         chosen = _largest_model_first(graph, chosen)
-    together = worker.together(adapters_at_once or {}, num_workers, last)
+    together = worker.together(num_workers, last)
     begin = int((first or 0.0) % 1 * len(chosen))
     waiting = sorted(chosen[begin:] + chosen[:begin], key=last.__contains__)
     good = True
@@ -199,11 +186,12 @@ class _Worker:
         state = self.graph.state(run)
         return not state.done or state.kept_aside
 
-    def together(self, limits: Mapping[str, int], num_workers: int, followers: Collection[str]) -> Together:
+    def together(self, num_workers: int, followers: Collection[str]) -> Together:
         """Return what trains several LoRA runs at once for this worker."""
+        study, site = self.graph.study, self.execution.site
         claims = Claims(
             graph=self.graph,
-            limits=limits,
+            limits={name: adapters_at_once(study, site, name, num_workers=num_workers)[0] for name in study.models},
             num_workers=num_workers,
             session=self.taking.session,
             followers=set(followers),
@@ -216,10 +204,10 @@ class _Worker:
             claims=claims,
             tracking=self.execution.tracking,
             settings={
-                "device": self.execution.device,
-                "generators": self.execution.generators,
+                "device": site.device,
+                "generators": site.generators,
                 "ending": asked_to_end,
-                "compile": self.execution.compile,
+                "compile": site.compile,
             },
             progress_seconds=self.execution.progress_seconds,
             record=self.taking.record,
