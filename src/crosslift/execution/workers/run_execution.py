@@ -210,7 +210,7 @@ class RunExecution:
         free_memory()
 
     def _seconds_of_predictions(self, one: EvaluationStep, run: str) -> float | None:
-        """Return how long existing predictions took, or those of an equal run, which are copied; None without either."""
+        """Return the seconds that existing predictions took, or copied ones of an equal run; None without either."""
         finished = finished_predictions(one)
         if finished is None:
             return copy_predictions(self.graph, one, self.equal_runs.get(run, ()))
