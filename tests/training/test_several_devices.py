@@ -5,9 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -19,6 +22,7 @@ from transformers import AutoModelForCausalLM
 
 from crosslift import errors
 from crosslift.errors import TrainingError
+from crosslift.system.processes import process_start_ticks
 from crosslift.training.order import micro_batches, shares
 from crosslift.training.packing import build_micro_batch, num_loss_tokens
 from crosslift.training.trainer import SFTConfig, TrainingRequest
@@ -169,6 +173,16 @@ def test_a_process_that_dies_ends_the_attempt_with_its_number(place, monkeypatch
     with pytest.raises(TrainingError, match="device 2 of 2 ended without a message"):
         train(request(place / "dead", config=replace(CONFIG, steps=400), num_devices=2, report=kill_second))
     assert wait_until_gone([pid for pid, _ in launched[0].processes.values()])
+
+
+@pytest.mark.parametrize(("said", "named"), [("Connection reset by peer", [1]), ("an error of its own", [])])
+def test_a_lost_connection_is_explained_by_a_process_that_dies_a_little_later(said, named):
+    dying = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3)"])
+    launched = SimpleNamespace(
+        processes={rank: (pid, process_start_ticks(pid)) for rank, pid in enumerate((os.getpid(), dying.pid))}
+    )
+    assert launch._dead(launched, 0, Message("failed", ("", said))) == named
+    dying.wait()
 
 
 def test_shares_are_a_partition_with_nearly_equal_tokens():

@@ -17,6 +17,7 @@ from crosslift.execution.phases.rescore import rescore_all
 from crosslift.execution.workers.worker import work
 from crosslift.scores import RUNS, SCORES
 from crosslift.studies.parsing.load import load
+from crosslift.studies.site import Site
 from crosslift.system.leases import Lease
 
 
@@ -218,7 +219,7 @@ def test_samples_that_our_program_failed_on_are_told_and_tried_again(study, grap
 
 
 def test_checkpoints_go_when_they_are_not_kept_and_come_back_when_needed(study):
-    do(study, keep_checkpoints=False)
+    do(study, site=Site(keep_checkpoints=False))
     assert not list(study.glob("runs/*/train/checkpoint"))
     assert len(list(study.glob("runs/*/train/done.json"))) == 4
     shutil.rmtree(study / "runs" / "tiny.en.s0" / "eval" / "math.en")

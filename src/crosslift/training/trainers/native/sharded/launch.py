@@ -11,6 +11,7 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import re
 import secrets
 import signal
 import tempfile
@@ -40,6 +41,10 @@ START_METHODS = {"cpu": "forkserver", "cuda": "spawn"}
 that has used a GPU cannot use it."""
 PRELOADED = ["crosslift.training.trainers.native.sharded.rank", "peft", "transformers"]
 POLL_SECONDS = 0.2
+LOST = re.compile(r"(closed|reset) by peer|remote process exited", re.IGNORECASE)
+"""What gloo and NCCL say in a process whose counterpart has died."""
+DEATH_SECONDS = 2.0
+"""Time in seconds in which that counterpart is gone."""
 
 
 def train_on_devices(request: TrainingRequest, *, micro_batch_tokens: int | None = None) -> Trained:
@@ -184,12 +189,23 @@ def _hear(  # noqa: PLR0917 - all of it is the state of one loop
         heard.ended = True
     else:
         if not heard.failed:
-            heard.silent = [
-                other
-                for other, (pid, start) in launched.processes.items()
-                if other != rank and not is_running(pid, start)
-            ]
+            heard.silent = _dead(launched, rank, message)
         heard.failed[rank] = message
+
+
+def _dead(launched: _Launched, rank: int, message: Message) -> list[int]:
+    """Return the processes that are dead, other than one that failed.
+
+    If that one only lost a connection, the process at the other end may still be about to die: its connections are
+    closed before its memory is freed.
+    """
+    end = time.monotonic() + (DEATH_SECONDS if LOST.search(str(message.content)) else 0.0)
+    while True:
+        running = {other: is_running(pid, start) for other, (pid, start) in launched.processes.items() if other != rank}
+        dead = [other for other, is_there in running.items() if not is_there]
+        if dead or time.monotonic() >= end:
+            return dead
+        time.sleep(0.01)
 
 
 def _result(launched: _Launched, heard: _Heard) -> Trained:
