@@ -18,11 +18,12 @@ from crosslift.training.trainers.native import train
 from crosslift.training.trainers.native.gpu import blocks
 from crosslift.training.trainers.native.sharded import launch
 
-CASES = [("llama", "full", False), ("qwen3", "lora", False), ("gemma3", "full", True), ("qwen3", "full", True)]
+CASES = [("llama", "full", False), ("qwen3", "lora", False), ("qwen3", "full", True), ("gemma3", "full", True)]
+MARKS = [[], [pytest.mark.slow], [pytest.mark.slow], [pytest.mark.slow, pytest.mark.long]]
 
 
 @pytest.mark.parametrize(("architecture", "method", "compiles"), [
-    pytest.param(*case, marks=[] if case == CASES[0] else pytest.mark.slow) for case in CASES
+    pytest.param(*case, marks=MARKS[number]) for number, case in enumerate(CASES)
 ])  # fmt: skip
 def test_losses_and_weights_are_those_of_one_device(tmp_path, monkeypatch, architecture, method, compiles):
     write_model(tmp_path / "base", architecture)

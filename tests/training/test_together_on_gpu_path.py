@@ -93,6 +93,7 @@ def grouped_mm(rows, weights, *, offs):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_compiled_layers_compute_what_is_written(tmp_path, monkeypatch, on_gpu_path):
     """With one product for the adapters of all runs, whichever have tokens, one graph holds for all passes."""
     torch._dynamo.reset()
