@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from interrupted import Stop, stop_after
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tiny_models import table, write_model
@@ -35,18 +36,6 @@ SETTINGS = {
     "both": {"optimizer_state": "8-bit", "weight_precision": "bfloat16"},
 }
 every_setting = pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_after(number):
-    def report(progress):
-        if progress.step >= number:
-            raise Stop
-
-    return report
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from interrupted import Stop, stop_after
 from safetensors.torch import load_file
 from tiny_models import table, write_model
 from transformers import AutoModelForCausalLM
@@ -55,18 +56,6 @@ def request(folder: Path, **changes) -> TrainingRequest:
         "save_seconds": 0.0,
     }
     return TrainingRequest(**settings | changes)
-
-
-class Stop(Exception):
-    pass
-
-
-def stop_after(number):
-    def report(progress):
-        if progress.step >= number:
-            raise Stop
-
-    return report
 
 
 def processes_of(pids):
